@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+#
+# The one Makefile: non-recursive, everything it makes lies under build/.
+#
+# Each part lists what it builds in its build.mk with the rules given here, and finds its sources by
+# wildcard, so that a new source file needs no edit. The targets that install packages (demo, check)
+# call make again after setup, because what is found while reading this file (kernel headers,
+# sources) may only exist by then.
+#
+#   V=1                      show the commands
+#   SAN=address,undefined    sanitizer flavour, built under build/asan (SAN=thread: build/tsan)
+#   CC= CXX= CFLAGS= CXXFLAGS= LDFLAGS=    as usual
+#   KVER=                    kernel for `make modules`: the newest with headers unless given
+#   DESTDIR= PREFIX=         for `make install`
+#   VM=1                     `make demo` inside the virtual machine, on the real module
+
+VERSION := $(shell cat VERSION)
+SOVERSION := 0
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+CFLAGS ?= -O2 -g
+CXXFLAGS ?= -O2 -g
+
+ifeq ($(SAN),)
+BUILD := build
+else ifeq ($(SAN),thread)
+BUILD := build/tsan
+else
+BUILD := build/asan
+endif
+ifneq ($(SAN),)
+SAN_FLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
+endif
+
+WARN := -Wall -Wextra -Werror
+CPPFLAGS_ALL := -Iinclude -Ikmod -Ilibaiaccel -DAIACCEL_VERSION='"$(VERSION)"' -MMD -MP $(CPPFLAGS)
+CFLAGS_ALL := $(CFLAGS) -std=gnu11 $(WARN) -fPIC -fvisibility=hidden $(SAN_FLAGS)
+CXXFLAGS_ALL := $(CXXFLAGS) -std=c++20 $(WARN) -fPIC -fvisibility=hidden -pthread $(SAN_FLAGS)
+LDFLAGS_ALL := -Wl,-z,relro,-z,now -Wl,--as-needed -pthread $(SAN_FLAGS) $(LDFLAGS)
+
+ifeq ($(V),1)
+say :=
+else
+say = @printf '  %-7s %s\n' $(1) $(2);
+endif
+
+comma := ,
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+
+# objects SOURCES: where the object of each source lies.
+objects = $(patsubst %,$(BUILD)/obj/%.o,$(1))
+
+# Folders in which other rules of this tree put several programs: $(call program,FILE,SOURCES,LIBS).
+define program
+$(1): $(call objects,$(2)) $(LIB_STATIC)
+	$$(call say,LD,$$@) mkdir -p $$(@D) && $$(CXX) $(LDFLAGS_ALL) $(call objects,$(2)) $(LIB_STATIC) $(3) $(LIB_LDLIBS) -o $$@
+ALL_SOURCES += $(2)
+endef
+
+LIB_STATIC := $(BUILD)/lib/libaiaccel.a
+LIB_SHARED := $(BUILD)/lib/libaiaccel.so.$(SOVERSION)
+
+ALL_SOURCES :=
+include libaiaccel/build.mk tools/build.mk tests/build.mk kmod/build.mk scripts/install.mk
+
+$(BUILD)/obj/%.c.o: %.c
+	$(call say,CC,$<) mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(OBJ_FLAGS) -c $< -o $@
+
+$(BUILD)/obj/%.cpp.o: %.cpp
+	$(call say,CXX,$<) mkdir -p $(@D) && $(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) $(OBJ_FLAGS) -c $< -o $@
+
+-include $(patsubst %.o,%.d,$(call objects,$(sort $(ALL_SOURCES))))
+
+##@ Targets
+.PHONY: all lib tools tests modules setup demo check install clean help
+
+all: lib tools ## the library and the tools (default)
+
+setup: ## install what building and testing needs (apt, through sudo where not root)
+	scripts/setup check
+
+demo: ## set up, build, run the main job on a real model; VM=1: on the module in a virtual machine
+	scripts/setup $(if $(VM),check,demo)
+	+$(MAKE) --no-print-directory all $(if $(VM),modules)
+	$(if $(VM),tests/vm/run --timeout 1200 -- )build/bin/aiaccel demo --json build/demo.json
+
+check: ## set up, build, run every suite; the last line is `N passed, N failed, N skipped`
+	scripts/setup check
+	+$(MAKE) --no-print-directory all tests modules
+	tests/run
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this text
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@sed -n 's/^#   \([A-Z].*\)/  \1/p' Makefile

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+#
+# build/tests/NAME from tests/NAME/*.cpp and *.c: Boost.Test programs that speak TAP (tests/tap). A
+# folder may have a build.mk of its own that sets TEST_SOURCES_NAME (sources of a tool under test) or
+# TEST_LIBS_NAME.
+
+TESTS := $(filter-out tap,$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
+TEST_BINS := $(TESTS:%=$(BUILD)/tests/%)
+TAP_SOURCES := tests/tap/main.cpp
+
+-include $(wildcard $(TESTS:%=tests/%/build.mk))
+
+$(foreach t,$(TESTS),$(eval $(call program,$(BUILD)/tests/$(t),$(sort $(wildcard tests/$(t)/*.cpp tests/$(t)/*.c)) $(TAP_SOURCES) $(TEST_SOURCES_$(t)),-lboost_unit_test_framework $(TEST_LIBS_$(t)))))
+$(call objects,$(filter tests/%,$(ALL_SOURCES))): OBJ_FLAGS := -Itests -Itools -DBOOST_TEST_DYN_LINK
+
+tests: $(TEST_BINS) ## the test programs in build/tests

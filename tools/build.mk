@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+#
+# build/bin/NAME from tools/NAME/*.cpp; tools/common/*.cpp is in each of them. Tools are linked with
+# the archive, so that they run from the tree and reach what the library does not export.
+
+TOOLS := $(filter-out common,$(sort $(patsubst tools/%/,%,$(dir $(wildcard tools/*/*.cpp)))))
+TOOL_BINS := $(TOOLS:%=$(BUILD)/bin/%)
+TOOL_COMMON := $(sort $(wildcard tools/common/*.cpp))
+TOOL_LIBS_aiaccel-top := -lncursesw -ltinfo
+
+$(foreach t,$(TOOLS),$(eval $(call program,$(BUILD)/bin/$(t),$(sort $(wildcard tools/$(t)/*.cpp)) $(TOOL_COMMON),$(TOOL_LIBS_$(t)))))
+$(call objects,$(filter tools/%,$(ALL_SOURCES))): OBJ_FLAGS := -Itools
+
+tools: $(TOOL_BINS) ## the programs in build/bin

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//
+// A Model: one version of one ONNX model, read, checked and ready to run.
+//
+// A model is immutable and shared: copies are handles to the same thing, which lives until the last
+// one is gone. Its label names it in every answer and in the queues of the engines it runs on:
+// `silero-vad@v5` is version `v5` of `silero-vad`.
+//
+// Every function may be called from any number of threads at once.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <aiaccel/error.hpp>
+#include <aiaccel/tensor.hpp>
+
+namespace aiaccel {
+
+namespace ort {
+class Session;
+}
+
+// The ONNX Runtime found on this machine, or why there is none. Looking is done once.
+struct OnnxRuntime {
+  bool present = false;
+  std::string version;  // "1.21.0"
+  std::string path;     // the library's file
+  std::string reason;   // where it was looked for and what each place said, when absent
+
+  [[gnu::visibility("default")]] static OnnxRuntime find();
+};
+
+class [[gnu::visibility("default")]] Model {
+ public:
+  // Reads the whole file and loads it. `label` is printable ASCII of at most 63 bytes, by default
+  // the file's name without its suffix. Throws Error: what open(2) and read(2) say; ENOSYS without
+  // an ONNX Runtime; EBADMSG when the file is no ONNX model; EOPNOTSUPP when it has inputs or
+  // outputs that are not tensors of fixed-size elements, or operators that the runtime lacks.
+  static Model open(const std::filesystem::path& file, std::string label = {});
+
+  // The same, of bytes already in memory: what was verified is what is loaded.
+  static Model from_bytes(std::vector<std::byte> bytes, std::string label);
+
+  const std::string& label() const;           // "silero-vad@v5"
+  std::string name() const;                   // "silero-vad"
+  std::string version() const;                // "v5", or "" without one
+  const std::filesystem::path& file() const;  // empty for bytes
+  std::size_t size_bytes() const;
+
+  const std::vector<TensorInfo>& inputs() const;
+  const std::vector<TensorInfo>& outputs() const;
+
+  // One inference on the calling thread, past every gate: for tools, tests and warming up. Inputs
+  // are in the order of inputs(), results in that of outputs(). Throws Error: EINVAL when the
+  // inputs do not fit, saying which and how; EIO when the runtime fails.
+  std::vector<Tensor> run(std::span<const TensorView> inputs) const;
+  std::vector<Tensor> run(std::span<const Tensor> inputs) const;
+
+  // Says why `next` cannot take this model's place, "" when it can: inputs and outputs agree in
+  // name, order, element type and rank; it takes every shape that this one takes, and gives no
+  // other.
+  std::string replaceable_by(const Model& next) const;
+
+ private:
+  friend class Deployment;
+  struct State;
+
+  static Model load(std::vector<std::byte> bytes, std::string label, std::filesystem::path file);
+  // The runtime's form of the model for inferences of `width` threads. Width 1 is shared, since it
+  // has no threads of its own; a wider one is loaded anew with width - 1 threads, made by the
+  // calling thread, whose scheduling class they inherit.
+  std::shared_ptr<const ort::Session> session(unsigned width) const;
+
+  explicit Model(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  std::shared_ptr<const State> state_;
+};
+
+}  // namespace aiaccel

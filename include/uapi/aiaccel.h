@@ -1,0 +1,792 @@
+/* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR MIT) */
+/*
+ * aiaccel - one arbiter of accelerators, their memory and their turns
+ *
+ * This file is the whole contract of /dev/aiaccel. The broker and the embedded
+ * transport of libaiaccel honour the same structs, numbers and errors; what
+ * they cannot promise they leave out of &aiaccel_query.capabilities.
+ *
+ * Words
+ * -----
+ * engine    What work runs on: a GPU, an FPGA unit, the CPUs of a NUMA node. It
+ *	     has slots. A turn takes some of them for a while.
+ * context   One open of the device. Ids of buffers and queues belong to it and
+ *	     mean nothing elsewhere. It serves the address space that opened it:
+ *	     a forked child, a program started by exec and a receiver of the file
+ *	     descriptor get %EPERM from every ioctl and mmap; they open their own.
+ * tenant    Who pays: a node of the share tree. By default the cgroup (v2) of
+ *	     the process that opened the context; where no such cgroup exists,
+ *	     the owner of its outermost user namespace, else its uid.
+ * queue     A context's line to one engine, with a class, a weight, a label.
+ * job       A request for a turn. Users name it by a cookie of their choice.
+ * grant     The turn: slots held from granted to completed. It bears a
+ *	     generation, so that a late holder is told from the present one.
+ * buffer    Pages that engines reach, allocated here or pinned from the caller.
+ *
+ * Lifetimes
+ * ---------
+ * Grants and waiting jobs end when the address space that opened the context
+ * begins to go away, before its memory is torn down, and at the latest when the
+ * file is closed. Queues and buffers go with the file. The pages of an allocated
+ * buffer live on while they are mapped. Closing needs no preparation and cannot
+ * fail.
+ *
+ * Calling convention
+ * ------------------
+ * Every ioctl takes a pointer to a struct that starts with __u32 size, which the
+ * caller sets to sizeof the struct that it was compiled with. A shorter struct
+ * than the kernel's has its tail read as zeros. A longer one is accepted when the
+ * bytes that the kernel does not know are zero. Outputs are written back as far
+ * as the caller's size goes. Fields marked "out" are ignored on input unless
+ * said otherwise. On an error nothing has changed, and nothing is written back
+ * but the field refused_by where a struct has one.
+ *
+ * Each check below comes before those under it:
+ *
+ *  %ENOTTY	  the ioctl number is unknown
+ *  %EPERM	  the caller's address space is not the one that opened the context
+ *  %EINVAL	  size is below that of the struct's first version
+ *  %E2BIG	  size is larger than known, and the unknown tail is not zero
+ *  %EFAULT	  memory named by the caller cannot be read or written
+ *  %EOPNOTSUPP	  a flag, an enumerator, or a non-zero field that this
+ *		  implementation knows but does not carry out, or a bit it does
+ *		  not know
+ *  %EINVAL	  a reserved field is not zero, or a value is out of its range
+ *  %EOVERFLOW	  an address plus a length, or a sum of lengths, wraps
+ *  %ENOENT	  an id or a cookie names nothing (of the kind that is wanted)
+ *  %EPERM	  the caller lacks the capability that the call names
+ *  %EDQUOT	  a ceiling of the tenant or of the module; refused_by says which
+ *  %ENOMEM	  memory, or the right to lock memory; refused_by says which
+ *
+ * Further errors are listed with each call. A call that was refused may be made
+ * again at any time.
+ *
+ * Time is nanoseconds of CLOCK_MONOTONIC as the caller's time namespace sees it.
+ * Timeouts and deadlines are absolute.
+ *
+ * All structs have the same layout for 32-bit and 64-bit callers and contain no
+ * padding.
+ */
+#ifndef _UAPI_AIACCEL_H
+#define _UAPI_AIACCEL_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* The version of this contract; see &aiaccel_query.abi. It only ever grows. */
+#define AIACCEL_ABI		1
+
+#define AIACCEL_NAME_LEN	64	/* engine and provider names, with their NUL */
+#define AIACCEL_LABEL_LEN	64	/* queue labels, with their NUL */
+#define AIACCEL_PATH_LEN	128	/* tenant names, with their NUL */
+
+#define AIACCEL_IOC_TYPE	0xE1
+
+#define AIACCEL_IOC_QUERY	  _IO(AIACCEL_IOC_TYPE, 0x00)
+#define AIACCEL_IOC_ENGINE_LIST	  _IO(AIACCEL_IOC_TYPE, 0x01)
+#define AIACCEL_IOC_ENGINE_INFO	  _IO(AIACCEL_IOC_TYPE, 0x02)
+#define AIACCEL_IOC_STATS	  _IO(AIACCEL_IOC_TYPE, 0x03)
+#define AIACCEL_IOC_DESTROY	  _IO(AIACCEL_IOC_TYPE, 0x08)
+#define AIACCEL_IOC_ALLOC	  _IO(AIACCEL_IOC_TYPE, 0x10)
+#define AIACCEL_IOC_PIN		  _IO(AIACCEL_IOC_TYPE, 0x11)
+#define AIACCEL_IOC_BUFFER_INFO	  _IO(AIACCEL_IOC_TYPE, 0x12)
+#define AIACCEL_IOC_QUEUE_CREATE  _IO(AIACCEL_IOC_TYPE, 0x20)
+#define AIACCEL_IOC_ENTER	  _IO(AIACCEL_IOC_TYPE, 0x21)
+
+/**
+ * enum aiaccel_refusal - Which limit refused a call (refused_by)
+ * @AIACCEL_REFUSED_NOT:	No limit did.
+ * @AIACCEL_REFUSED_RLIMIT:	RLIMIT_MEMLOCK, counted by user (%ENOMEM).
+ * @AIACCEL_REFUSED_TENANT:	A ceiling of the tenant or of one above it (%EDQUOT).
+ * @AIACCEL_REFUSED_MODULE:	A ceiling of the whole module (%EDQUOT).
+ * @AIACCEL_REFUSED_MEMCG:	The memory cgroup (%ENOMEM).
+ * @AIACCEL_REFUSED_MEMORY:	The host, or the nodes asked for, have not so much
+ *				free (%ENOMEM).
+ * @AIACCEL_REFUSED_CONTEXT:	A limit of each context, see QUERY (%EDQUOT).
+ * @AIACCEL_REFUSED_CLASS:	The class is above the tenant's ceiling (%EPERM).
+ */
+enum aiaccel_refusal {
+	AIACCEL_REFUSED_NOT	= 0,
+	AIACCEL_REFUSED_RLIMIT	= 1,
+	AIACCEL_REFUSED_TENANT	= 2,
+	AIACCEL_REFUSED_MODULE	= 3,
+	AIACCEL_REFUSED_MEMCG	= 4,
+	AIACCEL_REFUSED_MEMORY	= 5,
+	AIACCEL_REFUSED_CONTEXT	= 6,
+	AIACCEL_REFUSED_CLASS	= 7,
+};
+
+/*
+ * ---------------------------------------------------------------------------
+ * What is here
+ * ---------------------------------------------------------------------------
+ */
+
+/**
+ * enum aiaccel_capability - Bits of &aiaccel_query.capabilities
+ * @AIACCEL_CAP_HOST:	   All processes of the host meet in this arbiter. Without
+ *			   it: only the clients of one broker, or one process.
+ * @AIACCEL_CAP_CRASH:	   What a process holds comes back however it ends.
+ * @AIACCEL_CAP_ENFORCED:  Limits and order hold against a client that does not
+ *			   use libaiaccel.
+ * @AIACCEL_CAP_STRICT:    %AIACCEL_PLACE_STRICT is carried out.
+ * @AIACCEL_CAP_FOLIOS:    &aiaccel_buffer_info.nr_runs and .largest_run_bytes are
+ *			   known.
+ */
+enum aiaccel_capability {
+	AIACCEL_CAP_HOST	= 1 << 0,
+	AIACCEL_CAP_CRASH	= 1 << 1,
+	AIACCEL_CAP_ENFORCED	= 1 << 2,
+	AIACCEL_CAP_STRICT	= 1 << 3,
+	AIACCEL_CAP_FOLIOS	= 1 << 4,
+};
+
+/**
+ * struct aiaccel_query - ioctl(AIACCEL_IOC_QUERY): version, capabilities, limits
+ * @size:	       sizeof(struct aiaccel_query)
+ * @abi:	       out: %AIACCEL_ABI of the implementation
+ * @capabilities:      out: &enum aiaccel_capability
+ * @tenant:	       out: id of the caller's tenant, as in STATS
+ * @nr_engines:	       out: engines at present
+ * @highest_class:     out: the highest class that the tenant may use without
+ *		       CAP_SYS_NICE, &enum aiaccel_class
+ * @max_queues:	       out: queues a context can hold
+ * @max_buffers:       out: buffers a context can hold
+ * @max_jobs:	       out: jobs a context can have waiting or granted; also the
+ *		       number of entries of its event ring
+ * @ring_bytes:	       out: length of the mapping at %AIACCEL_RING_OFFSET
+ * @max_pinned_bytes:  out: the tenant's ceiling for pinned and allocated memory,
+ *		       %AIACCEL_UNLIMITED where there is none
+ * @pinned_bytes:      out: what of it the tenant uses now
+ *
+ * Errors: those of the ladder only.
+ */
+struct aiaccel_query {
+	__u32 size;
+	__u32 abi;
+	__aligned_u64 capabilities;
+	__aligned_u64 tenant;
+	__u32 nr_engines;
+	__u32 highest_class;
+	__u32 max_queues;
+	__u32 max_buffers;
+	__u32 max_jobs;
+	__u32 ring_bytes;
+	__aligned_u64 max_pinned_bytes;
+	__aligned_u64 pinned_bytes;
+};
+
+#define AIACCEL_UNLIMITED	(~0ULL)
+
+/**
+ * struct aiaccel_engine_list - ioctl(AIACCEL_IOC_ENGINE_LIST)
+ * @size:   sizeof(struct aiaccel_engine_list)
+ * @count:  in: how many ids fit at @ids; out: how many engines there are
+ * @ids:    user pointer to __u32[count]; as many ids as fit are written, ascending
+ *
+ * Engine ids are the same in all contexts and are not used again while the
+ * implementation runs.
+ */
+struct aiaccel_engine_list {
+	__u32 size;
+	__u32 count;
+	__aligned_u64 ids;
+};
+
+enum aiaccel_engine_kind {
+	AIACCEL_ENGINE_CPU	= 1,
+	AIACCEL_ENGINE_GPU	= 2,
+	AIACCEL_ENGINE_FPGA	= 3,
+	AIACCEL_ENGINE_OTHER	= 4,
+};
+
+/**
+ * enum aiaccel_enforcement - What a turn on this engine means
+ * @AIACCEL_ADVISORY:	  Bookkeeping: nothing stops work without a turn.
+ * @AIACCEL_GATED:	  The runtime's launches pass the gate.
+ * @AIACCEL_PREEMPTIBLE:  The provider can stop work.
+ */
+enum aiaccel_enforcement {
+	AIACCEL_ADVISORY	= 1,
+	AIACCEL_GATED		= 2,
+	AIACCEL_PREEMPTIBLE	= 3,
+};
+
+/**
+ * enum aiaccel_engine_state
+ * @AIACCEL_ENGINE_ACTIVE:    Jobs are taken and granted.
+ * @AIACCEL_ENGINE_DRAINING:  New jobs are refused (%ESHUTDOWN).
+ * @AIACCEL_ENGINE_FAULTED:   Likewise, and nothing is granted.
+ */
+enum aiaccel_engine_state {
+	AIACCEL_ENGINE_ACTIVE	= 1,
+	AIACCEL_ENGINE_DRAINING	= 2,
+	AIACCEL_ENGINE_FAULTED	= 3,
+};
+
+/**
+ * struct aiaccel_engine_info - ioctl(AIACCEL_IOC_ENGINE_INFO)
+ * @size:	   sizeof(struct aiaccel_engine_info)
+ * @id:		   in: the engine
+ * @kind:	   out: &enum aiaccel_engine_kind
+ * @enforcement:   out: &enum aiaccel_enforcement
+ * @state:	   out: &enum aiaccel_engine_state
+ * @slots:	   out: how much a turn can take in all; for a CPU engine its CPUs
+ * @numa_node:	   out: the node it is nearest to, -1 where unknown
+ * @__reserved:	   zero
+ * @device_bytes:  out: memory of its own, 0 where it has none
+ * @name:	   out: a name that survives reboots: a PCI address, a UUID, or
+ *		   cpu-node<N>
+ * @provider:	   out: who registered it
+ *
+ * Errors: %ENOENT.
+ */
+struct aiaccel_engine_info {
+	__u32 size;
+	__u32 id;
+	__u32 kind;
+	__u32 enforcement;
+	__u32 state;
+	__u32 slots;
+	__s32 numa_node;
+	__u32 __reserved;
+	__aligned_u64 device_bytes;
+	char name[AIACCEL_NAME_LEN];
+	char provider[AIACCEL_NAME_LEN];
+};
+
+/**
+ * struct aiaccel_destroy - ioctl(AIACCEL_IOC_DESTROY): let go of a buffer or queue
+ * @size:  sizeof(struct aiaccel_destroy)
+ * @id:	   in: the buffer or queue
+ *
+ * A queue's waiting jobs are cancelled and its grants completed, without events.
+ * An allocated buffer's pages stay, and stay charged, while they are mapped.
+ *
+ * Errors: %ENOENT.
+ */
+struct aiaccel_destroy {
+	__u32 size;
+	__u32 id;
+};
+
+/*
+ * ---------------------------------------------------------------------------
+ * Memory
+ * ---------------------------------------------------------------------------
+ */
+
+/**
+ * enum aiaccel_placement - Where ALLOC takes pages from
+ * @AIACCEL_PLACE_LOCAL:       The node that the caller runs on, then others.
+ * @AIACCEL_PLACE_PREFER:      @node, then others.
+ * @AIACCEL_PLACE_STRICT:      @node and no other.
+ * @AIACCEL_PLACE_INTERLEAVE:  All nodes that the caller may use, in turn.
+ * @AIACCEL_PLACE_NEAR:	       The node of @engine, then others.
+ *
+ * No placement leaves the nodes that the caller's cpuset allows.
+ */
+enum aiaccel_placement {
+	AIACCEL_PLACE_LOCAL	 = 0,
+	AIACCEL_PLACE_PREFER	 = 1,
+	AIACCEL_PLACE_STRICT	 = 2,
+	AIACCEL_PLACE_INTERLEAVE = 3,
+	AIACCEL_PLACE_NEAR	 = 4,
+};
+
+/**
+ * struct aiaccel_alloc - ioctl(AIACCEL_IOC_ALLOC): zeroed pages that engines reach
+ * @size:	  sizeof(struct aiaccel_alloc)
+ * @flags:	  in: none is defined
+ * @length:	  in: bytes, more than zero; rounded up to whole pages
+ * @placement:	  in: &enum aiaccel_placement
+ * @node:	  in: for PREFER and STRICT a node that has memory and that the
+ *		  caller may use; else zero
+ * @engine:	  in: for NEAR an engine; else zero
+ * @id:		  out: the buffer
+ * @mmap_offset:  out: the offset at which mmap(MAP_SHARED) finds it
+ * @refused_by:	  out, on errors too: &enum aiaccel_refusal
+ * @__reserved:	  zero
+ *
+ * The pages are charged to the memory cgroup, to the tenant and to the module, and
+ * not to RLIMIT_MEMLOCK. A request that cannot be met fails; it does not push
+ * other processes out of memory. A part of a buffer may be mapped, at
+ * mmap_offset plus a multiple of the page size.
+ *
+ * Errors: %EINVAL for a node that does not exist or that the caller may not use,
+ * %ENOENT for an engine, %EDQUOT, %ENOMEM, %EINTR when a fatal signal came.
+ */
+struct aiaccel_alloc {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 length;
+	__u32 placement;
+	__s32 node;
+	__u32 engine;
+	__u32 id;
+	__aligned_u64 mmap_offset;
+	__u32 refused_by;
+	__u32 __reserved;
+};
+
+/* Engines may write to the pages. Without it the caller's mapping may be read-only. */
+#define AIACCEL_PIN_WRITE	(1U << 0)
+
+/**
+ * struct aiaccel_pin - ioctl(AIACCEL_IOC_PIN): hold the caller's own pages in place
+ * @size:	 sizeof(struct aiaccel_pin)
+ * @flags:	 in: %AIACCEL_PIN_WRITE
+ * @addr:	 in: where the range starts; every page that it touches is pinned
+ * @length:	 in: bytes, more than zero
+ * @id:		 out: the buffer
+ * @refused_by:	 out, on errors too: &enum aiaccel_refusal
+ *
+ * Anonymous memory, and shared mappings of shmem (memfd, tmpfs) and hugetlbfs, can
+ * be pinned. Whole pages are charged to RLIMIT_MEMLOCK of the user (unless
+ * CAP_IPC_LOCK), to the tenant and to the module. All is pinned or nothing.
+ *
+ * Errors: %EFAULT where the range is not mapped, or not writable and
+ * AIACCEL_PIN_WRITE is given; %EOPNOTSUPP for a mapping of any other file or
+ * device and for private mappings of files; %EOVERFLOW, %EDQUOT, %ENOMEM, %EINTR
+ * when a fatal signal came.
+ */
+struct aiaccel_pin {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 addr;
+	__aligned_u64 length;
+	__u32 id;
+	__u32 refused_by;
+};
+
+enum aiaccel_buffer_kind {
+	AIACCEL_BUFFER_ALLOCATED = 1,
+	AIACCEL_BUFFER_PINNED	 = 2,
+};
+
+/**
+ * struct aiaccel_buffer_info - ioctl(AIACCEL_IOC_BUFFER_INFO)
+ * @size:		sizeof(struct aiaccel_buffer_info)
+ * @id:			in: the buffer
+ * @kind:		out: &enum aiaccel_buffer_kind
+ * @flags:		out: as given to PIN
+ * @length:		out: bytes as asked for
+ * @charged_bytes:	out: bytes that the tenant pays: whole pages
+ * @mmap_offset:	out: as given by ALLOC, else 0
+ * @numa_node:		out: the node of all its pages; -1 where they are on several
+ *			or it is not known
+ * @nr_runs:		out: physically contiguous runs; 0 where not known
+ * @largest_run_bytes:	out: the longest of them; 0 where not known
+ *
+ * Errors: %ENOENT.
+ */
+struct aiaccel_buffer_info {
+	__u32 size;
+	__u32 id;
+	__u32 kind;
+	__u32 flags;
+	__aligned_u64 length;
+	__aligned_u64 charged_bytes;
+	__aligned_u64 mmap_offset;
+	__s32 numa_node;
+	__u32 nr_runs;
+	__aligned_u64 largest_run_bytes;
+};
+
+/*
+ * ---------------------------------------------------------------------------
+ * Turns
+ * ---------------------------------------------------------------------------
+ *
+ * Free slots of an engine go to the highest class that has a job waiting; inside
+ * a class to the tenant that has had least for its weight, along the tree of
+ * tenants; inside a tenant to the queue that has had least for its weight; inside a
+ * queue to the earliest deadline, then to the oldest job. What a turn costs is
+ * measured by the kernel. A job that is next but wider than the free slots waits
+ * for more of them, and nobody passes it but a higher class.
+ *
+ * A context holds at most one turn on an engine at a time. Its other jobs there
+ * wait until it completes that turn. A program with several workers opens one
+ * context for each.
+ */
+
+/**
+ * enum aiaccel_class - Who goes first, from the last to the first
+ * @AIACCEL_CLASS_IDLE:      When nobody else wants the engine.
+ * @AIACCEL_CLASS_LOW:       Batch work.
+ * @AIACCEL_CLASS_NORMAL:    Everything else.
+ * @AIACCEL_CLASS_HIGH:      People wait for it.
+ * @AIACCEL_CLASS_REALTIME:  Deadlines with admission. %EOPNOTSUPP in this version.
+ */
+enum aiaccel_class {
+	AIACCEL_CLASS_IDLE	= 0,
+	AIACCEL_CLASS_LOW	= 1,
+	AIACCEL_CLASS_NORMAL	= 2,
+	AIACCEL_CLASS_HIGH	= 3,
+	AIACCEL_CLASS_REALTIME	= 4,
+};
+
+#define AIACCEL_NR_CLASSES	5
+
+#define AIACCEL_WEIGHT_MIN	1
+#define AIACCEL_WEIGHT_DEFAULT	100
+#define AIACCEL_WEIGHT_MAX	10000
+
+/**
+ * struct aiaccel_queue_create - ioctl(AIACCEL_IOC_QUEUE_CREATE)
+ * @size:	 sizeof(struct aiaccel_queue_create)
+ * @flags:	 in: none is defined
+ * @engine:	 in: the engine
+ * @class_:	 in: &enum aiaccel_class
+ * @weight:	 in: %AIACCEL_WEIGHT_MIN to %AIACCEL_WEIGHT_MAX, against the other
+ *		 queues of the tenant; 0 is %AIACCEL_WEIGHT_DEFAULT
+ * @id:		 out: the queue
+ * @budget_ns:	 in: zero; %EOPNOTSUPP in this version
+ * @refused_by:	 out, on errors too: &enum aiaccel_refusal
+ * @__reserved:	 zero
+ * @label:	 in: what the queue is for, such as silero-vad@v5.0.0: printable
+ *		 ASCII, ended by a NUL and zeros
+ *
+ * Errors: %ENOENT for the engine, %ESHUTDOWN when it takes no new work, %EPERM for
+ * a class above the tenant's ceiling without CAP_SYS_NICE, %EDQUOT, %ENOMEM.
+ */
+struct aiaccel_queue_create {
+	__u32 size;
+	__u32 flags;
+	__u32 engine;
+	__u32 class_;
+	__u32 weight;
+	__u32 id;
+	__aligned_u64 budget_ns;
+	__u32 refused_by;
+	__u32 __reserved;
+	char label[AIACCEL_LABEL_LEN];
+};
+
+/**
+ * struct aiaccel_job - One request for a turn, submitted by ENTER
+ * @cookie:	   The job's name: any number that no other job of the context has
+ *		   now (%EEXIST). It is free again once the job is completed or
+ *		   cancelled.
+ * @queue:	   The queue it waits in (%ENOENT).
+ * @flags:	   None is defined.
+ * @width:	   Slots, 1 to the engine's number (%EINVAL).
+ * @__reserved:	   Zero.
+ * @cost_ns:	   How long the turn is expected to take; 0 where unknown. It is a
+ *		   hint: a turn is charged by what was measured.
+ * @deadline_ns:   When the turn should begin at the latest; 0 for none. Jobs of one
+ *		   queue are taken in this order. A job that misses it stays.
+ * @group:	   Zero; %EOPNOTSUPP in this version.
+ * @device_bytes:  Zero; %EOPNOTSUPP in this version.
+ * @__reserved2:   Zero.
+ *
+ * Errors besides: %EAGAIN when the context has max_jobs jobs, %EDEADLK when it
+ * holds a turn on this engine (complete that first, in the same ENTER if you
+ * like), %ESHUTDOWN when the engine takes no new work, %EDQUOT for the tenant's
+ * ceiling of jobs, %ENOMEM.
+ */
+struct aiaccel_job {
+	__aligned_u64 cookie;
+	__u32 queue;
+	__u32 flags;
+	__u32 width;
+	__u32 __reserved;
+	__aligned_u64 cost_ns;
+	__aligned_u64 deadline_ns;
+	__aligned_u64 group;
+	__aligned_u64 device_bytes;
+	__aligned_u64 __reserved2;
+};
+
+/* The job has no turn yet: withdraw it. If it has one by now, complete that. */
+#define AIACCEL_COMPLETE_CANCEL	(1U << 0)
+
+/**
+ * struct aiaccel_completion - The end of one turn, told by ENTER
+ * @cookie:	 The job (%ENOENT).
+ * @generation:	 As in its %AIACCEL_EVENT_GRANTED; ignored with
+ *		 %AIACCEL_COMPLETE_CANCEL.
+ * @flags:	 %AIACCEL_COMPLETE_CANCEL
+ *
+ * Errors besides: %EBUSY when the job has no turn yet (and is not cancelled);
+ * %ESTALE when its turn was revoked, or bears another generation. A revoked job is
+ * forgotten once its completion was answered so.
+ */
+struct aiaccel_completion {
+	__aligned_u64 cookie;
+	__u32 generation;
+	__u32 flags;
+};
+
+/* Arrays longer than this are refused (%EINVAL). */
+#define AIACCEL_ENTER_MAX	1024
+
+#define AIACCEL_NEVER		(~0ULL)
+
+/**
+ * struct aiaccel_enter - ioctl(AIACCEL_IOC_ENTER): complete, submit, wait
+ * @size:	     sizeof(struct aiaccel_enter)
+ * @flags:	     in: none is defined
+ * @completions:     in: user pointer to struct aiaccel_completion[nr_completions]
+ * @jobs:	     in: user pointer to struct aiaccel_job[nr_jobs]
+ * @nr_completions:  in: how many; out: how many were taken
+ * @nr_jobs:	     in: how many; out: how many were taken
+ * @min_events:	     in: wait until the ring holds this many unread events
+ * @nr_events:	     out: unread events in the ring
+ * @timeout_ns:	     in: when to stop waiting; a time gone by does not wait,
+ *		     %AIACCEL_NEVER waits for ever
+ *
+ * First turns are completed, in order; then jobs are submitted, in order; then
+ * the call waits. It stops at the first entry that is refused and neither goes on
+ * nor waits. It succeeds when any entry was taken, and the counts tell how
+ * many; asking again from there gives the refused entry's error. When none was
+ * taken, it fails with that error.
+ *
+ * A signal or the timeout ends the wait. The call then succeeds when any entry was
+ * taken or when enough events are there, else it fails.
+ *
+ * Errors besides those of the entries: %EINVAL when min_events is above
+ * max_jobs, %ETIMEDOUT, %EINTR.
+ */
+struct aiaccel_enter {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 completions;
+	__aligned_u64 jobs;
+	__u32 nr_completions;
+	__u32 nr_jobs;
+	__u32 min_events;
+	__u32 nr_events;
+	__aligned_u64 timeout_ns;
+};
+
+/*
+ * The event ring
+ *
+ * Two mappings, both MAP_SHARED, neither inherited by fork. The one at
+ * AIACCEL_RING_OFFSET is read-only, ring_bytes long (see QUERY), and starts with
+ * struct aiaccel_ring. The one at AIACCEL_CONSUMED_OFFSET is a page whose first
+ * __u32 is the only word that the caller writes.
+ *
+ *	while (consumed != load_acquire(&ring->produced)) {
+ *		event = events[consumed % ring->entries];
+ *		consumed++;
+ *		store_release(consumed_word, consumed);
+ *	}
+ *
+ * Both counters run freely and wrap. The file polls readable (POLLIN) while
+ * the ring holds unread events. Nothing is lost when the ring is full: what happens
+ * to a job meanwhile is collected in the job, and follows as one event when there
+ * is room (ENTER and poll look for room). An event of a job that was completed
+ * or cancelled meanwhile may still be met; its generation tells. A caller that
+ * writes nonsense into its word misleads only itself.
+ */
+#define AIACCEL_RING_OFFSET	0x00000000ULL
+#define AIACCEL_CONSUMED_OFFSET	0x01000000ULL
+
+/**
+ * struct aiaccel_ring - Head of the read-only mapping
+ * @produced:	    events written so far, modulo 2^32
+ * @entries:	    length of the array of events, a power of two
+ * @events_offset:  bytes from here to struct aiaccel_event[entries]
+ * @yield_offset:   bytes from here to __u32[entries], the yield words
+ * @__reserved:	    zero
+ */
+struct aiaccel_ring {
+	__u32 produced;
+	__u32 entries;
+	__u32 events_offset;
+	__u32 yield_offset;
+	__u32 __reserved[12];
+};
+
+/**
+ * enum aiaccel_event_bits - What happened to a job since its last event
+ * @AIACCEL_EVENT_GRANTED:  It has its turn: generation and slot are valid.
+ * @AIACCEL_EVENT_YIELD:    Its turn is wanted by a higher class. The holder is asked
+ *			    to complete soon; nothing forces it. The yield word of
+ *			    the slot then holds the generation of the turn.
+ * @AIACCEL_EVENT_REVOKED:  Its turn was ended; completing it answers %ESTALE.
+ * @AIACCEL_EVENT_FAILED:   It will get no turn, because the engine went away. The
+ *			    job is forgotten.
+ */
+enum aiaccel_event_bits {
+	AIACCEL_EVENT_GRANTED	= 1 << 0,
+	AIACCEL_EVENT_YIELD	= 1 << 1,
+	AIACCEL_EVENT_REVOKED	= 1 << 2,
+	AIACCEL_EVENT_FAILED	= 1 << 3,
+};
+
+/**
+ * struct aiaccel_event - One entry of the ring
+ * @cookie:	 the job
+ * @events:	 &enum aiaccel_event_bits, all that happened since its last event
+ * @generation:	 of its turn, never 0; 0 when it has had none
+ * @slot:	 index of its yield word
+ * @__reserved:	 zero
+ * @time_ns:	 when the latest of them happened
+ *
+ * A holder looks at yield[slot] == generation to see, without a system call,
+ * whether its turn is wanted.
+ */
+struct aiaccel_event {
+	__aligned_u64 cookie;
+	__u32 events;
+	__u32 generation;
+	__u32 slot;
+	__u32 __reserved;
+	__aligned_u64 time_ns;
+};
+
+/*
+ * ---------------------------------------------------------------------------
+ * Who uses what
+ * ---------------------------------------------------------------------------
+ */
+
+/**
+ * enum aiaccel_stats_kind - What STATS lists
+ * @AIACCEL_STATS_ENGINES:  struct aiaccel_stats_engine, all of them, for everybody
+ * @AIACCEL_STATS_TENANTS:  struct aiaccel_stats_tenant
+ * @AIACCEL_STATS_QUEUES:   struct aiaccel_stats_queue
+ *
+ * Of tenants and queues a caller sees those of its own tenant, or all of them with
+ * CAP_SYS_ADMIN.
+ */
+enum aiaccel_stats_kind {
+	AIACCEL_STATS_ENGINES	= 1,
+	AIACCEL_STATS_TENANTS	= 2,
+	AIACCEL_STATS_QUEUES	= 3,
+};
+
+/**
+ * struct aiaccel_stats - ioctl(AIACCEL_IOC_STATS)
+ * @size:	  sizeof(struct aiaccel_stats)
+ * @kind:	  in: &enum aiaccel_stats_kind
+ * @records:	  in: user pointer to @count records
+ * @count:	  in: how many records fit; out: how many there are
+ * @record_size:  in: bytes from one record to the next, a multiple of 8 from 8 to
+ *		  4096; longer ones are filled with zeros, shorter ones are cut
+ * @time_ns:	  out: when this was so
+ *
+ * All counters only grow while their object lives.
+ */
+struct aiaccel_stats {
+	__u32 size;
+	__u32 kind;
+	__aligned_u64 records;
+	__u32 count;
+	__u32 record_size;
+	__aligned_u64 time_ns;
+};
+
+/**
+ * struct aiaccel_stats_engine
+ * @id:		   the engine
+ * @state:	   &enum aiaccel_engine_state
+ * @slots:	   its slots
+ * @slots_used:	   how many are held now
+ * @jobs_waiting:  jobs without a turn
+ * @queues:	   queues to it
+ * @granted:	   turns begun
+ * @busy_ns:	   slots times nanoseconds held, of ended turns
+ */
+struct aiaccel_stats_engine {
+	__u32 id;
+	__u32 state;
+	__u32 slots;
+	__u32 slots_used;
+	__u32 jobs_waiting;
+	__u32 queues;
+	__aligned_u64 granted;
+	__aligned_u64 busy_ns;
+};
+
+/**
+ * enum aiaccel_tenant_kind - What a tenant stands for
+ * @AIACCEL_TENANT_ROOT:    all of them
+ * @AIACCEL_TENANT_CGROUP:  a cgroup of the version 2 hierarchy; id is its number
+ * @AIACCEL_TENANT_USERNS:  the owner of an outermost user namespace; id is the uid
+ * @AIACCEL_TENANT_USER:    a user; id is the uid
+ */
+enum aiaccel_tenant_kind {
+	AIACCEL_TENANT_ROOT	= 0,
+	AIACCEL_TENANT_CGROUP	= 1,
+	AIACCEL_TENANT_USERNS	= 2,
+	AIACCEL_TENANT_USER	= 3,
+};
+
+/**
+ * struct aiaccel_stats_tenant
+ * @tenant:		its id while the implementation runs
+ * @parent:		the id of the tenant above it, 0 for the root
+ * @source_id:		the cgroup's number or the uid
+ * @kind:		&enum aiaccel_tenant_kind
+ * @weight:		against its siblings
+ * @contexts:		open contexts, its children's excluded
+ * @queues:		queues, likewise
+ * @allocated_bytes:	charged by ALLOC, its children's included
+ * @pinned_bytes:	charged by PIN, its children's included
+ * @granted:		turns begun, its children's excluded
+ * @busy_ns:		slots times nanoseconds held, of ended turns, likewise
+ * @name:		the cgroup's path, its end where it is too long; or uid:<N>
+ */
+struct aiaccel_stats_tenant {
+	__aligned_u64 tenant;
+	__aligned_u64 parent;
+	__aligned_u64 source_id;
+	__u32 kind;
+	__u32 weight;
+	__u32 contexts;
+	__u32 queues;
+	__aligned_u64 allocated_bytes;
+	__aligned_u64 pinned_bytes;
+	__aligned_u64 granted;
+	__aligned_u64 busy_ns;
+	char name[AIACCEL_PATH_LEN];
+};
+
+/**
+ * struct aiaccel_stats_queue
+ * @context:	   a number of its context while the implementation runs
+ * @tenant:	   its tenant
+ * @engine:	   its engine
+ * @id:		   its id in its context
+ * @class_:	   &enum aiaccel_class
+ * @weight:	   as created
+ * @waiting:	   jobs without a turn
+ * @slots_held:	   slots that it holds
+ * @pid:	   the process that opened the context, as the caller's pid
+ *		   namespace numbers it; 0 where it is not in there
+ * @__reserved:	   zero
+ * @submitted:	   jobs taken
+ * @granted:	   turns begun
+ * @completed:	   turns ended
+ * @wait_ns:	   from submitted to granted, sum over the turns begun
+ * @run_ns:	   from granted to ended, sum over the turns ended
+ * @max_wait_ns:   the longest wait of the turns begun
+ * @comm:	   the command that opened the context
+ * @label:	   as created
+ */
+struct aiaccel_stats_queue {
+	__aligned_u64 context;
+	__aligned_u64 tenant;
+	__u32 engine;
+	__u32 id;
+	__u32 class_;
+	__u32 weight;
+	__u32 waiting;
+	__u32 slots_held;
+	__s32 pid;
+	__u32 __reserved;
+	__aligned_u64 submitted;
+	__aligned_u64 granted;
+	__aligned_u64 completed;
+	__aligned_u64 wait_ns;
+	__aligned_u64 run_ns;
+	__aligned_u64 max_wait_ns;
+	char comm[16];
+	char label[AIACCEL_LABEL_LEN];
+};
+
+#endif /* _UAPI_AIACCEL_H */

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Who is next at an engine.
+ *
+ *   engine ── class ── tenant ── tenant ── … ── queue ── job
+ *
+ * Free slots go to the highest class with an eligible job; inside the class down
+ * the share tree, at each level to the member with the least virtual time (what
+ * it had, divided by its weight); inside a queue to the earliest deadline, then to the
+ * oldest job. The job so chosen is granted when its width fits the free slots. When it
+ * does not fit, nothing is granted until it does: narrow jobs cannot starve a wide
+ * one, and the wait is bounded by the turns that run.
+ *
+ * A turn is charged twice: with an estimate when it begins, so that one member
+ * cannot take all free slots at once, and with the difference to what was measured when
+ * it ends. The estimate is the queue's own average of measured turns; a client's
+ * expected cost stands in only for the first.
+ *
+ * A member that slept comes back with a virtual time at most AIA_SCHED_LAG_NS (at
+ * weight AIACCEL_WEIGHT_DEFAULT, one slot) behind its siblings: it is served soon, and
+ * cannot save up.
+ *
+ * A seat is a context's place at an engine. It holds one turn at most; while it does,
+ * the queues of the seat are not eligible.
+ *
+ * Invariants
+ *  - slots_used is the sum of the widths of granted jobs, and at most slots.
+ *  - A share is in its parent's tree exactly while an eligible job lies below it.
+ *  - Every job is in one state; waiting jobs are in their queue's tree; granted ones
+ *    on their engine's list of their class.
+ *  - The tree's depth is the adapter's to bound.
+ * The caller serialises all calls on one engine and what hangs below it.
+ */
+#ifndef AIA_CORE_SCHED_H
+#define AIA_CORE_SCHED_H
+
+#include <uapi/aiaccel.h>
+#include "rbtree.h"
+#include "types.h"
+
+#define AIA_SCHED_LAG_NS 20000000ULL
+
+/* A member of the share tree of one class at one engine. */
+struct aia_sched_share {
+	struct aia_sched_share *parent;
+	struct aia_rb_node node;	/* in parent->members */
+	struct aia_rb_root members;	/* by vtime; empty in a queue's share */
+	__u64 vtime;			/* weighted slot-nanoseconds it had */
+	__u64 floor;			/* vtime of the member served last: where sleepers join */
+	__u32 weight;
+	bool queued;
+};
+
+struct aia_sched_engine {
+	__u32 slots;
+	__u32 slots_used;
+	__u32 state;			/* enum aiaccel_engine_state */
+	__u32 waiting;			/* jobs without a turn */
+	__u64 granted;			/* turns begun */
+	__u64 busy_ns;			/* slots x ns of ended turns */
+	__u64 seq;			/* numbers jobs, for their order */
+	struct aia_sched_share root[AIACCEL_NR_CLASSES];
+	struct aia_link running[AIACCEL_NR_CLASSES];	/* granted jobs, oldest first */
+};
+
+/* A tenant's presence at one engine. */
+struct aia_sched_node {
+	struct aia_sched_node *parent;
+	struct aia_sched_share share[AIACCEL_NR_CLASSES];
+	__u64 granted;			/* its own queues', not its children's */
+	__u64 busy_ns;
+};
+
+struct aia_sched_seat {
+	struct aia_sched_engine *engine;
+	struct aia_sched_job *turn;	/* the job that holds it, or NULL */
+	struct aia_link queues;
+};
+
+struct aia_sched_queue {
+	struct aia_sched_share share;
+	struct aia_sched_seat *seat;
+	struct aia_sched_node *node;
+	struct aia_link of_seat;
+	struct aia_rb_root jobs;	/* waiting, by deadline and age */
+	__u32 class_;
+	__u32 waiting;
+	__u64 estimate_ns;		/* moving average of measured turns, 0 before the first */
+	__u64 submitted, granted, completed;
+	__u64 wait_ns, run_ns, max_wait_ns;
+};
+
+enum aia_sched_state {
+	AIA_SCHED_IDLE = 0,		/* not with the scheduler */
+	AIA_SCHED_WAITING,
+	AIA_SCHED_GRANTED,
+};
+
+struct aia_sched_job {
+	struct aia_sched_queue *queue;
+	struct aia_rb_node of_queue;
+	struct aia_link of_engine;
+	enum aia_sched_state state;
+	bool yield_asked;
+	__u32 width;
+	__u64 deadline_ns;		/* 0: none */
+	__u64 cost_ns;
+	__u64 seq;
+	__u64 submitted_ns, granted_ns;
+	__u64 charged_ns;		/* the estimate it was charged with */
+};
+
+void aia_sched_engine_init(struct aia_sched_engine *engine, __u32 slots);
+
+/* @parent is NULL for the root tenant's node. */
+void aia_sched_node_init(struct aia_sched_node *node, struct aia_sched_engine *engine,
+			 struct aia_sched_node *parent, __u32 weight);
+void aia_sched_node_fini(struct aia_sched_node *node);	/* nothing lies below it */
+
+void aia_sched_seat_init(struct aia_sched_seat *seat, struct aia_sched_engine *engine);
+
+void aia_sched_queue_init(struct aia_sched_queue *queue, struct aia_sched_seat *seat,
+			  struct aia_sched_node *node, __u32 class_, __u32 weight);
+void aia_sched_queue_fini(struct aia_sched_queue *queue);	/* it has no job */
+
+/*
+ * Puts a job in line; width, cost_ns and deadline_ns are set. -EINVAL: width is 0 or
+ * above the engine's slots. -ESHUTDOWN: the engine is not active. -EDEADLK: the
+ * seat holds a turn.
+ */
+int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns);
+
+/* Takes a waiting job out of line. */
+void aia_sched_withdraw(struct aia_sched_job *job);
+
+/* Grants one job and returns it; NULL when nothing can be granted now. Call until NULL. */
+struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns);
+
+/*
+ * After grant_next said NULL: a granted job that should be asked to yield because a
+ * higher class waits for its slots, lowest class and youngest turn first; each is
+ * returned once, and no more than would make room. NULL when there is none.
+ */
+struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine);
+
+/* Ends a granted job's turn, frees its slots, settles its cost. */
+void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns);
+
+/* Any waiting job of the queue, or NULL. */
+struct aia_sched_job *aia_sched_queue_first(struct aia_sched_queue *queue);
+
+#endif

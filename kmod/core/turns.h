@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The turns of one context: names jobs by cookie, numbers grants by generation, and
+ * puts what happens to them in the context's ring. It stands between the
+ * scheduler, which knows no names, and the adapters, which only copy, lock, allocate,
+ * wake and free.
+ *
+ * Life of a turn: the adapter allocates it, submit takes it; from then on it belongs
+ * to its aia_turns, and comes back to be freed through one of the `freed` chains:
+ * when it is completed, withdrawn, told of its failure, or the context ends.
+ *
+ * Invariants: at most AIA_TURNS_MAX turns live; each has a cookie and a ring slot
+ * (index of its yield word) of its own; generations are never 0 and never repeat
+ * within 2^32 grants of the context.
+ */
+#ifndef AIA_CORE_TURNS_H
+#define AIA_CORE_TURNS_H
+
+#include <uapi/aiaccel.h>
+#include "ring.h"
+#include "sched.h"
+#include "types.h"
+
+#define AIA_TURNS_MAX 256		/* also the entries of the ring */
+
+struct aia_turn {
+	struct aia_sched_job job;
+	struct aia_ring_note note;
+	struct aia_turns *turns;
+	struct aia_turn *next_hash;
+	struct aia_turn *next_freed;
+	bool revoked;			/* kept until its completion was answered */
+	void *owner;			/* the adapter's: what it was charged to */
+};
+
+struct aia_turns {
+	struct aia_ring ring;
+	struct aia_turns *next_woken;	/* chain built by aia_turns_dispatch */
+	bool woken;
+	__u32 live;
+	__u32 generation;
+	__u16 free_slots[AIA_TURNS_MAX];	/* a stack; its top is AIA_TURNS_MAX - live */
+	struct aia_turn *hash[AIA_TURNS_MAX];
+};
+
+void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *consumed);
+
+/*
+ * @arg was checked by aia_check_job(); @turn is zeroed. On 0 the turn is taken. Errors as
+ * struct aiaccel_job lists them, in this order: -EAGAIN, -EEXIST, and those of
+ * aia_sched_submit(). Follow with aia_turns_dispatch() on the queue's engine.
+ */
+int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
+		     const struct aiaccel_job *arg, __u64 now_ns);
+
+/*
+ * Completes or withdraws one job. 0, or -ENOENT, -EBUSY, -ESTALE. The turn to free, if
+ * any, is pushed on *freed, on -ESTALE too. *engine is the engine that wants a
+ * dispatch, or NULL.
+ */
+int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion *arg, __u64 now_ns,
+		       struct aia_turn **freed, struct aia_sched_engine **engine);
+
+/*
+ * Grants what can be granted at @engine, asks those to yield who should, and tells the
+ * contexts concerned. Those that got news are pushed on *woken (each once; clear
+ * turns->woken when woken). Turns to free, if any, are pushed on *freed.
+ */
+void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct aia_turns **woken,
+			struct aia_turn **freed);
+
+/* Ends the queue's turns, waiting and granted, without a word. Dispatch its engine after. */
+void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
+			 struct aia_turn **freed);
+
+/*
+ * Ends all of the queue's turns because its engine goes: waiting jobs FAILED, granted
+ * ones REVOKED. @turns may be told by pushing it on *woken.
+ */
+void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
+			  struct aia_turns **woken, struct aia_turn **freed);
+
+/* Looks for room in the ring. True when something was written. */
+bool aia_turns_flush(struct aia_turns *turns, struct aia_turn **freed);
+
+/* True when the context can be forgotten: no turn is live and no note waits. */
+bool aia_turns_empty(const struct aia_turns *turns);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What the core takes from outside: the fixed-size types and error numbers that the
+ * kernel exports to user space, and a handful of macros. Nothing else. The core
+ * is freestanding C: integers only, memory owned by the caller, no locks, no
+ * allocation, no clock and no globals, so that the module, the broker, the embedded
+ * transport, the simulator and the fuzzers compile the very same sources.
+ *
+ * Locking rule of everything in this folder: the caller serialises. One lock
+ * around all calls that can reach the same engine is enough and is what the
+ * adapters use.
+ */
+#ifndef AIA_CORE_TYPES_H
+#define AIA_CORE_TYPES_H
+
+#include <linux/errno.h>
+#include <linux/types.h>
+
+#ifdef __KERNEL__
+#include <linux/stddef.h>
+#else
+#include <stdbool.h>
+#include <stddef.h>
+#endif
+
+#define aia_container_of(ptr, type, member) \
+	((type *)((char *)(ptr) - offsetof(type, member)))
+
+/* A list that knows its ends; an element not on any list has both links NULL. */
+struct aia_link {
+	struct aia_link *prev, *next;
+};
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libaiaccel: the C interface
+ *
+ * A device is one context of one transport: the kernel module, the broker (aiacceld) or
+ * this process alone. All three take the calls of <uapi/aiaccel.h> and answer them
+ * alike; that header says what each call does and which errors it has.
+ *
+ * Errors are returned as negative errno values; no function sets errno.
+ *
+ * Threads: several threads may use one device for aiaccel_call(), aiaccel_map() and
+ * aiaccel_fd() at once. aiaccel_read_events(), aiaccel_acquire() and aiaccel_complete()
+ * belong to one thread at a time, since a ring has one reader. A context holds one turn on
+ * an engine at a time, so a program with several workers opens one device for each: that
+ * is cheap and needs no lock.
+ *
+ * Processes: a device serves the process that opened it. After fork(), the child gets
+ * -EPERM and may only close it.
+ */
+#ifndef AIACCEL_H
+#define AIACCEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uapi/aiaccel.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct aiaccel_device;
+
+/* The version of the library, such as "0.1.0". */
+const char *aiaccel_version(void);
+
+/**
+ * aiaccel_open - Open a context
+ * @transport: "kernel", "broker" or "embedded"; "auto" takes the first of them, in this
+ *	       order, that answers. NULL is $AIACCEL_TRANSPORT, or "auto" where that is not
+ *	       set. The broker is started for the user where none answers.
+ * @device:    the result
+ *
+ * -EINVAL: no such transport. -ENOENT or -ENODEV: not here. -EACCES: not for this user.
+ * -EDQUOT: the tenant has too many contexts. Others as open(2) and connect(2) have them.
+ */
+int aiaccel_open(const char *transport, struct aiaccel_device **device);
+
+/* Closes the context: its turns, queues and buffers end. NULL is allowed. */
+void aiaccel_close(struct aiaccel_device *device);
+
+/* "kernel", "broker" or "embedded". */
+const char *aiaccel_transport(const struct aiaccel_device *device);
+
+/**
+ * aiaccel_call - Make any call of <uapi/aiaccel.h>
+ * @request: AIACCEL_IOC_…
+ * @arg:     its struct, with size set
+ *
+ * As ioctl(), but returns 0 or a negative errno. The broker adds -ECONNRESET: it is gone
+ * and with it this context; memory that is mapped stays. Open a new one.
+ */
+int aiaccel_call(struct aiaccel_device *device, unsigned long request, void *arg);
+
+/**
+ * aiaccel_map - Map a buffer or the ring
+ * @offset:  mmap_offset of ALLOC plus whole pages, AIACCEL_RING_OFFSET or
+ *	     AIACCEL_CONSUMED_OFFSET
+ * @length:  bytes
+ * @prot:    PROT_READ, PROT_WRITE
+ * @address: the result; give it back with munmap()
+ */
+int aiaccel_map(struct aiaccel_device *device, uint64_t offset, size_t length, int prot,
+		void **address);
+
+/* A descriptor that polls readable while events are unread. It belongs to the device. */
+int aiaccel_fd(const struct aiaccel_device *device);
+
+/* Takes up to @max events out of the ring, without waiting; returns how many. */
+unsigned int aiaccel_read_events(struct aiaccel_device *device, struct aiaccel_event *events,
+				 unsigned int max);
+
+/**
+ * aiaccel_find_engine - Look an engine up by name
+ * @name: its name, or its kind and its place among the engines of that kind: "cpu0", "gpu1",
+ *	  "fpga0", "other0"
+ * @info: the result; size need not be set
+ *
+ * -ENOENT: there is none.
+ */
+int aiaccel_find_engine(struct aiaccel_device *device, const char *name,
+			struct aiaccel_engine_info *info);
+
+/* A turn that is held. */
+struct aiaccel_grant {
+	uint64_t cookie;
+	uint64_t granted_ns;		/* CLOCK_MONOTONIC */
+	const uint32_t *yield_word;	/* equals generation when the turn is wanted */
+	uint32_t generation;
+	uint32_t __reserved;
+};
+
+/**
+ * aiaccel_acquire - Submit one job and wait for its turn
+ * @job:	as for ENTER; a cookie of 0 means any, chosen with its highest bit set
+ * @timeout_ns: absolute CLOCK_MONOTONIC, or AIACCEL_NEVER
+ * @cancel_fd:  the wait ends when this descriptor polls readable; -1 for none
+ * @grant:	the result
+ *
+ * Events of other jobs that come meanwhile are kept for aiaccel_read_events().
+ * -ETIMEDOUT, -ECANCELED, -EINTR (a signal): the job was withdrawn. -ENODEV: the engine went
+ * away. Others as struct aiaccel_job has them.
+ */
+int aiaccel_acquire(struct aiaccel_device *device, const struct aiaccel_job *job,
+		    uint64_t timeout_ns, int cancel_fd, struct aiaccel_grant *grant);
+
+/* Ends the turn. -ESTALE: it had been revoked. */
+int aiaccel_complete(struct aiaccel_device *device, const struct aiaccel_grant *grant);
+
+/* What refused_by names, in words: "RLIMIT_MEMLOCK", "the tenant's ceiling", … */
+const char *aiaccel_refusal_name(uint32_t refused_by);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* AIACCEL_H */

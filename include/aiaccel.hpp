@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+//
+// libaiaccel for C++20: everything. The device classes are header-only over the C interface
+// in <aiaccel.h>; Model and Deployment live in the library.
+#ifndef AIACCEL_HPP
+#define AIACCEL_HPP
+
+#include <aiaccel/buffer.hpp>
+#include <aiaccel/deployment.hpp>
+#include <aiaccel/device.hpp>
+#include <aiaccel/engine.hpp>
+#include <aiaccel/error.hpp>
+#include <aiaccel/model.hpp>
+#include <aiaccel/queue.hpp>
+#include <aiaccel/units.hpp>
+
+#endif  // AIACCEL_HPP

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+//
+// A context of one transport, and what is reached from it. Engines, buffers and queues keep their
+// context open, so they may outlive the Device that made them.
+//
+// Threads: as <aiaccel.h> says: open one Device for each worker.
+#ifndef AIACCEL_DEVICE_HPP
+#define AIACCEL_DEVICE_HPP
+
+#include <aiaccel.h>
+#include <aiaccel/buffer.hpp>
+#include <aiaccel/engine.hpp>
+#include <aiaccel/error.hpp>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace aiaccel {
+
+class Deployment;
+class Model;
+struct DeploymentOptions;
+
+class Device {
+ public:
+  // `transport`: "kernel", "broker", "embedded", "auto"; empty is $AIACCEL_TRANSPORT, else "auto".
+  static Device open(const std::string& transport = {}) {
+    aiaccel_device* handle = nullptr;
+    detail::check(aiaccel_open(transport.empty() ? nullptr : transport.c_str(), &handle),
+                  "cannot open aiaccel");
+    return Device(std::shared_ptr<aiaccel_device>(handle, aiaccel_close));
+  }
+
+  std::string_view transport() const noexcept { return aiaccel_transport(handle_.get()); }
+
+  aiaccel_query query() const {
+    aiaccel_query query{};
+    query.size = sizeof query;
+    detail::check(aiaccel_call(handle_.get(), AIACCEL_IOC_QUERY, &query), "cannot query aiaccel");
+    return query;
+  }
+
+  std::vector<Engine> engines() const {
+    std::vector<std::uint32_t> ids(16);
+    for (;;) {
+      aiaccel_engine_list list{};
+      list.size = sizeof list;
+      list.count = static_cast<std::uint32_t>(ids.size());
+      list.ids = reinterpret_cast<std::uintptr_t>(ids.data());
+      detail::check(aiaccel_call(handle_.get(), AIACCEL_IOC_ENGINE_LIST, &list),
+                    "cannot list engines");
+      const bool all = list.count <= ids.size();
+      ids.resize(list.count);
+      if (all) break;
+    }
+    std::vector<Engine> engines;
+    for (std::uint32_t id : ids) {
+      aiaccel_engine_info info{};
+      info.size = sizeof info;
+      info.id = id;
+      const int result = aiaccel_call(handle_.get(), AIACCEL_IOC_ENGINE_INFO, &info);
+      if (result == -ENOENT) continue;  // it went away since the list was made
+      detail::check(result, "cannot describe an engine");
+      engines.push_back(Engine(handle_, info));
+    }
+    return engines;
+  }
+
+  // `name`: as aiaccel_find_engine() takes it: "cpu0", a PCI address, a UUID.
+  Engine engine(const std::string& name) const {
+    aiaccel_engine_info info{};
+    const int result = aiaccel_find_engine(handle_.get(), name.c_str(), &info);
+    if (result < 0) throw Error(-result, "no engine " + name);
+    return Engine(handle_, info);
+  }
+
+  // Zeroed memory that engines reach; `bytes` is rounded up to whole pages.
+  Buffer alloc(std::uint64_t bytes, Placement placement = {}) const {
+    return Buffer::alloc(handle_, bytes, placement);
+  }
+
+  // Holds the caller's own pages in place until the Buffer goes; they must stay mapped until then.
+  Buffer pin(std::span<std::byte> bytes) const {
+    return Buffer::pin(handle_, bytes.data(), bytes.size(), true);
+  }
+  Buffer pin(std::span<const std::byte> bytes) const {
+    return Buffer::pin(handle_, bytes.data(), bytes.size(), false);
+  }
+
+  // Loads a model and serves it; see <aiaccel/deployment.hpp>.
+  Deployment deploy(Model model) const;
+  Deployment deploy(Model model, const DeploymentOptions& options) const;
+
+  // For calls of <aiaccel.h> that have no class here.
+  aiaccel_device* handle() const noexcept { return handle_.get(); }
+
+ private:
+  explicit Device(std::shared_ptr<aiaccel_device> handle) : handle_(std::move(handle)) {}
+
+  std::shared_ptr<aiaccel_device> handle_;
+};
+
+}  // namespace aiaccel
+
+#endif  // AIACCEL_DEVICE_HPP

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+//
+// What work runs on. A value: the description is as it was when the Engine was looked up.
+#ifndef AIACCEL_ENGINE_HPP
+#define AIACCEL_ENGINE_HPP
+
+#include <aiaccel.h>
+#include <aiaccel/queue.hpp>
+
+#include <memory>
+#include <string_view>
+
+namespace aiaccel {
+
+class Device;
+
+class Engine {
+ public:
+  std::uint32_t id() const noexcept { return info_.id; }
+  std::string_view name() const noexcept { return info_.name; }
+  std::uint32_t slots() const noexcept { return info_.slots; }
+  const aiaccel_engine_info& info() const noexcept { return info_; }
+
+  // A line to this engine, of the context that the engine was looked up in.
+  Queue queue(const QueueOptions& options = {}) const {
+    return Queue(handle_, info_.id, options);
+  }
+
+ private:
+  friend class Device;
+  Engine(std::shared_ptr<aiaccel_device> handle, const aiaccel_engine_info& info)
+      : handle_(std::move(handle)), info_(info) {}
+
+  std::shared_ptr<aiaccel_device> handle_;
+  aiaccel_engine_info info_;
+};
+
+}  // namespace aiaccel
+
+#endif  // AIACCEL_ENGINE_HPP

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+//
+// A line to one engine, and the turns that it gets.
+//
+// Threads: a Queue and its Grants belong to one thread at a time, and so do all queues of one
+// Device. A context holds one turn on an engine at a time: a second acquire() meanwhile throws
+// EDEADLK.
+#ifndef AIACCEL_QUEUE_HPP
+#define AIACCEL_QUEUE_HPP
+
+#include <aiaccel.h>
+#include <aiaccel/error.hpp>
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+
+namespace aiaccel {
+
+enum class Class : std::uint32_t {
+  idle = AIACCEL_CLASS_IDLE,
+  low = AIACCEL_CLASS_LOW,
+  normal = AIACCEL_CLASS_NORMAL,
+  high = AIACCEL_CLASS_HIGH,
+  realtime = AIACCEL_CLASS_REALTIME,
+};
+
+// Time as <uapi/aiaccel.h> counts it: CLOCK_MONOTONIC.
+using Clock = std::chrono::steady_clock;
+
+struct QueueOptions {
+  std::string label;  // printable ASCII, at most 63 characters, such as "asr@v2"
+  Class priority = Class::normal;
+  std::uint32_t weight = AIACCEL_WEIGHT_DEFAULT;
+  std::uint32_t width = 1;  // slots that a turn takes unless acquire() says otherwise
+};
+
+struct AcquireOptions {
+  std::optional<Clock::time_point> deadline{};  // when the turn should begin; orders the queue
+  std::optional<Clock::time_point> timeout{};   // when to stop waiting
+  std::chrono::nanoseconds cost{0};             // expected length of the turn, 0: unknown
+  std::uint32_t width = 0;                      // slots; 0: the queue's
+};
+
+// A turn. Completes itself when it goes out of scope.
+class Grant {
+ public:
+  Grant(Grant&& other) noexcept
+      : handle_(std::move(other.handle_)), grant_(std::exchange(other.grant_, {})) {}
+  Grant& operator=(Grant&& other) noexcept {
+    if (this != &other) {
+      std::error_code ignored;
+      complete(ignored);
+      handle_ = std::move(other.handle_);
+      grant_ = std::exchange(other.grant_, {});
+    }
+    return *this;
+  }
+  ~Grant() {
+    std::error_code ignored;
+    complete(ignored);
+  }
+
+  // True when a higher class waits for this turn. Costs a load, no system call.
+  bool yield_wanted() const noexcept {
+    return handle_ && __atomic_load_n(grant_.yield_word, __ATOMIC_RELAXED) == grant_.generation;
+  }
+
+  // When the turn began.
+  Clock::time_point since() const noexcept {
+    return Clock::time_point(std::chrono::nanoseconds(grant_.granted_ns));
+  }
+
+  // Ends the turn; a second call does nothing. ESTALE: it had been revoked meanwhile.
+  void complete(std::error_code& error) noexcept {
+    error.clear();
+    if (!handle_) return;
+    const int result = aiaccel_complete(handle_.get(), &grant_);
+    handle_.reset();
+    if (result < 0) error.assign(-result, std::generic_category());
+  }
+  void complete() {
+    std::error_code error;
+    complete(error);
+    if (error) throw Error(error.value(), "cannot complete a turn");
+  }
+
+ private:
+  friend class Queue;
+  Grant(std::shared_ptr<aiaccel_device> handle, const aiaccel_grant& grant)
+      : handle_(std::move(handle)), grant_(grant) {}
+
+  std::shared_ptr<aiaccel_device> handle_;  // null once completed
+  aiaccel_grant grant_;
+};
+
+class Queue {
+ public:
+  Queue(Queue&& other) noexcept
+      : handle_(std::move(other.handle_)),
+        id_(other.id_),
+        width_(other.width_),
+        cancel_fd_(std::exchange(other.cancel_fd_, -1)) {}
+  Queue& operator=(Queue&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    std::swap(id_, other.id_);
+    std::swap(width_, other.width_);
+    std::swap(cancel_fd_, other.cancel_fd_);
+    return *this;
+  }
+  ~Queue() {
+    if (cancel_fd_ >= 0) ::close(cancel_fd_);
+    if (!handle_) return;
+    aiaccel_destroy destroy{};
+    destroy.size = sizeof destroy;
+    destroy.id = id_;
+    aiaccel_call(handle_.get(), AIACCEL_IOC_DESTROY, &destroy);
+  }
+
+  std::uint32_t id() const noexcept { return id_; }
+
+  // Waits for a turn. Throws Error: ECANCELED when `stop` asked for it, ETIMEDOUT, EDEADLK, EINVAL
+  // for a width that the engine does not have, ENODEV when the engine went away.
+  Grant acquire(const AcquireOptions& options = {}, std::stop_token stop = {}) {
+    aiaccel_job job{};
+    job.queue = id_;
+    job.width = options.width ? options.width : width_;
+    job.cost_ns = static_cast<std::uint64_t>(options.cost.count());
+    if (options.deadline) job.deadline_ns = nanoseconds(*options.deadline);
+    const std::uint64_t timeout = options.timeout ? nanoseconds(*options.timeout) : AIACCEL_NEVER;
+
+    if (!stop.stop_possible()) return submit(job, timeout, -1);
+    if (cancel_fd_ < 0) {
+      cancel_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+      if (cancel_fd_ < 0) throw Error(errno, "cannot make an eventfd");
+    }
+    // The callback's destructor waits for a callback that runs, so what it wrote can be taken
+    // back after it; before the wait, nothing is in the eventfd.
+    struct Drain {
+      int fd;
+      ~Drain() {
+        std::uint64_t ignored;
+        [[maybe_unused]] const auto bytes = ::read(fd, &ignored, sizeof ignored);
+      }
+    } drain{cancel_fd_};
+    std::stop_callback wake(stop, [fd = cancel_fd_] {
+      const std::uint64_t one = 1;
+      [[maybe_unused]] const auto bytes = ::write(fd, &one, sizeof one);
+    });
+    return submit(job, timeout, cancel_fd_);
+  }
+
+ private:
+  friend class Engine;
+
+  Queue(std::shared_ptr<aiaccel_device> handle, std::uint32_t engine, const QueueOptions& options)
+      : handle_(std::move(handle)), width_(options.width) {
+    aiaccel_queue_create create{};
+    create.size = sizeof create;
+    create.engine = engine;
+    create.class_ = static_cast<std::uint32_t>(options.priority);
+    create.weight = options.weight;
+    if (options.label.size() >= sizeof create.label)
+      throw Error(EINVAL, "queue label '" + options.label + "' is longer than 63 characters");
+    std::memcpy(create.label, options.label.data(), options.label.size());
+    const int result = aiaccel_call(handle_.get(), AIACCEL_IOC_QUEUE_CREATE, &create);
+    detail::check(result, "cannot create a queue", create.refused_by);
+    id_ = create.id;
+  }
+
+  static std::uint64_t nanoseconds(Clock::time_point time) {
+    const auto count = time.time_since_epoch().count();
+    return count > 0 ? static_cast<std::uint64_t>(count) : 1;
+  }
+
+  Grant submit(const aiaccel_job& job, std::uint64_t timeout_ns, int cancel_fd) {
+    aiaccel_grant grant{};
+    detail::check(aiaccel_acquire(handle_.get(), &job, timeout_ns, cancel_fd, &grant),
+                  "cannot acquire a turn");
+    return Grant(handle_, grant);
+  }
+
+  std::shared_ptr<aiaccel_device> handle_;
+  std::uint32_t id_ = 0;
+  std::uint32_t width_ = 1;
+  int cancel_fd_ = -1;  // made at the first acquire() that can be stopped
+};
+
+}  // namespace aiaccel
+
+#endif  // AIACCEL_QUEUE_HPP

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+//
+// Models: reading a file, loading it by ONNX Runtime, telling whether one can replace another.
+
+#include <aiaccel/model.hpp>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "backends/onnxruntime.hpp"
+
+namespace aiaccel {
+namespace {
+
+constexpr std::size_t kMaxLabel = 63;  // AIACCEL_LABEL_LEN without its NUL
+
+struct Fd {
+  int fd;
+  ~Fd() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+// The whole file into memory: a mapping would turn a file that is cut short later into a SIGBUS.
+std::vector<std::byte> read_file(const std::filesystem::path& file) {
+  Fd in{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
+  if (in.fd < 0) throw Error(errno, "cannot open " + file.string());
+  struct stat st;
+  if (::fstat(in.fd, &st) < 0) throw Error(errno, "cannot read " + file.string());
+  if (!S_ISREG(st.st_mode)) throw Error(EINVAL, file.string() + " is not a regular file");
+  std::vector<std::byte> bytes(static_cast<std::size_t>(st.st_size));
+  std::size_t have = 0;
+  while (have < bytes.size()) {
+    ssize_t got = ::read(in.fd, bytes.data() + have, bytes.size() - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw Error(errno, "cannot read " + file.string());
+    if (got == 0) throw Error(EBADMSG, file.string() + " was cut short while it was read");
+    have += static_cast<std::size_t>(got);
+  }
+  return bytes;
+}
+
+// Whether every tensor that fits `narrow` fits `wide` as well.
+bool covers(const TensorInfo& wide, const TensorInfo& narrow) {
+  if (wide.name != narrow.name || wide.type != narrow.type ||
+      wide.shape.size() != narrow.shape.size())
+    return false;
+  for (std::size_t d = 0; d < wide.shape.size(); d++)
+    if (wide.shape[d] >= 0 && wide.shape[d] != narrow.shape[d]) return false;
+  return true;
+}
+
+// What differs between two lists of inputs or outputs, "" when `fits` holds for each pair.
+template <typename Fits>
+std::string difference(const char* what, const std::vector<TensorInfo>& now,
+                       const std::vector<TensorInfo>& next, Fits fits) {
+  if (now.size() != next.size())
+    return std::to_string(now.size()) + " " + what + "s become " + std::to_string(next.size());
+  for (std::size_t i = 0; i < now.size(); i++)
+    if (!fits(now[i], next[i]))
+      return std::string(what) + " " + to_string(now[i]) + " becomes " + to_string(next[i]);
+  return {};
+}
+
+}  // namespace
+
+struct Model::State {
+  std::string label;
+  std::filesystem::path file;
+  std::vector<std::byte> bytes;
+  std::shared_ptr<const ort::Session> session;  // of width 1
+
+  std::shared_ptr<const ort::Session> load(unsigned width) const {
+    return std::make_shared<ort::Session>(ort::Runtime::get(), bytes, width,
+                                          file.empty() ? label : file.string());
+  }
+};
+
+OnnxRuntime OnnxRuntime::find() {
+  try {
+    const ort::Runtime& runtime = ort::Runtime::get();
+    return {.present = true, .version = runtime.version(), .path = runtime.path(), .reason = {}};
+  } catch (const Error& error) {
+    return {.present = false, .version = {}, .path = {}, .reason = error.what()};
+  }
+}
+
+Model Model::load(std::vector<std::byte> bytes, std::string label, std::filesystem::path file) {
+  if (label.empty() || label.size() > kMaxLabel ||
+      !std::all_of(label.begin(), label.end(), [](char c) { return c >= 0x20 && c < 0x7f; }))
+    throw Error(EINVAL,
+                "a model's label is 1 to 63 bytes of printable ASCII, and '" + label + "' is not");
+  if (bytes.empty()) throw Error(EBADMSG, label + ": the model has no bytes");
+  auto state = std::make_shared<State>();
+  state->label = std::move(label);
+  state->file = std::move(file);
+  state->bytes = std::move(bytes);
+  state->session = state->load(1);
+  return Model(std::move(state));
+}
+
+Model Model::open(const std::filesystem::path& file, std::string label) {
+  if (label.empty()) label = file.stem().string();
+  return load(read_file(file), std::move(label), file);
+}
+
+Model Model::from_bytes(std::vector<std::byte> bytes, std::string label) {
+  return load(std::move(bytes), std::move(label), {});
+}
+
+const std::string& Model::label() const {
+  return state_->label;
+}
+
+std::string Model::name() const {
+  return state_->label.substr(0, state_->label.find('@'));
+}
+
+std::string Model::version() const {
+  std::size_t at = state_->label.find('@');
+  return at == std::string::npos ? "" : state_->label.substr(at + 1);
+}
+
+const std::filesystem::path& Model::file() const {
+  return state_->file;
+}
+
+std::size_t Model::size_bytes() const {
+  return state_->bytes.size();
+}
+
+const std::vector<TensorInfo>& Model::inputs() const {
+  return state_->session->inputs();
+}
+
+const std::vector<TensorInfo>& Model::outputs() const {
+  return state_->session->outputs();
+}
+
+std::vector<Tensor> Model::run(std::span<const TensorView> inputs) const {
+  return state_->session->run(inputs);
+}
+
+std::vector<Tensor> Model::run(std::span<const Tensor> inputs) const {
+  return run(std::vector<TensorView>(inputs.begin(), inputs.end()));
+}
+
+std::string Model::replaceable_by(const Model& next) const {
+  auto takes = [](const TensorInfo& now, const TensorInfo& then) { return covers(then, now); };
+  std::string why = difference("input", inputs(), next.inputs(), takes);
+  return why.empty() ? difference("output", outputs(), next.outputs(), covers) : why;
+}
+
+std::shared_ptr<const ort::Session> Model::session(unsigned width) const {
+  if (width == 1) return state_->session;
+  return state_->load(width);
+}
+
+}  // namespace aiaccel

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# The programs that README.md shows compile and run. A block is tested when the line before its fence
+# says `<!-- test: LANGUAGE [kernel] -->`; LANGUAGE is c or cpp.
+#
+#   examples.sh          compiles them all, runs those that need no kernel module on both other transports
+#   examples.sh kernel   runs them all on the module; in the virtual machine, after the first form
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap/tap.sh
+
+out=build/tests/docs
+
+# extract: writes each marked block to $out/exampleN[-kernel].LANGUAGE
+extract() {
+	mkdir -p "$out" && rm -f "$out"/example*
+	awk -v out="$out" '
+		/^<!-- test: / { n++; name = out "/example" n ($4 == "kernel" ? "-kernel" : "") "." $3; next }
+		/^```/ && name != "" { if (writing) { close(name); name = ""; writing = 0 } else writing = 1; next }
+		writing { print > name }' README.md
+}
+
+# shellcheck disable=SC2317 # called through ok
+compile() { # SOURCE
+	case $1 in
+	*.c) gcc -std=gnu11 -Wall -Wextra -Werror -Iinclude "$1" -o "${1%.*}" ;;
+	*.cpp) g++ -std=c++20 -Wall -Wextra -Werror -pthread -Iinclude "$1" -o "${1%.*}" -Lbuild/lib -laiaccel \
+		-Wl,-rpath,"$PWD/build/lib" ;;
+	esac
+}
+
+if [ "${1-}" = kernel ]; then
+	for source in "$out"/example*.*; do
+		ok "$(basename "$source") runs on the module" env AIACCEL_TRANSPORT=kernel "${source%.*}"
+	done
+	tap_done
+fi
+
+extract
+for source in "$out"/example*.*; do
+	ok "$(basename "$source") compiles" compile "$source"
+	case $source in *-kernel.*) continue ;; esac
+	for transport in broker embedded; do
+		ok "$(basename "$source") runs on the $transport transport" \
+			env AIACCEL_TRANSPORT="$transport" AIACCELD=build/bin/aiacceld \
+			AIACCEL_BROKER="$TMP/broker.sock" "${source%.*}"
+	done
+done
+tap_done

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Arguments looked at by themselves; see check.h. Every function goes down the ladder of
+ * the UAPI header: first what is not carried out (EOPNOTSUPP), then reserved fields and
+ * ranges (EINVAL), then sums that wrap (EOVERFLOW).
+ *
+ * Reads its argument only, which is a copy that no user can change.
+ */
+#include "check.h"
+#include "turns.h"
+
+/*
+ * No page that Linux has is larger. The core does not know the host's page size; so
+ * near the end of the address space a range counts as wrapping although whole pages might
+ * just fit.
+ */
+#define LARGEST_PAGE (1ULL << 20)
+
+/* Would the end of the range, rounded up to whole pages, wrap? */
+static bool wraps(__u64 addr, __u64 length)
+{
+	return addr + length < addr || addr + length > 0 - LARGEST_PAGE;
+}
+
+int aia_check_engine_list(const struct aiaccel_engine_list *arg)
+{
+	(void)arg; /* every count and every id is as good as the others */
+	return 0;
+}
+
+int aia_check_engine_info(const struct aiaccel_engine_info *arg)
+{
+	return arg->__reserved ? -EINVAL : 0;
+}
+
+int aia_check_stats(const struct aiaccel_stats *arg)
+{
+	if (arg->kind < AIACCEL_STATS_ENGINES || arg->kind > AIACCEL_STATS_QUEUES)
+		return -EOPNOTSUPP;
+	if (arg->record_size < 8 || arg->record_size > 4096 || arg->record_size % 8)
+		return -EINVAL;
+	return 0;
+}
+
+int aia_check_destroy(const struct aiaccel_destroy *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+int aia_check_alloc(const struct aiaccel_alloc *arg)
+{
+	bool names_node =
+		arg->placement == AIACCEL_PLACE_PREFER || arg->placement == AIACCEL_PLACE_STRICT;
+
+	if (arg->flags || arg->placement > AIACCEL_PLACE_NEAR)
+		return -EOPNOTSUPP;
+	if (arg->__reserved || !arg->length)
+		return -EINVAL;
+	if (names_node ? arg->node < 0 : arg->node != 0)
+		return -EINVAL;
+	if (arg->engine && arg->placement != AIACCEL_PLACE_NEAR)
+		return -EINVAL;
+	return wraps(0, arg->length) ? -EOVERFLOW : 0;
+}
+
+int aia_check_pin(const struct aiaccel_pin *arg)
+{
+	if (arg->flags & ~AIACCEL_PIN_WRITE)
+		return -EOPNOTSUPP;
+	if (!arg->length)
+		return -EINVAL;
+	return wraps(arg->addr, arg->length) ? -EOVERFLOW : 0;
+}
+
+int aia_check_buffer_info(const struct aiaccel_buffer_info *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+bool aia_check_label(const char label[AIACCEL_LABEL_LEN])
+{
+	size_t i = 0;
+
+	while (i < AIACCEL_LABEL_LEN && label[i] >= ' ' && label[i] <= '~')
+		i++;
+	if (i == AIACCEL_LABEL_LEN)
+		return false;
+	while (i < AIACCEL_LABEL_LEN && !label[i])
+		i++;
+	return i == AIACCEL_LABEL_LEN;
+}
+
+int aia_check_queue_create(const struct aiaccel_queue_create *arg)
+{
+	if (arg->flags || arg->class_ >= AIACCEL_CLASS_REALTIME || arg->budget_ns)
+		return -EOPNOTSUPP;
+	if (arg->__reserved || arg->weight > AIACCEL_WEIGHT_MAX || !aia_check_label(arg->label))
+		return -EINVAL;
+	return 0;
+}
+
+int aia_check_enter(const struct aiaccel_enter *arg)
+{
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	if (arg->nr_completions > AIACCEL_ENTER_MAX || arg->nr_jobs > AIACCEL_ENTER_MAX ||
+	    arg->min_events > AIA_TURNS_MAX)
+		return -EINVAL;
+	return 0;
+}
+
+int aia_check_job(const struct aiaccel_job *arg)
+{
+	if (arg->flags || arg->group || arg->device_bytes)
+		return -EOPNOTSUPP;
+	if (!arg->width || arg->__reserved || arg->__reserved2)
+		return -EINVAL;
+	return 0;
+}
+
+int aia_check_completion(const struct aiaccel_completion *arg)
+{
+	return arg->flags & ~AIACCEL_COMPLETE_CANCEL ? -EOPNOTSUPP : 0;
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Ceilings along the tree of tenants; see limit.h. Looks at the whole chain before
+ * it changes any of it, so that a refusal has nothing to undo.
+ *
+ * The caller serialises all that shares a root.
+ */
+#include "limit.h"
+
+void aia_limit_init(struct aia_limit *limit, struct aia_limit *parent, __u64 max)
+{
+	limit->parent = parent;
+	limit->max = max;
+	limit->used = 0;
+}
+
+/* Not `used + amount > max`: the sum could wrap, and max may lie below used. */
+static bool has_room(const struct aia_limit *limit, __u64 amount)
+{
+	return limit->used <= limit->max && amount <= limit->max - limit->used;
+}
+
+struct aia_limit *aia_limit_charge(struct aia_limit *limit, __u64 amount)
+{
+	struct aia_limit *l;
+
+	for (l = limit; l; l = l->parent)
+		if (!has_room(l, amount))
+			return l;
+	for (l = limit; l; l = l->parent)
+		l->used += amount;
+	return NULL;
+}
+
+void aia_limit_uncharge(struct aia_limit *limit, __u64 amount)
+{
+	for (; limit; limit = limit->parent)
+		limit->used -= amount;
+}

@@ -13,12 +13,14 @@
  *
  * A turn is charged twice: with an estimate when it begins, so that one member
  * cannot take all free slots at once, and with the difference to what was measured when
- * it ends. The estimate is the queue's own average of measured turns; a client's
- * expected cost stands in only for the first.
+ * it ends. The estimate is the queue's own average of measured turns; for the
+ * first a client's expected cost stands in, but no less than AIA_SCHED_FIRST_NS.
  *
  * A member that slept comes back with a virtual time at most AIA_SCHED_LAG_NS (at
  * weight AIACCEL_WEIGHT_DEFAULT, one slot) behind its siblings: it is served soon, and
- * cannot save up.
+ * cannot save up. A member seen for the first time has slept for nothing, and one that goes
+ * for good in debt moves the floor on: closing and opening again gains no turn over those
+ * who wait.
  *
  * A seat is a context's place at an engine. It holds one turn at most; while it does,
  * the queues of the seat are not eligible.
@@ -29,6 +31,7 @@
  *  - Every job is in one state; waiting jobs are in their queue's tree; granted ones
  *    on their engine's list of their class.
  *  - The tree's depth is the adapter's to bound.
+ *  - A member in a tree is at most the lag behind its parent's floor.
  * The caller serialises all calls on one engine and what hangs below it.
  */
 #ifndef AIA_CORE_SCHED_H
@@ -37,23 +40,32 @@
 #include <uapi/aiaccel.h>
 #include "rbtree.h"
 #include "types.h"
+#include "vtime.h"
 
 #define AIA_SCHED_LAG_NS 20000000ULL
+#define AIA_SCHED_FIRST_NS 1000000ULL
+
+/* Bounds that keep width times time in 64 bits: an adapter refuses engines with more slots,
+ * and a turn longer than three days pays for three days. */
+#define AIA_SCHED_SLOTS_MAX 65535
+#define AIA_SCHED_TURN_MAX_NS ((1ULL << 48) - 1)
 
 /* A member of the share tree of one class at one engine. */
 struct aia_sched_share {
 	struct aia_sched_share *parent;
 	struct aia_rb_node node;	/* in parent->members */
 	struct aia_rb_root members;	/* by vtime; empty in a queue's share */
-	__u64 vtime;			/* weighted slot-nanoseconds it had */
-	__u64 floor;			/* vtime of the member served last: where sleepers join */
+	struct aia_vtime vtime;		/* what it had; zero before it was first in line */
+	struct aia_vtime floor;		/* the members' time: where the latest one served stood */
 	__u32 weight;
+	__u32 slowness;			/* its inverse */
 	bool queued;
 };
 
 struct aia_sched_engine {
 	__u32 slots;
 	__u32 slots_used;
+	__u32 slots_yielding;		/* of them, held by jobs asked to yield */
 	__u32 state;			/* enum aiaccel_engine_state */
 	__u32 waiting;			/* jobs without a turn */
 	__u64 granted;			/* turns begun */
@@ -110,9 +122,10 @@ struct aia_sched_job {
 	__u64 charged_ns;		/* the estimate it was charged with */
 };
 
+/* @slots: 1 to AIA_SCHED_SLOTS_MAX. */
 void aia_sched_engine_init(struct aia_sched_engine *engine, __u32 slots);
 
-/* @parent is NULL for the root tenant's node. */
+/* @parent is NULL for the root tenant's node. Weight 0 is the default, here and below. */
 void aia_sched_node_init(struct aia_sched_node *node, struct aia_sched_engine *engine,
 			 struct aia_sched_node *parent, __u32 weight);
 void aia_sched_node_fini(struct aia_sched_node *node);	/* nothing lies below it */

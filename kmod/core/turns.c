@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * The turns of one context; see turns.h. Every live turn is in the hash, whatever its
+ * state, until retire() hands it back; one whose failure waits to be told (note.last) is not
+ * found by cookie any more.
+ *
+ * The caller serialises: turns of several contexts meet at an engine, and dispatch
+ * reaches them all.
+ */
+#include "turns.h"
+
+#define turn_of_job(ptr) aia_container_of(ptr, struct aia_turn, job)
+#define turn_of_note(ptr) aia_container_of(ptr, struct aia_turn, note)
+
+void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *consumed)
+{
+	__u32 i;
+
+	aia_ring_init(&turns->ring, ring_memory, consumed, AIA_TURNS_MAX);
+	turns->next_woken = NULL;
+	turns->woken = false;
+	turns->live = 0;
+	turns->generation = 0;
+	for (i = 0; i < AIA_TURNS_MAX; i++) {
+		turns->free_slots[i] = (__u16)(AIA_TURNS_MAX - 1 - i);
+		turns->hash[i] = NULL;
+	}
+}
+
+/* ---- names ---- */
+
+/* Multiplied, since cookies are often counters or addresses. */
+static struct aia_turn **bucket(struct aia_turns *turns, __u64 cookie)
+{
+	return &turns->hash[((cookie * 0x9e3779b97f4a7c15ULL) >> 32) % AIA_TURNS_MAX];
+}
+
+static struct aia_turn *find(struct aia_turns *turns, __u64 cookie)
+{
+	struct aia_turn *turn = *bucket(turns, cookie);
+
+	while (turn && (turn->note.cookie != cookie || turn->note.last))
+		turn = turn->next_hash;
+	return turn;
+}
+
+/* The end of a turn's life here. */
+static void retire(struct aia_turns *turns, struct aia_turn *turn, struct aia_turn **freed)
+{
+	struct aia_turn **link = bucket(turns, turn->note.cookie);
+
+	while (*link != turn)
+		link = &(*link)->next_hash;
+	*link = turn->next_hash;
+	aia_ring_forget(&turns->ring, &turn->note);
+	turns->live--;
+	turns->free_slots[AIA_TURNS_MAX - 1 - turns->live] = (__u16)turn->note.slot;
+	turn->next_freed = *freed;
+	*freed = turn;
+}
+
+/* ---- what users ask for ---- */
+
+int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
+		     const struct aiaccel_job *arg, __u64 now_ns)
+{
+	struct aia_turn **link = bucket(turns, arg->cookie);
+	int err;
+
+	if (turns->live == AIA_TURNS_MAX)
+		return -EAGAIN;
+	if (find(turns, arg->cookie))
+		return -EEXIST;
+	turn->job.width = arg->width;
+	turn->job.cost_ns = arg->cost_ns;
+	turn->job.deadline_ns = arg->deadline_ns;
+	err = aia_sched_submit(queue, &turn->job, now_ns);
+	if (err)
+		return err;
+
+	turn->turns = turns;
+	turn->note.cookie = arg->cookie;
+	turn->note.slot = turns->free_slots[AIA_TURNS_MAX - 1 - turns->live];
+	turns->live++;
+	turn->next_hash = *link;
+	*link = turn;
+	return 0;
+}
+
+int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion *arg, __u64 now_ns,
+		       struct aia_turn **freed, struct aia_sched_engine **engine)
+{
+	bool cancel = arg->flags & AIACCEL_COMPLETE_CANCEL;
+	struct aia_turn *turn = find(turns, arg->cookie);
+
+	*engine = NULL;
+	if (!turn)
+		return -ENOENT;
+	if (turn->job.state == AIA_SCHED_WAITING && !cancel)
+		return -EBUSY;
+	if (turn->note.generation != arg->generation && !cancel)
+		return -ESTALE;
+	if (turn->revoked) {
+		retire(turns, turn, freed);
+		return -ESTALE;
+	}
+	*engine = turn->job.queue->seat->engine;
+	if (turn->job.state == AIA_SCHED_WAITING)
+		aia_sched_withdraw(&turn->job);
+	else
+		aia_sched_complete(&turn->job, now_ns);
+	retire(turns, turn, freed);
+	return 0;
+}
+
+/* ---- what happens to them ---- */
+
+bool aia_turns_flush(struct aia_turns *turns, struct aia_turn **freed)
+{
+	__u32 before = turns->ring.produced;
+	struct aia_ring_note *done = aia_ring_flush(&turns->ring);
+
+	while (done) {
+		struct aia_ring_note *next = done->next_done;
+
+		retire(turns, turn_of_note(done), freed);
+		done = next;
+	}
+	return turns->ring.produced != before;
+}
+
+static void wake(struct aia_turns *turns, struct aia_turns **woken)
+{
+	if (turns->woken)
+		return;
+	turns->woken = true;
+	turns->next_woken = *woken;
+	*woken = turns;
+}
+
+static void tell(struct aia_turns *turns, struct aia_turn *turn, __u32 event, __u64 now_ns,
+		 struct aia_turns **woken, struct aia_turn **freed)
+{
+	aia_ring_note(&turns->ring, &turn->note, event, now_ns);
+	aia_turns_flush(turns, freed);
+	wake(turns, woken);
+}
+
+void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct aia_turns **woken,
+			struct aia_turn **freed)
+{
+	struct aia_sched_job *job;
+
+	while ((job = aia_sched_grant_next(engine, now_ns))) {
+		struct aia_turn *turn = turn_of_job(job);
+
+		if (!++turn->turns->generation)
+			turn->turns->generation = 1;
+		turn->note.generation = turn->turns->generation;
+		tell(turn->turns, turn, AIACCEL_EVENT_GRANTED, now_ns, woken, freed);
+	}
+	while ((job = aia_sched_yield_next(engine))) {
+		struct aia_turn *turn = turn_of_job(job);
+
+		aia_ring_ask_yield(&turn->turns->ring, turn->note.slot, turn->note.generation);
+		tell(turn->turns, turn, AIACCEL_EVENT_YIELD, now_ns, woken, freed);
+	}
+}
+
+/* ---- the end of a queue ---- */
+
+/* Out of the scheduler's hands, whatever the job's state. */
+static void take_back(struct aia_turn *turn, __u64 now_ns)
+{
+	if (turn->job.state == AIA_SCHED_WAITING)
+		aia_sched_withdraw(&turn->job);
+	else if (turn->job.state == AIA_SCHED_GRANTED)
+		aia_sched_complete(&turn->job, now_ns);
+}
+
+void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
+			 struct aia_turn **freed)
+{
+	__u32 i;
+
+	for (i = 0; i < AIA_TURNS_MAX; i++) {
+		struct aia_turn *turn = turns->hash[i];
+
+		while (turn) {
+			struct aia_turn *next = turn->next_hash;
+
+			if (turn->job.queue == queue) {
+				take_back(turn, now_ns);
+				retire(turns, turn, freed);
+			}
+			turn = next;
+		}
+	}
+}
+
+void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
+			  struct aia_turns **woken, struct aia_turn **freed)
+{
+	struct aia_sched_job *job = queue->seat->turn;
+
+	if (job && job->queue == queue) {
+		struct aia_turn *turn = turn_of_job(job);
+
+		take_back(turn, now_ns);
+		turn->revoked = true;
+		tell(turns, turn, AIACCEL_EVENT_REVOKED, now_ns, woken, freed);
+	}
+	while ((job = aia_sched_queue_first(queue))) {
+		struct aia_turn *turn = turn_of_job(job);
+
+		take_back(turn, now_ns);
+		turn->note.last = true;
+		tell(turns, turn, AIACCEL_EVENT_FAILED, now_ns, woken, freed);
+	}
+}
+
+bool aia_turns_empty(const struct aia_turns *turns)
+{
+	return !turns->live;
+}

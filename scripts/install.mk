@@ -1,1 +1,42 @@
 # SPDX-License-Identifier: MIT
+#
+# make install. The module is not built here but handed to DKMS: its sources go where dkms looks for
+# them (or under PREFIX, where that is a folder of one user), and `dkms install aiaccel/VERSION` builds them.
+
+PREFIX ?= /usr/local
+bindir ?= $(PREFIX)/bin
+libdir ?= $(PREFIX)/lib
+includedir ?= $(PREFIX)/include
+mandir ?= $(PREFIX)/share/man
+confdir ?= $(PREFIX)/lib
+dkmsdir ?= $(if $(filter /usr /usr/local,$(PREFIX)),/usr/src,$(PREFIX)/src)/aiaccel-$(VERSION)
+
+put = install -D -m $(1) $(2) $(DESTDIR)$(3)
+# $(call put-all,MODE,FILES,FOLDER): nothing when there are no such files
+put-all = $(if $(2),install -d $(DESTDIR)$(3) && install -m $(1) $(2) $(DESTDIR)$(3))
+fill-in = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@BINDIR@|$(bindir)|g' \
+	-e 's|@LIBDIR@|$(libdir)|g' -e 's|@INCLUDEDIR@|$(includedir)|g' $(1) >$(DESTDIR)$(2)
+
+install: all ## library, headers, tools, man pages, units, udev rules, DKMS sources; DESTDIR= PREFIX=
+	$(call put-all,755,$(TOOL_BINS),$(bindir))
+	$(call put,755,$(LIB_SHARED),$(libdir)/$(notdir $(LIB_SHARED)))
+	ln -sf $(notdir $(LIB_SHARED)) $(DESTDIR)$(libdir)/libaiaccel.so
+	$(call put,644,$(LIB_STATIC),$(libdir)/libaiaccel.a)
+	$(call put-all,644,include/aiaccel.h include/aiaccel.hpp,$(includedir))
+	$(call put-all,644,$(wildcard include/aiaccel/*.hpp),$(includedir)/aiaccel)
+	$(call put-all,644,include/uapi/aiaccel.h,$(includedir)/uapi)
+	install -d $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(libdir)/cmake/aiaccel
+	$(call fill-in,libaiaccel/aiaccel.pc.in,$(libdir)/pkgconfig/aiaccel.pc)
+	$(call fill-in,libaiaccel/aiaccelConfig.cmake.in,$(libdir)/cmake/aiaccel/aiaccelConfig.cmake)
+	$(call fill-in,libaiaccel/aiaccelConfigVersion.cmake.in,$(libdir)/cmake/aiaccel/aiaccelConfigVersion.cmake)
+	$(call put-all,644,$(wildcard docs/man/*.1),$(mandir)/man1)
+	$(call put-all,644,$(wildcard docs/man/*.8),$(mandir)/man8)
+	$(call put-all,644,$(wildcard udev/*.rules),$(confdir)/udev/rules.d)
+	$(call put-all,644,$(wildcard udev/sysusers/*.conf),$(confdir)/sysusers.d)
+	set -e; for unit in $(notdir $(wildcard tools/aiacceld/*.service tools/aiacceld/*.socket)); do \
+		install -d $(DESTDIR)$(confdir)/systemd/user; \
+		$(call fill-in,tools/aiacceld/$$unit,$(confdir)/systemd/user/$$unit); done
+	$(call put,644,dkms.conf,$(dkmsdir)/dkms.conf)
+	set -e; cd kmod && for file in $$(find . -name '*.[ch]' -o -name Kbuild); do \
+		install -D -m 644 $$file $(abspath $(DESTDIR)$(dkmsdir))/kmod/$$file; done
+	$(call put,644,include/uapi/aiaccel.h,$(dkmsdir)/include/uapi/aiaccel.h)

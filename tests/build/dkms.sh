@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The DKMS tree that `make install` lays down builds on its own: dkms add, build, install and remove,
+# for the newest installed kernel headers, all in folders of this test.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap/tap.sh
+
+version=$(cat VERSION)
+kernel=$(find /lib/modules -maxdepth 2 -name build | cut -d/ -f4 | sort -V | tail -n1)
+mkdir -p "$TMP/tree" "$TMP/modules"
+dkms_() {
+	dkms "$1" "aiaccel/$version" "${@:2}" --sourcetree "$TMP/prefix/src" --dkmstree "$TMP/tree" \
+		--installtree "$TMP/modules"
+}
+one() { dkms_ "$1" -k "$kernel"; }
+status() { dkms_ status 2>&1; }
+module() { find "$TMP/modules" -name 'aiaccel.ko*'; }
+
+is 'dkms.conf has the version of VERSION' "$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)" "$version"
+ok 'make install' make --no-print-directory install PREFIX="$TMP/prefix"
+ok 'dkms add' dkms_ add
+ok 'dkms build' one build
+ok 'dkms install' one install
+like 'dkms status' "$(status)" "$kernel.*: installed"
+like 'the module is in place' "$(module)" "/$kernel/.*aiaccel\\.ko"
+[ -z "$(module)" ] || like 'it is of this version and kernel' \
+	"$(modinfo -F version -F vermagic "$(module)" 2>/dev/null; modinfo -F version "$(module)")" "$version"
+ok 'dkms remove' dkms_ remove --all
+is 'the module is gone' "$(module)" ''
+tap_done

@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# What `make install` installs is usable without the tree: C and C++ programs are built against it
+# with pkg-config and with CMake, and run. The library exports its interface and nothing else.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap/tap.sh
+
+prefix=$TMP/prefix
+version=$(cat VERSION)
+ok 'make install' make --no-print-directory install PREFIX="$prefix"
+ok 'make install with DESTDIR' make --no-print-directory install DESTDIR="$TMP/dest" PREFIX=/usr
+is 'DESTDIR: nothing beside usr' "$(ls "$TMP/dest")" usr
+is 'DESTDIR: what is installed does not name it' "$(grep -rlI "$TMP" "$TMP/dest")" ''
+for file in lib/libaiaccel.so.0 lib/libaiaccel.a include/aiaccel.h include/aiaccel.hpp \
+	include/uapi/aiaccel.h bin/aiaccel bin/aiacceld bin/aiaccel-top lib/udev/rules.d/60-aiaccel.rules \
+	share/man/man1/aiaccel.1 "src/aiaccel-$version/dkms.conf" "src/aiaccel-$version/kmod/Kbuild"; do
+	ok "$file is installed" test -f "$TMP/dest/usr/$file"
+done
+
+library=$prefix/lib/libaiaccel.so
+like 'the soname' "$(readelf -d "$library")" 'SONAME.*\[libaiaccel\.so\.0\]'
+exports=$(nm -D --defined-only -C "$library" | grep -v ' A ' | cut -d' ' -f3-)
+declared=$(grep -ohE '\baiaccel_[a-z_]+\(' include/aiaccel.h | tr -d '(' | sort -u)
+is 'every function of aiaccel.h is exported' "$(comm -23 <(echo "$declared") <(sed 's/@.*//' <<<"$exports" | sort -u))" ''
+is 'nothing else is' "$(grep -vE '^(aiaccel_|aiaccel::|(typeinfo|typeinfo name|vtable|VTT|guard variable) for aiaccel::)' <<<"$exports")" ''
+
+cat >"$TMP/program.c" <<'END'
+#include <aiaccel.h>
+#include <stdio.h>
+
+int main(void)
+{
+	struct aiaccel_device *device;
+	struct aiaccel_engine_info engine;
+
+	if (aiaccel_open("embedded", &device) || aiaccel_find_engine(device, "cpu0", &engine))
+		return 1;
+	printf("%s %s\n", aiaccel_version(), aiaccel_transport(device));
+	aiaccel_close(device);
+	return 0;
+}
+END
+cat >"$TMP/program.cpp" <<'END'
+#include <aiaccel.hpp>
+#include <iostream>
+
+int main() {
+  auto device = aiaccel::Device::open("embedded");
+  auto engine = device.engine("cpu0");
+  std::cout << aiaccel_version() << ' ' << device.transport() << '\n';
+  try {
+    aiaccel::Model::load("/there/is/no/such.onnx");
+  } catch (const std::exception&) {
+    return 0;
+  }
+  return 1;
+}
+END
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+is 'pkg-config knows the version' "$(pkg-config --modversion aiaccel)" "$version"
+# shellcheck disable=SC2046 # lists of flags
+build_c() { gcc -std=c11 -Wall -Werror "$TMP/program.c" -o "$TMP/c" $(pkg-config --cflags --libs aiaccel); }
+# shellcheck disable=SC2046
+build_cpp() { g++ -std=c++20 -Wall -Werror "$TMP/program.cpp" -o "$TMP/cpp" $(pkg-config --cflags --libs aiaccel); }
+# shellcheck disable=SC2046
+build_static() { g++ -std=c++20 "$TMP/program.cpp" -o "$TMP/static" -Wl,-Bstatic $(pkg-config --cflags --libs aiaccel) \
+	-Wl,-Bdynamic $(pkg-config --libs-only-l --static aiaccel | sed 's/-laiaccel//'); }
+ok 'C with pkg-config' build_c
+ok 'C++ with pkg-config' build_cpp
+ok 'C++ with pkg-config, static' build_static
+for program in c cpp; do
+	is "$program runs" "$(LD_LIBRARY_PATH=$prefix/lib "$TMP/$program" 2>&1)" "$version embedded"
+done
+is 'static runs' "$("$TMP/static" 2>&1)" "$version embedded"
+
+mkdir "$TMP/cmake"
+cat >"$TMP/cmake/CMakeLists.txt" <<'END'
+cmake_minimum_required(VERSION 3.16)
+project(user C CXX)
+find_package(aiaccel 0.1 REQUIRED)
+add_executable(c ../program.c)
+add_executable(cpp ../program.cpp)
+target_compile_features(cpp PRIVATE cxx_std_20)
+target_link_libraries(c aiaccel::aiaccel)
+target_link_libraries(cpp aiaccel::aiaccel)
+END
+ok 'CMake finds it' cmake -S "$TMP/cmake" -B "$TMP/cmake/build" -DCMAKE_PREFIX_PATH="$prefix"
+ok 'CMake builds with it' cmake --build "$TMP/cmake/build"
+for program in c cpp; do
+	is "$program from CMake runs" "$("$TMP/cmake/build/$program" 2>&1)" "$version embedded"
+done
+mkdir "$TMP/cmake2"
+echo 'cmake_minimum_required(VERSION 3.16)
+project(user CXX)
+find_package(aiaccel 0.2 REQUIRED)' >"$TMP/cmake2/CMakeLists.txt"
+nok 'CMake refuses another minor version' cmake -S "$TMP/cmake2" -B "$TMP/cmake2/build" -DCMAKE_PREFIX_PATH="$prefix"
+tap_done

@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The test runner catches what it must: each planted fault fails the run, and only a clean suite passes.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/tap/tap.sh
+
+# run_one COMMAND: sets status and out to what tests/run makes of a suite that is this command
+run_one() {
+	printf 'planted 2 host %s\n' "$1" >"$TMP/suites"
+	out=$(tests/run --table "$TMP/suites" --logs "$TMP/logs" 2>&1)
+	status=$?
+	last=$(tail -n1 <<<"$out")
+}
+
+expect() { # NAME COMMAND STATUS LAST-LINE REGEX
+	run_one "$2"
+	is "$1: exit status" "$status" "$3"
+	is "$1: last line" "$last" "$4"
+	like "$1: told" "$out" "$5"
+}
+
+expect 'a clean suite' 'echo "ok 1 - a"; echo 1..1' 0 '1 passed, 0 failed, 0 skipped' 'planted +1 passed'
+expect 'a failing test' 'echo "# because"; echo "not ok 1 - b"; echo "ok 2 - c"; echo 1..2; exit 1' \
+	1 '1 passed, 1 failed, 0 skipped' $'FAIL planted: b\n     # because'
+expect 'a crash' 'echo "ok 1 - a"; kill -SEGV $$' 1 '1 passed, 1 failed, 0 skipped' 'before its plan, with exit status 139'
+expect 'a hang' 'echo "ok 1 - a"; echo 1..1; sleep 60' 1 '1 passed, 1 failed, 0 skipped' 'not done after 2 s'
+expect 'no plan' 'echo "ok 1 - a"' 1 '1 passed, 1 failed, 0 skipped' 'before its plan, with exit status 0'
+expect 'a result too few' 'echo "ok 1 - a"; echo 1..2' 1 '1 passed, 1 failed, 0 skipped' 'printed 1 results, but planned 2'
+expect 'no tests' 'echo 1..0' 1 '0 passed, 1 failed, 0 skipped' 'has no tests'
+expect 'a missing program' 'build/tests/there-is-no-such-test' 1 '0 passed, 1 failed, 0 skipped' 'exit status 127'
+expect 'a status that says more than the results' 'echo "ok 1 - a"; echo 1..1; exit 3' \
+	1 '1 passed, 1 failed, 0 skipped' 'but the exit status is 3'
+expect 'a skip' 'echo "ok 1 - a"; echo "ok 2 - d # SKIP no GPU"; echo 1..2' \
+	0 '1 passed, 0 failed, 1 skipped' 'skip planted: d: no GPU'
+expect 'nothing but skips' 'echo "ok 1 - d # SKIP no GPU"; echo 1..1' 1 '0 passed, 0 failed, 1 skipped' 'no GPU'
+
+# The shell half of TAP: a check that fails is seen, and leaving early is no success.
+tap() { # SCRIPT: runs it after sourcing tap.sh
+	bash -c '. tests/tap/tap.sh; '"$1" 2>&1
+}
+like 'tap.sh: ok of a failing command' "$(tap 'ok x false; tap_done')" 'not ok 1 - x'
+like 'tap.sh: nok of a missing command is a failure' "$(tap 'nok x no-such-program; tap_done')" 'not ok 1 - x'
+like 'tap.sh: is' "$(tap 'is x 1 2; tap_done')" 'not ok 1 - x'
+is 'tap.sh: no plan when the script leaves early' "$(tap 'ok x true; exit 0')" 'ok 1 - x'
+nok 'tap.sh: no check made' tap tap_done
+
+# Every folder of tests is in the table, so that no test is forgotten.
+for program in tests/*/*.sh; do
+	case $program in tests/tap/*) continue ;; esac
+	ok "$program is in tests/suites" grep -qF "$program" tests/suites
+done
+for folder in tests/*/; do
+	case $folder in tests/tap/) continue ;; esac
+	name=$(basename "$folder")
+	compgen -G "$folder*.cpp" >/dev/null || continue
+	ok "$folder is in tests/suites" grep -qE "build/tests/$name( |$)" tests/suites
+done
+tap_done

@@ -205,15 +205,18 @@ Session::Session(const Runtime& runtime, std::span<const std::byte> model, unsig
   for (const TensorInfo& info : outputs_) output_names_.push_back(info.name.c_str());
 }
 
-std::vector<Tensor> Session::run(std::span<const TensorView> inputs) const {
-  const Api& api = runtime_.api();
+void Session::check(std::span<const TensorView> inputs) const {
   if (inputs.size() != inputs_.size())
     throw Error(EINVAL, name_ + " takes " + std::to_string(inputs_.size()) + " inputs, and " +
                             std::to_string(inputs.size()) + " are given");
   for (std::size_t i = 0; i < inputs.size(); i++)
     if (std::string why = misfit(inputs_[i], inputs[i]); !why.empty())
       throw Error(EINVAL, name_ + " " + why);
+}
 
+std::vector<Tensor> Session::run(std::span<const TensorView> inputs) const {
+  check(inputs);
+  const Api& api = runtime_.api();
   OrtMemoryInfo* memory = nullptr;
   runtime_.check(api.CreateCpuMemoryInfo(kArenaAllocator, kMemoryDefault, &memory),
                  "naming memory");

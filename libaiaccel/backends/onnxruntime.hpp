@@ -64,6 +64,8 @@ class Session {
   const std::vector<TensorInfo>& inputs() const { return inputs_; }
   const std::vector<TensorInfo>& outputs() const { return outputs_; }
 
+  // Throws Error(EINVAL) that says which of the inputs does not fit, and how.
+  void check(std::span<const TensorView> inputs) const;
   std::vector<Tensor> run(std::span<const TensorView> inputs) const;
 
  private:

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// What the operating system's own scheduler can do for a class of work on a CPU engine.
+//
+// On a CPU the kernel enforces and a gate cannot, so that every thread that computes for a class
+// takes the kernel's help as well: low and idle work gives way at once (SCHED_IDLE), high work
+// comes first (nice -10, where the user may). Threads stay on the CPUs of their engine's node.
+//
+// Both functions act on the calling thread, and on the threads that it makes later.
+#pragma once
+
+#include <string>
+
+#include <aiaccel/queue.hpp>
+
+namespace aiaccel {
+
+struct CpuClass {
+  std::string applied;  // "SCHED_IDLE", "nice -10", "" where the class needs nothing
+  std::string refused;  // what the kernel would not do, and why; "" when all was done
+};
+
+CpuClass apply_cpu_class(Class priority);
+
+// Does nothing for a node below zero or on a host that has one node. Returns why it failed, or "".
+std::string run_on_node(int node);
+
+}  // namespace aiaccel

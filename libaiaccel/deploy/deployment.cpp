@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: MIT
+//
+// Deployments: requests in a line, instances that take them by turns, versions that come and go.
+//
+// A version lives as long as somebody points to it: the deployment (the current one and the one
+// before), a stream, a request. Nothing else counts its users, so that no request can meet a
+// version that is gone, and none needs to be stopped for an update.
+//
+// Locks: State::lock guards the line and which versions there are; it is never held while anything
+// is loaded, run or told. State::updating is taken before it, by those who change the versions, one
+// at a time. Counts have a lock of their own, taken last.
+
+#include <aiaccel/deployment.hpp>
+
+#include <csignal>
+
+#include <cerrno>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "backends/cpu_class.hpp"
+#include "backends/onnxruntime.hpp"
+
+namespace aiaccel {
+namespace {
+
+constexpr std::size_t kKeptStats = 16;
+
+struct Counts {
+  std::mutex lock;
+  VersionStats stats;
+};
+
+// Signals are for the program's own threads.
+void block_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
+
+std::vector<TensorView> views_of(std::span<const Tensor> tensors) {
+  return {tensors.begin(), tensors.end()};
+}
+
+}  // namespace
+
+struct Deployment::Version {
+  Model model;
+  std::vector<std::shared_ptr<const ort::Session>> sessions;  // one for each instance
+  std::shared_ptr<Counts> counts;
+};
+
+struct Deployment::State {
+  struct Request {
+    std::shared_ptr<const Version> version;
+    std::vector<Tensor> owned;  // what the views look at, unless the caller waits
+    std::vector<TensorView> inputs;
+    Done done;
+    Clock::time_point asked;
+  };
+  class Instance;
+
+  explicit State(const DeploymentOptions& wanted) : options(wanted) {}
+
+  std::shared_ptr<const Version> load(const Model& model);
+  void start(Model model);
+  void stop();
+  void submit(std::shared_ptr<const Version> version, std::vector<TensorView> inputs,
+              std::vector<Tensor> owned, Done done);
+  std::future<Answer> ask(std::shared_ptr<const Version> version, std::vector<TensorView> inputs,
+                          std::vector<Tensor> owned);
+  std::shared_ptr<const Version> now() const {
+    std::lock_guard guard(lock);
+    return current;
+  }
+
+  DeploymentOptions options;  // fixed after start(), as are the next three
+  std::optional<Device> device;
+  int node = -1;
+  CpuClass help;
+
+  std::mutex updating;
+
+  mutable std::mutex lock;
+  std::condition_variable_any work;
+  std::deque<Request> waiting;
+  bool closed = false;
+  std::shared_ptr<const Version> current, previous;
+  std::vector<std::shared_ptr<Counts>> counts;
+
+  std::vector<std::jthread> threads;
+};
+
+// One thread's context and its lines to the engine, one for each version that it meets.
+class Deployment::State::Instance {
+ public:
+  Instance(State& state, unsigned index) : state_(state), index_(index) { open(); }
+
+  void serve(std::stop_token stop) {
+    for (;;) {
+      std::unique_lock guard(state_.lock);
+      if (!state_.work.wait(guard, stop, [&] { return !state_.waiting.empty(); })) return;
+      Request request = std::move(state_.waiting.front());
+      state_.waiting.pop_front();
+      guard.unlock();
+      answer(request, stop);
+    }
+  }
+
+ private:
+  void open() {
+    queues_.clear();
+    device_ = Device::open(state_.options.transport);
+  }
+
+  Queue& queue(const std::shared_ptr<const Version>& version) {
+    std::erase_if(queues_, [](const auto& entry) { return entry.first.expired(); });
+    for (auto& [known, queue] : queues_)
+      if (known.lock() == version) return queue;
+    const DeploymentOptions& options = state_.options;
+    queues_.emplace_back(version, device_->engine(options.engine)
+                                      .queue({.label = version->model.label(),
+                                              .priority = options.priority,
+                                              .weight = options.weight,
+                                              .width = options.width}));
+    return queues_.back().second;
+  }
+
+  Grant acquire(const std::shared_ptr<const Version>& version, std::stop_token stop) {
+    try {
+      return queue(version).acquire({}, stop);
+    } catch (const Error& error) {
+      if (error.code().value() != ECONNRESET) throw;
+    }
+    // The broker has gone and all that it held of ours; another may be there by now.
+    open();
+    return queue(version).acquire({}, stop);
+  }
+
+  void answer(Request& request, std::stop_token stop) {
+    Answer answer;
+    std::exception_ptr error;
+    try {
+      Grant grant = acquire(request.version, stop);
+      auto begun = Clock::now();
+      answer.outputs = request.version->sessions[index_]->run(request.inputs);
+      answer.run = Clock::now() - begun;
+      answer.wait = begun - request.asked;
+      answer.version = request.version->model.label();
+    } catch (...) {
+      error = std::current_exception();
+      answer = {};
+    }
+    {
+      Counts& counts = *request.version->counts;
+      std::lock_guard guard(counts.lock);
+      if (error) {
+        counts.stats.failed++;
+      } else {
+        counts.stats.wait.add(answer.wait);
+        counts.stats.run.add(answer.run);
+        counts.stats.total.add(Clock::now() - request.asked);
+      }
+    }
+    // What it was answered by may go before the caller hears of it: nobody need wait for that.
+    request.version.reset();
+    request.done(std::move(answer), error);
+  }
+
+  State& state_;
+  const unsigned index_;
+  std::optional<Device> device_;
+  std::vector<std::pair<std::weak_ptr<const Version>, Queue>> queues_;
+};
+
+std::shared_ptr<const Deployment::Version> Deployment::State::load(const Model& model) {
+  auto version = std::make_shared<Version>(Version{model, {}, nullptr});
+  std::exception_ptr error;
+  // The runtime's threads take class and node after the thread that makes them: one such as they
+  // need.
+  std::thread([&] {
+    block_signals();
+    apply_cpu_class(options.priority);
+    run_on_node(node);
+    try {
+      for (unsigned i = 0; i < options.instances; i++)
+        version->sessions.push_back(model.session(options.width));
+    } catch (...) {
+      error = std::current_exception();
+    }
+  }).join();
+  if (error) std::rethrow_exception(error);
+
+  std::lock_guard guard(lock);
+  for (const auto& known : counts)
+    if (known->stats.version == model.label()) version->counts = known;
+  if (!version->counts) {
+    version->counts = std::make_shared<Counts>();
+    version->counts->stats.version = model.label();
+    if (counts.size() == kKeptStats) counts.erase(counts.begin());
+    counts.push_back(version->counts);
+  }
+  return version;
+}
+
+void Deployment::State::start(Model model) {
+  // Opened here first: a broker that is started for us must not inherit an instance's class.
+  device = Device::open(options.transport);
+  options.transport = device->transport();
+  aiaccel_engine_info engine = device->engine(options.engine).info();
+  if (engine.kind != AIACCEL_ENGINE_CPU)
+    throw Error(EOPNOTSUPP, options.engine + " is no CPU engine; models run on those only");
+  if (options.instances == 0) throw Error(EINVAL, "a deployment has at least one instance");
+  if (options.width == 0 || options.width > engine.slots)
+    throw Error(EINVAL, options.engine + " has " + std::to_string(engine.slots) +
+                            " slots, and an inference of width " + std::to_string(options.width) +
+                            " is asked for");
+  node = engine.numa_node;
+  current = load(model);
+  for (unsigned i = 0; i < options.instances; i++) {
+    std::promise<CpuClass> ready;
+    std::future<CpuClass> started = ready.get_future();
+    threads.emplace_back([this, i, ready = std::move(ready)](std::stop_token stop) mutable {
+      block_signals();
+      std::optional<Instance> instance;
+      try {
+        CpuClass got = apply_cpu_class(options.priority);
+        if (std::string why = run_on_node(node); !why.empty())
+          got.refused += (got.refused.empty() ? "" : "; ") + why;
+        instance.emplace(*this, i);
+        ready.set_value(got);
+      } catch (...) {
+        ready.set_exception(std::current_exception());
+        return;
+      }
+      instance->serve(stop);
+    });
+    help = started.get();
+  }
+}
+
+void Deployment::State::stop() {
+  std::deque<Request> left;
+  {
+    std::lock_guard guard(lock);
+    closed = true;
+    left.swap(waiting);
+  }
+  for (std::jthread& thread : threads) thread.request_stop();
+  threads.clear();
+  for (Request& request : left)
+    request.done({}, std::make_exception_ptr(Error(ECANCELED, "the deployment ends")));
+}
+
+void Deployment::State::submit(std::shared_ptr<const Version> version,
+                               std::vector<TensorView> inputs, std::vector<Tensor> owned,
+                               Done done) {
+  version->sessions[0]->check(inputs);
+  {
+    std::lock_guard guard(lock);
+    if (closed) throw Error(ECANCELED, "the deployment has ended");
+    if (waiting.size() >= options.max_waiting)
+      throw Error(EAGAIN, std::to_string(waiting.size()) + " requests wait for " +
+                              version->model.label() + " already");
+    waiting.push_back(
+        {std::move(version), std::move(owned), std::move(inputs), std::move(done), Clock::now()});
+  }
+  work.notify_one();
+}
+
+std::future<Answer> Deployment::State::ask(std::shared_ptr<const Version> version,
+                                           std::vector<TensorView> inputs,
+                                           std::vector<Tensor> owned) {
+  // Shared, since who waits may be done with it before the instance is.
+  auto promise = std::make_shared<std::promise<Answer>>();
+  submit(std::move(version), std::move(inputs), std::move(owned),
+         [promise](Answer answer, std::exception_ptr error) {
+           if (error)
+             promise->set_exception(error);
+           else
+             promise->set_value(std::move(answer));
+         });
+  return promise->get_future();
+}
+
+Deployment::Deployment(Model model, const DeploymentOptions& options)
+    : state_(std::make_shared<State>(options)) {
+  try {
+    state_->start(std::move(model));
+  } catch (...) {
+    state_->stop();
+    throw;
+  }
+}
+
+Deployment& Deployment::operator=(Deployment&& other) noexcept {
+  std::swap(state_, other.state_);
+  return *this;
+}
+
+Deployment::~Deployment() {
+  if (state_) state_->stop();
+}
+
+Answer Deployment::infer(std::span<const TensorView> inputs) {
+  return state_->ask(state_->now(), {inputs.begin(), inputs.end()}, {}).get();
+}
+
+Answer Deployment::infer(std::span<const Tensor> inputs) {
+  return infer(views_of(inputs));
+}
+
+std::future<Answer> Deployment::infer_async(std::vector<Tensor> inputs) {
+  auto views = views_of(inputs);
+  return state_->ask(state_->now(), std::move(views), std::move(inputs));
+}
+
+void Deployment::infer_async(std::vector<Tensor> inputs, Done done) {
+  auto views = views_of(inputs);
+  state_->submit(state_->now(), std::move(views), std::move(inputs), std::move(done));
+}
+
+Stream Deployment::stream() {
+  return Stream(state_, state_->now());
+}
+
+void Deployment::update(Model next) {
+  std::lock_guard updating(state_->updating);
+  std::shared_ptr<const Version> now = state_->now();
+  if (std::string why = now->model.replaceable_by(next); !why.empty())
+    throw Error(EINVAL, next.label() + " cannot replace " + now->model.label() + ": " + why);
+  std::shared_ptr<const Version> version = state_->load(next);
+  std::lock_guard guard(state_->lock);
+  now.swap(state_->previous);  // the one before goes after the lock is let go
+  state_->current.swap(version);
+}
+
+void Deployment::rollback() {
+  std::lock_guard updating(state_->updating);
+  std::lock_guard guard(state_->lock);
+  if (!state_->previous)
+    throw Error(ENOENT, "there is no version before " + state_->current->model.label());
+  state_->current.swap(state_->previous);
+}
+
+Model Deployment::model() const {
+  return state_->now()->model;
+}
+
+std::vector<VersionStats> Deployment::stats() const {
+  std::vector<std::shared_ptr<Counts>> counts;
+  {
+    std::lock_guard guard(state_->lock);
+    counts = state_->counts;
+  }
+  std::vector<VersionStats> stats;
+  for (const auto& entry : counts) {
+    std::lock_guard guard(entry->lock);
+    stats.push_back(entry->stats);
+  }
+  return stats;
+}
+
+std::string Deployment::os_help() const {
+  const CpuClass& help = state_->help;
+  if (help.refused.empty()) return help.applied;
+  return (help.applied.empty() ? "" : help.applied + "; ") + "refused: " + help.refused;
+}
+
+std::string Deployment::transport() const {
+  return state_->options.transport;
+}
+
+const std::string& Stream::version() const {
+  return version_->model.label();
+}
+
+Answer Stream::infer(std::span<const TensorView> inputs) {
+  return state_->ask(version_, {inputs.begin(), inputs.end()}, {}).get();
+}
+
+Answer Stream::infer(std::span<const Tensor> inputs) {
+  return infer(views_of(inputs));
+}
+
+std::future<Answer> Stream::infer_async(std::vector<Tensor> inputs) {
+  auto views = views_of(inputs);
+  return state_->ask(version_, std::move(views), std::move(inputs));
+}
+
+void Stream::infer_async(std::vector<Tensor> inputs, Deployment::Done done) {
+  auto views = views_of(inputs);
+  state_->submit(version_, std::move(views), std::move(inputs), std::move(done));
+}
+
+}  // namespace aiaccel

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+//
+// Deployments on the embedded transport: turns are really waited for and really as wide as asked,
+// versions are switched under load without a lost or a wrong answer.
+
+#include <tap/tap.hpp>
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <set>
+#include <thread>
+
+#include <aiaccel/deployment.hpp>
+
+#include "fixture.hpp"
+
+using namespace aiaccel;
+using namespace std::chrono_literals;
+using fixture::contains;
+using fixture::error_of;
+using fixture::silero;
+using fixture::tone;
+using fixture::vad_inputs;
+using fixture::vad_state;
+
+#define NEED_MODELS() \
+  if (std::string why = fixture::missing(); !why.empty()) SKIP(why)
+
+namespace {
+
+DeploymentOptions embedded() {
+  DeploymentOptions options;
+  options.transport = "embedded";
+  return options;
+}
+
+Model v5() {
+  return Model::open(silero("v5"), "silero-vad@v5");
+}
+Model v6() {
+  return Model::open(silero("v6"), "silero-vad@v6");
+}
+
+std::set<pid_t> threads() {
+  std::set<pid_t> ids;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task"))
+    ids.insert(std::stoi(entry.path().filename().string()));
+  return ids;
+}
+
+std::vector<aiaccel_stats_queue> queues_of(const Device& device) {
+  std::vector<aiaccel_stats_queue> records(64);
+  aiaccel_stats stats{};
+  stats.size = sizeof stats;
+  stats.kind = AIACCEL_STATS_QUEUES;
+  stats.records = reinterpret_cast<std::uintptr_t>(records.data());
+  stats.count = static_cast<std::uint32_t>(records.size());
+  stats.record_size = sizeof records[0];
+  BOOST_REQUIRE(aiaccel_call(device.handle(), AIACCEL_IOC_STATS, &stats) == 0);
+  records.resize(std::min<std::size_t>(records.size(), stats.count));
+  return records;
+}
+
+// Holds the whole engine in a context of its own, so that nobody else gets a turn.
+struct Hold {
+  Device device = Device::open("embedded");
+  Engine engine = device.engine("cpu0");
+  Queue queue = engine.queue({.label = "hold", .priority = Class::high, .width = engine.slots()});
+  Grant grant = queue.acquire();
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(deployment)
+
+BOOST_AUTO_TEST_CASE(answers_as_the_model_alone_does_and_names_the_version) {
+  NEED_MODELS();
+  Deployment deployment = Device::open("embedded").deploy(v5());
+  BOOST_TEST(deployment.transport() == "embedded");
+  auto inputs = vad_inputs(tone(3), vad_state());
+  Answer answer = deployment.infer(inputs);
+  BOOST_TEST((answer.outputs == v5().run(inputs)));
+  BOOST_TEST(answer.version == "silero-vad@v5");
+  BOOST_TEST(answer.run.count() > 0);
+  BOOST_TEST((deployment.infer_async(inputs).get().outputs == answer.outputs));
+  auto stats = deployment.stats();
+  BOOST_REQUIRE(stats.size() == 1u);
+  BOOST_TEST(stats[0].version == "silero-vad@v5");
+  BOOST_TEST(stats[0].total.count() == 2u);
+  BOOST_TEST(stats[0].failed == 0u);
+  BOOST_TEST(stats[0].total.max() >= stats[0].run.max());
+}
+
+BOOST_AUTO_TEST_CASE(refuses_what_it_cannot_do) {
+  NEED_MODELS();
+  auto with = [](auto change) {
+    DeploymentOptions options = embedded();
+    change(options);
+    return error_of([&] { Deployment(v5(), options); });
+  };
+  auto wide = with([](DeploymentOptions& options) { options.width = 1000; });
+  BOOST_TEST(wide.first == EINVAL);
+  BOOST_TEST(contains(wide.second, "an inference of width 1000 is asked for"), wide.second);
+  BOOST_TEST(with([](DeploymentOptions& options) { options.instances = 0; }).first == EINVAL);
+  BOOST_TEST(with([](DeploymentOptions& options) { options.engine = "gpu7"; }).first == ENOENT);
+
+  Deployment deployment(v5(), embedded());
+  auto misfit = error_of([&] { deployment.infer(std::vector<Tensor>{}); });
+  BOOST_TEST(misfit.first == EINVAL);
+  BOOST_TEST(contains(misfit.second, "takes 3 inputs, and 0 are given"), misfit.second);
+}
+
+BOOST_AUTO_TEST_CASE(waits_for_its_turn_and_bounds_what_waits) {
+  NEED_MODELS();
+  DeploymentOptions options = embedded();
+  options.max_waiting = 2;
+  Deployment deployment(v5(), options);
+  auto inputs = vad_inputs(tone(3), vad_state());
+  std::vector<std::future<Answer>> answers;
+  {
+    Hold hold;
+    answers.push_back(deployment.infer_async(inputs));
+    // Its instance has taken it and submitted a job for it, which gets no turn.
+    while (std::ranges::none_of(queues_of(hold.device), [](const aiaccel_stats_queue& queue) {
+      return std::string(queue.label) == "silero-vad@v5" && queue.waiting == 1;
+    }))
+      std::this_thread::sleep_for(1ms);
+    answers.push_back(deployment.infer_async(inputs));
+    answers.push_back(deployment.infer_async(inputs));
+    auto full = error_of([&] { deployment.infer_async(inputs); });
+    BOOST_TEST(full.first == EAGAIN);
+    BOOST_TEST(contains(full.second, "2 requests wait for silero-vad@v5"), full.second);
+    for (auto& answer : answers) BOOST_TEST((answer.wait_for(0s) == std::future_status::timeout));
+  }
+  for (auto& answer : answers) BOOST_TEST(answer.get().version == "silero-vad@v5");
+}
+
+BOOST_AUTO_TEST_CASE(fails_what_waits_when_it_ends) {
+  NEED_MODELS();
+  auto inputs = vad_inputs(tone(3), vad_state());
+  std::vector<std::future<Answer>> answers;
+  std::optional<Stream> stream;
+  {
+    Hold hold;
+    Deployment deployment(v5(), embedded());
+    stream = deployment.stream();
+    for (int i = 0; i < 3; i++) answers.push_back(deployment.infer_async(inputs));
+  }
+  for (auto& answer : answers) BOOST_TEST(error_of([&] { answer.get(); }).first == ECANCELED);
+  BOOST_TEST(error_of([&] { stream->infer(inputs); }).first == ECANCELED);
+}
+
+BOOST_AUTO_TEST_CASE(holds_turns_as_wide_as_it_computes) {
+  NEED_MODELS();
+  Device device = Device::open("embedded");
+  unsigned slots = device.engine("cpu0").slots();
+  if (slots < 2) SKIP("the engine has one slot");
+  DeploymentOptions options = embedded();
+  options.width = 2;
+  Deployment deployment(v5(), options);
+  auto inputs = vad_inputs(tone(3), vad_state());
+  std::set<unsigned> held;
+  // Until one look meets an inference: a turn has two slots or none, never one.
+  for (int i = 0; i < 10000 && !held.count(2); i++) {
+    auto answer = deployment.infer_async(inputs);
+    while (answer.wait_for(0s) == std::future_status::timeout)
+      for (const aiaccel_stats_queue& queue : queues_of(device))
+        if (std::string(queue.label) == "silero-vad@v5") held.insert(queue.slots_held);
+    BOOST_TEST(answer.get().version == "silero-vad@v5");
+  }
+  BOOST_TEST(held.count(2) == 1u);
+  BOOST_TEST(held.count(1) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(keeps_two_versions_loaded_and_no_more) {
+  NEED_MODELS();
+  if (Device::open("embedded").engine("cpu0").slots() < 2) SKIP("the engine has one slot");
+  v5();  // loads the runtime, whose own threads are not what is counted
+  std::size_t before = threads().size();
+  {
+    DeploymentOptions options = embedded();
+    options.width = 2;
+    Deployment deployment(v5(), options);
+    // The instance, and one thread of the runtime for each version that is loaded in this width.
+    BOOST_TEST(threads().size() == before + 2);
+    deployment.update(v6());
+    BOOST_TEST(threads().size() == before + 3);
+    deployment.update(v5());
+    BOOST_TEST(threads().size() == before + 3);
+  }
+  BOOST_TEST(threads().size() == before);
+}
+
+BOOST_AUTO_TEST_CASE(takes_what_the_operating_system_can_do_for_its_class) {
+  NEED_MODELS();
+  DeploymentOptions options = embedded();
+  options.priority = Class::low;
+  std::set<pid_t> before = threads();
+  Deployment low(v5(), options);
+  BOOST_TEST(low.os_help() == "SCHED_IDLE");
+  int idle = 0;
+  for (pid_t id : threads())
+    if (!before.count(id)) idle += sched_getscheduler(id) == SCHED_IDLE;
+  BOOST_TEST(idle == 1);
+  BOOST_TEST(sched_getscheduler(0) == SCHED_OTHER);  // the caller's own class is its own business
+  options.priority = Class::normal;
+  BOOST_TEST(Deployment(v5(), options).os_help() == "");
+}
+
+BOOST_AUTO_TEST_CASE(updates_and_rolls_back_only_what_fits) {
+  NEED_MODELS();
+  Deployment deployment(v5(), embedded());
+  BOOST_TEST(error_of([&] { deployment.rollback(); }).first == ENOENT);
+  auto misfit =
+      error_of([&] { deployment.update(Model::open(silero("legacy"), "silero-vad@legacy")); });
+  BOOST_TEST(misfit.first == EINVAL);
+  BOOST_TEST(contains(misfit.second, "silero-vad@legacy cannot replace silero-vad@v5: 3 inputs"),
+             misfit.second);
+  BOOST_TEST(deployment.model().label() == "silero-vad@v5");
+  deployment.update(v6());
+  BOOST_TEST(deployment.model().label() == "silero-vad@v6");
+  deployment.rollback();
+  BOOST_TEST(deployment.model().label() == "silero-vad@v5");
+  deployment.rollback();
+  BOOST_TEST(deployment.model().label() == "silero-vad@v6");
+}
+
+BOOST_AUTO_TEST_CASE(loses_nothing_and_mixes_nothing_while_versions_are_switched) {
+  NEED_MODELS();
+  DeploymentOptions options = embedded();
+  options.instances = 2;
+  Deployment deployment(v5(), options);
+  auto inputs = vad_inputs(tone(3), vad_state());
+  std::map<std::string, std::vector<Tensor>> alone = {{"silero-vad@v5", v5().run(inputs)},
+                                                      {"silero-vad@v6", v6().run(inputs)}};
+  BOOST_REQUIRE(!(alone["silero-vad@v5"] == alone["silero-vad@v6"]));
+  Stream stream = deployment.stream();
+  std::map<std::string, int> answered;
+  int wrong = 0, strayed = 0;
+  std::jthread asking([&](std::stop_token stop) {
+    // On until every version was met after its switch, which the main thread waits for.
+    while (!stop.stop_requested()) {
+      Answer answer = deployment.infer(inputs);
+      wrong += answer.outputs != alone[answer.version];
+      answered[answer.version]++;
+    }
+  });
+  std::jthread streaming([&](std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      Answer answer = stream.infer(inputs);
+      strayed += answer.version != "silero-vad@v5" || answer.outputs != alone["silero-vad@v5"];
+    }
+  });
+  auto answers_of = [&](const std::string& version) {
+    std::uint64_t count = 0;
+    for (const VersionStats& stats : deployment.stats())
+      if (stats.version == version) count = stats.total.count();
+    return count;
+  };
+  auto wait_for_more = [&](const std::string& version) {
+    for (std::uint64_t wanted = answers_of(version) + 20; answers_of(version) < wanted;)
+      std::this_thread::sleep_for(1ms);
+  };
+  for (int round = 0; round < 3; round++) {
+    wait_for_more("silero-vad@v5");
+    deployment.update(v6());
+    wait_for_more("silero-vad@v6");
+    deployment.rollback();
+  }
+  wait_for_more("silero-vad@v5");
+  asking = {};
+  streaming = {};
+  BOOST_TEST(wrong == 0);
+  BOOST_TEST(strayed == 0);
+  BOOST_TEST(answered["silero-vad@v5"] > 0);
+  BOOST_TEST(answered["silero-vad@v6"] >= 60);
+  for (const VersionStats& stats : deployment.stats()) BOOST_TEST(stats.failed == 0u);
+  BOOST_TEST(stream.version() == "silero-vad@v5");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 version=$(cat VERSION)
 kernel=$(find /lib/modules -maxdepth 2 -name build | cut -d/ -f4 | sort -V | tail -n1)
-mkdir -p "$TMP/tree" "$TMP/modules"
+mkdir -p "$TMP/tree" "$TMP/modules/$kernel"
 dkms_() {
 	dkms "$1" "aiaccel/$version" "${@:2}" --sourcetree "$TMP/prefix/src" --dkmstree "$TMP/tree" \
 		--installtree "$TMP/modules"

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+//
+// What is behind the C interface's struct aiaccel_device: a transport and the reader's side of its ring.
+//
+// Threads: `transport` may be used by several threads at once; the rest belongs to the one thread that
+// reads the ring.
+#ifndef AIACCEL_DEVICE_H
+#define AIACCEL_DEVICE_H
+
+#pragma GCC visibility push(default)
+#include <aiaccel.h>
+#pragma GCC visibility pop
+
+#include <deque>
+#include <memory>
+
+#include "transport.h"
+#include "user/fork_guard.h"
+
+struct aiaccel_device {
+  explicit aiaccel_device(std::unique_ptr<aiaccel::Transport> opened)
+      : transport(std::move(opened)) {}
+  ~aiaccel_device();
+
+  // Maps the ring: 0 or -errno.
+  int map_ring();
+
+  // Takes one event out of the ring; false when it is empty.
+  bool next_event(aiaccel_event* event);
+
+  uint32_t* yield_word(uint32_t slot) const;
+
+  const std::unique_ptr<aiaccel::Transport> transport;
+  const aiaccel::ForkGuard guard;
+
+  size_t ring_bytes = 0;
+  const aiaccel_ring* ring = nullptr;
+  uint32_t* consumed = nullptr;
+
+  std::deque<aiaccel_event> kept;  // met by aiaccel_acquire() and not its own
+  uint64_t last_cookie = 0;        // of those that aiaccel_acquire() chose
+};
+
+#endif  // AIACCEL_DEVICE_H

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+//
+// A client's context: its life, and the calls about engines, buffers and ids. Turns are in
+// context_turns.cpp, statistics in context_stats.cpp.
+#include "host/context.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+namespace aiaccel::host {
+
+Context::Context(Host& host, Client client, std::function<void()> on_events)
+    : host_(host), client_(std::move(client)), on_events_(std::move(on_events)) {}
+
+int Context::create(Host& host, Client client, std::function<void()> on_events,
+                    std::unique_ptr<Context>* result) noexcept try {
+  std::unique_ptr<Context> context(new Context(host, std::move(client), std::move(on_events)));
+  if (int error = context->ring_.create("aiaccel-ring", aia_ring_bytes(AIA_TURNS_MAX),
+                                        Pages::Writers::ours))
+    return error;
+  if (int error = context->consumed_.create("aiaccel-consumed", sizeof(uint32_t),
+                                            Pages::Writers::shared))
+    return error;
+  context->turns_.context = context.get();
+  aia_turns_init(&context->turns_.core, context->ring_.data(),
+                 static_cast<const uint32_t*>(context->consumed_.data()));
+
+  std::lock_guard lock(host.mutex);
+  if (int error = host.get_tenant(context->client_.uid, &context->tenant_)) return error;
+  host.contexts.insert(context.get());
+  context->number_ = ++host.last_context;
+  *result = std::move(context);
+  return 0;
+} catch (const std::bad_alloc&) {
+  return -ENOMEM;
+}
+
+Context::~Context() {
+  if (!tenant_) return;
+  std::lock_guard lock(host_.mutex);
+  for (auto& [id, queue] : queues_) end_queue(*queue);
+  // What was held is free again: for others, since nothing of this context waits any more.
+  const uint64_t now = monotonic_ns();
+  for (auto& [engine, seat] : seats_) host_.dispatch(*engine, now);
+  for (auto& [id, buffer] : buffers_)
+    host_.uncharge_bytes(tenant_, buffer.charged_bytes, buffer.kind == AIACCEL_BUFFER_PINNED);
+  host_.contexts.erase(this);
+  host_.put_tenant(tenant_);
+}
+
+void Context::close_page_fds() {
+  ring_.close_fd();
+  consumed_.close_fd();
+}
+
+uint32_t Context::unread() const { return aia_ring_unread(&turns_.core.ring); }
+
+int Context::call(Call& call) noexcept try {
+  std::lock_guard lock(host_.mutex);
+  return perform(call);
+} catch (const std::bad_alloc&) {
+  return -ENOMEM;
+}
+
+int Context::perform(Call& call) {
+  switch (call.row->request) {
+    case AIACCEL_IOC_QUERY:
+      return query(call.arg.query);
+    case AIACCEL_IOC_ENGINE_LIST:
+      return engine_list(call);
+    case AIACCEL_IOC_ENGINE_INFO:
+      return engine_info(call.arg.engine_info);
+    case AIACCEL_IOC_STATS:
+      return stats(call);
+    case AIACCEL_IOC_DESTROY:
+      return destroy(call.arg.destroy);
+    case AIACCEL_IOC_ALLOC:
+      return alloc(call.arg.alloc);
+    case AIACCEL_IOC_PIN:
+      return pin(call.arg.pin);
+    case AIACCEL_IOC_BUFFER_INFO:
+      return buffer_info(call.arg.buffer_info);
+    case AIACCEL_IOC_QUEUE_CREATE:
+      return queue_create(call.arg.queue_create);
+    case AIACCEL_IOC_ENTER:
+      return enter(call.arg.enter);
+  }
+  return -ENOTTY;
+}
+
+int Context::query(aiaccel_query& arg) {
+  arg.abi = AIACCEL_ABI;
+  arg.capabilities = host_.capabilities;
+  arg.tenant = tenant_->id;
+  arg.nr_engines = static_cast<uint32_t>(host_.engines.size());
+  arg.highest_class = AIACCEL_CLASS_HIGH;
+  arg.max_queues = kMaxQueues;
+  arg.max_buffers = kMaxBuffers;
+  arg.max_jobs = AIA_TURNS_MAX;
+  arg.ring_bytes = static_cast<uint32_t>(ring_.bytes());
+  arg.max_pinned_bytes = tenant_->bytes.max;
+  arg.pinned_bytes = tenant_->bytes.used;
+  return 0;
+}
+
+int Context::engine_list(Call& call) {
+  aiaccel_engine_list& arg = call.arg.engine_list;
+  if (int error = aia_check_engine_list(&arg)) return error;
+  const size_t fit = std::min<size_t>(arg.count, host_.engines.size());
+  call.array.resize(fit * sizeof(uint32_t));
+  for (size_t i = 0; i < fit; ++i)
+    std::memcpy(call.array.data() + i * sizeof(uint32_t), &host_.engines[i]->info.id,
+                sizeof(uint32_t));
+  arg.count = static_cast<uint32_t>(host_.engines.size());
+  return 0;
+}
+
+int Context::engine_info(aiaccel_engine_info& arg) {
+  if (int error = aia_check_engine_info(&arg)) return error;
+  const Engine* engine = host_.find_engine(arg.id);
+  if (!engine) return -ENOENT;
+  const uint32_t size = arg.size;
+  arg = engine->info;
+  arg.size = size;
+  arg.state = engine->sched.state;
+  return 0;
+}
+
+// Ids are not used again until 2^32 of them were.
+uint32_t Context::new_id() {
+  do {
+    ++last_id_;
+  } while (last_id_ == 0 || buffers_.count(last_id_) || queues_.count(last_id_));
+  return last_id_;
+}
+
+int Context::destroy(const aiaccel_destroy& arg) {
+  if (int error = aia_check_destroy(&arg)) return error;
+  if (auto buffer = buffers_.find(arg.id); buffer != buffers_.end()) {
+    host_.uncharge_bytes(tenant_, buffer->second.charged_bytes,
+                         buffer->second.kind == AIACCEL_BUFFER_PINNED);
+    buffers_.erase(buffer);
+    return 0;
+  }
+  const auto queue = queues_.find(arg.id);
+  if (queue == queues_.end()) return -ENOENT;
+  Engine& engine = *queue->second->engine;
+  end_queue(*queue->second);
+  queues_.erase(queue);
+  host_.dispatch(engine, monotonic_ns());
+  return 0;
+}
+
+int Context::add_buffer(const Buffer& buffer, uint32_t* id, uint32_t* refused_by) {
+  if (buffers_.size() >= kMaxBuffers) {
+    *refused_by = AIACCEL_REFUSED_CONTEXT;
+    return -EDQUOT;
+  }
+  const uint32_t fresh = new_id();
+  auto added = buffers_.emplace(fresh, buffer).first;
+  const bool pinned = buffer.kind == AIACCEL_BUFFER_PINNED;
+  if (int error = host_.charge_bytes(tenant_, buffer.charged_bytes, pinned, refused_by)) {
+    buffers_.erase(added);
+    return error;
+  }
+  *id = fresh;
+  return 0;
+}
+
+int Context::alloc(aiaccel_alloc& arg) {
+  arg.refused_by = AIACCEL_REFUSED_NOT;
+  if (int error = aia_check_alloc(&arg)) return error;
+  if (arg.placement == AIACCEL_PLACE_NEAR && !host_.find_engine(arg.engine)) return -ENOENT;
+  const uint64_t bytes = whole_pages(arg.length);
+  if (bytes > (1ULL << 62) - next_offset_) {  // more than an offset can name
+    arg.refused_by = AIACCEL_REFUSED_MEMORY;
+    return -ENOMEM;
+  }
+  const Buffer buffer{AIACCEL_BUFFER_ALLOCATED, 0, arg.length, bytes, next_offset_};
+  if (int error = add_buffer(buffer, &arg.id, &arg.refused_by)) return error;
+  arg.mmap_offset = next_offset_;
+  next_offset_ += bytes;
+  return 0;
+}
+
+int Context::pin(aiaccel_pin& arg) {
+  arg.refused_by = AIACCEL_REFUSED_NOT;
+  if (int error = aia_check_pin(&arg)) return error;
+  const uint64_t start = arg.addr & ~(page_size() - 1);
+  const uint64_t bytes = whole_pages(arg.addr - start + arg.length);
+  const Buffer buffer{AIACCEL_BUFFER_PINNED, arg.flags, arg.length, bytes, 0};
+  return add_buffer(buffer, &arg.id, &arg.refused_by);
+}
+
+int Context::buffer_info(aiaccel_buffer_info& arg) {
+  if (int error = aia_check_buffer_info(&arg)) return error;
+  const auto found = buffers_.find(arg.id);
+  if (found == buffers_.end()) return -ENOENT;
+  const Buffer& buffer = found->second;
+  arg.kind = buffer.kind;
+  arg.flags = buffer.flags;
+  arg.length = buffer.length;
+  arg.charged_bytes = buffer.charged_bytes;
+  arg.mmap_offset = buffer.mmap_offset;
+  arg.numa_node = -1;
+  arg.nr_runs = 0;
+  arg.largest_run_bytes = 0;
+  return 0;
+}
+
+}  // namespace aiaccel::host

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+//
+// What one client owns at a Host: the twin of an open file of the module. It carries out every call
+// of the UAPI header but waits for nothing and touches no memory of the client: the transport waits
+// on the ring, and the memory of buffers is made on the client's side once it is charged here.
+//
+// Invariants: an id names one buffer or one queue; a seat exists for each engine to which the context
+// had a queue; whatever is charged is uncharged by the destructor.
+//
+// Threads: public members take the Host's mutex themselves, but for what says otherwise.
+#ifndef AIACCEL_HOST_CONTEXT_H
+#define AIACCEL_HOST_CONTEXT_H
+
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "host/call.h"
+#include "host/host.h"
+#include "host/pages.h"
+
+namespace aiaccel::host {
+
+// Who opens a context.
+struct Client {
+  uint64_t uid = 0;
+  pid_t pid = 0;
+  std::string comm;
+  bool privileged = false;  // sees the statistics of all tenants
+};
+
+class Context {
+ public:
+  // `on_events` is called under the Host's mutex when the ring got news: it must not block.
+  // 0 or -errno: -EDQUOT, -ENOMEM, -EMFILE.
+  static int create(Host& host, Client client, std::function<void()> on_events,
+                    std::unique_ptr<Context>* context) noexcept;
+  ~Context();
+
+  // Carries out a call. The pointers to arrays in an ENTER are read; those of other calls are not
+  // followed: what belongs there is in call.array. Does not wait for min_events.
+  int call(Call& call) noexcept;
+
+  // The pages behind AIACCEL_RING_OFFSET and AIACCEL_CONSUMED_OFFSET.
+  const Pages& ring() const { return ring_; }
+  const Pages& consumed() const { return consumed_; }
+
+  // Once the client has its own mappings, ours are enough.
+  void close_page_fds();
+
+  uint32_t unread() const;  // takes no lock: call under the mutex or from the ring's own side
+
+ private:
+  friend class Host;
+
+  struct Seat {
+    aia_sched_seat sched;
+  };
+  struct Queue {
+    aia_sched_queue sched{};
+    Engine* engine = nullptr;
+    uint32_t weight = 0;
+    char label[AIACCEL_LABEL_LEN] = {};
+  };
+  struct Buffer {
+    uint32_t kind;
+    uint32_t flags;
+    uint64_t length;
+    uint64_t charged_bytes;
+    uint64_t mmap_offset;
+  };
+  // Standard layout, so that the core's aia_turns leads back to its context.
+  struct Turns {
+    aia_turns core;
+    Context* context;
+  };
+
+  Context(Host& host, Client client, std::function<void()> on_events);
+
+  static Context& of(aia_turns* turns) { return *reinterpret_cast<Turns*>(turns)->context; }
+
+  int perform(Call& call);
+  int query(aiaccel_query& arg);
+  int engine_list(Call& call);
+  int engine_info(aiaccel_engine_info& arg);
+  int destroy(const aiaccel_destroy& arg);
+  int alloc(aiaccel_alloc& arg);
+  int pin(aiaccel_pin& arg);
+  int buffer_info(aiaccel_buffer_info& arg);
+  int queue_create(aiaccel_queue_create& arg);
+  int enter(aiaccel_enter& arg);
+  int submit(const aiaccel_job& job, uint64_t now_ns, std::set<Engine*>* touched);
+  int complete(const aiaccel_completion& completion, uint64_t now_ns, std::set<Engine*>* touched);
+  int stats(Call& call);
+
+  uint32_t new_id();
+  int add_buffer(const Buffer& buffer, uint32_t* id, uint32_t* refused_by);
+  void end_queue(Queue& queue);
+
+  Host& host_;
+  const Client client_;
+  const std::function<void()> on_events_;
+
+  // Set by create(), then fixed.
+  Tenant* tenant_ = nullptr;
+  uint64_t number_ = 0;
+  Pages ring_;
+  Pages consumed_;
+
+  // Guarded by host_.mutex.
+  Turns turns_{};
+  std::map<Engine*, std::unique_ptr<Seat>> seats_;
+  std::map<uint32_t, std::unique_ptr<Queue>> queues_;
+  std::map<uint32_t, Buffer> buffers_;
+  uint32_t last_id_ = 0;
+  uint64_t next_offset_ = 1ULL << 32;  // clear of the ring's offsets
+};
+
+}  // namespace aiaccel::host
+
+#endif  // AIACCEL_HOST_CONTEXT_H

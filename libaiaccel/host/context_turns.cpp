@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+//
+// A context's queues and turns: QUEUE_CREATE and ENTER but for its wait. All under the Host's mutex.
+//
+// Engines are dispatched once at the end of an ENTER, after all of its entries: several jobs can so
+// be submitted to one engine in one call, although the first of them will hold the only turn.
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <set>
+
+#include "host/context.h"
+
+namespace aiaccel::host {
+
+int Context::queue_create(aiaccel_queue_create& arg) {
+  arg.refused_by = AIACCEL_REFUSED_NOT;
+  if (int error = aia_check_queue_create(&arg)) return error;
+  Engine* engine = host_.find_engine(arg.engine);
+  if (!engine) return -ENOENT;
+  if (engine->sched.state != AIACCEL_ENGINE_ACTIVE) return -ESHUTDOWN;
+  if (queues_.size() >= kMaxQueues) {
+    arg.refused_by = AIACCEL_REFUSED_CONTEXT;
+    return -EDQUOT;
+  }
+
+  auto queue = std::make_unique<Queue>();
+  queue->engine = engine;
+  queue->weight = arg.weight ? arg.weight : AIACCEL_WEIGHT_DEFAULT;
+  std::memcpy(queue->label, arg.label, sizeof queue->label);
+
+  auto& seat = seats_[engine];
+  if (!seat) {
+    seat = std::make_unique<Seat>();
+    aia_sched_seat_init(&seat->sched, &engine->sched);
+  }
+  const uint32_t id = new_id();
+  Queue& made = *queues_.emplace(id, std::move(queue)).first->second;
+  aia_sched_queue_init(&made.sched, &seat->sched, &tenant_->nodes[host_.place(*engine)], arg.class_,
+                       made.weight);
+  ++engine->queues;
+  ++tenant_->queues;
+  arg.id = id;
+  return 0;
+}
+
+void Context::end_queue(Queue& queue) {
+  aia_turn* freed = nullptr;
+  aia_turns_end_queue(&turns_.core, &queue.sched, monotonic_ns(), &freed);
+  host_.free_turns(freed);
+  aia_sched_queue_fini(&queue.sched);
+  --queue.engine->queues;
+  --tenant_->queues;
+}
+
+int Context::complete(const aiaccel_completion& completion, uint64_t now_ns,
+                      std::set<Engine*>* touched) {
+  if (int error = aia_check_completion(&completion)) return error;
+  aia_turn* freed = nullptr;
+  aia_sched_engine* engine = nullptr;
+  const int result = aia_turns_complete(&turns_.core, &completion, now_ns, &freed, &engine);
+  host_.free_turns(freed);
+  if (engine) touched->insert(reinterpret_cast<Engine*>(engine));
+  return result;
+}
+
+int Context::submit(const aiaccel_job& job, uint64_t now_ns, std::set<Engine*>* touched) {
+  if (int error = aia_check_job(&job)) return error;
+  const auto found = queues_.find(job.queue);
+  if (found == queues_.end()) return -ENOENT;
+  Queue& queue = *found->second;
+  // The core checks it as well, but ceilings come later in the order of errors.
+  if (job.width > queue.engine->sched.slots) return -EINVAL;
+
+  touched->insert(queue.engine);
+  auto turn = std::make_unique<aia_turn>();
+  turn->owner = tenant_;
+  if (aia_limit_charge(&tenant_->jobs, 1)) return -EDQUOT;
+  const int error = aia_turns_submit(&turns_.core, &queue.sched, turn.get(), &job, now_ns);
+  if (error) {
+    aia_limit_uncharge(&tenant_->jobs, 1);
+    return error;
+  }
+  turn.release();  // the core's, until it comes back in a chain of freed ones
+  return 0;
+}
+
+int Context::enter(aiaccel_enter& arg) {
+  if (int error = aia_check_enter(&arg)) return error;
+  const auto* completions = reinterpret_cast<const aiaccel_completion*>(arg.completions);
+  const auto* jobs = reinterpret_cast<const aiaccel_job*>(arg.jobs);
+  if ((arg.nr_completions && !completions) || (arg.nr_jobs && !jobs)) return -EFAULT;
+
+  const uint64_t now = monotonic_ns();
+  std::set<Engine*> touched;
+  uint32_t completed = 0;
+  uint32_t submitted = 0;
+  int error = 0;
+  while (!error && completed < arg.nr_completions) {
+    error = complete(completions[completed], now, &touched);
+    if (!error) ++completed;
+  }
+  while (!error && submitted < arg.nr_jobs) {
+    error = submit(jobs[submitted], now, &touched);
+    if (!error) ++submitted;
+  }
+  for (Engine* engine : touched) host_.dispatch(*engine, now);
+
+  aia_turn* freed = nullptr;
+  if (aia_turns_flush(&turns_.core, &freed)) on_events_();
+  host_.free_turns(freed);
+
+  if (error && completed == 0 && submitted == 0) return error;
+  arg.nr_completions = completed;
+  arg.nr_jobs = submitted;
+  arg.nr_events = unread();
+  return 0;
+}
+
+}  // namespace aiaccel::host

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+//
+// The pure core (kmod/core) as C++ sees it. Its locking rule: the caller serialises.
+#ifndef AIACCEL_HOST_CORE_H
+#define AIACCEL_HOST_CORE_H
+
+extern "C" {
+#include "core/check.h"
+#include "core/limit.h"
+#include "core/sched.h"
+#include "core/turns.h"
+}
+
+#endif  // AIACCEL_HOST_CORE_H

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+//
+// Engines, tenants and ceilings of the arbiter in user space; see host.h for the locking rule.
+#include "host/host.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <new>
+
+#include "host/context.h"
+
+namespace aiaccel::host {
+
+uint64_t monotonic_ns() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+Host::Host(std::vector<aiaccel_engine_info> infos, const Ceilings& limits, uint64_t caps)
+    : capabilities(caps), ceilings(limits) {
+  for (const aiaccel_engine_info& info : infos) {
+    auto engine = std::make_unique<Engine>();
+    aia_sched_engine_init(&engine->sched, info.slots);
+    engine->info = info;
+    engines.push_back(std::move(engine));
+  }
+  root.name = "/";
+  aia_limit_init(&root.bytes, nullptr, ceilings.host_bytes);
+  aia_limit_init(&root.jobs, nullptr, AIA_LIMIT_NONE);
+  aia_limit_init(&root.contexts, nullptr, AIA_LIMIT_NONE);
+  init_tenant(&root, nullptr);
+}
+
+Host::~Host() = default;
+
+void Host::init_tenant(Tenant* tenant, Tenant* parent) {
+  tenant->id = ++last_tenant_;
+  tenant->parent = parent;
+  tenant->nodes.resize(engines.size());
+  for (size_t i = 0; i < engines.size(); ++i)
+    aia_sched_node_init(&tenant->nodes[i], &engines[i]->sched, parent ? &parent->nodes[i] : nullptr,
+                        AIACCEL_WEIGHT_DEFAULT);
+}
+
+int Host::get_tenant(uint64_t uid, Tenant** result) {
+  auto found = tenants.find(uid);
+  if (found == tenants.end()) {
+    auto tenant = std::make_unique<Tenant>();
+    tenant->kind = AIACCEL_TENANT_USER;
+    tenant->uid = uid;
+    tenant->name = "uid:" + std::to_string(uid);
+    aia_limit_init(&tenant->bytes, &root.bytes, ceilings.tenant_bytes);
+    aia_limit_init(&tenant->jobs, &root.jobs, ceilings.tenant_jobs);
+    aia_limit_init(&tenant->contexts, &root.contexts, ceilings.tenant_contexts);
+    init_tenant(tenant.get(), &root);
+    found = tenants.emplace(uid, std::move(tenant)).first;
+  }
+  Tenant* tenant = found->second.get();
+  if (aia_limit_charge(&tenant->contexts, 1)) return -EDQUOT;
+  *result = tenant;
+  return 0;
+}
+
+void Host::put_tenant(Tenant* tenant) {
+  aia_limit_uncharge(&tenant->contexts, 1);
+  if (tenant->contexts.used) return;
+  for (aia_sched_node& node : tenant->nodes) aia_sched_node_fini(&node);
+  tenants.erase(tenant->uid);
+}
+
+Engine* Host::find_engine(uint32_t id) const {
+  const auto found = std::find_if(engines.begin(), engines.end(),
+                                  [=](const auto& engine) { return engine->info.id == id; });
+  return found == engines.end() ? nullptr : found->get();
+}
+
+size_t Host::place(const Engine& engine) const {
+  const auto found = std::find_if(engines.begin(), engines.end(),
+                                  [&](const auto& other) { return other.get() == &engine; });
+  return static_cast<size_t>(found - engines.begin());
+}
+
+int Host::charge_bytes(Tenant* tenant, uint64_t bytes, bool pinned, uint32_t* refused_by) {
+  if (const aia_limit* refused = aia_limit_charge(&tenant->bytes, bytes)) {
+    *refused_by = refused == &root.bytes ? AIACCEL_REFUSED_MODULE : AIACCEL_REFUSED_TENANT;
+    return -EDQUOT;
+  }
+  for (; tenant; tenant = tenant->parent)
+    (pinned ? tenant->pinned_bytes : tenant->allocated_bytes) += bytes;
+  return 0;
+}
+
+void Host::uncharge_bytes(Tenant* tenant, uint64_t bytes, bool pinned) {
+  aia_limit_uncharge(&tenant->bytes, bytes);
+  for (; tenant; tenant = tenant->parent)
+    (pinned ? tenant->pinned_bytes : tenant->allocated_bytes) -= bytes;
+}
+
+void Host::free_turns(aia_turn* chain) {
+  while (chain) {
+    aia_turn* turn = chain;
+    chain = turn->next_freed;
+    aia_limit_uncharge(&static_cast<Tenant*>(turn->owner)->jobs, 1);
+    delete turn;
+  }
+}
+
+void Host::dispatch(Engine& engine, uint64_t now_ns) {
+  aia_turns* woken = nullptr;
+  aia_turn* freed = nullptr;
+  aia_turns_dispatch(&engine.sched, now_ns, &woken, &freed);
+  while (woken) {
+    aia_turns* turns = woken;
+    woken = turns->next_woken;
+    turns->woken = false;
+    Context::of(turns).on_events_();
+  }
+  free_turns(freed);
+}
+
+}  // namespace aiaccel::host

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+//
+// The arbiter in user space: the twin of the module's global state, around the same core. The embedded
+// transport has one for its process, aiacceld has one for its clients.
+//
+// It holds the engines (fixed once made), the tenants (users; a tenant lives while it has contexts)
+// and the ceilings. What a client owns is in its Context.
+//
+// Threads: `mutex` guards all that can change here and in every Context. Nothing blocks under it.
+#ifndef AIACCEL_HOST_HOST_H
+#define AIACCEL_HOST_HOST_H
+
+#include <uapi/aiaccel.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "host/core.h"
+
+namespace aiaccel::host {
+
+class Context;
+
+// What a context can hold; part of QUERY.
+inline constexpr uint32_t kMaxQueues = 256;
+inline constexpr uint32_t kMaxBuffers = 4096;
+
+struct Ceilings {
+  uint64_t tenant_bytes = AIACCEL_UNLIMITED;
+  uint64_t host_bytes = AIACCEL_UNLIMITED;
+  uint64_t tenant_jobs = 16384;
+  uint64_t tenant_contexts = 256;
+};
+
+// `sched` comes first, so that what the core returns leads back here.
+struct Engine {
+  aia_sched_engine sched;
+  aiaccel_engine_info info;
+  uint32_t queues;
+};
+
+// What this machine has: one CPU engine for each NUMA node that has CPUs online.
+std::vector<aiaccel_engine_info> find_cpu_engines();
+
+struct Tenant {
+  uint64_t id = 0;
+  Tenant* parent = nullptr;
+  uint32_t kind = AIACCEL_TENANT_ROOT;
+  uint64_t uid = 0;
+  std::string name;
+  aia_limit bytes{};  // the root's is the ceiling of the whole arbiter
+  aia_limit jobs{};
+  aia_limit contexts{};
+  uint32_t queues = 0;
+  uint64_t allocated_bytes = 0;  // its children's included
+  uint64_t pinned_bytes = 0;
+  std::vector<aia_sched_node> nodes;  // by place of the engine; never moved once made
+};
+
+class Host {
+ public:
+  // `capabilities`: what QUERY says.
+  Host(std::vector<aiaccel_engine_info> engines, const Ceilings& ceilings, uint64_t capabilities);
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+  ~Host();
+
+  const uint64_t capabilities;
+  const Ceilings ceilings;
+  std::vector<std::unique_ptr<Engine>> engines;
+
+  std::mutex mutex;
+
+  // All below: under `mutex`.
+  std::set<Context*> contexts;
+  Tenant root;
+  std::map<uint64_t, std::unique_ptr<Tenant>> tenants;  // by uid
+  uint64_t last_context = 0;
+
+  // -EDQUOT: the tenant has too many contexts.
+  int get_tenant(uint64_t uid, Tenant** tenant);
+  void put_tenant(Tenant* tenant);
+
+  Engine* find_engine(uint32_t id) const;
+  size_t place(const Engine& engine) const;  // index in `engines`
+
+  // Charges memory to the tenant and all above it; `refused_by` is set on -EDQUOT.
+  int charge_bytes(Tenant* tenant, uint64_t bytes, bool pinned, uint32_t* refused_by);
+  void uncharge_bytes(Tenant* tenant, uint64_t bytes, bool pinned);
+
+  // Grants what can be granted at the engine and tells the contexts concerned.
+  void dispatch(Engine& engine, uint64_t now_ns);
+
+  // Frees a chain that the core handed back.
+  void free_turns(aia_turn* chain);
+
+ private:
+  void init_tenant(Tenant* tenant, Tenant* parent);
+
+  uint64_t last_tenant_ = 0;
+};
+
+uint64_t monotonic_ns();
+
+}  // namespace aiaccel::host
+
+#endif  // AIACCEL_HOST_HOST_H

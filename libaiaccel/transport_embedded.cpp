@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+//
+// The transport that needs nothing: the arbiter is in this process, one for all of its contexts, and
+// a call is a function call. It arbitrates between the threads of one program and ends with it.
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <new>
+#include <string>
+#include <system_error>
+
+#include "host/context.h"
+#include "user/user_transport.h"
+
+namespace aiaccel {
+namespace {
+
+// One arbiter a process. A forked child makes its own: the parent's may have been left in mid-change.
+// Never destroyed: contexts may be closed by other destructors.
+host::Host& process_host() {
+  static std::mutex& mutex = *new std::mutex;
+  static host::Host* host = nullptr;
+  static ForkGuard guard;
+  std::lock_guard lock(mutex);
+  if (!host || !guard.same_process()) {
+    host = new host::Host(host::find_cpu_engines(), {}, AIACCEL_CAP_STRICT);
+    guard = ForkGuard();
+  }
+  return *host;
+}
+
+host::Client this_process() {
+  host::Client client;
+  client.uid = geteuid();
+  client.pid = getpid();
+  std::ifstream("/proc/self/comm") >> std::ws >> client.comm;
+  client.privileged = true;  // there is only one tenant
+  return client;
+}
+
+class EmbeddedTransport final : public UserTransport {
+ public:
+  ~EmbeddedTransport() override {
+    // In a forked child the arbiter's copy is not to be touched.
+    if (!same_process()) context_.release();
+    context_.reset();
+    if (event_fd_ >= 0) close(event_fd_);
+  }
+
+  int open(host::Host& host) {
+    event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (event_fd_ < 0) return -errno;
+    if (int error = host::Context::create(host, this_process(), [this] { tell(); }, &context_))
+      return error;
+    return attach(context_->ring().fd(), context_->ring().bytes(), context_->consumed().fd());
+  }
+
+  const char* name() const noexcept override { return "embedded"; }
+
+  int fd() noexcept override {
+    if (polled_.exchange(true)) return event_fd_;
+    drained();  // readable from the start where events are unread
+    return event_fd_;
+  }
+
+ private:
+  // Under the host's mutex: there is news in the ring.
+  void tell() noexcept {
+    wake_ring(static_cast<aiaccel_ring*>(context_->ring().data()));
+    if (!polled_.load(std::memory_order_relaxed)) return;
+    const uint64_t one = 1;
+    [[maybe_unused]] const auto bytes = write(event_fd_, &one, sizeof one);
+  }
+
+  int perform(host::Call& call) noexcept override { return context_->call(call); }
+
+  void quiet() noexcept override {
+    uint64_t count;
+    [[maybe_unused]] const auto bytes = read(event_fd_, &count, sizeof count);
+  }
+
+  std::unique_ptr<host::Context> context_;
+  int event_fd_ = -1;
+};
+
+}  // namespace
+
+int open_embedded(std::unique_ptr<Transport>* transport) noexcept try {
+  auto embedded = std::make_unique<EmbeddedTransport>();
+  if (int error = embedded->open(process_host())) return error;
+  *transport = std::move(embedded);
+  return 0;
+} catch (const std::bad_alloc&) {
+  return -ENOMEM;
+} catch (const std::system_error& error) {
+  return -error.code().value();
+}
+
+}  // namespace aiaccel

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+//
+// Making, placing, mapping and giving back the memory of buffers; see buffers.h.
+#include "user/buffers.h"
+
+#include <fcntl.h>
+#include <numa.h>
+#include <numaif.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <new>
+
+#include "host/core.h"
+#include "host/pages.h"
+#include "user/headroom.h"
+#include "user/own_pages.h"
+
+namespace aiaccel {
+namespace {
+
+// Taking pages stops for signals, so it goes in steps that each can be made again.
+constexpr uint64_t kStep = 64 << 20;
+
+struct FreeMask {
+  void operator()(bitmask* mask) const { numa_bitmask_free(mask); }
+};
+using Mask = std::unique_ptr<bitmask, FreeMask>;
+
+bool have_numa() {
+  static const bool have = numa_available() >= 0;
+  return have;
+}
+
+// The nodes that have memory and that the caller's cpuset allows.
+Mask allowed_nodes() {
+  Mask mask(numa_get_mems_allowed());
+  for (int node = 0; node <= numa_max_node(); ++node)
+    if (numa_node_size64(node, nullptr) <= 0)
+      numa_bitmask_clearbit(mask.get(), static_cast<unsigned>(node));
+  return mask;
+}
+
+bool may_use(int node) {
+  if (!have_numa()) return node == 0;
+  return node <= numa_max_node() &&
+         numa_bitmask_isbitset(allowed_nodes().get(), static_cast<unsigned>(node));
+}
+
+// The node where all memory must be, -1 where there are several.
+int only_node() {
+  if (!have_numa()) return 0;
+  const Mask mask = allowed_nodes();
+  int only = -1;
+  for (int node = 0; node <= numa_max_node(); ++node) {
+    if (!numa_bitmask_isbitset(mask.get(), static_cast<unsigned>(node))) continue;
+    if (only >= 0) return -1;
+    only = node;
+  }
+  return only;
+}
+
+int wanted_node(const aiaccel_alloc& alloc, int near_node) {
+  if (alloc.placement == AIACCEL_PLACE_PREFER || alloc.placement == AIACCEL_PLACE_STRICT)
+    return alloc.node;
+  return alloc.placement == AIACCEL_PLACE_NEAR ? near_node : -1;
+}
+
+// Gives the file a policy of its own, which holds for whoever faults its pages in. 0 or -errno.
+int place(int fd, const aiaccel_alloc& alloc, int node, uint64_t bytes) {
+  if (!have_numa()) return 0;
+  Mask mask;
+  int mode = MPOL_PREFERRED;  // with no node: where the caller runs
+  if (alloc.placement == AIACCEL_PLACE_INTERLEAVE) {
+    mode = MPOL_INTERLEAVE;
+    mask = allowed_nodes();
+  } else if (node >= 0) {
+    if (alloc.placement == AIACCEL_PLACE_STRICT) mode = MPOL_BIND;
+    mask.reset(numa_allocate_nodemask());
+    numa_bitmask_setbit(mask.get(), static_cast<unsigned>(node));
+  }
+  void* whole = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (whole == MAP_FAILED) return -errno;
+  // Some kernels take the size as one more than the number of bits.
+  const long bound = mbind(whole, bytes, mode, mask ? mask->maskp : nullptr,
+                           mask ? mask->size + 1 : 0, 0);
+  const int error = errno;
+  munmap(whole, bytes);
+  // Without the right to place (some containers), only STRICT promises something.
+  return bound < 0 && alloc.placement == AIACCEL_PLACE_STRICT ? -error : 0;
+}
+
+int take_pages(int fd, uint64_t bytes) {
+  for (uint64_t at = 0; at < bytes;) {
+    const uint64_t step = std::min(kStep, bytes - at);
+    if (fallocate(fd, 0, static_cast<off_t>(at), static_cast<off_t>(step)) == 0)
+      at += step;
+    else if (errno != EINTR)
+      return -errno;
+  }
+  return 0;
+}
+
+int make_memory(const aiaccel_alloc& alloc, int node, uint64_t bytes, int* result) {
+  const int fd = memfd_create("aiaccel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) return -errno;
+  int error = ftruncate(fd, static_cast<off_t>(bytes)) < 0 ? -errno : 0;
+  if (!error) error = place(fd, alloc, node, bytes);
+  if (!error) error = take_pages(fd, bytes);
+  if (!error && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+    error = -errno;
+  if (error)
+    close(fd);
+  else
+    *result = fd;
+  return error;
+}
+
+}  // namespace
+
+Buffers::~Buffers() {
+  for (const auto& [id, buffer] : buffers_) release(buffer);
+}
+
+void Buffers::release(const Buffer& buffer) {
+  if (buffer.fd >= 0)
+    close(buffer.fd);
+  else
+    release_own_range(buffer.offset, buffer.length);
+}
+
+int Buffers::check_alloc(const aiaccel_alloc& alloc) {
+  if (int error = aia_check_alloc(&alloc)) return error;
+  const bool names_node =
+      alloc.placement == AIACCEL_PLACE_PREFER || alloc.placement == AIACCEL_PLACE_STRICT;
+  return names_node && !may_use(alloc.node) ? -EINVAL : 0;
+}
+
+int Buffers::check_pin(const aiaccel_pin& pin) {
+  if (int error = aia_check_pin(&pin)) return error;
+  return check_own_range(pin.addr, pin.length, pin.flags & AIACCEL_PIN_WRITE);
+}
+
+int Buffers::add_alloc(aiaccel_alloc& alloc, int near_node) {
+  const uint64_t bytes = host::whole_pages(alloc.length);
+  const bool strict = alloc.placement == AIACCEL_PLACE_STRICT;
+  if (bytes > cgroup_headroom()) {
+    alloc.refused_by = AIACCEL_REFUSED_MEMCG;
+    return -ENOMEM;
+  }
+  if (bytes > memory_headroom(strict ? alloc.node : -1)) {
+    alloc.refused_by = AIACCEL_REFUSED_MEMORY;
+    return -ENOMEM;
+  }
+  Buffer buffer{-1, strict ? alloc.node : only_node(), alloc.mmap_offset, bytes};
+  const int error = make_memory(alloc, wanted_node(alloc, near_node), bytes, &buffer.fd);
+  if (error) {
+    // The file system of memfds says "no space", and "too big" beyond what a file can be.
+    if (error == -ENOMEM || error == -ENOSPC || error == -EFBIG || error == -EINVAL) {
+      alloc.refused_by = AIACCEL_REFUSED_MEMORY;
+      return -ENOMEM;
+    }
+    return error;
+  }
+  std::lock_guard lock(mutex_);
+  buffers_.emplace(alloc.id, buffer);
+  return 0;
+}
+
+int Buffers::add_pin(aiaccel_pin& pin) {
+  if (int error = hold_own_range(pin.addr, pin.length)) {
+    pin.refused_by = AIACCEL_REFUSED_RLIMIT;
+    return error;
+  }
+  std::lock_guard lock(mutex_);
+  buffers_.emplace(pin.id, Buffer{-1, only_node(), pin.addr, pin.length});
+  return 0;
+}
+
+void Buffers::remove(uint32_t id) {
+  std::lock_guard lock(mutex_);
+  const auto found = buffers_.find(id);
+  if (found == buffers_.end()) return;
+  release(found->second);
+  buffers_.erase(found);
+}
+
+int Buffers::map(uint64_t offset, uint64_t length, int prot, void** address) const {
+  std::lock_guard lock(mutex_);
+  for (const auto& [id, buffer] : buffers_) {
+    if (buffer.fd < 0 || offset < buffer.offset || offset - buffer.offset >= buffer.length) continue;
+    const uint64_t at = offset - buffer.offset;
+    if (length > buffer.length - at) return -EINVAL;
+    void* mapped = mmap(nullptr, length, prot, MAP_SHARED, buffer.fd, static_cast<off_t>(at));
+    if (mapped == MAP_FAILED) return -errno;
+    *address = mapped;
+    return 0;
+  }
+  return -EINVAL;
+}
+
+int Buffers::node(uint32_t id) const {
+  std::lock_guard lock(mutex_);
+  const auto found = buffers_.find(id);
+  return found == buffers_.end() ? -1 : found->second.node;
+}
+
+void Buffers::forget_pins() {
+  std::erase_if(buffers_, [](const auto& entry) { return entry.second.fd < 0; });
+}
+
+}  // namespace aiaccel

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+//
+// The memory of a context's buffers where no module makes it: memfds for ALLOC, locked pages for PIN.
+// The arbiter has charged a buffer before it is made here; the memory itself is the client's from
+// its first page on (its cgroup pays, its cpuset and NUMA policy decide), and outlives the arbiter.
+//
+// Threads: any.
+#ifndef AIACCEL_USER_BUFFERS_H
+#define AIACCEL_USER_BUFFERS_H
+
+#include <uapi/aiaccel.h>
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+
+namespace aiaccel {
+
+class Buffers {
+ public:
+  Buffers() = default;
+  Buffers(const Buffers&) = delete;
+  Buffers& operator=(const Buffers&) = delete;
+  ~Buffers();
+
+  // What must be refused before anything is charged: 0 or -errno.
+  static int check_alloc(const aiaccel_alloc& alloc);
+  static int check_pin(const aiaccel_pin& pin);
+
+  // Makes the memory of a buffer that was charged. `near_node`: of the engine, for NEAR.
+  int add_alloc(aiaccel_alloc& alloc, int near_node);
+  int add_pin(aiaccel_pin& pin);
+
+  void remove(uint32_t id);
+
+  int map(uint64_t offset, uint64_t length, int prot, void** address) const;
+
+  // The node of all pages of the buffer, -1 where it is not known.
+  int node(uint32_t id) const;
+
+  // In a forked child: the locks are the parent's.
+  void forget_pins();
+
+ private:
+  struct Buffer {
+    int fd;  // -1: pinned
+    int node;
+    uint64_t offset;  // of the mapping; the address where pinned
+    uint64_t length;
+  };
+
+  static void release(const Buffer& buffer);
+
+  mutable std::mutex mutex_;
+  std::map<uint32_t, Buffer> buffers_;
+};
+
+}  // namespace aiaccel
+
+#endif  // AIACCEL_USER_BUFFERS_H

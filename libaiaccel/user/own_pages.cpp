@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+//
+// The caller's own pages: what they are, and how often each is held; see own_pages.h.
+#include "user/own_pages.h"
+
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <iterator>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "host/pages.h"
+#include "user/fork_guard.h"
+
+namespace aiaccel {
+namespace {
+
+// One line of /proc/self/maps.
+struct Mapping {
+  uint64_t start, end;
+  char access[5];
+  unsigned long inode;
+  std::string path;
+
+  bool shared() const { return access[3] == 's'; }
+};
+
+bool parse(const char* line, Mapping* mapping) {
+  unsigned long start, end;
+  int path = 0;
+  if (std::sscanf(line, "%lx-%lx %4s %*s %*s %lu %n", &start, &end, mapping->access,
+                  &mapping->inode, &path) != 4)
+    return false;
+  mapping->start = start;
+  mapping->end = end;
+  mapping->path = line + path;
+  if (!mapping->path.empty() && mapping->path.back() == '\n') mapping->path.pop_back();
+  return true;
+}
+
+bool on_memory_file_system(const std::string& path) {
+  struct statfs info;
+  return statfs(path.c_str(), &info) == 0 &&
+         (info.f_type == TMPFS_MAGIC || info.f_type == HUGETLBFS_MAGIC);
+}
+
+// Anonymous memory and shared mappings of shmem and hugetlbfs.
+bool can_be_held(const Mapping& mapping) {
+  const std::string_view path = mapping.path;
+  if (path.starts_with("[v")) return false;  // vdso, vvar, vsyscall: the kernel's
+  if (mapping.inode == 0 || path.starts_with("/anon_hugepage")) return true;
+  if (!mapping.shared()) return false;
+  return path.starts_with("/memfd:") || path.starts_with("/SYSV") || path.starts_with("/dev/zero") ||
+         on_memory_file_system(mapping.path);
+}
+
+// Disjoint ranges and how often each is held.
+class Held {
+ public:
+  int hold(uint64_t start, uint64_t end) {
+    std::lock_guard lock(mutex_);
+    forget_parent();
+    split(start);
+    split(end);
+    uint64_t at = start;
+    while (at < end) {
+      auto next = ranges_.lower_bound(at);
+      if (next != ranges_.end() && next->first == at) {
+        ++next->second.count;
+        at = next->second.end;
+        continue;
+      }
+      const uint64_t until = next == ranges_.end() || next->first > end ? end : next->first;
+      if (mlock(reinterpret_cast<void*>(at), until - at) < 0) {
+        drop(start, at);
+        return -ENOMEM;
+      }
+      ranges_.emplace_hint(next, at, Range{until, 1});
+      at = until;
+    }
+    return 0;
+  }
+
+  void release(uint64_t start, uint64_t end) {
+    std::lock_guard lock(mutex_);
+    forget_parent();
+    split(start);
+    split(end);
+    drop(start, end);
+  }
+
+ private:
+  struct Range {
+    uint64_t end;
+    uint32_t count;
+  };
+
+  // Locks are not inherited by children.
+  void forget_parent() {
+    if (guard_.same_process()) return;
+    ranges_.clear();
+    guard_ = ForkGuard();
+  }
+
+  void split(uint64_t at) {
+    auto next = ranges_.upper_bound(at);
+    if (next == ranges_.begin()) return;
+    auto range = std::prev(next);
+    if (range->first == at || range->second.end <= at) return;
+    ranges_.emplace_hint(next, at, range->second);
+    range->second.end = at;
+  }
+
+  void drop(uint64_t start, uint64_t end) {
+    auto range = ranges_.lower_bound(start);
+    while (range != ranges_.end() && range->first < end) {
+      if (--range->second.count) {
+        ++range;
+        continue;
+      }
+      // The program may have unmapped it, which unlocked it.
+      munlock(reinterpret_cast<void*>(range->first), range->second.end - range->first);
+      range = ranges_.erase(range);
+    }
+  }
+
+  std::mutex mutex_;
+  ForkGuard guard_;
+  std::map<uint64_t, Range> ranges_;  // by start
+};
+
+Held& held() {
+  static Held& held = *new Held;  // never destroyed: devices may be closed by other destructors
+  return held;
+}
+
+uint64_t first_page(uint64_t addr) { return addr & ~(host::page_size() - 1); }
+
+uint64_t last_end(uint64_t addr, uint64_t length) { return host::whole_pages(addr + length); }
+
+}  // namespace
+
+int check_own_range(uint64_t addr, uint64_t length, bool write) {
+  FILE* maps = std::fopen("/proc/self/maps", "re");
+  if (!maps) return -errno;
+  uint64_t at = first_page(addr);
+  const uint64_t end = last_end(addr, length);
+  int result = 0;
+  char* line = nullptr;
+  size_t room = 0;
+  Mapping mapping;
+  bool unsupported = false;
+  while (at < end && getline(&line, &room, maps) > 0) {
+    if (!parse(line, &mapping) || mapping.end <= at) continue;
+    if (mapping.start > at) break;
+    if (mapping.access[0] != 'r' || (write && mapping.access[1] != 'w')) break;
+    unsupported |= !can_be_held(mapping);
+    at = mapping.end;
+  }
+  if (at < end)
+    result = -EFAULT;
+  else if (unsupported)
+    result = -EOPNOTSUPP;
+  std::free(line);
+  std::fclose(maps);
+  return result;
+}
+
+int hold_own_range(uint64_t addr, uint64_t length) {
+  return held().hold(first_page(addr), last_end(addr, length));
+}
+
+void release_own_range(uint64_t addr, uint64_t length) {
+  held().release(first_page(addr), last_end(addr, length));
+}
+
+}  // namespace aiaccel

@@ -8,7 +8,9 @@ cd "$(dirname "$0")/../.." || exit 1
 
 version=$(cat VERSION)
 kernel=$(find /lib/modules -maxdepth 2 -name build | cut -d/ -f4 | sort -V | tail -n1)
+re=${kernel//[+.]/.} # as a regular expression
 mkdir -p "$TMP/tree" "$TMP/modules/$kernel"
+ln -s "/lib/modules/$kernel/build" "$TMP/modules/$kernel/build" # newer dkms looks for the headers there
 dkms_() {
 	dkms "$1" "aiaccel/$version" "${@:2}" --sourcetree "$TMP/prefix/src" --dkmstree "$TMP/tree" \
 		--installtree "$TMP/modules"
@@ -22,8 +24,8 @@ ok 'make install' make --no-print-directory install PREFIX="$TMP/prefix"
 ok 'dkms add' dkms_ add
 ok 'dkms build' one build
 ok 'dkms install' one install
-like 'dkms status' "$(status)" "$kernel.*: installed"
-like 'the module is in place' "$(module)" "/$kernel/.*aiaccel\\.ko"
+like 'dkms status' "$(status)" "$re.*: installed"
+like 'the module is in place' "$(module)" "/$re/.*aiaccel\\.ko"
 [ -z "$(module)" ] || like 'it is of this version and kernel' \
 	"$(modinfo -F version -F vermagic "$(module)" 2>/dev/null; modinfo -F version "$(module)")" "$version"
 ok 'dkms remove' dkms_ remove --all

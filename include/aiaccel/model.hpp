@@ -71,10 +71,10 @@ class [[gnu::visibility("default")]] Model {
   struct State;
 
   static Model load(std::vector<std::byte> bytes, std::string label, std::filesystem::path file);
-  // The runtime's form of the model for inferences of `width` threads. Width 1 is shared, since it
-  // has no threads of its own; a wider one is loaded anew with width - 1 threads, made by the
-  // calling thread, whose scheduling class they inherit.
-  std::shared_ptr<const ort::Session> session(unsigned width) const;
+  // The session that the model itself has, of width 1: it has no threads of its own.
+  std::shared_ptr<const ort::Session> session() const;
+  // Another one, whose width - 1 threads are made by the calling thread and inherit its class.
+  std::shared_ptr<const ort::Session> load_session(unsigned width) const;
 
   explicit Model(std::shared_ptr<const State> state) : state_(std::move(state)) {}
   std::shared_ptr<const State> state_;

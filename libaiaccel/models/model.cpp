@@ -155,8 +155,9 @@ std::string Model::replaceable_by(const Model& next) const {
   return why.empty() ? difference("output", outputs(), next.outputs(), covers) : why;
 }
 
-std::shared_ptr<const ort::Session> Model::session(unsigned width) const {
-  if (width == 1) return state_->session;
+std::shared_ptr<const ort::Session> Model::session() const { return state_->session; }
+
+std::shared_ptr<const ort::Session> Model::load_session(unsigned width) const {
   return state_->load(width);
 }
 

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+//
+// The invariants of sched.h, looked at from outside by walking everything.
+
+#include "core/arena.hpp"
+
+#include <algorithm>
+
+namespace {
+
+std::uint32_t width_of(const aia_link& head, bool only_asked, bool* sound) {
+  std::uint32_t sum = 0;
+  for (const aia_link* l = head.next; l != &head; l = l->next) {
+    const aia_sched_job* job = aia_container_of(l, const aia_sched_job, of_engine);
+    *sound &= job->state == AIA_SCHED_GRANTED && job->queue->seat->turn == job;
+    if (!only_asked || job->yield_asked) sum += job->width;
+  }
+  return sum;
+}
+
+std::uint32_t count(const aia_rb_root& root) {
+  std::uint32_t n = 0;
+  for (const aia_rb_node* i = aia_rb_first(&root); i; i = aia_rb_next(i)) n++;
+  return n;
+}
+
+// The members of a share: all say so, in order, none too far behind.
+bool members_are_sound(const aia_sched_share& parent) {
+  const aia_sched_share* before = nullptr;
+  for (const aia_rb_node* i = aia_rb_first(&parent.members); i; i = aia_rb_next(i)) {
+    const aia_sched_share* s = aia_container_of(i, const aia_sched_share, node);
+    if (s->parent != &parent || !s->queued) return false;
+    if (before && aia_vtime_before(s->vtime, before->vtime)) return false;
+    aia_vtime least = aia_vtime_sub(parent.floor, {0, AIA_SCHED_LAG_NS});
+    if (aia_vtime_before(s->vtime, least)) return false;
+    before = s;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_node*>& nodes,
+              const std::vector<const aia_sched_queue*>& queues, const char** why) {
+  std::uint32_t used = 0, yielding = 0, waiting = 0;
+  bool sound = true;
+  for (const aia_link& head : engine.running) {
+    used += width_of(head, false, &sound);
+    yielding += width_of(head, true, &sound);
+  }
+  *why = "a running job is not its seat's turn";
+  if (!sound) return false;
+  *why = "slots_used";
+  if (used != engine.slots_used || used > engine.slots) return false;
+  *why = "slots_yielding";
+  if (yielding != engine.slots_yielding) return false;
+
+  *why = "a queue's jobs";
+  for (const aia_sched_queue* q : queues) {
+    if (count(q->jobs) != q->waiting) return false;
+    for (const aia_rb_node* i = aia_rb_first(&q->jobs); i; i = aia_rb_next(i)) {
+      const aia_sched_job* job = aia_container_of(i, const aia_sched_job, of_queue);
+      if (job->state != AIA_SCHED_WAITING || job->queue != q) return false;
+    }
+    waiting += q->waiting;
+  }
+  *why = "jobs waiting at the engine";
+  if (waiting != engine.waiting) return false;
+
+  *why = "a queue is in line exactly while it has an eligible job";
+  for (const aia_sched_queue* q : queues)
+    if (q->share.queued != (q->waiting && !q->seat->turn)) return false;
+  *why = "a tenant is in line exactly while somebody below it is";
+  for (const aia_sched_node* n : nodes)
+    for (const aia_sched_share& s : n->share)
+      if (s.queued != (aia_rb_first(&s.members) != nullptr)) return false;
+
+  *why = "the members of a share";
+  for (const aia_sched_share& s : engine.root)
+    if (!members_are_sound(s)) return false;
+  for (const aia_sched_node* n : nodes)
+    if (!std::all_of(std::begin(n->share), std::end(n->share), members_are_sound)) return false;
+  *why = "";
+  return true;
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+//
+// Each rule of the errno ladder that an argument shows by itself: a good argument, then that
+// argument with one thing wrong; and where two things are wrong, the one higher on the ladder.
+
+#include <tap/tap.hpp>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/core.hpp"
+
+namespace {
+
+// What `check` says of `good` after `spoil` changed it.
+template <typename Arg, typename Spoil>
+int after(int (*check)(const Arg*), Arg arg, Spoil spoil) {
+  spoil(arg);
+  return check(&arg);
+}
+
+aiaccel_alloc alloc_arg() {
+  aiaccel_alloc arg{};
+  arg.size = sizeof arg;
+  arg.length = 4096;
+  return arg;
+}
+
+aiaccel_job job_arg() {
+  aiaccel_job arg{};
+  arg.cookie = ~0ULL;
+  arg.queue = ~0U;
+  arg.width = ~0U;
+  arg.cost_ns = ~0ULL;
+  arg.deadline_ns = ~0ULL;
+  return arg;
+}
+
+aiaccel_queue_create queue_arg(const char* label = "silero-vad@v5.0.0") {
+  aiaccel_queue_create arg{};
+  arg.size = sizeof arg;
+  arg.class_ = AIACCEL_CLASS_HIGH;
+  std::strncpy(arg.label, label, sizeof arg.label - 1);
+  return arg;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(check)
+
+BOOST_AUTO_TEST_CASE(engine_info) {
+  aiaccel_engine_info good{};
+  good.id = ~0U;
+  good.state = 77;  // out: ignored
+  BOOST_TEST(aia_check_engine_info(&good) == 0);
+  BOOST_TEST(after(aia_check_engine_info, good, [](auto& a) { a.__reserved = 1; }) == -EINVAL);
+}
+
+BOOST_AUTO_TEST_CASE(calls_that_any_number_suits) {
+  aiaccel_engine_list list{sizeof list, ~0U, ~0ULL};
+  aiaccel_destroy destroy{sizeof destroy, ~0U};
+  aiaccel_buffer_info info{};
+  info.id = ~0U;
+  BOOST_TEST(aia_check_engine_list(&list) == 0);
+  BOOST_TEST(aia_check_destroy(&destroy) == 0);
+  BOOST_TEST(aia_check_buffer_info(&info) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(stats) {
+  aiaccel_stats good{};
+  good.kind = AIACCEL_STATS_QUEUES;
+  good.record_size = 8;
+  good.count = ~0U;
+  BOOST_TEST(aia_check_stats(&good) == 0);
+  for (__u32 kind : {AIACCEL_STATS_ENGINES, AIACCEL_STATS_TENANTS})
+    BOOST_TEST(after(aia_check_stats, good, [=](auto& a) { a.kind = kind; }) == 0);
+  for (__u32 kind : {0U, AIACCEL_STATS_QUEUES + 1U, ~0U})
+    BOOST_TEST(after(aia_check_stats, good, [=](auto& a) { a.kind = kind; }) == -EOPNOTSUPP);
+  for (__u32 size : {0U, 4U, 7U, 12U, 4097U, 4104U, ~0U - 7})
+    BOOST_TEST(after(aia_check_stats, good, [=](auto& a) { a.record_size = size; }) == -EINVAL);
+  BOOST_TEST(after(aia_check_stats, good, [](auto& a) { a.record_size = 4096; }) == 0);
+  BOOST_TEST(after(aia_check_stats, good, [](auto& a) { a.kind = a.record_size = 0; }) ==
+             -EOPNOTSUPP);
+}
+
+BOOST_AUTO_TEST_CASE(alloc) {
+  const aiaccel_alloc good = alloc_arg();
+  auto with = [&](auto spoil) { return after(aia_check_alloc, good, spoil); };
+  BOOST_TEST(with([](auto&) {}) == 0);
+  BOOST_TEST(with([](auto& a) { a.id = a.refused_by = 9, a.mmap_offset = 9; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.flags = 1u << 31; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.placement = AIACCEL_PLACE_NEAR + 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.placement = ~0U; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.__reserved = 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.length = 0; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.length = 1; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.length = ~0ULL; }) == -EOVERFLOW);
+  BOOST_TEST(with([](auto& a) { a.length = ~0ULL - 4094; }) == -EOVERFLOW);
+  BOOST_TEST(with([](auto& a) { a.length = ~0ULL >> 1; }) == 0);  // refused later, by a limit
+  for (__u32 placement : {AIACCEL_PLACE_PREFER, AIACCEL_PLACE_STRICT}) {
+    BOOST_TEST(with([=](auto& a) { a.placement = placement; }) == 0);
+    BOOST_TEST(with([=](auto& a) { a.placement = placement, a.node = 1 << 30; }) == 0);
+    BOOST_TEST(with([=](auto& a) { a.placement = placement, a.node = -1; }) == -EINVAL);
+    BOOST_TEST(with([=](auto& a) { a.placement = placement, a.engine = 1; }) == -EINVAL);
+  }
+  for (__u32 placement : {AIACCEL_PLACE_LOCAL, AIACCEL_PLACE_INTERLEAVE}) {
+    BOOST_TEST(with([=](auto& a) { a.placement = placement; }) == 0);
+    BOOST_TEST(with([=](auto& a) { a.placement = placement, a.node = 1; }) == -EINVAL);
+    BOOST_TEST(with([=](auto& a) { a.placement = placement, a.node = -1; }) == -EINVAL);
+    BOOST_TEST(with([=](auto& a) { a.placement = placement, a.engine = 1; }) == -EINVAL);
+  }
+  BOOST_TEST(with([](auto& a) { a.placement = AIACCEL_PLACE_NEAR, a.engine = 7; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.placement = AIACCEL_PLACE_NEAR, a.node = 1; }) == -EINVAL);
+}
+
+BOOST_AUTO_TEST_CASE(the_ladder_has_one_order) {
+  const aiaccel_alloc good = alloc_arg();
+  auto with = [&](auto spoil) { return after(aia_check_alloc, good, spoil); };
+  BOOST_TEST(with([](auto& a) { a.flags = 1, a.__reserved = 1, a.length = ~0ULL; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.placement = 99, a.length = 0; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.__reserved = 1, a.length = ~0ULL; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.node = 3, a.length = ~0ULL; }) == -EINVAL);
+}
+
+BOOST_AUTO_TEST_CASE(pin) {
+  aiaccel_pin good{};
+  good.addr = 0x1001;
+  good.length = 1;
+  auto with = [&](auto spoil) { return after(aia_check_pin, good, spoil); };
+  BOOST_TEST(with([](auto&) {}) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_PIN_WRITE; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_PIN_WRITE << 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.flags = ~0U, a.length = 0; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.length = 0; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.length = 0 - a.addr; }) == -EOVERFLOW);
+  BOOST_TEST(with([](auto& a) { a.length = ~0ULL; }) == -EOVERFLOW);
+  BOOST_TEST(with([](auto& a) { a.addr = ~0ULL; }) == -EOVERFLOW);
+  BOOST_TEST(with([](auto& a) { a.addr = ~0ULL - 4095, a.length = 4095; }) == -EOVERFLOW);
+  BOOST_TEST(with([](auto& a) { a.addr = 1ULL << 63, a.length = 1ULL << 62; }) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(queue_create) {
+  const aiaccel_queue_create good = queue_arg();
+  auto with = [&](auto spoil) { return after(aia_check_queue_create, good, spoil); };
+  BOOST_TEST(with([](auto&) {}) == 0);
+  for (__u32 c : {AIACCEL_CLASS_IDLE, AIACCEL_CLASS_LOW, AIACCEL_CLASS_NORMAL})
+    BOOST_TEST(with([=](auto& a) { a.class_ = c; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.class_ = AIACCEL_CLASS_REALTIME; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.class_ = AIACCEL_NR_CLASSES; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.class_ = ~0U; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.budget_ns = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.budget_ns = 1, a.__reserved = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MIN; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MAX; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MAX + 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.__reserved = 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.label[0] = '\n'; }) == -EINVAL);
+}
+
+BOOST_AUTO_TEST_CASE(label) {
+  auto ok = [](const char* text) { return aia_check_label(queue_arg(text).label); };
+  BOOST_TEST(ok(""));
+  BOOST_TEST(ok(" !~"));
+  BOOST_TEST(!ok("tab\t"));
+  BOOST_TEST(!ok("\x1b[2J"));
+  BOOST_TEST(!ok("\x7f"));
+  BOOST_TEST(!ok("caf\xc3\xa9"));
+  char label[AIACCEL_LABEL_LEN];
+  std::memset(label, 'a', sizeof label);
+  BOOST_TEST(!aia_check_label(label));  // no NUL
+  label[AIACCEL_LABEL_LEN - 1] = 0;
+  BOOST_TEST(aia_check_label(label));
+  label[10] = 0;
+  BOOST_TEST(!aia_check_label(label));  // something after the NUL
+}
+
+BOOST_AUTO_TEST_CASE(enter) {
+  aiaccel_enter good{};
+  good.nr_completions = good.nr_jobs = AIACCEL_ENTER_MAX;
+  good.min_events = AIA_TURNS_MAX;
+  good.timeout_ns = AIACCEL_NEVER;
+  auto with = [&](auto spoil) { return after(aia_check_enter, good, spoil); };
+  BOOST_TEST(with([](auto&) {}) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.flags = 1, a.nr_jobs = ~0U; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.nr_completions++; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.nr_jobs++; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.min_events++; }) == -EINVAL);
+}
+
+BOOST_AUTO_TEST_CASE(job) {
+  const aiaccel_job good = job_arg();
+  auto with = [&](auto spoil) { return after(aia_check_job, good, spoil); };
+  BOOST_TEST(with([](auto&) {}) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.group = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.device_bytes = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.group = 1, a.width = 0; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.width = 0; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.__reserved = 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.__reserved2 = 1; }) == -EINVAL);
+}
+
+BOOST_AUTO_TEST_CASE(completion) {
+  aiaccel_completion good{~0ULL, ~0U, 0};
+  BOOST_TEST(aia_check_completion(&good) == 0);
+  good.flags = AIACCEL_COMPLETE_CANCEL;
+  BOOST_TEST(aia_check_completion(&good) == 0);
+  good.flags = AIACCEL_COMPLETE_CANCEL << 1;
+  BOOST_TEST(aia_check_completion(&good) == -EOPNOTSUPP);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

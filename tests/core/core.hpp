@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+//
+// The headers of the core, for C++: the core itself knows no other language than C. Only the tests
+// of the core include this.
+#pragma once
+
+#include <cstddef>
+
+extern "C" {
+#include <core/check.h>
+#include <core/limit.h>
+#include <core/list.h>
+#include <core/rbtree.h>
+#include <core/ring.h>
+#include <core/sched.h>
+#include <core/turns.h>
+#include <core/vtime.h>
+}

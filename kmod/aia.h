@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The module's private structs: who owns what, and which lock guards it.
+ *
+ *   file ── context ── objects: queues and buffers, by id
+ *              │          │
+ *              │        queue ── seat (a context's place at an engine)
+ *              │          └───── node (a tenant's place at an engine)
+ *              └── tenant ── parent tenant ── … ── root (the module's own ceilings)
+ *
+ * Locks, outer before inner:
+ *
+ *   mmap_lock		held by the caller in mmap and fault; inside it only the xa_lock
+ *			of a context is taken, so that no path below can meet it again.
+ *   aia_config_lock	mutex: engines registered, tenants, nodes, seats. Nothing in it
+ *			touches user memory or is charged to a memory cgroup, so that
+ *			no process can be made to dawdle there.
+ *   aia_turn_lock	spinlock: all state of the core's scheduler, turns and rings, and
+ *			the lists of queues. Work under it is bounded by AIA_TURNS_MAX,
+ *			AIA_MAX_QUEUES and AIA_MAX_SLOTS. Memory is allocated before it is
+ *			taken and freed after it is let go (aia_turn_unlock).
+ *   aia_limit_lock	spinlock: all struct aia_limit and the tenants' byte counts.
+ *   xa_lock of a context, wait queue locks: innermost.
+ */
+#ifndef AIA_H
+#define AIA_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mm_types.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+#include <uapi/aiaccel.h>
+
+#include "core/check.h"
+#include "core/limit.h"
+#include "core/sched.h"
+#include "core/turns.h"
+#include "provider.h"
+
+#define AIA_MAX_QUEUES	64	/* of a context */
+#define AIA_MAX_BUFFERS 4096	/* of a context */
+#define AIA_MAX_SLOTS	1024	/* of an engine */
+#define AIA_MAX_DEPTH	32	/* levels of tenants below the root */
+
+extern struct mutex aia_config_lock;
+extern spinlock_t aia_turn_lock;
+
+/* ---- tenants (tenant.c) ---- */
+
+enum aia_ceiling {
+	AIA_CEILING_MEMORY,	/* bytes, allocated and pinned */
+	AIA_CEILING_CONTEXTS,
+	AIA_CEILING_QUEUES,
+	AIA_CEILING_JOBS,
+	AIA_NR_CEILINGS,
+};
+
+struct aia_tenant {
+	/* constant */
+	struct aia_tenant *parent;	/* NULL: the root */
+	struct cgroup *cgroup;		/* referenced; NULL where it is not a cgroup's */
+	u64 id;
+	u64 source_id;
+	u32 kind;
+
+	/* aia_config_lock */
+	unsigned int users;		/* contexts, buffers, and tenants below */
+	u32 contexts;
+	u32 queues;
+	struct list_head nodes;
+	struct hlist_node of_hash;
+	u64 granted_before, busy_ns_before; /* by nodes that are gone */
+
+	/* aia_limit_lock; includes the tenants below */
+	struct aia_limit limits[AIA_NR_CEILINGS];
+	u64 bytes[2];			/* by enum aiaccel_buffer_kind - 1 */
+};
+
+/* A tenant's place at an engine, while it or a tenant below has a queue there. */
+struct aia_node {
+	struct aia_sched_node sched;	/* aia_turn_lock */
+	struct aia_engine *engine;	/* kept by the queues */
+	struct aia_tenant *tenant;
+	struct aia_node *parent;
+	struct list_head of_tenant;	/* aia_config_lock */
+	unsigned int users;		/* aia_config_lock: queues, and nodes below */
+};
+
+extern unsigned int aia_tenant_class;	/* the highest class without CAP_SYS_NICE */
+
+int aia_tenant_init(void);
+void aia_tenant_exit(void);
+struct aia_tenant *aia_tenant_open(void);
+void aia_tenant_close(struct aia_tenant *tenant);
+struct aia_tenant *aia_tenant_get(struct aia_tenant *tenant);
+void aia_tenant_put(struct aia_tenant *tenant);
+/* The first tenant whose id is at least *id, which is moved past it; counted. */
+struct aia_tenant *aia_tenant_next(u64 *id);
+void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out, char *path);
+#define AIA_PATH_BYTES PATH_MAX
+
+struct aia_node *aia_node_get_locked(struct aia_tenant *tenant, struct aia_engine *engine);
+void aia_node_put_locked(struct aia_node *node);
+
+/* 0 or -EDQUOT, and then *refused_by says whose ceiling it was. */
+int aia_charge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount, u32 *refused_by);
+void aia_uncharge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount);
+int aia_charge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes, u32 *refused_by);
+void aia_uncharge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes);
+void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used);
+
+/* ---- engines (engine.c) ---- */
+
+struct aia_engine {
+	struct kref ref;
+	/* constant */
+	u32 id;
+	u32 kind;
+	u32 enforcement;
+	int numa_node;
+	u64 device_bytes;
+	char name[AIACCEL_NAME_LEN];
+	char provider[AIACCEL_NAME_LEN];
+	/* aia_turn_lock */
+	struct aia_sched_engine sched;
+	struct list_head queues;
+	u32 nr_queues;
+};
+
+int aia_engine_init(void);
+void aia_engine_exit(void);
+struct aia_engine *aia_engine_get(u32 id);
+/* The first engine whose id is at least *id, which is moved past it. */
+struct aia_engine *aia_engine_next(u32 *id);
+void aia_engine_put(struct aia_engine *engine);
+u32 aia_engine_count(void);
+
+/* ---- objects of a context (object.c) ---- */
+
+enum aia_object_kind {
+	AIA_OBJECT_QUEUE,
+	AIA_OBJECT_BUFFER,
+	AIA_NR_OBJECT_KINDS,
+};
+
+struct aia_object {
+	enum aia_object_kind kind;
+	u32 id;
+};
+
+struct aia_context {
+	/* constant */
+	u64 number;
+	struct mm_struct *mm;		/* kept by the notifier */
+	struct aia_tenant *tenant;
+	struct pid *pid;
+	char comm[TASK_COMM_LEN];
+	struct page *ring_pages;	/* the ring, then the page of the consumed word */
+
+	struct mmu_notifier notifier;
+	struct wait_queue_head wait;
+
+	/* their own xa_lock */
+	struct xarray objects;		/* reserved entries are being created */
+	u32 next_id;
+	struct xarray offsets;		/* allocated buffers by their last mmap page */
+	atomic_t nr_objects[AIA_NR_OBJECT_KINDS];
+
+	struct list_head seats;		/* aia_config_lock */
+
+	/* aia_turn_lock */
+	struct aia_turns turns;
+	struct list_head queues;
+};
+
+int aia_object_reserve(struct aia_context *ctx, struct aia_object *object,
+		       enum aia_object_kind kind, u32 *refused_by);
+void aia_object_publish(struct aia_context *ctx, struct aia_object *object);
+void aia_object_abort(struct aia_context *ctx, struct aia_object *object);
+/* Takes the id away, so that the caller is the only one to destroy it. */
+struct aia_object *aia_object_take(struct aia_context *ctx, u32 id);
+void aia_object_destroy(struct aia_context *ctx, struct aia_object *object);
+
+extern const struct file_operations aia_context_fops;
+u64 aia_ring_map_bytes(void);
+
+/* What the caller's time namespace adds to CLOCK_MONOTONIC. */
+s64 aia_time_offset_ns(void);
+
+/* ---- ioctls (ioctl.c) ---- */
+
+struct aia_call {
+	struct aia_context *ctx;
+	void *arg;			/* the struct, padded with zeros */
+	void __user *user;
+	u32 user_size;
+	u32 known_size;
+	u32 refused_by;			/* written back on errors */
+};
+
+long aia_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+/* Writes the struct back. An object is published only after this succeeded. */
+int aia_reply(struct aia_call *call);
+
+int aia_engine_list(struct aia_call *call);
+int aia_engine_info(struct aia_call *call);
+int aia_queue_create(struct aia_call *call);
+int aia_buffer_alloc(struct aia_call *call);
+int aia_buffer_pin(struct aia_call *call);
+int aia_buffer_info(struct aia_call *call);
+int aia_enter(struct aia_call *call);
+int aia_stats(struct aia_call *call);
+
+/* ---- queues and turns (queue.c, enter.c) ---- */
+
+/* A context's place at an engine, while it has a queue there. */
+struct aia_seat {
+	struct aia_sched_seat sched;	/* aia_turn_lock */
+	struct aia_engine *engine;
+	struct list_head of_context;	/* aia_config_lock */
+	unsigned int queues;		/* aia_config_lock */
+};
+
+struct aia_queue {
+	struct aia_object object;
+	struct aia_context *ctx;
+	struct aia_engine *engine;	/* counted */
+	struct aia_seat *seat;
+	struct aia_node *node;
+	u32 number;			/* in aia_queues */
+	u32 weight;
+	char label[AIACCEL_LABEL_LEN];
+	/* aia_turn_lock */
+	struct aia_sched_queue sched;
+	struct list_head of_context;
+	struct list_head of_engine;
+};
+
+/*
+ * All queues by number, for STATS. A queue is taken out before the last time that its
+ * destruction takes aia_turn_lock: one found under that lock is there until it is let go.
+ * The same holds of a queue in aia_context.objects.
+ */
+extern struct xarray aia_queues;
+
+void aia_queue_destroy(struct aia_queue *queue);
+
+/* What the core handed back under aia_turn_lock, to be acted on. */
+struct aia_news {
+	struct aia_turns *woken;
+	struct aia_turn *freed;
+};
+
+int aia_turn_init(void);
+void aia_turn_exit(void);
+void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_news *news);
+/* Wakes, uncharges, lets go of aia_turn_lock, frees. */
+void aia_turn_unlock(struct aia_news *news);
+/* Ends all turns of a context without a word. */
+void aia_turn_end_context(struct aia_context *ctx);
+/* Unread events, after looking for room in the ring. */
+u32 aia_turn_unread(struct aia_context *ctx);
+
+/* ---- buffers (buffer.c; alloc.c and pin.c fill them) ---- */
+
+struct aia_buffer {
+	struct aia_object object;
+	struct kref ref;		/* its context, its mappings */
+	/* constant once published */
+	u32 kind;			/* enum aiaccel_buffer_kind */
+	u32 flags;
+	u64 length;
+	unsigned long nr_pages;
+	unsigned long nr_held;		/* pages in place: all of them once published */
+	struct page **pages;
+	unsigned long offset;		/* its first page for mmap; 0: none */
+	int numa_node;
+	u32 nr_runs;
+	u64 largest_run_bytes;
+	struct aia_tenant *tenant;	/* counted, charged nr_pages */
+	struct user_struct *user;	/* counted, charged nr_pages; NULL: nobody */
+	struct mm_struct *mm;		/* grabbed, whose pinned_vm was raised; or NULL */
+};
+
+struct aia_buffer *aia_buffer_create(struct aia_context *ctx, u32 kind, u64 length, u64 nr_pages,
+				     u32 *refused_by);
+/* The array of pages; false when there is no memory for it. */
+bool aia_buffer_make_room(struct aia_buffer *buffer);
+/* Finds it a place for mmap. */
+int aia_buffer_offer(struct aia_context *ctx, struct aia_buffer *buffer, u32 *refused_by);
+/* Replies and publishes, or aborts. */
+int aia_buffer_publish(struct aia_call *call, struct aia_buffer *buffer);
+/* For one that was not published. */
+void aia_buffer_abort(struct aia_context *ctx, struct aia_buffer *buffer);
+/* Lets go of what the context holds. */
+void aia_buffer_destroy(struct aia_context *ctx, struct aia_buffer *buffer);
+void aia_buffer_put(struct aia_buffer *buffer);
+int aia_buffer_mmap(struct aia_context *ctx, struct vm_area_struct *vma);
+void aia_alloc_release(struct aia_buffer *buffer);
+void aia_pin_release(struct aia_buffer *buffer);
+
+#endif

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ALLOC: zeroed pages, on the nodes asked for, largest first.
+ *
+ * Each chunk is first tried without reclaim, from the largest order down, on the nodes from
+ * the nearest on; when that gives nothing, single pages are tried with reclaim. Neither
+ * makes the kernel kill: __GFP_THISNODE and __GFP_RETRY_MAYFAIL forbid it to the page
+ * allocator, the latter to the memory cgroup as well. What a large request must not do, push
+ * others out of memory, is also looked after before it starts: it may not
+ * be larger than what is available.
+ *
+ * mempolicy plays no part: the caller says the placement in the call. The nodes of the caller's
+ * cpuset bound it, as they are when the call begins.
+ */
+#include <linux/mm.h>
+#include <linux/nodemask.h>
+#include <linux/nospec.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <linux/topology.h>
+
+#include "aia.h"
+
+#define GFP_CHUNK (GFP_USER | __GFP_ZERO | __GFP_COMP | __GFP_ACCOUNT | __GFP_THISNODE | __GFP_NOWARN)
+#define GFP_EASY  ((GFP_CHUNK | __GFP_NORETRY) & ~__GFP_RECLAIM)
+#define GFP_HARD  (GFP_CHUNK | __GFP_RETRY_MAYFAIL)
+
+struct plan {
+	nodemask_t nodes;	/* that may be used */
+	int first;		/* where to begin */
+	bool in_turn;
+	unsigned int order;	/* the largest that is worth a try */
+};
+
+static nodemask_t allowed_nodes(void)
+{
+	nodemask_t nodes;
+
+	task_lock(current);
+	nodes_and(nodes, current->mems_allowed, node_states[N_MEMORY]);
+	task_unlock(current);
+	return nodes;
+}
+
+/* The node of @left nearest to @from, which is taken out of it; or NUMA_NO_NODE. */
+static int take_nearest(nodemask_t *left, int from)
+{
+	int best = NUMA_NO_NODE, node;
+
+	for_each_node_mask(node, *left)
+		if (best == NUMA_NO_NODE || node_distance(from, node) < node_distance(from, best))
+			best = node;
+	if (best != NUMA_NO_NODE)
+		node_clear(best, *left);
+	return best;
+}
+
+static int plan_named_node(struct plan *plan, int node, bool strict)
+{
+	if (node >= MAX_NUMNODES)
+		return -EINVAL;
+	node = array_index_nospec(node, MAX_NUMNODES);
+	if (!node_isset(node, plan->nodes))
+		return -EINVAL;
+	plan->first = node;
+	if (strict)
+		plan->nodes = nodemask_of_node(node);
+	return 0;
+}
+
+static int plan_near_engine(struct plan *plan, u32 id)
+{
+	struct aia_engine *engine = aia_engine_get(id);
+
+	if (!engine)
+		return -ENOENT;
+	if (engine->numa_node != NUMA_NO_NODE)
+		plan->first = engine->numa_node;
+	aia_engine_put(engine);
+	return 0;
+}
+
+static int make_plan(struct plan *plan, const struct aiaccel_alloc *arg, u64 nr_pages)
+{
+	u64 share = nr_pages;
+
+	plan->nodes = allowed_nodes();
+	plan->first = numa_node_id();
+	plan->in_turn = arg->placement == AIACCEL_PLACE_INTERLEAVE;
+	if (plan->in_turn) {
+		plan->first = first_node(plan->nodes);
+		share = max(1ULL, nr_pages / nodes_weight(plan->nodes));
+	}
+	plan->order = min_t(unsigned int, ilog2(share), PMD_SHIFT - PAGE_SHIFT);
+	switch (arg->placement) {
+	case AIACCEL_PLACE_PREFER:
+		return plan_named_node(plan, arg->node, false);
+	case AIACCEL_PLACE_STRICT:
+		return plan_named_node(plan, arg->node, true);
+	case AIACCEL_PLACE_NEAR:
+		return plan_near_engine(plan, arg->engine);
+	default:
+		return 0;
+	}
+}
+
+static struct page *try_nodes(const struct plan *plan, unsigned int order, gfp_t gfp)
+{
+	nodemask_t left = plan->nodes;
+	struct page *page;
+	int node;
+
+	while ((node = take_nearest(&left, plan->first)) != NUMA_NO_NODE) {
+		int o;
+
+		for (o = order; o >= 0; o--) {
+			page = alloc_pages_node(node, gfp, o);
+			if (page)
+				return page;
+		}
+	}
+	return NULL;
+}
+
+static struct page *alloc_chunk(struct plan *plan, unsigned long left)
+{
+	unsigned int order = min_t(unsigned int, plan->order, ilog2(left));
+	struct page *page = try_nodes(plan, order, GFP_EASY);
+
+	if (!page)
+		page = try_nodes(plan, 0, GFP_HARD);
+	if (!page)
+		return NULL;
+	if (compound_order(page) < order)
+		plan->order = compound_order(page);
+	if (plan->in_turn)
+		plan->first = next_node_in(page_to_nid(page), plan->nodes);
+	return page;
+}
+
+/* When a page can be had that is not charged to the memory cgroup, that one refused. */
+static u32 who_refused(const struct plan *plan)
+{
+	struct page *page = try_nodes(plan, 0, GFP_HARD & ~__GFP_ACCOUNT);
+
+	if (!page)
+		return AIACCEL_REFUSED_MEMORY;
+	__free_page(page);
+	return AIACCEL_REFUSED_MEMCG;
+}
+
+static int fill(struct aia_buffer *buffer, struct plan *plan, u32 *refused_by)
+{
+	while (buffer->nr_held < buffer->nr_pages) {
+		struct page *page;
+		unsigned long nr, i;
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		page = alloc_chunk(plan, buffer->nr_pages - buffer->nr_held);
+		if (!page) {
+			*refused_by = who_refused(plan);
+			return -ENOMEM;
+		}
+		nr = 1UL << compound_order(page);
+		for (i = 0; i < nr; i++)
+			buffer->pages[buffer->nr_held++] = page + i;
+		cond_resched();
+	}
+	return 0;
+}
+
+void aia_alloc_release(struct aia_buffer *buffer)
+{
+	unsigned long i, nr;
+
+	for (i = 0; i < buffer->nr_held; i += nr) {
+		nr = 1UL << compound_order(buffer->pages[i]);
+		put_page(buffer->pages[i]);
+		cond_resched();
+	}
+}
+
+int aia_buffer_alloc(struct aia_call *call)
+{
+	struct aiaccel_alloc *arg = call->arg;
+	struct aia_buffer *buffer;
+	struct plan plan;
+	u64 nr_pages;
+	int err;
+
+	arg->refused_by = AIACCEL_REFUSED_NOT;
+	err = aia_check_alloc(arg);
+	if (err)
+		return err;
+	nr_pages = (arg->length - 1) / PAGE_SIZE + 1;
+	err = make_plan(&plan, arg, nr_pages);
+	if (err)
+		return err;
+	buffer = aia_buffer_create(call->ctx, AIACCEL_BUFFER_ALLOCATED, arg->length, nr_pages,
+				   &call->refused_by);
+	if (IS_ERR(buffer))
+		return PTR_ERR(buffer);
+	err = -ENOMEM;
+	call->refused_by = AIACCEL_REFUSED_MEMORY;
+	if (nr_pages > si_mem_available() || !aia_buffer_make_room(buffer))
+		goto err_abort;
+	call->refused_by = AIACCEL_REFUSED_NOT;
+	err = fill(buffer, &plan, &call->refused_by);
+	if (!err)
+		err = aia_buffer_offer(call->ctx, buffer, &call->refused_by);
+	if (err)
+		goto err_abort;
+	arg->id = buffer->object.id;
+	arg->mmap_offset = (u64)buffer->offset << PAGE_SHIFT;
+	return aia_buffer_publish(call, buffer);
+
+err_abort:
+	aia_buffer_abort(call->ctx, buffer);
+	return err;
+}

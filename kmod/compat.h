@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The only place where kernels differ. What a kernel has is found out by compiling the
+ * files in probe/ (see Kbuild), each of which defines AIA_HAVE_<its name> in probed.h when it
+ * compiles; versions are not looked at, because distributions backport.
+ */
+#ifndef AIA_COMPAT_H
+#define AIA_COMPAT_H
+
+#include <linux/mm.h>
+#include "probed.h"
+
+static inline void aia_vma_flags(struct vm_area_struct *vma, unsigned long set, unsigned long clear)
+{
+#ifdef AIA_HAVE_VM_FLAGS_MOD
+	vm_flags_mod(vma, set, clear);
+#else
+	vma->vm_flags = (vma->vm_flags | set) & ~clear;
+#endif
+}
+
+/* mmap_lock is held. */
+static inline long aia_pin_user_pages(unsigned long start, unsigned long nr, unsigned int flags,
+				      struct page **pages)
+{
+#ifdef AIA_HAVE_PIN_WITHOUT_VMAS
+	return pin_user_pages(start, nr, flags, pages);
+#else
+	return pin_user_pages(start, nr, flags, pages, NULL);
+#endif
+}
+
+#endif

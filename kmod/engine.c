@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Engines: those of other modules (provider.h), and one for each NUMA node with CPUs, whose
+ * slots are the CPUs that were online when the module was loaded.
+ *
+ * Locking: registration under aia_config_lock; look-up under the xa_lock of `engines`. An
+ * engine that was unregistered stays as long as a queue refers to it, faulted.
+ */
+#include <linux/cpumask.h>
+#include <linux/ctype.h>
+#include <linux/nodemask.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <linux/topology.h>
+#include <linux/uaccess.h>
+
+#include "aia.h"
+
+static DEFINE_XARRAY_ALLOC1(engines);
+static u32 next_id = 1;		/* aia_config_lock; 0 once all were used */
+static u32 nr_engines;		/* aia_config_lock for writing */
+
+/* ---- references ---- */
+
+static void engine_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct aia_engine, ref));
+}
+
+void aia_engine_put(struct aia_engine *engine)
+{
+	kref_put(&engine->ref, engine_free);
+}
+
+struct aia_engine *aia_engine_next(u32 *id)
+{
+	unsigned long index = *id;
+	struct aia_engine *engine;
+
+	xa_lock(&engines);
+	engine = xa_find(&engines, &index, U32_MAX, XA_PRESENT);
+	if (engine)
+		kref_get(&engine->ref);
+	xa_unlock(&engines);
+	*id = index + 1;
+	return engine;
+}
+
+struct aia_engine *aia_engine_get(u32 id)
+{
+	struct aia_engine *engine;
+
+	xa_lock(&engines);
+	engine = xa_load(&engines, id);
+	if (engine)
+		kref_get(&engine->ref);
+	xa_unlock(&engines);
+	return engine;
+}
+
+u32 aia_engine_count(void)
+{
+	return READ_ONCE(nr_engines);
+}
+
+/* ---- registration ---- */
+
+static bool good_name(const char *name)
+{
+	const char *at;
+
+	for (at = name; *at; at++)
+		if (!isascii(*at) || !isgraph(*at))
+			return false;
+	return at > name && at - name < AIACCEL_NAME_LEN;
+}
+
+static bool good_desc(const struct aia_engine_desc *desc)
+{
+	return good_name(desc->name) && good_name(desc->provider) &&
+	       desc->kind >= AIACCEL_ENGINE_CPU && desc->kind <= AIACCEL_ENGINE_OTHER &&
+	       desc->enforcement >= AIACCEL_ADVISORY &&
+	       desc->enforcement <= AIACCEL_PREEMPTIBLE && desc->slots >= 1 &&
+	       desc->slots <= AIA_MAX_SLOTS;
+}
+
+static int add_locked(struct aia_engine *engine)
+{
+	struct aia_engine *other;
+	unsigned long index;
+	int err;
+
+	lockdep_assert_held(&aia_config_lock);
+	xa_for_each(&engines, index, other)
+		if (!strcmp(other->name, engine->name))
+			return -EEXIST;
+	if (!next_id)
+		return -ENOSPC;
+	engine->id = next_id;
+	err = xa_insert(&engines, engine->id, engine, GFP_KERNEL);
+	if (err)
+		return err;
+	next_id++;
+	WRITE_ONCE(nr_engines, nr_engines + 1);
+	return 0;
+}
+
+struct aia_engine *aia_engine_register(const struct aia_engine_desc *desc)
+{
+	struct aia_engine *engine;
+	int err;
+
+	if (!good_desc(desc))
+		return ERR_PTR(-EINVAL);
+	engine = kzalloc(sizeof(*engine), GFP_KERNEL);
+	if (!engine)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&engine->ref);
+	engine->kind = desc->kind;
+	engine->enforcement = desc->enforcement;
+	engine->numa_node = desc->numa_node;
+	engine->device_bytes = desc->device_bytes;
+	strscpy(engine->name, desc->name, sizeof(engine->name));
+	strscpy(engine->provider, desc->provider, sizeof(engine->provider));
+	INIT_LIST_HEAD(&engine->queues);
+	aia_sched_engine_init(&engine->sched, desc->slots);
+	mutex_lock(&aia_config_lock);
+	err = add_locked(engine);
+	mutex_unlock(&aia_config_lock);
+	if (err) {
+		kfree(engine);
+		return ERR_PTR(err);
+	}
+	return engine;
+}
+EXPORT_SYMBOL_GPL(aia_engine_register);
+
+/* Fails what is left of one queue; false when there is none. Those done are set aside. */
+static bool fail_next_queue(struct aia_engine *engine, struct list_head *done)
+{
+	struct aia_news news = {};
+	struct aia_queue *queue;
+
+	spin_lock(&aia_turn_lock);
+	engine->sched.state = AIACCEL_ENGINE_FAULTED;
+	queue = list_first_entry_or_null(&engine->queues, struct aia_queue, of_engine);
+	if (queue) {
+		list_move(&queue->of_engine, done);
+		aia_turns_fail_queue(&queue->ctx->turns, &queue->sched, ktime_get_ns(),
+				     &news.woken, &news.freed);
+	}
+	aia_turn_unlock(&news);
+	return queue;
+}
+
+void aia_engine_unregister(struct aia_engine *engine)
+{
+	LIST_HEAD(done);
+
+	mutex_lock(&aia_config_lock);
+	xa_erase(&engines, engine->id);
+	WRITE_ONCE(nr_engines, nr_engines - 1);
+	mutex_unlock(&aia_config_lock);
+	while (fail_next_queue(engine, &done))
+		cond_resched();
+	spin_lock(&aia_turn_lock);
+	list_splice(&done, &engine->queues);
+	spin_unlock(&aia_turn_lock);
+	aia_engine_put(engine);
+}
+EXPORT_SYMBOL_GPL(aia_engine_unregister);
+
+/* ---- the CPUs ---- */
+
+static u32 online_cpus(int node)
+{
+	u32 cpus = 0;
+	int cpu;
+
+	for_each_cpu(cpu, cpumask_of_node(node))
+		cpus += cpu_online(cpu);
+	return cpus;
+}
+
+int aia_engine_init(void)
+{
+	struct aia_engine *engine;
+	char name[AIACCEL_NAME_LEN];
+	int node;
+
+	for_each_online_node(node) {
+		struct aia_engine_desc desc = {
+			.name = name,
+			.provider = "aiaccel",
+			.kind = AIACCEL_ENGINE_CPU,
+			.enforcement = AIACCEL_ADVISORY,
+			.slots = min_t(u32, online_cpus(node), AIA_MAX_SLOTS),
+			.numa_node = node,
+		};
+
+		if (!desc.slots)
+			continue;
+		snprintf(name, sizeof(name), "cpu-node%d", node);
+		engine = aia_engine_register(&desc);
+		if (IS_ERR(engine)) {
+			aia_engine_exit();
+			return PTR_ERR(engine);
+		}
+	}
+	return 0;
+}
+
+/* Only the CPUs are left: other providers hold the module until they unregistered. */
+void aia_engine_exit(void)
+{
+	struct aia_engine *engine;
+	unsigned long index;
+
+	xa_for_each(&engines, index, engine)
+		aia_engine_unregister(engine);
+	xa_destroy(&engines);
+}
+
+/* ---- ioctls ---- */
+
+int aia_engine_list(struct aia_call *call)
+{
+	struct aiaccel_engine_list *arg = call->arg;
+	u32 __user *ids = u64_to_user_ptr(arg->ids);
+	struct aia_engine *engine;
+	u32 count = 0, id = 0;
+	int err;
+
+	err = aia_check_engine_list(arg);
+	if (err)
+		return err;
+	while ((engine = aia_engine_next(&id))) {
+		if (count < arg->count)
+			err = put_user(engine->id, ids + count);
+		aia_engine_put(engine);
+		if (err)
+			return err;
+		count++;
+	}
+	arg->count = count;
+	return aia_reply(call);
+}
+
+int aia_engine_info(struct aia_call *call)
+{
+	struct aiaccel_engine_info *arg = call->arg;
+	struct aia_engine *engine;
+	int err;
+
+	err = aia_check_engine_info(arg);
+	if (err)
+		return err;
+	engine = aia_engine_get(arg->id);
+	if (!engine)
+		return -ENOENT;
+	*arg = (struct aiaccel_engine_info){
+		.size = arg->size,
+		.id = engine->id,
+		.kind = engine->kind,
+		.enforcement = engine->enforcement,
+		.state = READ_ONCE(engine->sched.state),
+		.slots = engine->sched.slots,
+		.numa_node = engine->numa_node,
+		.device_bytes = engine->device_bytes,
+	};
+	memcpy(arg->name, engine->name, sizeof(arg->name));
+	memcpy(arg->provider, engine->provider, sizeof(arg->provider));
+	aia_engine_put(engine);
+	return aia_reply(call);
+}

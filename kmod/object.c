@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Ids of a context. An id is reserved first, told to the caller next, and published last: it
+ * names nothing before the caller can have seen it, and what nobody saw is aborted.
+ * Ids are handed out in rising order, so that a stale one does not soon name something new.
+ *
+ * Locking: the xa_lock of aia_context.objects; see also the rule at aia_queues in aia.h.
+ */
+#include "aia.h"
+
+static const int max_objects[AIA_NR_OBJECT_KINDS] = {
+	[AIA_OBJECT_QUEUE] = AIA_MAX_QUEUES,
+	[AIA_OBJECT_BUFFER] = AIA_MAX_BUFFERS,
+};
+
+int aia_object_reserve(struct aia_context *ctx, struct aia_object *object,
+		       enum aia_object_kind kind, u32 *refused_by)
+{
+	int err;
+
+	if (atomic_inc_return(&ctx->nr_objects[kind]) > max_objects[kind]) {
+		*refused_by = AIACCEL_REFUSED_CONTEXT;
+		err = -EDQUOT;
+		goto err_count;
+	}
+	object->kind = kind;
+	err = xa_alloc_cyclic(&ctx->objects, &object->id, NULL, xa_limit_32b, &ctx->next_id,
+			      GFP_KERNEL_ACCOUNT);
+	if (err < 0) {
+		*refused_by = AIACCEL_REFUSED_MEMCG;
+		goto err_count;
+	}
+	return 0;
+
+err_count:
+	atomic_dec(&ctx->nr_objects[kind]);
+	return err;
+}
+
+void aia_object_publish(struct aia_context *ctx, struct aia_object *object)
+{
+	xa_store(&ctx->objects, object->id, object, 0); /* reserved: cannot fail */
+}
+
+void aia_object_abort(struct aia_context *ctx, struct aia_object *object)
+{
+	xa_erase(&ctx->objects, object->id);
+	atomic_dec(&ctx->nr_objects[object->kind]);
+}
+
+struct aia_object *aia_object_take(struct aia_context *ctx, u32 id)
+{
+	struct aia_object *object;
+
+	xa_lock(&ctx->objects);
+	object = xa_load(&ctx->objects, id);
+	if (object)
+		__xa_erase(&ctx->objects, id);
+	xa_unlock(&ctx->objects);
+	if (object)
+		atomic_dec(&ctx->nr_objects[object->kind]);
+	return object;
+}
+
+void aia_object_destroy(struct aia_context *ctx, struct aia_object *object)
+{
+	if (object->kind == AIA_OBJECT_QUEUE)
+		aia_queue_destroy(container_of(object, struct aia_queue, object));
+	else
+		aia_buffer_destroy(ctx, container_of(object, struct aia_buffer, object));
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Queues, and the seats of contexts at engines that go with them.
+ *
+ * Locking: seats and nodes under aia_config_lock; what the scheduler sees under
+ * aia_turn_lock, inside it.
+ */
+#include <linux/capability.h>
+#include <linux/nospec.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+
+#include "aia.h"
+
+DEFINE_XARRAY_ALLOC1(aia_queues);
+static u32 next_number;
+
+/* ---- seats ---- */
+
+static struct aia_seat *seat_get_locked(struct aia_context *ctx, struct aia_engine *engine)
+{
+	struct aia_seat *seat;
+
+	lockdep_assert_held(&aia_config_lock);
+	list_for_each_entry(seat, &ctx->seats, of_context)
+		if (seat->engine == engine)
+			goto out;
+	seat = kzalloc(sizeof(*seat), GFP_KERNEL);
+	if (!seat)
+		return NULL;
+	seat->engine = engine;
+	aia_sched_seat_init(&seat->sched, &engine->sched);
+	list_add(&seat->of_context, &ctx->seats);
+out:
+	seat->queues++;
+	return seat;
+}
+
+static void seat_put_locked(struct aia_seat *seat)
+{
+	lockdep_assert_held(&aia_config_lock);
+	if (--seat->queues)
+		return;
+	list_del(&seat->of_context);
+	kfree(seat);
+}
+
+/* ---- joining and leaving an engine ---- */
+
+static int join_engine(struct aia_queue *queue, u32 class_)
+{
+	struct aia_engine *engine = queue->engine;
+	int err = -ENOMEM;
+
+	mutex_lock(&aia_config_lock);
+	queue->node = aia_node_get_locked(queue->ctx->tenant, engine);
+	if (!queue->node)
+		goto err_unlock;
+	queue->seat = seat_get_locked(queue->ctx, engine);
+	if (!queue->seat)
+		goto err_node;
+	spin_lock(&aia_turn_lock);
+	err = engine->sched.state == AIACCEL_ENGINE_ACTIVE ? 0 : -ESHUTDOWN;
+	if (!err) {
+		aia_sched_queue_init(&queue->sched, &queue->seat->sched, &queue->node->sched,
+				     class_, queue->weight);
+		list_add_tail(&queue->of_context, &queue->ctx->queues);
+		list_add_tail(&queue->of_engine, &engine->queues);
+		engine->nr_queues++;
+	}
+	spin_unlock(&aia_turn_lock);
+	if (err)
+		goto err_seat;
+	queue->ctx->tenant->queues++;
+	mutex_unlock(&aia_config_lock);
+	return 0;
+
+err_seat:
+	seat_put_locked(queue->seat);
+err_node:
+	aia_node_put_locked(queue->node);
+err_unlock:
+	mutex_unlock(&aia_config_lock);
+	return err;
+}
+
+static void leave_engine(struct aia_queue *queue)
+{
+	struct aia_news news = {};
+	u64 now_ns;
+
+	spin_lock(&aia_turn_lock);
+	now_ns = ktime_get_ns();
+	aia_turns_end_queue(&queue->ctx->turns, &queue->sched, now_ns, &news.freed);
+	aia_sched_queue_fini(&queue->sched);
+	list_del(&queue->of_context);
+	list_del(&queue->of_engine);
+	queue->engine->nr_queues--;
+	aia_turn_dispatch_locked(queue->engine, now_ns, &news);
+	aia_turn_unlock(&news);
+
+	mutex_lock(&aia_config_lock);
+	queue->ctx->tenant->queues--;
+	seat_put_locked(queue->seat);
+	aia_node_put_locked(queue->node);
+	mutex_unlock(&aia_config_lock);
+}
+
+/* ---- life ---- */
+
+/* The queue is in no xarray of ids any more, or never was. */
+void aia_queue_destroy(struct aia_queue *queue)
+{
+	xa_erase(&aia_queues, queue->number);
+	leave_engine(queue);
+	aia_uncharge(queue->ctx->tenant, AIA_CEILING_QUEUES, 1);
+	aia_engine_put(queue->engine);
+	kfree(queue);
+}
+
+static int check_class(u32 class_, u32 *refused_by)
+{
+	if (class_ <= aia_tenant_class || capable(CAP_SYS_NICE))
+		return 0;
+	*refused_by = AIACCEL_REFUSED_CLASS;
+	return -EPERM;
+}
+
+static int create(struct aia_call *call, struct aia_engine *engine)
+{
+	struct aiaccel_queue_create *arg = call->arg;
+	struct aia_context *ctx = call->ctx;
+	struct aia_queue *queue;
+	int err;
+
+	err = check_class(arg->class_, &call->refused_by);
+	if (err)
+		return err;
+	queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
+	if (!queue) {
+		call->refused_by = AIACCEL_REFUSED_MEMCG;
+		return -ENOMEM;
+	}
+	queue->ctx = ctx;
+	queue->engine = engine;
+	queue->weight = arg->weight ?: AIACCEL_WEIGHT_DEFAULT;
+	memcpy(queue->label, arg->label, sizeof(queue->label));
+	err = aia_object_reserve(ctx, &queue->object, AIA_OBJECT_QUEUE, &call->refused_by);
+	if (err)
+		goto err_free;
+	err = aia_charge(ctx->tenant, AIA_CEILING_QUEUES, 1, &call->refused_by);
+	if (err)
+		goto err_abort;
+	err = join_engine(queue, array_index_nospec(arg->class_, AIACCEL_NR_CLASSES));
+	if (err)
+		goto err_uncharge;
+	err = xa_alloc_cyclic(&aia_queues, &queue->number, queue, xa_limit_32b, &next_number,
+			      GFP_KERNEL_ACCOUNT);
+	if (err < 0)
+		goto err_leave;
+	arg->id = queue->object.id;
+	err = aia_reply(call);
+	if (err)
+		goto err_number;
+	aia_object_publish(ctx, &queue->object);
+	return 0;
+
+err_number:
+	xa_erase(&aia_queues, queue->number);
+err_leave:
+	leave_engine(queue);
+err_uncharge:
+	aia_uncharge(ctx->tenant, AIA_CEILING_QUEUES, 1);
+err_abort:
+	aia_object_abort(ctx, &queue->object);
+err_free:
+	kfree(queue);
+	return err;
+}
+
+int aia_queue_create(struct aia_call *call)
+{
+	struct aiaccel_queue_create *arg = call->arg;
+	struct aia_engine *engine;
+	int err;
+
+	arg->refused_by = AIACCEL_REFUSED_NOT;
+	err = aia_check_queue_create(arg);
+	if (err)
+		return err;
+	engine = aia_engine_get(arg->engine);
+	if (!engine)
+		return -ENOENT;
+	err = create(call, engine);
+	if (err)
+		aia_engine_put(engine); /* else the queue keeps it */
+	return err;
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * STATS: records of engines, tenants and queues, one after the other. Each is filled in under
+ * its lock and copied out under none, so that a caller whose memory is slow to fault in holds up
+ * nobody; records of one call need not be of one moment.
+ */
+#include <linux/capability.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <linux/uaccess.h>
+
+#include "aia.h"
+
+/* Where records go. */
+struct listing {
+	void __user *to;
+	u32 fit;		/* how many */
+	u32 record_size;
+	u32 count;		/* how many there are */
+};
+
+static int put_record(struct listing *listing, const void *record, u32 size)
+{
+	void __user *to = listing->to + (u64)listing->count * listing->record_size;
+	u32 bytes = min(size, listing->record_size);
+
+	if (listing->count++ >= listing->fit)
+		return 0;
+	if (copy_to_user(to, record, bytes) ||
+	    clear_user(to + bytes, listing->record_size - bytes))
+		return -EFAULT;
+	return 0;
+}
+
+static int list_engines(struct listing *listing)
+{
+	struct aiaccel_stats_engine record;
+	struct aia_engine *engine;
+	u32 id = 0;
+	int err = 0;
+
+	while (!err && (engine = aia_engine_next(&id))) {
+		spin_lock(&aia_turn_lock);
+		record = (struct aiaccel_stats_engine){
+			.id = engine->id,
+			.state = engine->sched.state,
+			.slots = engine->sched.slots,
+			.slots_used = engine->sched.slots_used,
+			.jobs_waiting = engine->sched.waiting,
+			.queues = engine->nr_queues,
+			.granted = engine->sched.granted,
+			.busy_ns = engine->sched.busy_ns,
+		};
+		spin_unlock(&aia_turn_lock);
+		aia_engine_put(engine);
+		err = put_record(listing, &record, sizeof(record));
+	}
+	return err;
+}
+
+static int put_tenant(struct listing *listing, struct aia_tenant *tenant, char *path)
+{
+	struct aiaccel_stats_tenant record;
+
+	aia_tenant_stats(tenant, &record, path);
+	return put_record(listing, &record, sizeof(record));
+}
+
+static int list_tenants(struct listing *listing, struct aia_tenant *only)
+{
+	struct aia_tenant *tenant;
+	u64 id = 0;
+	char *path;
+	int err = 0;
+
+	path = kmalloc(AIA_PATH_BYTES, GFP_KERNEL_ACCOUNT);
+	if (!path)
+		return -ENOMEM;
+	if (only)
+		err = put_tenant(listing, only, path);
+	while (!only && !err && (tenant = aia_tenant_next(&id))) {
+		err = put_tenant(listing, tenant, path);
+		aia_tenant_put(tenant);
+		cond_resched();
+	}
+	kfree(path);
+	return err;
+}
+
+static void fill_queue_locked(struct aiaccel_stats_queue *record, const struct aia_queue *queue,
+			      struct pid_namespace *pids)
+{
+	const struct aia_sched_queue *sched = &queue->sched;
+	const struct aia_sched_job *turn = sched->seat->turn;
+	const struct aia_context *ctx = queue->ctx;
+
+	lockdep_assert_held(&aia_turn_lock);
+	*record = (struct aiaccel_stats_queue){
+		.context = ctx->number,
+		.tenant = ctx->tenant->id,
+		.engine = queue->engine->id,
+		.id = queue->object.id,
+		.class_ = sched->class_,
+		.weight = queue->weight,
+		.waiting = sched->waiting,
+		.slots_held = turn && turn->queue == sched ? turn->width : 0,
+		.pid = pid_nr_ns(ctx->pid, pids),
+		.submitted = sched->submitted,
+		.granted = sched->granted,
+		.completed = sched->completed,
+		.wait_ns = sched->wait_ns,
+		.run_ns = sched->run_ns,
+		.max_wait_ns = sched->max_wait_ns,
+	};
+	memcpy(record->comm, ctx->comm, sizeof(record->comm));
+	memcpy(record->label, queue->label, sizeof(record->label));
+}
+
+static int list_queues(struct listing *listing, const struct aia_tenant *only)
+{
+	struct pid_namespace *pids = task_active_pid_ns(current);
+	struct aiaccel_stats_queue record;
+	struct aia_queue *queue;
+	unsigned long number;
+	bool wanted;
+	int err = 0;
+
+	BUILD_BUG_ON(sizeof(record.comm) != TASK_COMM_LEN);
+	for (number = 0; !err; number++) {
+		spin_lock(&aia_turn_lock);
+		queue = xa_find(&aia_queues, &number, U32_MAX, XA_PRESENT);
+		wanted = queue && (!only || queue->ctx->tenant == only);
+		if (wanted)
+			fill_queue_locked(&record, queue, pids);
+		spin_unlock(&aia_turn_lock);
+		if (!queue)
+			break;
+		if (wanted)
+			err = put_record(listing, &record, sizeof(record));
+		cond_resched();
+	}
+	return err;
+}
+
+int aia_stats(struct aia_call *call)
+{
+	struct aiaccel_stats *arg = call->arg;
+	struct aia_tenant *only = NULL;
+	struct listing listing;
+	int err;
+
+	err = aia_check_stats(arg);
+	if (err)
+		return err;
+	if (arg->kind != AIACCEL_STATS_ENGINES && !capable(CAP_SYS_ADMIN))
+		only = call->ctx->tenant;
+	listing = (struct listing){
+		.to = u64_to_user_ptr(arg->records),
+		.fit = arg->count,
+		.record_size = arg->record_size,
+	};
+	arg->time_ns = ktime_get_ns() + aia_time_offset_ns();
+	switch (arg->kind) {
+	case AIACCEL_STATS_ENGINES:
+		err = list_engines(&listing);
+		break;
+	case AIACCEL_STATS_TENANTS:
+		err = list_tenants(&listing, only);
+		break;
+	case AIACCEL_STATS_QUEUES:
+		err = list_queues(&listing, only);
+		break;
+	}
+	if (err)
+		return err;
+	arg->count = listing.count;
+	return aia_reply(call);
+}

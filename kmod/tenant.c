@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tenants: who pays. A tree whose root stands for all, so that the root's ceilings are the
+ * module's. Below it lie cgroups of the version 2 hierarchy, or users; see pick_source().
+ *
+ * A tenant lives while a context, a buffer or a tenant below refers to it, and pins its
+ * cgroup so that the cgroup's number cannot be given to another one.
+ *
+ * Locking: the tree and all counts under aia_config_lock, ceilings and bytes under
+ * aia_limit_lock, what a struct says to be constant under none.
+ */
+#include <linux/cgroup.h>
+#include <linux/cred.h>
+#include <linux/hashtable.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/nsproxy.h>
+#include <linux/slab.h>
+#include <linux/user_namespace.h>
+
+#include "aia.h"
+
+/* ---- settings ---- */
+
+static char *tenants = "auto";
+module_param(tenants, charp, 0444);
+MODULE_PARM_DESC(tenants, "who pays: cgroup, user, or auto (cgroup where version 2 is in use)");
+
+static unsigned long memory_mib, tenant_memory_mib;
+module_param(memory_mib, ulong, 0444);
+MODULE_PARM_DESC(memory_mib, "MiB allocated and pinned by all (0: half of the memory)");
+module_param(tenant_memory_mib, ulong, 0444);
+MODULE_PARM_DESC(tenant_memory_mib, "MiB allocated and pinned by a tenant (0: a quarter)");
+
+static unsigned int contexts = 16384, tenant_contexts = 4096;
+module_param(contexts, uint, 0444);
+MODULE_PARM_DESC(contexts, "open contexts of all");
+module_param(tenant_contexts, uint, 0444);
+MODULE_PARM_DESC(tenant_contexts, "open contexts of a tenant");
+
+static unsigned int queues = 65536, tenant_queues = 16384;
+module_param(queues, uint, 0444);
+MODULE_PARM_DESC(queues, "queues of all");
+module_param(tenant_queues, uint, 0444);
+MODULE_PARM_DESC(tenant_queues, "queues of a tenant");
+
+static unsigned int jobs = 262144, tenant_jobs = 65536;
+module_param(jobs, uint, 0444);
+MODULE_PARM_DESC(jobs, "jobs, waiting and granted, of all");
+module_param(tenant_jobs, uint, 0444);
+MODULE_PARM_DESC(tenant_jobs, "jobs, waiting and granted, of a tenant");
+
+unsigned int aia_tenant_class = AIACCEL_CLASS_HIGH;
+module_param_named(tenant_class, aia_tenant_class, uint, 0444);
+MODULE_PARM_DESC(tenant_class, "highest class without CAP_SYS_NICE, 0 (idle) to 3 (high)");
+
+static enum { TENANTS_AUTO, TENANTS_CGROUP, TENANTS_USER } mode;
+static u64 tenant_max[AIA_NR_CEILINGS];
+
+/* ---- state ---- */
+
+static DEFINE_SPINLOCK(aia_limit_lock);
+static DEFINE_HASHTABLE(by_source, 8);	  /* aia_config_lock */
+static DEFINE_XARRAY_ALLOC1(by_id);	  /* aia_config_lock */
+static u64 last_id;			  /* aia_config_lock */
+static struct aia_tenant root;
+
+/* Which tenant a context opened now belongs to. */
+struct source {
+	u32 kind;
+	u32 uid;		/* USERNS, USER */
+	struct cgroup *cgroup;	/* CGROUP, ROOT; referenced */
+};
+
+static struct cgroup *current_cgroup_get(void)
+{
+	struct cgroup *cgroup;
+
+	rcu_read_lock();
+	do {
+		cgroup = task_dfl_cgroup(current);
+	} while (!cgroup_tryget(cgroup));
+	rcu_read_unlock();
+	return cgroup;
+}
+
+static struct source pick_source(void)
+{
+	struct source source = {};
+	struct user_namespace *ns;
+
+	if (mode != TENANTS_USER) {
+		source.kind = AIACCEL_TENANT_CGROUP;
+		source.cgroup = current_cgroup_get();
+		/* A root without children: version 2 is not mounted, or not used. */
+		if (mode == TENANTS_CGROUP || source.cgroup->level ||
+		    cgrp_dfl_root.cgrp.nr_descendants)
+			return source;
+		cgroup_put(source.cgroup);
+		source.cgroup = NULL;
+	}
+	ns = current_user_ns();
+	while (ns->parent && ns->parent != &init_user_ns)
+		ns = ns->parent;
+	/* Nested namespaces and the uids inside them gain nothing: their owner pays. */
+	source.kind = ns->parent ? AIACCEL_TENANT_USERNS : AIACCEL_TENANT_USER;
+	source.uid = from_kuid_munged(&init_user_ns, ns->parent ? ns->owner : current_uid());
+	return source;
+}
+
+/* ---- the tree ---- */
+
+static struct aia_tenant *find_locked(u32 kind, u64 source_id)
+{
+	struct aia_tenant *tenant;
+
+	lockdep_assert_held(&aia_config_lock);
+	hash_for_each_possible(by_source, tenant, of_hash, source_id)
+		if (tenant->kind == kind && tenant->source_id == source_id)
+			return tenant;
+	return NULL;
+}
+
+static void init_limits(struct aia_tenant *tenant, const u64 *max)
+{
+	int i;
+
+	for (i = 0; i < AIA_NR_CEILINGS; i++)
+		aia_limit_init(&tenant->limits[i],
+			       tenant->parent ? &tenant->parent->limits[i] : NULL, max[i]);
+}
+
+static struct aia_tenant *create_locked(struct aia_tenant *parent, u32 kind, u64 source_id,
+					struct cgroup *cgroup)
+{
+	struct aia_tenant *tenant = kzalloc(sizeof(*tenant), GFP_KERNEL);
+
+	lockdep_assert_held(&aia_config_lock);
+	if (!tenant)
+		return NULL;
+	tenant->parent = parent;
+	tenant->kind = kind;
+	tenant->source_id = source_id;
+	tenant->id = last_id + 1;
+	INIT_LIST_HEAD(&tenant->nodes);
+	init_limits(tenant, tenant_max);
+	if (xa_insert(&by_id, tenant->id, tenant, GFP_KERNEL)) {
+		kfree(tenant);
+		return NULL;
+	}
+	last_id++;
+	if (cgroup) {
+		cgroup_get(cgroup);
+		tenant->cgroup = cgroup;
+	}
+	hash_add(by_source, &tenant->of_hash, source_id);
+	parent->users++;
+	return tenant;
+}
+
+static void put_locked(struct aia_tenant *tenant)
+{
+	struct aia_tenant *parent;
+
+	lockdep_assert_held(&aia_config_lock);
+	for (; tenant != &root && !--tenant->users; tenant = parent) {
+		parent = tenant->parent;
+		xa_erase(&by_id, tenant->id);
+		hash_del(&tenant->of_hash);
+		if (tenant->cgroup)
+			cgroup_put(tenant->cgroup);
+		kfree(tenant);
+	}
+}
+
+/* Finds or makes the tenant below @parent; consumes the caller's hold on @parent. */
+static struct aia_tenant *step_locked(struct aia_tenant *parent, u32 kind, u64 source_id,
+				      struct cgroup *cgroup)
+{
+	struct aia_tenant *tenant = find_locked(kind, source_id);
+
+	if (!tenant)
+		tenant = create_locked(parent, kind, source_id, cgroup);
+	if (tenant)
+		tenant->users++;
+	put_locked(parent);
+	return tenant;
+}
+
+static struct aia_tenant *get_for_locked(const struct source *source)
+{
+	struct aia_tenant *tenant = &root;
+	int level;
+
+	if (!source->cgroup)
+		return step_locked(&root, source->kind, source->uid, NULL);
+	/* Deeper cgroups pay at their ancestor. */
+	for (level = 1; tenant && level <= min(source->cgroup->level, AIA_MAX_DEPTH); level++) {
+		struct cgroup *cgroup = cgroup_ancestor(source->cgroup, level);
+
+		tenant = step_locked(tenant, source->kind, cgroup_id(cgroup), cgroup);
+	}
+	return tenant;
+}
+
+struct aia_tenant *aia_tenant_open(void)
+{
+	struct source source = pick_source();
+	struct aia_tenant *tenant;
+	u32 refused_by;
+	int err = -ENOMEM;
+
+	mutex_lock(&aia_config_lock);
+	tenant = get_for_locked(&source);
+	if (tenant)
+		err = aia_charge(tenant, AIA_CEILING_CONTEXTS, 1, &refused_by);
+	if (!err)
+		tenant->contexts++;
+	else if (tenant)
+		put_locked(tenant);
+	mutex_unlock(&aia_config_lock);
+	if (source.cgroup)
+		cgroup_put(source.cgroup);
+	return err ? ERR_PTR(err) : tenant;
+}
+
+void aia_tenant_close(struct aia_tenant *tenant)
+{
+	aia_uncharge(tenant, AIA_CEILING_CONTEXTS, 1);
+	mutex_lock(&aia_config_lock);
+	tenant->contexts--;
+	put_locked(tenant);
+	mutex_unlock(&aia_config_lock);
+}
+
+struct aia_tenant *aia_tenant_get(struct aia_tenant *tenant)
+{
+	mutex_lock(&aia_config_lock);
+	tenant->users++;
+	mutex_unlock(&aia_config_lock);
+	return tenant;
+}
+
+void aia_tenant_put(struct aia_tenant *tenant)
+{
+	mutex_lock(&aia_config_lock);
+	put_locked(tenant);
+	mutex_unlock(&aia_config_lock);
+}
+
+struct aia_tenant *aia_tenant_next(u64 *id)
+{
+	unsigned long index = *id;
+	struct aia_tenant *tenant;
+
+	mutex_lock(&aia_config_lock);
+	tenant = xa_find(&by_id, &index, ULONG_MAX, XA_PRESENT);
+	if (tenant)
+		tenant->users++;
+	mutex_unlock(&aia_config_lock);
+	*id = index + 1;
+	return tenant;
+}
+
+/* ---- ceilings ---- */
+
+int aia_charge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount, u32 *refused_by)
+{
+	struct aia_limit *refused;
+
+	spin_lock(&aia_limit_lock);
+	refused = aia_limit_charge(&tenant->limits[ceiling], amount);
+	spin_unlock(&aia_limit_lock);
+	if (!refused)
+		return 0;
+	*refused_by = refused == &root.limits[ceiling] ? AIACCEL_REFUSED_MODULE :
+							 AIACCEL_REFUSED_TENANT;
+	return -EDQUOT;
+}
+
+void aia_uncharge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount)
+{
+	spin_lock(&aia_limit_lock);
+	aia_limit_uncharge(&tenant->limits[ceiling], amount);
+	spin_unlock(&aia_limit_lock);
+}
+
+static void add_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes)
+{
+	spin_lock(&aia_limit_lock);
+	for (; tenant; tenant = tenant->parent)
+		tenant->bytes[buffer_kind - 1] += bytes;
+	spin_unlock(&aia_limit_lock);
+}
+
+int aia_charge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes, u32 *refused_by)
+{
+	int err = aia_charge(tenant, AIA_CEILING_MEMORY, bytes, refused_by);
+
+	if (!err)
+		add_bytes(tenant, buffer_kind, bytes);
+	return err;
+}
+
+void aia_uncharge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes)
+{
+	add_bytes(tenant, buffer_kind, -bytes);
+	aia_uncharge(tenant, AIA_CEILING_MEMORY, bytes);
+}
+
+void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used)
+{
+	spin_lock(&aia_limit_lock);
+	*max = tenant->limits[AIA_CEILING_MEMORY].max;
+	*used = tenant->limits[AIA_CEILING_MEMORY].used;
+	spin_unlock(&aia_limit_lock);
+}
+
+/* ---- nodes ---- */
+
+static struct aia_node *find_node_locked(struct aia_tenant *tenant, struct aia_engine *engine)
+{
+	struct aia_node *node;
+
+	list_for_each_entry(node, &tenant->nodes, of_tenant)
+		if (node->engine == engine)
+			return node;
+	return NULL;
+}
+
+static struct aia_node *create_node_locked(struct aia_tenant *tenant, struct aia_engine *engine,
+					   struct aia_node *parent)
+{
+	struct aia_node *node = kzalloc(sizeof(*node), GFP_KERNEL);
+
+	if (!node)
+		return NULL;
+	node->engine = engine;
+	node->tenant = tenant;
+	node->parent = parent;
+	if (parent)
+		parent->users++;
+	list_add(&node->of_tenant, &tenant->nodes);
+	spin_lock(&aia_turn_lock);
+	aia_sched_node_init(&node->sched, &engine->sched, parent ? &parent->sched : NULL,
+			    AIACCEL_WEIGHT_DEFAULT);
+	spin_unlock(&aia_turn_lock);
+	return node;
+}
+
+/* Gives up a node that nothing uses, and those above it that then have no use. */
+static void prune_locked(struct aia_node *node)
+{
+	while (node && !node->users) {
+		struct aia_node *parent = node->parent;
+
+		spin_lock(&aia_turn_lock);
+		aia_sched_node_fini(&node->sched);
+		spin_unlock(&aia_turn_lock);
+		node->tenant->granted_before += node->sched.granted;
+		node->tenant->busy_ns_before += node->sched.busy_ns;
+		list_del(&node->of_tenant);
+		kfree(node);
+		if (parent)
+			parent->users--;
+		node = parent;
+	}
+}
+
+struct aia_node *aia_node_get_locked(struct aia_tenant *tenant, struct aia_engine *engine)
+{
+	struct aia_tenant *path[AIA_MAX_DEPTH + 1];
+	struct aia_node *node = NULL, *parent;
+	int depth = 0;
+
+	lockdep_assert_held(&aia_config_lock);
+	for (; tenant; tenant = tenant->parent)
+		path[depth++] = tenant;
+	while (depth--) {
+		parent = node;
+		node = find_node_locked(path[depth], engine);
+		if (!node)
+			node = create_node_locked(path[depth], engine, parent);
+		if (!node) {
+			prune_locked(parent);
+			return NULL;
+		}
+	}
+	node->users++;
+	return node;
+}
+
+void aia_node_put_locked(struct aia_node *node)
+{
+	lockdep_assert_held(&aia_config_lock);
+	node->users--;
+	prune_locked(node);
+}
+
+/* ---- what STATS tells ---- */
+
+/* The path as the caller's cgroup namespace sees it, its end where it is too long. */
+static void name_of(struct cgroup *cgroup, char *name, char *path)
+{
+	int length = cgroup_path_ns(cgroup, path, AIA_PATH_BYTES, current->nsproxy->cgroup_ns);
+
+	if (length < 0)
+		strscpy(path, "?", AIA_PATH_BYTES);
+	length = strlen(path);
+	strscpy(name, path + max(0, length - (AIACCEL_PATH_LEN - 1)), AIACCEL_PATH_LEN);
+}
+
+void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out, char *path)
+{
+	struct aia_node *node;
+
+	*out = (struct aiaccel_stats_tenant){
+		.tenant = tenant->id,
+		.parent = tenant->parent ? tenant->parent->id : 0,
+		.source_id = tenant->source_id,
+		.kind = tenant->kind,
+		.weight = AIACCEL_WEIGHT_DEFAULT,
+	};
+	if (tenant->cgroup)
+		name_of(tenant->cgroup, out->name, path);
+	else if (tenant == &root)
+		strscpy(out->name, "/", sizeof(out->name));
+	else
+		snprintf(out->name, sizeof(out->name), "uid:%llu", tenant->source_id);
+	mutex_lock(&aia_config_lock);
+	out->contexts = tenant->contexts;
+	out->queues = tenant->queues;
+	out->granted = tenant->granted_before;
+	out->busy_ns = tenant->busy_ns_before;
+	spin_lock(&aia_turn_lock);
+	list_for_each_entry(node, &tenant->nodes, of_tenant) {
+		out->granted += node->sched.granted;
+		out->busy_ns += node->sched.busy_ns;
+	}
+	spin_unlock(&aia_turn_lock);
+	mutex_unlock(&aia_config_lock);
+	spin_lock(&aia_limit_lock);
+	out->allocated_bytes = tenant->bytes[AIACCEL_BUFFER_ALLOCATED - 1];
+	out->pinned_bytes = tenant->bytes[AIACCEL_BUFFER_PINNED - 1];
+	spin_unlock(&aia_limit_lock);
+}
+
+/* ---- loading ---- */
+
+static u64 memory_max(unsigned long mib, unsigned int part)
+{
+	return mib ? (u64)mib << 20 : ((u64)totalram_pages() << PAGE_SHIFT) / part;
+}
+
+int aia_tenant_init(void)
+{
+	const u64 module_max[AIA_NR_CEILINGS] = {
+		[AIA_CEILING_MEMORY] = memory_max(memory_mib, 2),
+		[AIA_CEILING_CONTEXTS] = contexts,
+		[AIA_CEILING_QUEUES] = queues,
+		[AIA_CEILING_JOBS] = jobs,
+	};
+
+	if (!strcmp(tenants, "cgroup"))
+		mode = TENANTS_CGROUP;
+	else if (!strcmp(tenants, "user"))
+		mode = TENANTS_USER;
+	else if (strcmp(tenants, "auto"))
+		return -EINVAL;
+	if (aia_tenant_class > AIACCEL_CLASS_HIGH)
+		return -EINVAL;
+	tenant_max[AIA_CEILING_MEMORY] = memory_max(tenant_memory_mib, 4);
+	tenant_max[AIA_CEILING_CONTEXTS] = tenant_contexts;
+	tenant_max[AIA_CEILING_QUEUES] = tenant_queues;
+	tenant_max[AIA_CEILING_JOBS] = tenant_jobs;
+	root.id = ++last_id;
+	root.kind = AIACCEL_TENANT_ROOT;
+	INIT_LIST_HEAD(&root.nodes);
+	init_limits(&root, module_max);
+	return xa_insert(&by_id, root.id, &root, GFP_KERNEL);
+}
+
+void aia_tenant_exit(void)
+{
+	xa_destroy(&by_id);
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+//
+// The broker's address and its start on first need; see address.h.
+#include "broker/address.h"
+
+#include <dlfcn.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <vector>
+
+namespace aiaccel {
+namespace {
+
+constexpr const char* kSystemSocket = "/run/aiaccel/broker.sock";
+
+// A user's broker ends when it had no client for so long.
+constexpr const char* kIdleSeconds = "60";
+
+int make_private_folder(const std::string& folder) {
+  if (mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST) return -errno;
+  struct stat info;
+  if (lstat(folder.c_str(), &info) < 0) return -errno;
+  const bool ours = S_ISDIR(info.st_mode) && info.st_uid == geteuid() && !(info.st_mode & 022);
+  return ours ? 0 : -EACCES;
+}
+
+// Where aiacceld may be, best first; the last is looked up in $PATH.
+std::vector<std::string> candidates() {
+  if (const char* given = std::getenv("AIACCELD")) return {given};
+  namespace fs = std::filesystem;
+  std::vector<std::string> paths;
+  std::error_code error;
+  auto add_near = [&](const fs::path& file) {
+    const fs::path folder = file.parent_path();
+    for (const fs::path& path : {folder / "aiacceld", folder.parent_path() / "bin" / "aiacceld"})
+      if (access(path.c_str(), X_OK) == 0) paths.push_back(path.native());
+  };
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (!error) add_near(program);
+  Dl_info library;
+  if (dladdr(reinterpret_cast<void*>(&start_broker), &library) && library.dli_fname) {
+    const fs::path file = fs::canonical(library.dli_fname, error);
+    if (!error) add_near(file);
+  }
+  paths.push_back("aiacceld");
+  return paths;
+}
+
+}  // namespace
+
+int find_broker(BrokerAddress* address) {
+  if (const char* given = std::getenv("AIACCEL_BROKER")) {
+    *address = {given, false};
+    return 0;
+  }
+  if (access(kSystemSocket, F_OK) == 0) {
+    *address = {kSystemSocket, true};
+    return 0;
+  }
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  const std::string folder = runtime && *runtime ? std::string(runtime) + "/aiaccel"
+                                                 : "/tmp/aiaccel-" + std::to_string(geteuid());
+  *address = {folder + "/broker.sock", false};
+  return make_private_folder(folder);
+}
+
+int socket_name(const std::string& path, sockaddr_un* name) {
+  if (path.empty() || path.size() >= sizeof name->sun_path) return -ENAMETOOLONG;
+  *name = {};
+  name->sun_family = AF_UNIX;
+  std::memcpy(name->sun_path, path.c_str(), path.size() + 1);
+  return 0;
+}
+
+int start_broker(const std::string& path) {
+  // It goes into the background by itself once it listens, so its exit status is the answer.
+  const char* const arguments[] = {"aiacceld",   "--background", "--idle", kIdleSeconds,
+                                   "--socket",   path.c_str(),   nullptr};
+  int error = ENOENT;
+  for (const std::string& program : candidates()) {
+    pid_t pid;
+    error = posix_spawnp(&pid, program.c_str(), nullptr, nullptr,
+                         const_cast<char* const*>(arguments), environ);
+    if (error) continue;
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0)
+      if (errno != EINTR) return 0;  // somebody else reaped it: connecting will tell
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ENOENT;
+  }
+  return -error;
+}
+
+}  // namespace aiaccel

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+//
+// Where the broker's socket is, and starting a broker for the user.
+//
+//   $AIACCEL_BROKER                        if set
+//   /run/aiaccel/broker.sock               if it is there: the system's instance
+//   $XDG_RUNTIME_DIR/aiaccel/broker.sock   the user's instance
+//   /tmp/aiaccel-UID/broker.sock           likewise, where that variable is not set
+//
+// Threads: any.
+#ifndef AIACCEL_BROKER_ADDRESS_H
+#define AIACCEL_BROKER_ADDRESS_H
+
+#include <sys/un.h>
+
+#include <string>
+
+namespace aiaccel {
+
+struct BrokerAddress {
+  std::string path;
+  bool of_system = false;  // not ours to start
+};
+
+// Makes the folder of a user's instance, and sees that nobody else can get at it: 0, or -EACCES where
+// it is not the user's own.
+int find_broker(BrokerAddress* address);
+
+// -ENAMETOOLONG: longer than a socket's name can be.
+int socket_name(const std::string& path, sockaddr_un* name);
+
+// Starts aiacceld on this path and returns when it listens, or when another one is about to. The
+// program is $AIACCELD, else aiacceld beside this program or library, else in $PATH. 0 or -errno.
+int start_broker(const std::string& path);
+
+}  // namespace aiaccel
+
+#endif  // AIACCEL_BROKER_ADDRESS_H

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+//
+// The transport of the broker: a connection to aiacceld is a context. Calls of several threads go
+// over it one after the other; waiting does not use it, so a thread that waits stops nobody.
+//
+// A server that is gone gives -ECONNRESET to every call from then on, and ends waits within a quarter
+// of a second. Memory stays as it is mapped; the pages of allocated buffers are the client's own.
+//
+// Invariant: between calls nothing is under way on the socket. After any failure in mid-message it is
+// not used again.
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <vector>
+
+#include "broker/address.h"
+#include "broker/fds.h"
+#include "broker/wire.h"
+#include "host/core.h"
+#include "host/host.h"
+#include "user/user_transport.h"
+
+namespace aiaccel {
+namespace {
+
+bool send_all(int socket, const std::vector<std::byte>& message) {
+  for (size_t at = 0; at < message.size();) {
+    const ssize_t sent = send_with_fds(socket, message.data() + at, message.size() - at, {}, 0);
+    if (sent <= 0) return false;
+    at += static_cast<size_t>(sent);
+  }
+  return true;
+}
+
+// Descriptors may come with the first bytes.
+bool receive_all(int socket, void* data, size_t bytes, std::vector<Fd>* fds) {
+  auto* to = static_cast<std::byte*>(data);
+  for (size_t at = 0; at < bytes;) {
+    const ssize_t got = receive_with_fds(socket, to + at, bytes - at, fds);
+    if (got <= 0) return false;
+    at += static_cast<size_t>(got);
+  }
+  return true;
+}
+
+void append(std::vector<std::byte>* message, const void* data, size_t bytes) {
+  const auto* from = static_cast<const std::byte*>(data);
+  message->insert(message->end(), from, from + bytes);
+}
+
+class BrokerTransport final : public UserTransport {
+ public:
+  explicit BrokerTransport(Fd socket) : socket_(std::move(socket)) {}
+
+  const char* name() const noexcept override { return "broker"; }
+
+  // Takes the server's first word: 0 or -errno.
+  int open() {
+    wire::Header header;
+    wire::Hello hello;
+    std::vector<Fd> fds;
+    if (!receive_all(socket_.get(), &header, sizeof header, &fds)) return -ECONNREFUSED;
+    if (header.word) return -static_cast<int>(header.word);
+    if (header.struct_bytes != sizeof hello ||
+        !receive_all(socket_.get(), &hello, sizeof hello, &fds))
+      return -EPROTO;
+    if (hello.version != wire::kVersion || fds.size() != 2) return -EPROTO;
+    ring_ = std::move(fds[0]);
+    consumed_ = std::move(fds[1]);
+    return attach(ring_.get(), hello.ring_bytes, consumed_.get());
+  }
+
+  int fd() noexcept override try {
+    if (!same_process()) return -EPERM;
+    {
+      std::lock_guard lock(mutex_);
+      if (poll_) return poll_.get();
+      const wire::Header header{sizeof header, wire::kPollRequest, 0, 0};
+      std::vector<std::byte> message;
+      append(&message, &header, sizeof header);
+      wire::Header answer;
+      std::vector<Fd> fds;
+      if (int error = exchange(message, &answer, &fds)) return error;
+      if (answer.word) return -static_cast<int>(answer.word);
+      if (fds.size() != 1) return fail();
+      poll_ = std::move(fds[0]);
+    }
+    polled_ = true;
+    drained();  // readable from the start where events are unread
+    return poll_.get();
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;
+  }
+
+ private:
+  int fail() {
+    broken_ = true;
+    return -ECONNRESET;
+  }
+
+  // Sends one message and takes the header of its answer. Under mutex_.
+  int exchange(const std::vector<std::byte>& message, wire::Header* answer, std::vector<Fd>* fds) {
+    if (broken_) return -ECONNRESET;
+    if (!send_all(socket_.get(), message) ||
+        !receive_all(socket_.get(), answer, sizeof *answer, fds))
+      return fail();
+    return 0;
+  }
+
+  int perform(host::Call& call) noexcept override try {
+    if (call.row->request == AIACCEL_IOC_ENTER)
+      if (int error = check_arrays(call.arg.enter)) return error;
+    std::vector<std::byte> message = encode(call);
+    std::lock_guard lock(mutex_);
+    wire::Header answer;
+    std::vector<Fd> none;
+    if (int error = exchange(message, &answer, &none)) return error;
+    host::Arg arg{};
+    if (answer.struct_bytes > sizeof arg ||
+        !receive_all(socket_.get(), &arg, answer.struct_bytes, &none))
+      return fail();
+    call.array.resize(answer.array_bytes);
+    if (!receive_all(socket_.get(), call.array.data(), call.array.size(), &none)) return fail();
+    adopt(call, arg);
+    return -static_cast<int>(answer.word);
+  } catch (const std::bad_alloc&) {
+    broken_ = true;  // an answer may be left on the socket
+    return -ENOMEM;
+  }
+
+  // What the server could only answer by hanging up.
+  static int check_arrays(const aiaccel_enter& arg) {
+    if (int error = aia_check_enter(&arg)) return error;
+    const bool missing = (arg.nr_completions && !arg.completions) || (arg.nr_jobs && !arg.jobs);
+    return missing ? -EFAULT : 0;
+  }
+
+  static std::vector<std::byte> encode(const host::Call& call) {
+    host::Arg arg = call.arg;
+    arg.size = call.row->size;
+    const void* completions = nullptr;
+    const void* jobs = nullptr;
+    size_t completions_bytes = 0;
+    size_t jobs_bytes = 0;
+    switch (call.row->request) {
+      case AIACCEL_IOC_ENTER:
+        completions = reinterpret_cast<const void*>(arg.enter.completions);
+        completions_bytes = arg.enter.nr_completions * sizeof(aiaccel_completion);
+        jobs = reinterpret_cast<const void*>(arg.enter.jobs);
+        jobs_bytes = arg.enter.nr_jobs * sizeof(aiaccel_job);
+        arg.enter.completions = arg.enter.jobs = 0;
+        break;
+      case AIACCEL_IOC_ENGINE_LIST:
+        arg.engine_list.ids = 0;
+        break;
+      case AIACCEL_IOC_STATS:
+        arg.stats.records = 0;
+        // A record that the server refuses to be so long keeps its size, and its error.
+        if (aia_check_stats(&arg.stats) == 0)
+          arg.stats.record_size = std::min(arg.stats.record_size, wire::kMaxRecord);
+        break;
+    }
+    wire::Header header{};
+    header.word = static_cast<uint32_t>(call.row->request);
+    header.struct_bytes = call.row->size;
+    header.array_bytes = static_cast<uint32_t>(completions_bytes + jobs_bytes);
+    header.bytes = static_cast<uint32_t>(sizeof header) + header.struct_bytes + header.array_bytes;
+    std::vector<std::byte> message;
+    message.reserve(header.bytes);
+    append(&message, &header, sizeof header);
+    append(&message, &arg, call.row->size);
+    if (completions_bytes) append(&message, completions, completions_bytes);
+    if (jobs_bytes) append(&message, jobs, jobs_bytes);
+    return message;
+  }
+
+  // The server's outputs, with what was not sent as the caller had it.
+  static void adopt(host::Call& call, host::Arg& answer) {
+    const host::Arg asked = call.arg;
+    call.arg = answer;
+    call.arg.size = asked.size;
+    switch (call.row->request) {
+      case AIACCEL_IOC_ENTER:
+        call.arg.enter.completions = asked.enter.completions;
+        call.arg.enter.jobs = asked.enter.jobs;
+        break;
+      case AIACCEL_IOC_ENGINE_LIST:
+        call.arg.engine_list.ids = asked.engine_list.ids;
+        break;
+      case AIACCEL_IOC_STATS:
+        call.arg.stats.records = asked.stats.records;
+        call.arg.stats.record_size = asked.stats.record_size;
+        widen(&call.array, answer.stats.record_size, asked.stats.record_size);
+        break;
+    }
+  }
+
+  static void widen(std::vector<std::byte>* records, uint32_t from, uint32_t to) {
+    if (from == to || from == 0) return;
+    const size_t count = records->size() / from;
+    std::vector<std::byte> wide(count * to);
+    for (size_t i = 0; i < count; ++i)
+      std::memcpy(wide.data() + i * to, records->data() + i * from, std::min(from, to));
+    *records = std::move(wide);
+  }
+
+  void quiet() noexcept override {
+    char bytes[256];
+    while (recv(poll_.get(), bytes, sizeof bytes, MSG_DONTWAIT) == sizeof bytes) {
+    }
+  }
+
+  bool can_die() const noexcept override { return true; }
+
+  bool alive() noexcept override {
+    char byte;
+    if (broken_) return false;
+    const ssize_t got = recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
+  }
+
+  const Fd socket_;
+  Fd ring_;
+  Fd consumed_;
+  std::mutex mutex_;  // one call on the socket at a time
+  Fd poll_;           // set once, under mutex_
+  std::atomic<bool> broken_{false};
+};
+
+int connect_once(const std::string& path, std::unique_ptr<Transport>* transport) {
+  sockaddr_un name;
+  if (int error = socket_name(path, &name)) return error;
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket) return -errno;
+  if (connect(socket.get(), reinterpret_cast<sockaddr*>(&name), sizeof name) < 0) return -errno;
+  auto broker = std::make_unique<BrokerTransport>(std::move(socket));
+  if (int error = broker->open()) return error;
+  *transport = std::move(broker);
+  return 0;
+}
+
+}  // namespace
+
+int open_broker(std::unique_ptr<Transport>* transport) noexcept try {
+  BrokerAddress address;
+  if (int error = find_broker(&address)) return error;
+  // A broker may be about to end, or another program about to start one: some patience.
+  const uint64_t give_up = host::monotonic_ns() + 5'000'000'000;
+  for (;;) {
+    const int error = connect_once(address.path, transport);
+    const bool none = error == -ENOENT || error == -ECONNREFUSED;
+    if (!none || address.of_system || host::monotonic_ns() >= give_up) return error;
+    if (int failed = start_broker(address.path)) return failed;
+    const timespec pause{0, 5'000'000};
+    nanosleep(&pause, nullptr);
+  }
+} catch (const std::bad_alloc&) {
+  return -ENOMEM;
+} catch (const std::system_error& error) {
+  return -error.code().value();
+}
+
+}  // namespace aiaccel

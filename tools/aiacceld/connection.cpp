@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+//
+// Reading, carrying out and answering the messages of one client; see connection.h and
+// broker/wire.h.
+#include "aiacceld/connection.h"
+
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+#include "user/user_transport.h"
+
+namespace aiacceld {
+namespace {
+
+using aiaccel::Fd;
+namespace host = aiaccel::host;
+namespace wire = aiaccel::wire;
+
+std::string command_of(pid_t pid) {
+  std::string comm;
+  std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
+  std::getline(file, comm);
+  return comm;
+}
+
+void append(std::vector<std::byte>* to, const void* data, size_t bytes) {
+  const auto* from = static_cast<const std::byte*>(data);
+  to->insert(to->end(), from, from + bytes);
+}
+
+// The arrays of an ENTER, copied to where they are aligned.
+struct Entries {
+  std::vector<aiaccel_completion> completions;
+  std::vector<aiaccel_job> jobs;
+
+  // False when the array is not what the counts say.
+  bool take(const aiaccel_enter& arg, const std::byte* array, size_t bytes) {
+    if (arg.nr_completions > AIACCEL_ENTER_MAX || arg.nr_jobs > AIACCEL_ENTER_MAX) return false;
+    const size_t first = arg.nr_completions * sizeof(aiaccel_completion);
+    if (bytes != first + arg.nr_jobs * sizeof(aiaccel_job)) return false;
+    completions.resize(arg.nr_completions);
+    jobs.resize(arg.nr_jobs);
+    if (first) std::memcpy(completions.data(), array, first);
+    if (bytes > first) std::memcpy(jobs.data(), array + first, bytes - first);
+    return true;
+  }
+};
+
+}  // namespace
+
+int Connection::open(host::Host& arbiter, Fd socket, std::unique_ptr<Connection>* result) {
+  std::unique_ptr<Connection> connection(new Connection(std::move(socket)));
+  Connection* made = connection.get();
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (getsockopt(made->socket(), SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return -errno;
+  // A peer outside our pid namespace has no number here; its socket alone tells of its end.
+  if (peer.pid > 0) {
+    made->process_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, peer.pid, 0)));
+    if (!made->process_ && errno == ESRCH) return -ESRCH;
+  }
+  made->uid_ = peer.uid;
+  host::Client client{peer.uid, peer.pid, command_of(peer.pid), peer.uid == 0};
+  const int error = host::Context::create(arbiter, std::move(client), [made] { made->tell(); },
+                                          &made->context_);
+  if (!made->greet(error)) return -EPIPE;
+  if (error) return error;
+  made->context_->close_page_fds();
+  *result = std::move(connection);
+  return 0;
+}
+
+bool Connection::greet(int error) {
+  wire::Hello hello{wire::kVersion, 0};
+  wire::Header header{sizeof header + sizeof hello, static_cast<uint32_t>(-error), sizeof hello, 0};
+  if (!error) hello.ring_bytes = static_cast<uint32_t>(context_->ring().bytes());
+  std::vector<std::byte> message;
+  append(&message, &header, sizeof header);
+  append(&message, &hello, sizeof hello);
+  // The first bytes of a fresh socket: there is room, or something is wrong.
+  const ssize_t sent =
+      error ? aiaccel::send_with_fds(socket(), message.data(), message.size(), {}, MSG_DONTWAIT)
+            : aiaccel::send_with_fds(socket(), message.data(), message.size(),
+                                     {context_->ring().fd(), context_->consumed().fd()},
+                                     MSG_DONTWAIT);
+  return sent == static_cast<ssize_t>(message.size());
+}
+
+// Called by the context when its ring got news.
+void Connection::tell() {
+  aiaccel::wake_ring(static_cast<aiaccel_ring*>(context_->ring().data()));
+  // Full is as good as sent: it polls readable.
+  if (news_) aiaccel::send_with_fds(news_.get(), "", 1, {}, MSG_DONTWAIT);
+}
+
+bool Connection::receive() {
+  // One message at a time, so that a client that talks without end does not keep others from talking.
+  // Descriptors that a client passes are not taken: the kernel closes them.
+  wire::Header header;
+  size_t wanted = sizeof header;
+  if (in_.size() >= sizeof header) {
+    std::memcpy(&header, in_.data(), sizeof header);
+    wanted = header.bytes;
+  }
+  const size_t have = in_.size();
+  if (have < wanted) {
+    in_.resize(wanted);
+    const ssize_t got = recv(socket(), in_.data() + have, wanted - have, MSG_DONTWAIT);
+    if (got == 0) return false;
+    in_.resize(have + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    if (got < 0) return errno == EAGAIN || errno == EINTR;
+  }
+  if (in_.size() < sizeof header) return true;
+
+  std::memcpy(&header, in_.data(), sizeof header);
+  const uint64_t sum = sizeof header + uint64_t{header.struct_bytes} + header.array_bytes;
+  if (header.bytes != sum || header.bytes > wire::kMaxRequest ||
+      header.struct_bytes > host::kMaxStruct)
+    return false;
+  if (in_.size() < header.bytes) return have < sizeof header ? receive() : true;
+  const bool well = carry_out(header);
+  in_.clear();
+  return well;
+}
+
+bool Connection::carry_out(const wire::Header& header) {
+  if (header.word == wire::kPollRequest) return answer_poll();
+  const host::Row* row = host::find_row(header.word);
+  if (!row) return answer(-ENOTTY, nullptr, 0, {});
+
+  const std::byte* data = in_.data() + sizeof header;
+  uint32_t size;
+  if (header.struct_bytes < sizeof size) return false;
+  std::memcpy(&size, data, sizeof size);
+  if (size > header.struct_bytes) return false;
+  host::Call call;
+  if (const int error = host::take_arg(*row, data, &call)) return answer(error, nullptr, 0, {});
+
+  Entries entries;
+  if (row->request == AIACCEL_IOC_ENTER) {
+    aiaccel_enter& arg = call.arg.enter;
+    if (!entries.take(arg, data + header.struct_bytes, header.array_bytes)) return false;
+    arg.completions = reinterpret_cast<uintptr_t>(entries.completions.data());
+    arg.jobs = reinterpret_cast<uintptr_t>(entries.jobs.data());
+  } else if (header.array_bytes) {
+    return false;
+  }
+  if (row->request == AIACCEL_IOC_STATS && call.arg.stats.record_size > wire::kMaxRecord &&
+      aia_check_stats(&call.arg.stats) == 0)
+    return false;
+  const int result = context_->call(call);
+  if (row->request == AIACCEL_IOC_ENTER) call.arg.enter.completions = call.arg.enter.jobs = 0;
+  return answer(result, &call.arg, row->size, call.array);
+}
+
+bool Connection::answer(int result, const void* data, uint32_t struct_bytes,
+                        const std::vector<std::byte>& array) {
+  wire::Header header{};
+  header.word = static_cast<uint32_t>(-result);
+  header.struct_bytes = struct_bytes;
+  header.array_bytes = static_cast<uint32_t>(array.size());
+  header.bytes = static_cast<uint32_t>(sizeof header) + struct_bytes + header.array_bytes;
+  out_.clear();
+  out_.reserve(header.bytes);
+  out_at_ = 0;
+  append(&out_, &header, sizeof header);
+  if (struct_bytes) append(&out_, data, struct_bytes);
+  if (!array.empty()) append(&out_, array.data(), array.size());
+  return send();
+}
+
+bool Connection::answer_poll() {
+  int pair[2];
+  wire::Header header{sizeof header, 0, 0, 0};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+    header.word = static_cast<uint32_t>(errno);
+    return aiaccel::send_with_fds(socket(), &header, sizeof header, {}, MSG_DONTWAIT) ==
+           sizeof header;
+  }
+  news_ = Fd(pair[0]);
+  const Fd theirs(pair[1]);
+  return aiaccel::send_with_fds(socket(), &header, sizeof header, {theirs.get()}, MSG_DONTWAIT) ==
+         sizeof header;
+}
+
+bool Connection::send() {
+  while (unsent()) {
+    const ssize_t sent =
+        aiaccel::send_with_fds(socket(), out_.data() + out_at_, unsent(), {}, MSG_DONTWAIT);
+    if (sent == -EAGAIN) return true;
+    if (sent < 0) return false;
+    out_at_ += static_cast<size_t>(sent);
+  }
+  out_.clear();
+  out_at_ = 0;
+  if (out_.capacity() > wire::kMaxRequest) out_.shrink_to_fit();
+  return true;
+}
+
+}  // namespace aiacceld

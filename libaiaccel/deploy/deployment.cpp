@@ -190,10 +190,13 @@ std::shared_ptr<const Deployment::Version> Deployment::State::load(const Model& 
       // A session of width 1 has no threads and serves any number of instances. Work that the
       // kernel may stop at any moment has one apart from the model's own: stopped inside the
       // runtime's locks, it would hold up whoever else runs this model.
-      auto session = options.priority <= Class::low ? model.load_session(1) : model.session();
-      for (unsigned i = 0; i < options.instances; i++)
-        version->sessions.push_back(options.width == 1 ? session
-                                                       : model.load_session(options.width));
+      const bool apart = options.priority <= Class::low;
+      for (unsigned i = 0; i < options.instances; i++) {
+        if (options.width > 1 || (apart && i == 0))
+          version->sessions.push_back(model.load_session(options.width));
+        else
+          version->sessions.push_back(apart ? version->sessions[0] : model.session());
+      }
     } catch (...) {
       error = std::current_exception();
     }

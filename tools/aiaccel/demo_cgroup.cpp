@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+//
+// Making and removing the demo's control groups, in either version of the hierarchy or both.
+
+#include "aiaccel/demo_cgroup.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+namespace tools {
+namespace {
+
+const char* const kGroups[] = {"high", "flood"};
+
+struct Hierarchy {
+  std::string mount;  // "" where it is not mounted
+  std::string own;    // this process's group in it, "/" for the root
+};
+
+// `controller` "" asks for version 2.
+Hierarchy find(const std::string& controller) {
+  Hierarchy found;
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    // … 5: mount point … " - " type source options
+    std::istringstream left(line), right(line.substr(std::min(line.find(" - ") + 3, line.size())));
+    std::string field, point, type, source, options;
+    for (int i = 0; i < 5 && left >> field; i++) point = field;
+    right >> type >> source >> options;
+    const bool match =
+        controller.empty()
+            ? type == "cgroup2"
+            : type == "cgroup" &&
+                  ("," + options + ",").find("," + controller + ",") != std::string::npos;
+    if (match) found.mount = point;
+  }
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const bool match =
+        controller.empty()
+            ? controllers.empty()
+            : ("," + controllers + ",").find("," + controller + ",") != std::string::npos;
+    if (match) found.own = line.substr(second + 1);
+  }
+  return found;
+}
+
+bool write_file(const std::string& file, const std::string& text) {
+  std::ofstream out(file);
+  out << text << std::flush;
+  return out.good();
+}
+
+// Our own group in `hierarchy`, "" and `why` when it cannot be made.
+std::string make_root(const Hierarchy& hierarchy, std::string& why) {
+  if (hierarchy.mount.empty()) {
+    why = "not mounted";
+    return {};
+  }
+  std::string base = hierarchy.mount + (hierarchy.own == "/" ? "" : hierarchy.own);
+  // Inside a container the path may be that of the host; the mount's own root is then ours.
+  if (!std::filesystem::exists(base)) base = hierarchy.mount;
+  const std::string root = base + "/aiaccel-demo-" + std::to_string(::getpid());
+  write_file(base + "/cgroup.subtree_control", "+cpu");  // only where there is such a thing
+  if (::mkdir(root.c_str(), 0755) < 0) {
+    why = std::string("cannot make a group: ") + std::strerror(errno);
+    return {};
+  }
+  write_file(root + "/cgroup.subtree_control", "+cpu");
+  for (const char* name : kGroups) ::mkdir((root + "/" + name).c_str(), 0755);
+  return root;
+}
+
+}  // namespace
+
+Cgroups::Cgroups() {
+  std::string why;
+  const std::string second = make_root(find(""), why);
+  if (!second.empty()) {
+    roots_.push_back(second);
+    kind_ = "cgroup v2";
+    if (std::filesystem::exists(second + "/flood/cpu.weight")) {
+      weight_root_ = second;
+      weight_file_ = "cpu.weight";
+      kind_ += " with cpu.weight";
+      return;
+    }
+  } else {
+    kind_ = "no cgroup v2 (" + why + ")";
+  }
+  const std::string first = make_root(find("cpu"), why);
+  if (first.empty()) {
+    kind_ += ", and no cpu controller to weigh with (" + why + ")";
+    return;
+  }
+  roots_.push_back(first);
+  weight_root_ = first;
+  weight_file_ = "cpu.shares";
+  kind_ += ", and cgroup v1 with cpu.shares";
+}
+
+Cgroups::~Cgroups() {
+  for (const std::string& root : roots_) {
+    for (const char* name : kGroups) {
+      // A process that was just reaped may be counted for a moment longer.
+      for (int tries = 0; ::rmdir((root + "/" + name).c_str()) < 0 && errno == EBUSY && tries < 100;
+           tries++)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ::rmdir(root.c_str());
+  }
+}
+
+std::vector<std::string> Cgroups::procs(const std::string& name) const {
+  std::vector<std::string> files;
+  for (const std::string& root : roots_) files.push_back(root + "/" + name + "/cgroup.procs");
+  return files;
+}
+
+void Cgroups::weigh(const std::string& name, bool least) {
+  if (weight_file_.empty()) return;
+  const bool shares = weight_file_ == "cpu.shares";
+  write_file(weight_root_ + "/" + name + "/" + weight_file_,
+             least ? (shares ? "2" : "1") : (shares ? "1024" : "100"));
+}
+
+}  // namespace tools

@@ -81,26 +81,33 @@ $(BUILD)/obj/%.cpp.o: %.cpp
 -include $(patsubst %.o,%.d,$(call objects,$(sort $(ALL_SOURCES))))
 
 ##@ Targets
-.PHONY: all lib tools tests modules setup demo check install clean help
+.PHONY: all lib tools tests modules setup demo check sanitizers install clean help
 
 all: lib tools ## the library and the tools (default)
 
 setup: ## install what building and testing needs (apt, through sudo where not root)
 	scripts/setup check
 
+# As many jobs as there are processors, unless make was told how many.
+build = +$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 demo: ## set up, build, run the main job on a real model; VM=1: on the module in a virtual machine
 	scripts/setup $(if $(VM),check,demo)
-	+$(MAKE) --no-print-directory all $(if $(VM),modules)
+	$(build) all $(if $(VM),modules)
 	$(if $(VM),tests/vm/run --timeout 1200 -- )build/bin/aiaccel demo --json build/demo.json
 
 check: ## set up, build, run every suite; the last line is `N passed, N failed, N skipped`
 	scripts/setup check
-	+$(MAKE) --no-print-directory all tests modules
+	$(build) all tests modules sanitizers
 	tests/run
+
+sanitizers: ## the library, tests and broker again, with ASan and UBSan (build/asan) and TSan (build/tsan)
+	$(build) SAN=address,undefined tests tools
+	$(build) SAN=thread build/tsan/tests/conformance build/tsan/tests/models build/tsan/bin/aiacceld
 
 clean: ## remove build/
 	rm -rf build
 
 help: ## this text
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n 's/^#   \([A-Z].*\)/  \1/p' Makefile

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+//
+// Contexts and turns as an adapter has them, for the tests of turns.h: allocates, dispatches,
+// frees, and keeps books, so that a turn freed twice or never is seen.
+//
+// Invariant: `live` holds the turns that the core has now. Single-threaded.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <stdexcept>
+#include <vector>
+
+#include "core/core.hpp"
+
+class Stage {
+ public:
+  explicit Stage(std::uint32_t slots) {
+    aia_sched_engine_init(&engine, slots);
+    aia_sched_node_init(&node, &engine, nullptr, 0);
+  }
+  Stage(const Stage&) = delete;
+  ~Stage() {
+    for (aia_turn* turn : live) delete turn;
+  }
+
+  void free_all(aia_turn* freed) {
+    while (freed) {
+      aia_turn* next = freed->next_freed;
+      if (!live.erase(freed)) throw std::logic_error("a turn was freed that nobody has");
+      delete freed;
+      freed = next;
+    }
+  }
+
+  // Returns the contexts that got news.
+  std::multiset<aia_turns*> dispatch() {
+    aia_turns* woken = nullptr;
+    aia_turn* freed = nullptr;
+    aia_turns_dispatch(&engine, now, &woken, &freed);
+    free_all(freed);
+    return unchain(woken);
+  }
+
+  static std::multiset<aia_turns*> unchain(aia_turns* woken) {
+    std::multiset<aia_turns*> result;
+    for (; woken; woken = woken->next_woken) {
+      woken->woken = false;
+      result.insert(woken);
+    }
+    return result;
+  }
+
+  aia_sched_engine engine{};
+  aia_sched_node node{};
+  std::uint64_t now = 1;
+  std::set<aia_turn*> live;
+};
+
+// A context with one queue, and the reader of its ring.
+class Context {
+ public:
+  explicit Context(Stage& stage, std::uint32_t class_ = AIACCEL_CLASS_NORMAL) : stage_(stage) {
+    aia_turns_init(&turns, memory_, &consumed);
+    aia_sched_seat_init(&seat, &stage.engine);
+    aia_sched_queue_init(&queue, &seat, &stage.node, class_, 0);
+  }
+  Context(const Context&) = delete;
+
+  int submit(std::uint64_t cookie, std::uint32_t width = 1) {
+    aiaccel_job arg{};
+    arg.cookie = cookie;
+    arg.width = width;
+    auto turn = std::make_unique<aia_turn>();
+    int err = aia_turns_submit(&turns, &queue, turn.get(), &arg, stage_.now);
+    if (!err) stage_.live.insert(turn.release());
+    return err;
+  }
+  // `wants_dispatch` is told whether the engine was named.
+  int complete(std::uint64_t cookie, std::uint32_t generation, std::uint32_t flags = 0) {
+    aiaccel_completion arg{cookie, generation, flags};
+    aia_turn* freed = nullptr;
+    aia_sched_engine* engine = nullptr;
+    int err = aia_turns_complete(&turns, &arg, stage_.now, &freed, &engine);
+    stage_.free_all(freed);
+    wants_dispatch = engine == &stage_.engine;
+    return err;
+  }
+  int cancel(std::uint64_t cookie) { return complete(cookie, 0, AIACCEL_COMPLETE_CANCEL); }
+
+  void end_queue() {
+    aia_turn* freed = nullptr;
+    aia_turns_end_queue(&turns, &queue, stage_.now, &freed);
+    stage_.free_all(freed);
+  }
+  std::multiset<aia_turns*> fail_queue() {
+    aia_turns* woken = nullptr;
+    aia_turn* freed = nullptr;
+    aia_turns_fail_queue(&turns, &queue, stage_.now, &woken, &freed);
+    stage_.free_all(freed);
+    return Stage::unchain(woken);
+  }
+  bool flush() {
+    aia_turn* freed = nullptr;
+    bool wrote = aia_turns_flush(&turns, &freed);
+    stage_.free_all(freed);
+    return wrote;
+  }
+
+  std::vector<aiaccel_event> read() {
+    std::vector<aiaccel_event> got;
+    const auto* ring = reinterpret_cast<const aiaccel_ring*>(memory_);
+    const auto* events = reinterpret_cast<const aiaccel_event*>(memory_ + ring->events_offset);
+    while (consumed != ring->produced) got.push_back(events[consumed++ % ring->entries]);
+    return got;
+  }
+  std::uint32_t yield_word(std::uint32_t slot) const {
+    const auto* ring = reinterpret_cast<const aiaccel_ring*>(memory_);
+    return reinterpret_cast<const std::uint32_t*>(memory_ + ring->yield_offset)[slot];
+  }
+
+  aia_turns turns{};
+  aia_sched_seat seat{};
+  aia_sched_queue queue{};
+  std::uint32_t consumed = 0;
+  bool wants_dispatch = false;
+
+ private:
+  Stage& stage_;
+  alignas(64) char memory_[16384] = {};
+};

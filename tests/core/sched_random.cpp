@@ -140,8 +140,8 @@ class World {
 
   // Is this the job that the rules name?
   bool is_next(const aia_sched_job& job) const {
+    if (job.state != AIA_SCHED_WAITING || !is_eligible(*job.queue)) return false;
     const aia_sched_queue& queue = *job.queue;
-    if (job.state != AIA_SCHED_WAITING || !is_eligible(queue)) return false;
     for (const auto& q : queues_)
       if (is_eligible(q) && q.class_ > queue.class_) return false;
     for (const auto& other : jobs_) {

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+//
+// What aiaccel-top reads, and what follows from two readings.
+//
+// A Sample is what the arbiter said at one time, unchanged. A Report is a Sample with rates since
+// an earlier one. Whatever cannot be known is std::nullopt, never 0: a rate of something that was
+// not there before, a mean of nothing.
+#pragma once
+
+#include <aiaccel/device.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tools {
+
+// Whose tenants and queues are seen.
+enum class Scope { all, tenant, process };
+
+struct Sample {
+  std::uint64_t time_ns = 0;  // CLOCK_MONOTONIC
+  std::string transport;
+  Scope scope = Scope::process;
+  aiaccel_query query{};
+  std::optional<std::uint64_t> host_total_bytes;
+  std::optional<std::uint64_t> host_available_bytes;
+  std::vector<aiaccel_engine_info> engine_infos;
+  std::vector<aiaccel_stats_engine> engines;
+  std::vector<aiaccel_stats_tenant> tenants;
+  std::vector<aiaccel_stats_queue> queues;
+};
+
+Sample take_sample(const aiaccel::Device& device);
+
+struct EngineReport {
+  aiaccel_engine_info info{};
+  aiaccel_stats_engine stats{};
+  std::string alias;                    // "cpu0": its kind and its place among those
+  std::optional<double> busy_fraction;  // of its slots
+  std::optional<double> granted_per_s;
+};
+
+struct TenantReport {
+  aiaccel_stats_tenant stats{};
+  std::optional<double> granted_per_s;
+  std::optional<double> slots_mean;  // slots held on average, of turns that ended
+};
+
+struct QueueReport {
+  aiaccel_stats_queue stats{};
+  std::string engine;  // the alias of its engine
+  std::string tenant;  // the name of its tenant, "" where that is not seen
+  std::optional<double> granted_per_s;
+  std::optional<std::uint64_t> wait_mean_ns;  // of the turns that began
+  std::optional<std::uint64_t> run_mean_ns;   // of the turns that ended
+};
+
+struct Report {
+  Sample now;
+  std::optional<std::uint64_t> interval_ns;  // what the rates are over
+  std::vector<EngineReport> engines;
+  std::vector<TenantReport> tenants;  // by name
+  std::vector<QueueReport> queues;    // as sampled
+};
+
+// `before` is null for a report without rates.
+Report make_report(const Sample* before, Sample now);
+
+}  // namespace tools

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+//
+// What main.cpp and the commands agree on. Each command lives in a file of its own, which adds a
+// subcommand whose callback runs it and leaves its exit status in Globals. What a command throws is
+// reported by main.cpp; see common/failure.hpp.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+
+namespace tools {
+
+struct Globals {
+  std::string transport;  // as Device::open() takes it: empty for $AIACCEL_TRANSPORT or auto
+  int status = 0;         // of the command that ran
+};
+
+void add_doctor(CLI::App& app, Globals& globals);
+void add_engines(CLI::App& app, Globals& globals);
+void add_run(CLI::App& app, Globals& globals);
+
+}  // namespace tools

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+//
+// See failure.hpp.
+#include "common/failure.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "common/text.hpp"
+
+namespace tools {
+namespace {
+
+// What to do when `transport` answered `error`.
+std::string open_advice(const std::string& transport, int error) {
+  if (error == EINVAL) return "the transports are auto, kernel, broker and embedded";
+  if (error == EDQUOT)
+    return "end programs of this tenant that hold the device open; `aiaccel-top` shows them";
+  if (error == EACCES && transport != "broker")
+    return "sudo usermod -aG aiaccel \"$USER\", then log in again";
+  return "`aiaccel doctor` says what is missing";
+}
+
+}  // namespace
+
+aiaccel::Device open_device(const std::string& transport) {
+  const char* environment = std::getenv("AIACCEL_TRANSPORT");
+  std::string asked = transport;
+  if (asked.empty()) asked = environment && *environment ? environment : "auto";
+  try {
+    return aiaccel::Device::open(asked);
+  } catch (const aiaccel::Error& e) {
+    const int error = e.code().value();
+    throw Failure(fmt::format("cannot open the transport '{}': {}", asked, e.code().message()),
+                  open_advice(asked, error), error == EINVAL ? exit_usage : exit_absent);
+  }
+}
+
+int guarded(const char* tool, const std::function<int()>& body) {
+  int status = exit_failed;
+  std::string message;
+  std::string advice;
+  try {
+    status = body();
+  } catch (const Failure& e) {
+    message = e.what();
+    advice = e.advice();
+    status = e.status();
+  } catch (const aiaccel::Error& e) {
+    message = e.what();
+    if (e.code().value() == ECONNRESET) advice = "the broker went away; run the command again";
+  } catch (const std::bad_alloc&) {
+    message = "out of memory";
+  } catch (const std::exception& e) {
+    message = e.what();
+  }
+  if (std::fflush(stdout) != 0 && message.empty()) {
+    message = std::string("cannot write the output: ") + std::strerror(errno);
+    status = exit_failed;
+  }
+  if (!message.empty()) fmt::print(stderr, "{}: {}\n", tool, printable(message));
+  if (!advice.empty()) fmt::print(stderr, "{}: hint: {}\n", tool, printable(advice));
+  return status;
+}
+
+}  // namespace tools

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+//
+// ALLOC, its placement, and mmap.
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "raw.hpp"
+
+using namespace raw;
+
+BOOST_AUTO_TEST_SUITE(memory)
+
+namespace {
+
+bool all_zero(const Map& map) {
+  for (size_t i = 0; i < map.size(); i++)
+    if (map.data()[i]) return false;
+  return true;
+}
+
+aiaccel_buffer_info info_of(const Context& context, uint32_t id) {
+  aiaccel_buffer_info info{};
+  info.id = id;
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_BUFFER_INFO, info), 0);
+  return info;
+}
+
+void destroy(const Context& context, uint32_t id) {
+  aiaccel_destroy destroy{};
+  destroy.id = id;
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_DESTROY, destroy), 0);
+}
+
+uint64_t used(const Context& context) { return context.query().pinned_bytes; }
+
+bool has_node(int node) {
+  return access(("/sys/devices/system/node/node" + std::to_string(node)).c_str(), F_OK) == 0;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(zeroed_charged_and_returned) {
+  NEED_DEVICE();
+  const Context context;
+  const uint64_t before = used(context);
+  for (const uint64_t length : {uint64_t{1}, uint64_t{kPage}, uint64_t{kPage + 1},
+                                uint64_t{(4 << 20) + 5}, uint64_t{64 << 20}}) {
+    const uint64_t whole = (length + kPage - 1) / kPage * kPage;
+    const aiaccel_alloc alloc = context.alloc(length);
+    BOOST_TEST(used(context) == before + whole);
+    const aiaccel_buffer_info info = info_of(context, alloc.id);
+    BOOST_TEST(info.kind == AIACCEL_BUFFER_ALLOCATED);
+    BOOST_TEST(info.length == length);
+    BOOST_TEST(info.charged_bytes == whole);
+    BOOST_TEST(info.mmap_offset == alloc.mmap_offset);
+    BOOST_TEST(info.nr_runs >= 1u);
+    BOOST_TEST(info.largest_run_bytes >= kPage);
+    BOOST_TEST(info.largest_run_bytes <= whole);
+    Map map = context.map(whole, alloc.mmap_offset);
+    BOOST_REQUIRE_EQUAL(map.error(), 0);
+    BOOST_TEST(all_zero(map));
+    memset(map.data(), 0xff, map.size());  // the next buffer must not show it
+    map.unmap();
+    destroy(context, alloc.id);
+    BOOST_TEST(eventually([&] { return used(context) == before; }));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(large_buffers_come_in_large_runs) {
+  NEED_DEVICE();
+  const Context context;
+  const aiaccel_buffer_info info = info_of(context, context.alloc(32 << 20).id);
+  BOOST_TEST(info.largest_run_bytes >= 2u << 20);
+}
+
+BOOST_AUTO_TEST_CASE(parts_can_be_mapped_and_nothing_beyond) {
+  NEED_DEVICE();
+  const Context context;
+  const aiaccel_alloc first = context.alloc(4 * kPage), second = context.alloc(4 * kPage);
+  BOOST_TEST(second.mmap_offset >= first.mmap_offset + 4 * kPage);
+  Map whole = context.map(4 * kPage, first.mmap_offset);
+  BOOST_REQUIRE_EQUAL(whole.error(), 0);
+  strcpy(whole.data() + 2 * kPage, "third page");
+  const Map part = context.map(2 * kPage, first.mmap_offset + 2 * kPage);
+  BOOST_REQUIRE_EQUAL(part.error(), 0);
+  BOOST_TEST(!strcmp(part.data(), "third page"));
+  BOOST_TEST(context.map(5 * kPage, first.mmap_offset).error() == EINVAL);
+  BOOST_TEST(context.map(kPage, first.mmap_offset - kPage).error() == EINVAL);
+  BOOST_TEST(context.map(3 * kPage, first.mmap_offset + 2 * kPage).error() == EINVAL);
+  BOOST_TEST(context.map(kPage, second.mmap_offset + 4 * kPage).error() == EINVAL);
+  BOOST_TEST(context.map(kPage, ~0ULL << 40).error() != 0);
+  destroy(context, first.id);
+  BOOST_TEST(context.map(kPage, first.mmap_offset).error() == EINVAL);
+  const Context other;
+  BOOST_TEST(other.map(kPage, second.mmap_offset).error() == EINVAL);
+}
+
+BOOST_AUTO_TEST_CASE(private_mappings_are_refused) {
+  NEED_DEVICE();
+  const Context context;
+  const aiaccel_alloc alloc = context.alloc(kPage);
+  for (const uint64_t offset : {uint64_t{alloc.mmap_offset}, uint64_t{AIACCEL_RING_OFFSET},
+                                uint64_t{AIACCEL_CONSUMED_OFFSET}}) {
+    BOOST_TEST(Map(kPage, PROT_READ, MAP_PRIVATE, context.fd(), offset).error() == EINVAL);
+    BOOST_TEST(Map(kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE, context.fd(), offset).error() ==
+               EINVAL);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(mremap_cannot_grow_but_can_move) {
+  NEED_DEVICE();
+  const Context context;
+  const aiaccel_alloc alloc = context.alloc(4 * kPage);
+  Map map = context.map(2 * kPage, alloc.mmap_offset);
+  BOOST_REQUIRE_EQUAL(map.error(), 0);
+  strcpy(map.data() + kPage, "moved");
+  BOOST_TEST(mremap(map.data(), 2 * kPage, 3 * kPage, MREMAP_MAYMOVE) == MAP_FAILED);
+  const Map place = anonymous(2 * kPage);
+  void* moved = mremap(map.data(), 2 * kPage, 2 * kPage, MREMAP_MAYMOVE | MREMAP_FIXED, place.data());
+  BOOST_REQUIRE(moved == place.data());
+  BOOST_TEST(!strcmp(place.data() + kPage, "moved"));
+}
+
+BOOST_AUTO_TEST_CASE(a_mapping_outlives_the_id_and_the_file) {
+  NEED_DEVICE();
+  const Context watcher;
+  const uint64_t before = used(watcher);
+  Map map;
+  {
+    const Context context;
+    const aiaccel_alloc alloc = context.alloc(8 * kPage);
+    map = context.map(8 * kPage, alloc.mmap_offset);
+    BOOST_REQUIRE_EQUAL(map.error(), 0);
+    strcpy(map.data(), "still here");
+    destroy(context, alloc.id);
+  }
+  BOOST_TEST(!strcmp(map.data(), "still here"));
+  BOOST_TEST(used(watcher) == before + 8 * kPage);
+  // a hole in it, and half of it gone: still charged
+  munmap(map.data() + 2 * kPage, kPage);
+  BOOST_TEST(!strcmp(map.data(), "still here"));
+  map.data()[7 * kPage] = 1;
+  BOOST_TEST(used(watcher) == before + 8 * kPage);
+  map.unmap();
+  BOOST_TEST(eventually([&] { return used(watcher) == before; }));
+}
+
+BOOST_AUTO_TEST_CASE(a_closed_context_ends_although_its_buffer_is_mapped) {
+  NEED_DEVICE();
+  const Context watcher;
+  const uint32_t busy = watcher.engine_stats().slots_used;
+  Map map;
+  {
+    const Context context;
+    map = context.map(kPage, context.alloc(kPage).mmap_offset);
+    BOOST_REQUIRE_EQUAL(map.error(), 0);
+    context.take_turn(context.queue(), 1);
+    BOOST_TEST(watcher.engine_stats().slots_used == busy + 1);
+  }
+  BOOST_TEST(eventually([&] { return watcher.engine_stats().slots_used == busy; }));
+  map.data()[0] = 1;
+}
+
+BOOST_AUTO_TEST_CASE(a_child_inherits_mapped_memory_and_keeps_it) {
+  NEED_DEVICE();
+  const Context context;
+  const uint64_t before = used(context);
+  const aiaccel_alloc alloc = context.alloc(3 * kPage);
+  Map map = context.map(3 * kPage, alloc.mmap_offset);
+  BOOST_REQUIRE_EQUAL(map.error(), 0);
+  int gate[2];
+  BOOST_REQUIRE_EQUAL(pipe(gate), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    char byte;
+    ::close(gate[1]);
+    strcpy(map.data(), "from the child");
+    if (read(gate[0], &byte, 1) != 0) _exit(1);  // the end of the file
+    _exit(strcmp(map.data() + kPage, "from the parent") ? 2 : 0);
+  }
+  ::close(gate[0]);
+  BOOST_TEST(eventually([&] { return !strcmp(map.data(), "from the child"); }));
+  strcpy(map.data() + kPage, "from the parent");
+  map.unmap();
+  destroy(context, alloc.id);
+  BOOST_TEST(used(context) == before + 3 * kPage);
+  ::close(gate[1]);
+  int status = 0;
+  BOOST_REQUIRE_EQUAL(waitpid(child, &status, 0), child);
+  BOOST_TEST(status == 0);
+  BOOST_TEST(eventually([&] { return used(context) == before; }));
+}
+
+BOOST_AUTO_TEST_CASE(dropped_table_entries_come_back) {
+  NEED_DEVICE();
+  const Context context;
+  const Map map = context.map(4 << 20, context.alloc(4 << 20).mmap_offset);
+  BOOST_REQUIRE_EQUAL(map.error(), 0);
+  strcpy(map.data() + (3 << 20), "kept");
+  if (madvise(map.data(), map.size(), MADV_DONTNEED)) SKIP("this kernel refuses MADV_DONTNEED here");
+  BOOST_TEST(!strcmp(map.data() + (3 << 20), "kept"));
+}
+
+BOOST_AUTO_TEST_CASE(read_only_mappings_stay_so_when_the_device_was_opened_so) {
+  NEED_DEVICE();
+  const Fd fd(open(kDevice, O_RDONLY | O_CLOEXEC));
+  BOOST_REQUIRE(fd.get() >= 0);
+  aiaccel_alloc alloc{};
+  alloc.size = sizeof(alloc);
+  alloc.length = kPage;
+  BOOST_REQUIRE_EQUAL(ioctl(fd.get(), AIACCEL_IOC_ALLOC, &alloc), 0);
+  const Map map(kPage, PROT_READ, MAP_SHARED, fd.get(), alloc.mmap_offset);
+  BOOST_REQUIRE_EQUAL(map.error(), 0);
+  BOOST_TEST(mprotect(map.data(), kPage, PROT_READ | PROT_WRITE) == -1);
+  BOOST_TEST(errno == EACCES);
+}
+
+BOOST_AUTO_TEST_CASE(more_than_the_host_has_is_refused) {
+  NEED_DEVICE();
+  const Context context;
+  const uint64_t before = used(context);
+  aiaccel_alloc alloc{};
+  alloc.length = context.query().max_pinned_bytes + kPage;
+  BOOST_TEST(context(AIACCEL_IOC_ALLOC, alloc) == EDQUOT);
+  BOOST_TEST(alloc.refused_by == AIACCEL_REFUSED_TENANT);
+  alloc.length = ~0ULL;
+  BOOST_TEST(context(AIACCEL_IOC_ALLOC, alloc) == EOVERFLOW);
+  BOOST_TEST(used(context) == before);
+}
+
+BOOST_AUTO_TEST_CASE(a_context_holds_so_many_buffers) {
+  NEED_DEVICE();
+  const Context context;
+  const uint32_t max = context.query().max_buffers;
+  const uint64_t before = used(context);
+  for (uint32_t i = 0; i < max; i++) context.alloc(1);
+  aiaccel_alloc alloc{};
+  alloc.length = 1;
+  BOOST_TEST(context(AIACCEL_IOC_ALLOC, alloc) == EDQUOT);
+  BOOST_TEST(alloc.refused_by == AIACCEL_REFUSED_CONTEXT);
+  BOOST_TEST(used(context) == before + uint64_t{max} * kPage);
+}
+
+BOOST_AUTO_TEST_CASE(nodes) {
+  NEED_DEVICE();
+  const Context context;
+  aiaccel_alloc alloc{};
+  alloc.length = 8 << 20;
+  alloc.placement = AIACCEL_PLACE_STRICT;
+  for (const int node : {2, 1023, 1024, 0x7fffffff}) {
+    alloc.node = node;
+    BOOST_TEST(context(AIACCEL_IOC_ALLOC, alloc) == EINVAL, "node " << node);
+  }
+  for (int node = 0; has_node(node); node++)
+    for (const uint32_t placement : {AIACCEL_PLACE_STRICT, AIACCEL_PLACE_PREFER}) {
+      alloc.node = node;
+      alloc.placement = placement;
+      BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ALLOC, alloc), 0);
+      BOOST_TEST(info_of(context, alloc.id).numa_node == node);
+    }
+  alloc.node = 0;
+  alloc.placement = AIACCEL_PLACE_NEAR;
+  alloc.engine = 1000;
+  BOOST_TEST(context(AIACCEL_IOC_ALLOC, alloc) == ENOENT);
+  alloc.engine = context.engine().id;
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ALLOC, alloc), 0);
+  BOOST_TEST(info_of(context, alloc.id).numa_node == context.engine().numa_node);
+}
+
+BOOST_AUTO_TEST_CASE(interleaved_over_two_nodes) {
+  NEED_DEVICE();
+  if (!has_node(1)) SKIP("one NUMA node; tests/vm/run --numa has two");
+  const Context context;
+  aiaccel_alloc alloc{};
+  alloc.length = 16 << 20;
+  alloc.placement = AIACCEL_PLACE_INTERLEAVE;
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ALLOC, alloc), 0);
+  BOOST_TEST(info_of(context, alloc.id).numa_node == -1);
+  alloc.length = 2 * kPage;
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ALLOC, alloc), 0);
+  BOOST_TEST(info_of(context, alloc.id).numa_node == -1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

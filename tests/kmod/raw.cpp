@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+#include "raw.hpp"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace raw {
+
+bool have_device() { return access(kDevice, R_OK | W_OK) == 0; }
+
+Fd& Fd::operator=(Fd&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+void Fd::close() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+Map::Map(size_t length, int protection, int flags, int fd, uint64_t offset) : size_(length) {
+  data_ = mmap(nullptr, length, protection, flags, fd, static_cast<off_t>(offset));
+  if (data_ == MAP_FAILED) error_ = errno;
+}
+
+Map::Map(Map&& other) noexcept { *this = std::move(other); }
+
+Map& Map::operator=(Map&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(error_, other.error_);
+  return *this;
+}
+
+void Map::unmap() {
+  if (data_ != MAP_FAILED) munmap(data_, size_);
+  data_ = MAP_FAILED;
+}
+
+Map anonymous(size_t length, int protection) {
+  Map map(length, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  BOOST_REQUIRE_EQUAL(map.error(), 0);
+  return map;
+}
+
+Context::Context() : fd_(open(kDevice, O_RDWR | O_CLOEXEC)) {
+  BOOST_REQUIRE_MESSAGE(fd() >= 0, "open: " << strerror(errno));
+}
+
+int Context::call(unsigned long number, void* arg) const {
+  return ioctl(fd(), number, arg) < 0 ? errno : 0;
+}
+
+aiaccel_query Context::query() const {
+  aiaccel_query query{};
+  BOOST_REQUIRE_EQUAL((*this)(AIACCEL_IOC_QUERY, query), 0);
+  return query;
+}
+
+aiaccel_alloc Context::alloc(uint64_t length) const {
+  aiaccel_alloc alloc{};
+  alloc.length = length;
+  BOOST_REQUIRE_EQUAL((*this)(AIACCEL_IOC_ALLOC, alloc), 0);
+  return alloc;
+}
+
+aiaccel_engine_info Context::engine() const {
+  uint32_t id = 0;
+  aiaccel_engine_list list{};
+  list.count = 1;
+  list.ids = reinterpret_cast<uint64_t>(&id);
+  BOOST_REQUIRE_EQUAL((*this)(AIACCEL_IOC_ENGINE_LIST, list), 0);
+  aiaccel_engine_info info{};
+  info.id = id;
+  BOOST_REQUIRE_EQUAL((*this)(AIACCEL_IOC_ENGINE_INFO, info), 0);
+  return info;
+}
+
+aiaccel_stats_engine Context::engine_stats() const {
+  aiaccel_stats_engine record{};
+  aiaccel_stats stats{};
+  stats.kind = AIACCEL_STATS_ENGINES;
+  stats.records = reinterpret_cast<uint64_t>(&record);
+  stats.count = 1;
+  stats.record_size = sizeof(record);
+  BOOST_REQUIRE_EQUAL((*this)(AIACCEL_IOC_STATS, stats), 0);
+  return record;
+}
+
+uint32_t Context::queue(uint32_t class_) const {
+  aiaccel_queue_create create{};
+  create.engine = engine().id;
+  create.class_ = class_;
+  BOOST_REQUIRE_EQUAL((*this)(AIACCEL_IOC_QUEUE_CREATE, create), 0);
+  return create.id;
+}
+
+uint32_t Context::take_turn(uint32_t queue, uint64_t cookie, uint32_t width) const {
+  aiaccel_job job{};
+  job.cookie = cookie;
+  job.queue = queue;
+  job.width = width;
+  aiaccel_enter enter{};
+  enter.jobs = reinterpret_cast<uint64_t>(&job);
+  enter.nr_jobs = 1;
+  enter.min_events = 1;
+  enter.timeout_ns = now_ns() + 10'000'000'000;
+  BOOST_REQUIRE_EQUAL((*this)(AIACCEL_IOC_ENTER, enter), 0);
+  BOOST_REQUIRE_EQUAL(enter.nr_events, 1u);
+  const Map ring = map(query().ring_bytes, AIACCEL_RING_OFFSET, PROT_READ);
+  BOOST_REQUIRE_EQUAL(ring.error(), 0);
+  const auto* head = reinterpret_cast<const aiaccel_ring*>(ring.data());
+  const auto* events = reinterpret_cast<const aiaccel_event*>(ring.data() + head->events_offset);
+  const aiaccel_event& event = events[(head->produced - 1) % head->entries];
+  BOOST_REQUIRE_EQUAL(event.cookie, cookie);
+  BOOST_REQUIRE(event.events & AIACCEL_EVENT_GRANTED);
+  const Map consumed = map(kPage, AIACCEL_CONSUMED_OFFSET);
+  *reinterpret_cast<volatile uint32_t*>(consumed.data()) = head->produced;
+  return event.generation;
+}
+
+aiaccel_pin pin_of(const Map& map, uint32_t flags) {
+  aiaccel_pin pin{};
+  pin.flags = flags;
+  pin.addr = map.address();
+  pin.length = map.size();
+  return pin;
+}
+
+int in_child(const std::function<int()>& body) {
+  const pid_t pid = fork();
+  BOOST_REQUIRE(pid >= 0);
+  if (pid == 0) _exit(body());
+  int status = 0;
+  BOOST_REQUIRE_EQUAL(waitpid(pid, &status, 0), pid);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void become_user(unsigned uid) {
+  if (setgroups(0, nullptr) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid)) _exit(100);
+}
+
+uint64_t now_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+bool eventually(const std::function<bool()>& true_now) {
+  const uint64_t end = now_ns() + 10'000'000'000;
+  while (!true_now()) {
+    if (now_ns() > end) return false;
+    usleep(2000);
+  }
+  return true;
+}
+
+}  // namespace raw

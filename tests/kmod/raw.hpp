@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+//
+// What the module's tests share: raw ioctls on /dev/aiaccel, mappings that undo themselves, children
+// whose checks are told by their exit status. Nothing of libaiaccel, so that nothing stands between
+// a test and the kernel. They want root in a virtual machine that has the module loaded.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <uapi/aiaccel.h>
+#include <vector>
+
+#include "tap/tap.hpp"
+
+namespace raw {
+
+inline constexpr const char* kDevice = "/dev/aiaccel";
+inline constexpr size_t kPage = 4096;
+
+bool have_device();
+
+// A descriptor, closed at the end.
+class Fd {
+ public:
+  explicit Fd(int fd = -1) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  Fd& operator=(Fd&& other) noexcept;
+  ~Fd() { close(); }
+  void close();
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// A mapping, unmapped at the end. error() is the errno of the mmap that failed, or 0.
+class Map {
+ public:
+  Map() = default;
+  Map(size_t length, int protection, int flags, int fd, uint64_t offset);
+  Map(Map&& other) noexcept;
+  Map& operator=(Map&& other) noexcept;
+  ~Map() { unmap(); }
+  void unmap();
+  int error() const { return error_; }
+  char* data() const { return static_cast<char*>(data_); }
+  uint64_t address() const { return reinterpret_cast<uint64_t>(data_); }
+  size_t size() const { return size_; }
+
+ private:
+  void* data_ = MAP_FAILED;
+  size_t size_ = 0;
+  int error_ = 0;
+};
+
+Map anonymous(size_t length, int protection = PROT_READ | PROT_WRITE);
+
+// An open device. Calls return 0 or an errno.
+class Context {
+ public:
+  Context();
+  int fd() const { return fd_.get(); }
+  void close() { fd_.close(); }
+  int call(unsigned long number, void* arg) const;
+
+  template <typename T>
+  int operator()(unsigned long number, T& arg) const {
+    arg.size = sizeof(T);
+    return call(number, &arg);
+  }
+
+  Map map(size_t length, uint64_t offset, int protection = PROT_READ | PROT_WRITE) const {
+    return Map(length, protection, MAP_SHARED, fd(), offset);
+  }
+
+  // The rest asserts that the call succeeds.
+  aiaccel_query query() const;
+  aiaccel_alloc alloc(uint64_t length) const;
+  uint32_t queue(uint32_t class_ = AIACCEL_CLASS_NORMAL) const;
+  // Submits one job and waits for its turn; its generation.
+  uint32_t take_turn(uint32_t queue, uint64_t cookie, uint32_t width = 1) const;
+  // The first engine.
+  aiaccel_engine_info engine() const;
+  aiaccel_stats_engine engine_stats() const;
+
+ private:
+  Fd fd_;
+};
+
+aiaccel_pin pin_of(const Map& map, uint32_t flags = 0);
+
+// Runs `body` in a forked child; what it returns is the exit status, which is returned.
+// 128 + N when signal N ended it.
+int in_child(const std::function<int()>& body);
+
+// Makes the calling process an ordinary user without capabilities.
+void become_user(unsigned uid);
+
+uint64_t now_ns();
+
+// Waits until `true_now` holds; false when it does not within ten seconds.
+bool eventually(const std::function<bool()>& true_now);
+
+}  // namespace raw
+
+// First line of every test case here.
+#define NEED_DEVICE() \
+  if (!raw::have_device()) SKIP("no /dev/aiaccel here: run through tests/vm/run")

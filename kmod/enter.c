@@ -4,8 +4,8 @@
  *
  * The core does the work under aia_turn_lock and hands back chains of contexts to wake and
  * of turns to free (struct aia_news). aia_turn_unlock() is the only way to let go of the lock
- * after a call that may have filled one. User memory is read in batches outside the
- * lock, and turns are allocated before it is taken.
+ * after a call that may have filled one. User memory is read, and turns are allocated, before
+ * it is taken.
  */
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
@@ -17,7 +17,7 @@
 
 #include "aia.h"
 
-#define BATCH 8
+#define FEW 4 /* entries of each kind for which nothing is allocated */
 
 static struct kmem_cache *turn_cache;
 
@@ -34,6 +34,16 @@ void aia_turn_exit(void)
 }
 
 /* ---- acting on what the core says ---- */
+
+static void free_turns(struct aia_turn *turn)
+{
+	struct aia_turn *next;
+
+	for (; turn; turn = next) {
+		next = turn->next_freed;
+		kmem_cache_free(turn_cache, turn);
+	}
+}
 
 void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_news *news)
 {
@@ -58,10 +68,7 @@ void aia_turn_unlock(struct aia_news *news)
 	for (turn = news->freed; turn; turn = turn->next_freed)
 		aia_uncharge(turn->owner, AIA_CEILING_JOBS, 1);
 	spin_unlock(&aia_turn_lock);
-	while ((turn = news->freed)) {
-		news->freed = turn->next_freed;
-		kmem_cache_free(turn_cache, turn);
-	}
+	free_turns(news->freed);
 }
 
 void aia_turn_end_context(struct aia_context *ctx)
@@ -93,12 +100,68 @@ u32 aia_turn_unread(struct aia_context *ctx)
 
 /* ---- reading the caller's arrays ---- */
 
-/* Reads up to @nr entries; how many whole ones could be read. */
-static u32 read_entries(void *to, u64 from, u32 nr, size_t entry)
-{
-	unsigned long missing = copy_from_user(to, u64_to_user_ptr(from), nr * entry);
+/*
+ * What one call brings, read before aia_turn_lock is taken: all entries are taken in one hold of
+ * it, so that none of the context's other jobs gets a turn between them. Otherwise a job
+ * submitted beside the completion that frees the seat could meet EDEADLK by chance.
+ */
+struct entries {
+	struct aiaccel_completion *completions;
+	struct aiaccel_job *jobs;
+	u32 nr_completions, nr_jobs;	/* that could be read */
+	struct aia_turn *turns;		/* one for each job, as far as there was memory */
+	struct aiaccel_completion few_completions[FEW];
+	struct aiaccel_job few_jobs[FEW];
+};
 
-	return nr - DIV_ROUND_UP(missing, entry);
+/* Returns @few, or an array of its own, or NULL; *nr becomes how many entries could be read. */
+static void *read_array(void *few, u64 from, u32 *nr, size_t entry)
+{
+	void *to = *nr <= FEW ? few : kvmalloc_array(*nr, entry, GFP_KERNEL_ACCOUNT);
+
+	if (to)
+		*nr -= DIV_ROUND_UP(copy_from_user(to, u64_to_user_ptr(from), *nr * entry), entry);
+	return to;
+}
+
+static void allocate_turns(struct entries *entries)
+{
+	struct aia_turn *turn;
+	u32 i;
+
+	for (i = 0; i < entries->nr_jobs; i++) {
+		turn = kmem_cache_zalloc(turn_cache, GFP_KERNEL_ACCOUNT);
+		if (!turn)
+			return;
+		turn->next_freed = entries->turns;
+		entries->turns = turn;
+	}
+}
+
+static void free_entries(struct entries *entries)
+{
+	free_turns(entries->turns);
+	if (entries->jobs != entries->few_jobs)
+		kvfree(entries->jobs);
+	if (entries->completions != entries->few_completions)
+		kvfree(entries->completions);
+}
+
+static int read_entries(struct entries *entries, const struct aiaccel_enter *arg)
+{
+	entries->turns = NULL;
+	entries->nr_completions = arg->nr_completions;
+	entries->nr_jobs = arg->nr_jobs;
+	entries->completions = read_array(entries->few_completions, arg->completions,
+					  &entries->nr_completions, sizeof(*entries->completions));
+	entries->jobs = read_array(entries->few_jobs, arg->jobs, &entries->nr_jobs,
+				   sizeof(*entries->jobs));
+	if (!entries->completions || !entries->jobs) {
+		free_entries(entries);
+		return -ENOMEM;
+	}
+	allocate_turns(entries);
+	return 0;
 }
 
 /* The caller's times to the host's; 0 stays none. */
@@ -117,140 +180,110 @@ static u64 host_time(u64 user_ns)
 	return user_ns - offset_ns;
 }
 
-/* ---- completing ---- */
+/* ---- taking the entries ---- */
 
-static int complete_batch(struct aia_context *ctx, const struct aiaccel_completion *entries,
-			  u32 nr, u32 *taken)
+static int complete_locked(struct aia_context *ctx, const struct aiaccel_completion *completion,
+			   u64 now_ns, struct aia_news *news)
 {
 	struct aia_sched_engine *engine;
-	struct aia_news news = {};
-	u64 now_ns;
-	int err = 0;
-	u32 i;
 
-	spin_lock(&aia_turn_lock);
-	now_ns = ktime_get_ns();
-	for (i = 0; i < nr && !err; i++) {
-		err = aia_check_completion(&entries[i]);
-		if (err)
-			break;
-		engine = NULL;
-		err = aia_turns_complete(&ctx->turns, &entries[i], now_ns, &news.freed, &engine);
-		if (engine)
-			aia_turns_dispatch(engine, now_ns, &news.woken, &news.freed);
-		if (!err)
-			++*taken;
-	}
-	aia_turn_unlock(&news);
-	return err;
+	lockdep_assert_held(&aia_turn_lock);
+	return aia_check_completion(completion) ?:
+	       aia_turns_complete(&ctx->turns, completion, now_ns, &news->freed, &engine);
 }
 
-static int complete_entries(struct aia_context *ctx, const struct aiaccel_enter *arg, u32 *taken)
+static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struct aia_turn *turn,
+			 u64 now_ns)
 {
-	struct aiaccel_completion entries[BATCH];
-	int err = 0;
-
-	while (!err && *taken < arg->nr_completions) {
-		u32 nr = min_t(u32, BATCH, arg->nr_completions - *taken);
-		u32 got = read_entries(entries, arg->completions + *taken * sizeof(*entries), nr,
-				       sizeof(*entries));
-
-		err = complete_batch(ctx, entries, got, taken);
-		if (!err && got < nr)
-			err = -EFAULT;
-	}
-	return err;
-}
-
-/* ---- submitting ---- */
-
-static int submit_locked(struct aia_context *ctx, const struct aiaccel_job *job,
-			 struct aia_turn *turn, u64 now_ns, struct aia_engine **engine)
-{
-	struct aia_object *object = xa_load(&ctx->objects, job->queue);
+	struct aia_object *object;
 	struct aia_queue *queue;
 	u32 refused_by;
 	int err;
 
 	lockdep_assert_held(&aia_turn_lock);
+	err = aia_check_job(job);
+	if (err)
+		return err;
+	object = xa_load(&ctx->objects, job->queue);
 	if (!object || object->kind != AIA_OBJECT_QUEUE)
 		return -ENOENT;
 	queue = container_of(object, struct aia_queue, object);
+	/* The core checks it as well, but ceilings come later in the order of errors. */
+	if (job->width > queue->engine->sched.slots)
+		return -EINVAL;
 	err = aia_charge(ctx->tenant, AIA_CEILING_JOBS, 1, &refused_by);
 	if (err)
 		return err;
 	turn->owner = ctx->tenant;
+	job->deadline_ns = host_time(job->deadline_ns);
 	err = aia_turns_submit(&ctx->turns, &queue->sched, turn, job, now_ns);
 	if (err)
 		aia_uncharge(ctx->tenant, AIA_CEILING_JOBS, 1);
-	else
-		*engine = queue->engine;
 	return err;
 }
 
-/*
- * Dispatches when the engine changes and at the end: the jobs of a batch are all in line
- * before the first is granted. *turns has one for each entry; those not used stay.
- */
-static int submit_batch(struct aia_context *ctx, struct aiaccel_job *jobs, u32 nr,
-			struct aia_turn **turns, u32 *taken)
+static int complete_all_locked(struct aia_context *ctx, const struct entries *entries,
+			       const struct aiaccel_enter *arg, u64 now_ns, struct aia_news *news,
+			       u32 *taken)
 {
-	struct aia_engine *engine = NULL, *last = NULL;
+	int err;
+
+	for (; *taken < entries->nr_completions; ++*taken) {
+		err = complete_locked(ctx, &entries->completions[*taken], now_ns, news);
+		if (err)
+			return err;
+	}
+	return *taken < arg->nr_completions ? -EFAULT : 0;
+}
+
+static int submit_all_locked(struct aia_context *ctx, struct entries *entries,
+			     const struct aiaccel_enter *arg, u64 now_ns, u32 *taken)
+{
+	struct aia_turn *turn, *next;
+	int err;
+
+	for (; *taken < entries->nr_jobs; ++*taken) {
+		turn = entries->turns;
+		if (!turn)
+			return -ENOMEM;
+		next = turn->next_freed;
+		err = submit_locked(ctx, &entries->jobs[*taken], turn, now_ns);
+		if (err)
+			return err;
+		entries->turns = next;
+	}
+	return *taken < arg->nr_jobs ? -EFAULT : 0;
+}
+
+static int take_entries(struct aia_context *ctx, struct entries *entries,
+			const struct aiaccel_enter *arg, u32 *completed, u32 *submitted)
+{
 	struct aia_news news = {};
+	struct aia_queue *queue;
 	u64 now_ns;
-	int err = 0;
-	u32 i;
+	int err;
 
 	spin_lock(&aia_turn_lock);
 	now_ns = ktime_get_ns();
-	for (i = 0; i < nr; i++) {
-		err = aia_check_job(&jobs[i]);
-		if (err)
-			break;
-		jobs[i].deadline_ns = host_time(jobs[i].deadline_ns);
-		err = submit_locked(ctx, &jobs[i], turns[i], now_ns, &engine);
-		if (err)
-			break;
-		turns[i] = NULL;
-		++*taken;
-		if (last && last != engine)
-			aia_turn_dispatch_locked(last, now_ns, &news);
-		last = engine;
-	}
-	if (last)
-		aia_turn_dispatch_locked(last, now_ns, &news);
+	err = complete_all_locked(ctx, entries, arg, now_ns, &news, completed) ?:
+	      submit_all_locked(ctx, entries, arg, now_ns, submitted);
+	list_for_each_entry(queue, &ctx->queues, of_context)
+		aia_turn_dispatch_locked(queue->engine, now_ns, &news);
 	aia_turn_unlock(&news);
 	return err;
 }
 
-static int submit_entries(struct aia_context *ctx, const struct aiaccel_enter *arg, u32 *taken)
+static int take(struct aia_context *ctx, const struct aiaccel_enter *arg, u32 *completed,
+		u32 *submitted)
 {
-	struct aia_turn *turns[BATCH] = {};
-	struct aiaccel_job jobs[BATCH];
-	int err = 0;
-	u32 i;
+	struct entries entries;
+	int err;
 
-	while (!err && *taken < arg->nr_jobs) {
-		u32 nr = min_t(u32, BATCH, arg->nr_jobs - *taken);
-		u32 got = read_entries(jobs, arg->jobs + *taken * sizeof(*jobs), nr,
-				       sizeof(*jobs));
-
-		if (got < nr)
-			err = -EFAULT;
-		for (i = 0; i < got; i++) {
-			turns[i] = kmem_cache_zalloc(turn_cache, GFP_KERNEL_ACCOUNT);
-			if (!turns[i]) {
-				got = i;
-				err = -ENOMEM;
-			}
-		}
-		err = submit_batch(ctx, jobs, got, turns, taken) ?: err;
-		for (i = 0; i < BATCH; i++) {
-			if (turns[i])
-				kmem_cache_free(turn_cache, turns[i]);
-			turns[i] = NULL;
-		}
-	}
+	err = read_entries(&entries, arg);
+	if (err)
+		return err;
+	err = take_entries(ctx, &entries, arg, completed, submitted);
+	free_entries(&entries);
 	return err;
 }
 
@@ -289,10 +322,8 @@ int aia_enter(struct aia_call *call)
 	/* Whether the counts can be told is found out before there is anything to tell. */
 	if (!err)
 		err = aia_reply(call);
-	if (!err)
-		err = complete_entries(ctx, arg, &completed);
-	if (!err)
-		err = submit_entries(ctx, arg, &submitted);
+	if (!err && (arg->nr_completions || arg->nr_jobs))
+		err = take(ctx, arg, &completed, &submitted);
 	if (!err && arg->min_events)
 		err = wait_for_events(ctx, arg->min_events, arg->timeout_ns);
 	if (err && !completed && !submitted)

@@ -518,8 +518,8 @@ struct aiaccel_completion {
 	__u32 flags;
 };
 
-/* Arrays longer than this are refused (%EINVAL). */
-#define AIACCEL_ENTER_MAX	1024
+/* Longer arrays are refused (%EINVAL). */
+#define AIACCEL_ENTER_MAX	256
 
 #define AIACCEL_NEVER		(~0ULL)
 
@@ -537,7 +537,7 @@ struct aiaccel_completion {
  *		     %AIACCEL_NEVER waits for ever
  *
  * First turns are completed, in order; then jobs are submitted, in order; then
- * the call waits. It stops at the first entry that is refused and neither goes on
+ * turns are granted, and the call waits. It stops at the first entry that is refused and neither goes on
  * nor waits. It succeeds when any entry was taken, and the counts tell how
  * many; asking again from there gives the refused entry's error. When none was
  * taken, it fails with that error.

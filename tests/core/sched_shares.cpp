@@ -216,6 +216,37 @@ BOOST_AUTO_TEST_CASE(a_false_estimate_held_through_a_long_turn_saves_nothing_up)
   BOOST_TEST(b_had <= a_had + 2 * AIA_SCHED_LAG_NS + 4 * kMs);
 }
 
+BOOST_AUTO_TEST_CASE(in_the_end_a_turn_costs_what_was_measured) {
+  Arena arena(8);
+  Client& c = arena.client(arena.root, {.weight = 50});
+  std::uint64_t had = 0;
+  for (std::uint64_t i = 1; i <= 50; i++) {
+    c.width = 1 + i % 8;
+    c.turn_ns = i * i % 17 * kMs;
+    c.claimed_ns = 100 * kMs / i;
+    had += c.width * c.turn_ns;
+    arena.submit(c);
+    arena.run(arena.now + 100 * kMs);
+  }
+  BOOST_TEST(c.had_ns == had);
+  aia_vtime start{1, AIA_SCHED_LAG_NS};
+  aia_vtime cost = aia_vtime_sub(c.queue.share.vtime, start);
+  BOOST_TEST(cost.high == 0u);
+  BOOST_TEST(cost.low == 2 * had);  // half the default weight
+}
+
+BOOST_AUTO_TEST_CASE(the_estimate_follows_the_turns) {
+  Arena arena(1);
+  Client& c = arena.client(arena.root, {.turn_ns = kMs});
+  arena.start(c);
+  arena.run(arena.now + 100 * kMs);
+  BOOST_TEST(c.queue.estimate_ns == kMs);
+  c.turn_ns = 9 * kMs;
+  arena.run(arena.now + 60 * 9 * kMs);
+  BOOST_TEST(static_cast<double>(c.queue.estimate_ns) == 9.0 * kMs,
+             boost::test_tools::tolerance(0.01));
+}
+
 BOOST_AUTO_TEST_CASE(one_tenant_cannot_take_all_free_slots_at_once) {
   Arena arena(8);
   aia_sched_node *a = arena.tenant(), *b = arena.tenant();
@@ -225,6 +256,7 @@ BOOST_AUTO_TEST_CASE(one_tenant_cannot_take_all_free_slots_at_once) {
   // All are in line before the first slot is given out.
   for (Client* c : as) {
     c->job.width = 1;
+    c->job.cost_ns = 1;  // a lie, to no avail
     BOOST_TEST(aia_sched_submit(&c->queue, &c->job, arena.now) == 0);
   }
   for (Client* c : bs) {

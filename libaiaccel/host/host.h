@@ -27,7 +27,7 @@ namespace aiaccel::host {
 class Context;
 
 // What a context can hold; part of QUERY.
-inline constexpr uint32_t kMaxQueues = 256;
+inline constexpr uint32_t kMaxQueues = 64;
 inline constexpr uint32_t kMaxBuffers = 4096;
 
 struct Ceilings {

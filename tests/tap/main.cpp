@@ -6,6 +6,8 @@
 //   loses nothing and forked children repeat nothing.
 // - Boost's messages go before the result line as `# ` lines.
 // - The plan comes last, from main() only: no plan means that the program did not get to its end.
+// - A forked child that comes out of its part of a test, by a signal that Boost caught or by returning,
+//   ends there with status 99: it must not go through the remaining test cases a second time.
 // - No test case run is a failure, as is a failure that belongs to no test case.
 //
 // Arguments after `--` belong to the tests (boost::unit_test::framework::master_test_suite().argv).
@@ -57,6 +59,7 @@ class Observer : public ut::test_observer {
   }
 
   void test_unit_finish(const ut::test_unit& unit, unsigned long) override {
+    end_child();
     if (unit.p_type != ut::TUT_CASE) return;
     std::string line = (failed_ ? "not ok " : "ok ") + std::to_string(++count_) + " - " + unit.full_name();
     if (failed_)
@@ -69,7 +72,10 @@ class Observer : public ut::test_observer {
 
   void test_unit_aborted(const ut::test_unit&) override { failed_ = true; }
   void test_unit_timed_out(const ut::test_unit&) override { failed_ = true; }
-  void exception_caught(const boost::execution_exception&) override { failed_ = true; }
+  void exception_caught(const boost::execution_exception&) override {
+    end_child();
+    failed_ = true;
+  }
   void assertion_result(ut::assertion_result result) override {
     if (result == ut::AR_FAILED) failed_ = true;
   }
@@ -93,6 +99,11 @@ class Observer : public ut::test_observer {
   }
 
  private:
+  void end_child() const {
+    if (getpid() != pid_) _exit(99);
+  }
+
+  const pid_t pid_ = getpid();
   int count_ = 0;
   bool failed_ = false;
   bool any_failed_ = false;

@@ -31,13 +31,18 @@
 
 /* ---- what may be pinned ---- */
 
+/* Regular files only: device nodes lie on a tmpfs too, with whatever behind them. */
 static bool is_shared_memory(const struct vm_area_struct *vma)
 {
+	const struct inode *inode;
 	unsigned long magic;
 
 	if (!vma->vm_file || !(vma->vm_flags & VM_MAYSHARE))
 		return false;
-	magic = file_inode(vma->vm_file)->i_sb->s_magic;
+	inode = file_inode(vma->vm_file);
+	if (!S_ISREG(inode->i_mode))
+		return false;
+	magic = inode->i_sb->s_magic;
 	return magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC;
 }
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -138,7 +139,10 @@ aiaccel_pin pin_of(const Map& map, uint32_t flags) {
 int in_child(const std::function<int()>& body) {
   const pid_t pid = fork();
   BOOST_REQUIRE(pid >= 0);
-  if (pid == 0) _exit(body());
+  if (pid == 0) {
+    signal(SIGSEGV, SIG_DFL);  // not Boost's
+    _exit(body());
+  }
   int status = 0;
   BOOST_REQUIRE_EQUAL(waitpid(pid, &status, 0), pid);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+//
+// Tenants: cgroups where they are used, users elsewhere; who sees what of others in STATS.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "raw.hpp"
+
+using namespace raw;
+
+BOOST_AUTO_TEST_SUITE(tenants)
+
+namespace {
+
+const std::string kCgroups = "/sys/fs/cgroup";
+
+// A cgroup, removed at the end.
+class Cgroup {
+ public:
+  explicit Cgroup(const std::string& path) : path_(kCgroups + path) {
+    BOOST_REQUIRE_MESSAGE(mkdir(path_.c_str(), 0755) == 0 || errno == EEXIST,
+                          path_ << ": " << strerror(errno));
+  }
+  ~Cgroup() {
+    if (!eventually([&] { return rmdir(path_.c_str()) == 0; }))
+      BOOST_ERROR(path_ << ": " << strerror(errno));
+  }
+  // Moves the calling process, for a child's use.
+  void enter() const {
+    std::ofstream procs(path_ + "/cgroup.procs");
+    if (!(procs << getpid() << std::flush)) _exit(102);
+  }
+
+ private:
+  std::string path_;
+};
+
+bool have_cgroups() { return access((kCgroups + "/cgroup.procs").c_str(), F_OK) == 0; }
+
+template <typename T>
+std::vector<T> list(const Context& context, uint32_t kind) {
+  std::vector<T> records(1024);
+  aiaccel_stats stats{};
+  stats.kind = kind;
+  stats.records = reinterpret_cast<uint64_t>(records.data());
+  stats.count = static_cast<uint32_t>(records.size());
+  stats.record_size = sizeof(T);
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
+  BOOST_REQUIRE(stats.count <= records.size());
+  records.resize(stats.count);
+  return records;
+}
+
+std::vector<aiaccel_stats_tenant> all_tenants(const Context& context) {
+  return list<aiaccel_stats_tenant>(context, AIACCEL_STATS_TENANTS);
+}
+
+const aiaccel_stats_tenant* named(const std::vector<aiaccel_stats_tenant>& tenants,
+                                  const std::string& name) {
+  const auto it = std::find_if(tenants.begin(), tenants.end(),
+                               [&](const auto& tenant) { return name == tenant.name; });
+  return it == tenants.end() ? nullptr : &*it;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(without_cgroups_in_use_users_are_tenants) {
+  NEED_DEVICE();
+  const Context context;
+  const auto tenants = all_tenants(context);
+  const auto* own = named(tenants, "uid:0");
+  BOOST_REQUIRE(own);
+  BOOST_TEST(own->kind == AIACCEL_TENANT_USER);
+  BOOST_TEST(own->tenant == context.query().tenant);
+  const auto* root = named(tenants, "/");
+  BOOST_REQUIRE(root);
+  BOOST_TEST(root->kind == AIACCEL_TENANT_ROOT);
+  BOOST_TEST(root->parent == 0u);
+  BOOST_TEST(own->parent == root->tenant);
+}
+
+BOOST_AUTO_TEST_CASE(cgroups_are_tenants_along_their_tree) {
+  NEED_DEVICE();
+  if (!have_cgroups()) SKIP("no cgroup version 2 at " + kCgroups);
+  const Cgroup slice("/slice"), unit("/slice/unit"), other("/slice/other");
+  const int status = in_child([&] {
+    unit.enter();
+    const Context context;
+    context.alloc(10 * kPage);
+    context.queue();
+    const auto tenants = all_tenants(context);
+    const auto *above = named(tenants, "/slice"), *own = named(tenants, "/slice/unit");
+    if (!above || !own || own->tenant != context.query().tenant) return 1;
+    if (own->parent != above->tenant || own->kind != AIACCEL_TENANT_CGROUP) return 2;
+    if (own->allocated_bytes != 10 * kPage || above->allocated_bytes != 10 * kPage) return 3;
+    if (own->contexts != 1 || above->contexts != 0) return 4;
+    if (own->queues != 1 || above->queues != 0) return 5;
+    struct stat info {};
+    if (stat((kCgroups + "/slice/unit").c_str(), &info) || own->source_id != info.st_ino) return 6;
+    // fixed at open
+    other.enter();
+    if (own->tenant != context.query().tenant) return 7;
+    const Context second;
+    return second.query().tenant == own->tenant ? 8 : 0;
+  });
+  BOOST_TEST(status == 0);
+  const Context context;
+  BOOST_TEST(eventually([&] {
+    const auto tenants = all_tenants(context);
+    return !named(tenants, "/slice") && !named(tenants, "/slice/unit");
+  }));
+}
+
+BOOST_AUTO_TEST_CASE(a_removed_cgroup_stays_a_tenant_while_it_is_used) {
+  NEED_DEVICE();
+  if (!have_cgroups()) SKIP("no cgroup version 2 at " + kCgroups);
+  const Cgroup parent("/left");
+  const int status = in_child([&] {
+    parent.enter();
+    const std::string path = kCgroups + "/left-soon";
+    mkdir(path.c_str(), 0755);
+    std::ofstream(path + "/cgroup.procs") << getpid() << std::flush;
+    const Context context;
+    const uint64_t tenant = context.query().tenant;
+    parent.enter();
+    if (rmdir(path.c_str())) return 1;
+    mkdir(path.c_str(), 0755);  // the same path, another cgroup
+    std::ofstream(path + "/cgroup.procs") << getpid() << std::flush;
+    bool apart;
+    {
+      const Context second;
+      apart = second.query().tenant != tenant && context.query().tenant == tenant;
+    }
+    parent.enter();
+    rmdir(path.c_str());
+    return apart ? 0 : 2;
+  });
+  BOOST_TEST(status == 0);
+}
+
+BOOST_AUTO_TEST_CASE(others_are_seen_with_privilege_only) {
+  NEED_DEVICE();
+  const Context context;
+  const uint32_t queue = context.queue();
+  chmod(kDevice, 0666);
+  const int status = in_child([&] {
+    become_user(4244);
+    const Context own;
+    const auto tenants = all_tenants(own);
+    if (tenants.size() != 1 || tenants[0].tenant != own.query().tenant) return 1;
+    if (strcmp(tenants[0].name, "uid:4244") != 0) return 2;
+    if (!list<aiaccel_stats_queue>(own, AIACCEL_STATS_QUEUES).empty()) return 3;
+    const auto engines = list<aiaccel_stats_engine>(own, AIACCEL_STATS_ENGINES);
+    return engines.empty() || engines[0].queues == 0 ? 4 : 0;  // totals are everybody's
+  });
+  BOOST_TEST(status == 0);
+  chmod(kDevice, 0660);
+  const auto queues = list<aiaccel_stats_queue>(context, AIACCEL_STATS_QUEUES);
+  BOOST_REQUIRE_EQUAL(queues.size(), 1u);
+  BOOST_TEST(queues[0].id == queue);
+  BOOST_TEST(queues[0].pid == getpid());
+  BOOST_TEST(queues[0].weight == uint32_t{AIACCEL_WEIGHT_DEFAULT});
+}
+
+BOOST_AUTO_TEST_CASE(records_are_cut_and_padded) {
+  NEED_DEVICE();
+  const Context context;
+  aiaccel_stats stats{};
+  stats.kind = AIACCEL_STATS_ENGINES;
+  std::vector<char> bytes(4096, 0x5a);
+  stats.records = reinterpret_cast<uint64_t>(bytes.data());
+  stats.count = 1;
+  stats.record_size = 4096;
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
+  BOOST_TEST(std::all_of(bytes.begin() + sizeof(aiaccel_stats_engine), bytes.end(),
+                         [](char byte) { return byte == 0; }));
+  std::fill(bytes.begin(), bytes.end(), 0x5a);
+  stats.count = 1;
+  stats.record_size = 8;
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
+  BOOST_TEST(std::all_of(bytes.begin() + 8, bytes.end(), [](char byte) { return byte == 0x5a; }));
+  stats.count = 0;
+  stats.records = 0;
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
+  BOOST_TEST(stats.count >= 1u);
+}
+
+BOOST_AUTO_TEST_CASE(the_class_ceiling_needs_cap_sys_nice_to_pass) {
+  NEED_DEVICE();
+  const Context context;
+  BOOST_TEST(context.query().highest_class == AIACCEL_CLASS_HIGH);
+  aiaccel_queue_create create{};
+  create.engine = context.engine().id;
+  create.class_ = AIACCEL_CLASS_REALTIME;
+  BOOST_TEST(context(AIACCEL_IOC_QUEUE_CREATE, create) == EOPNOTSUPP);
+  create.class_ = AIACCEL_CLASS_HIGH;
+  BOOST_TEST(context(AIACCEL_IOC_QUEUE_CREATE, create) == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -2,14 +2,14 @@
 /*
  * What can be said of an argument by looking at it alone: each call's part of the
  * errno ladder of the UAPI header, from EOPNOTSUPP to EOVERFLOW. Shared by all adapters, so
- * that no transport answers differently. 0 or a negative errno.
+ * that no transport answers differently. 0 or a negative errno. Every call has its check, those
+ * too whose arguments are all as good as any; so an adapter has no exceptions to know.
  */
 #ifndef AIA_CORE_CHECK_H
 #define AIA_CORE_CHECK_H
 
 #include <uapi/aiaccel.h>
 #include "types.h"
-
 
 int aia_check_engine_list(const struct aiaccel_engine_list *arg);
 int aia_check_engine_info(const struct aiaccel_engine_info *arg);

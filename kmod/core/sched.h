@@ -45,8 +45,10 @@
 #define AIA_SCHED_LAG_NS 20000000ULL
 #define AIA_SCHED_FIRST_NS 1000000ULL
 
-/* Bounds that keep width times time in 64 bits: an adapter refuses engines with more slots,
- * and a turn longer than three days pays for three days. */
+/*
+ * Bounds that keep width times time in 64 bits: an adapter refuses engines with more slots, and
+ * a turn longer than three days pays for three days.
+ */
 #define AIA_SCHED_SLOTS_MAX 65535
 #define AIA_SCHED_TURN_MAX_NS ((1ULL << 48) - 1)
 

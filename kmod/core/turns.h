@@ -69,7 +69,10 @@ int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion 
 void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct aia_turns **woken,
 			struct aia_turn **freed);
 
-/* Ends the queue's turns, waiting and granted, without a word. Dispatch its engine after. */
+/*
+ * Ends the queue's turns without a word: waiting, granted, revoked and failed ones, so that
+ * none refers to it any more. Dispatch its engine after.
+ */
 void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
 			 struct aia_turn **freed);
 

@@ -2,6 +2,7 @@
 //
 // PIN: what can be pinned, how, and by whom.
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -74,6 +75,11 @@ void set_memlock(rlim_t bytes) {
 
 BOOST_AUTO_TEST_CASE(anonymous_memory_is_pinned_and_let_go) {
   NEED_DEVICE();
+  cpu_set_t cpus, before_cpus;
+  sched_getaffinity(0, sizeof(before_cpus), &before_cpus);
+  CPU_ZERO(&cpus);
+  CPU_SET(0, &cpus);
+  sched_setaffinity(0, sizeof(cpus), &cpus);  // new pages come from node 0
   const Context context;
   const uint64_t charged = context.query().pinned_bytes;
   const long before = pinned_pages();
@@ -98,6 +104,7 @@ BOOST_AUTO_TEST_CASE(anonymous_memory_is_pinned_and_let_go) {
     BOOST_TEST(pinned_pages() == before);
     BOOST_TEST(context.query().pinned_bytes == charged);
   }
+  sched_setaffinity(0, sizeof(before_cpus), &before_cpus);
 }
 
 BOOST_AUTO_TEST_CASE(every_page_touched_is_charged) {

@@ -107,7 +107,10 @@ int Context::enter(aiaccel_enter& arg) {
   for (Engine* engine : touched) host_.dispatch(*engine, now);
 
   aia_turn* freed = nullptr;
-  if (aia_turns_flush(&turns_.core, &freed)) on_events_();
+  const bool written = aia_turns_flush(&turns_.core, &freed);
+  // Nothing in it: the client asks whether its descriptor is to be readable. Events that were written
+  // before it had one count as well.
+  if (written || (!arg.nr_completions && !arg.nr_jobs && unread())) on_events_();
   host_.free_turns(freed);
 
   if (error && completed == 0 && submitted == 0) return error;

@@ -76,6 +76,19 @@ BOOST_AUTO_TEST_CASE(says_why_there_is_no_runtime) {
   BOOST_TEST(!contains(other.second, "libonnxruntime.so"), other.second);
 }
 
+// The build for Node.js has the vendor's telemetry in it: a thread, a database and connections.
+BOOST_AUTO_TEST_CASE(reports_its_use_to_nobody) {
+  NEED_MODELS();
+  Model::open(silero("v5"));
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+    BOOST_TEST(!contains(target, "onnxruntime.db"), target);
+    BOOST_TEST(!contains(target, "mat-debug"), target);
+    BOOST_TEST(!contains(target, "socket:"), target);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(knows_its_inputs_and_outputs) {
   NEED_MODELS();
   Model v5 = Model::open(silero("v5"), "silero-vad@v5");

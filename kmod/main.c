@@ -58,3 +58,4 @@ module_init(aia_init);
 module_exit(aia_exit);
 MODULE_DESCRIPTION("One arbiter of accelerators, their memory and their turns");
 MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");

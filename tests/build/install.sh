@@ -50,7 +50,7 @@ int main() {
   auto engine = device.engine("cpu0");
   std::cout << aiaccel_version() << ' ' << device.transport() << '\n';
   try {
-    aiaccel::Model::load("/there/is/no/such.onnx");
+    aiaccel::Model::open("/there/is/no/such.onnx");
   } catch (const std::exception&) {
     return 0;
   }

@@ -37,6 +37,6 @@ install: all ## library, headers, tools, man pages, units, udev rules, DKMS sour
 		install -d $(DESTDIR)$(confdir)/systemd/user; \
 		$(call fill-in,tools/aiacceld/$$unit,$(confdir)/systemd/user/$$unit); done
 	$(call put,644,dkms.conf,$(dkmsdir)/dkms.conf)
-	set -e; cd kmod && for file in $$(find . -name '*.[ch]' -o -name Kbuild); do \
+	set -e; cd kmod && for file in $$(find . ! -name edu.c -name '*.[ch]' -o -name Kbuild); do \
 		install -D -m 644 $$file $(abspath $(DESTDIR)$(dkmsdir))/kmod/$$file; done
 	$(call put,644,include/uapi/aiaccel.h,$(dkmsdir)/include/uapi/aiaccel.h)

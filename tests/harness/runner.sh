@@ -45,13 +45,27 @@ like 'tap.sh: is' "$(tap 'is x 1 2; tap_done')" 'not ok 1 - x'
 is 'tap.sh: no plan when the script leaves early' "$(tap 'ok x true; exit 0')" 'ok 1 - x'
 nok 'tap.sh: no check made' tap tap_done
 
+# The Boost.Test half.
+planted() { # CASE: its TAP lines and exit status
+	build/tests/harness --run_test="planted/$1" 2>&1 | grep -v '^#'
+	echo "status ${PIPESTATUS[0]}"
+}
+is 'Boost: a passing case' "$(planted passes)" $'ok 1 - planted/passes\n1..1\nstatus 0'
+is 'Boost: a failing case' "$(planted fails)" $'not ok 1 - planted/fails\n1..1\nstatus 1'
+is 'Boost: an exception' "$(planted throws)" $'not ok 1 - planted/throws\n1..1\nstatus 1'
+is 'Boost: a skip' "$(planted skips)" $'ok 1 - planted/skips # SKIP planted reason\n1..1\nstatus 0'
+is 'Boost: a skip hides no failure' "$(planted fails_and_skips)" $'not ok 1 - planted/fails_and_skips\n1..1\nstatus 1'
+is 'Boost: no plan after a crash' "$(planted dies)" 'status 137'
+is 'Boost: a child that comes out' "$(planted forks)" $'ok 1 - planted/forks\n1..1\nstatus 0'
+like 'Boost: no test case' "$(planted nothing_of_this_name)" 'not ok 1 - no test case was run'
+
 # Every folder of tests is in the table, so that no test is forgotten.
 for program in tests/*/*.sh; do
 	case $program in tests/tap/*) continue ;; esac
 	ok "$program is in tests/suites" grep -qF "$program" tests/suites
 done
 for folder in tests/*/; do
-	case $folder in tests/tap/) continue ;; esac
+	case $folder in tests/tap/ | tests/harness/) continue ;; esac
 	name=$(basename "$folder")
 	compgen -G "$folder*.cpp" >/dev/null || continue
 	ok "$folder is in tests/suites" grep -qE "build/tests/$name( |$)" tests/suites

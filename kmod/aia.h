@@ -260,7 +260,7 @@ int aia_turn_init(void);
 void aia_turn_exit(void);
 void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_news *news);
 /* Wakes, uncharges, lets go of aia_turn_lock, frees. */
-void aia_turn_unlock(struct aia_news *news);
+void aia_turn_unlock(struct aia_news *news) __releases(&aia_turn_lock);
 /* Ends all turns of a context without a word. */
 void aia_turn_end_context(struct aia_context *ctx);
 /* Unread events, after looking for room in the ring. */

@@ -52,6 +52,7 @@ void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_
 }
 
 void aia_turn_unlock(struct aia_news *news)
+	__releases(&aia_turn_lock)
 {
 	struct aia_turns *turns, *next;
 	struct aia_turn *turn;

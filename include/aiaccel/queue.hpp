@@ -37,7 +37,7 @@ enum class Class : std::uint32_t {
 using Clock = std::chrono::steady_clock;
 
 struct QueueOptions {
-  std::string label;  // printable ASCII, at most 63 characters, such as "asr@v2"
+  std::string label{};  // printable ASCII, at most 63 characters, such as "asr@v2"
   Class priority = Class::normal;
   std::uint32_t weight = AIACCEL_WEIGHT_DEFAULT;
   std::uint32_t width = 1;  // slots that a turn takes unless acquire() says otherwise

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+#
+# What of the tools is tested without running them: all that neither asks the machine nor owns a screen.
+
+TEST_SOURCES_tools := $(sort $(wildcard tools/common/*.cpp)) \
+	$(patsubst %,tools/aiaccel/%.cpp,findings inputs summary) \
+	$(patsubst %,tools/aiaccel-top/%.cpp,report layout json)

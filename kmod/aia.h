@@ -254,6 +254,7 @@ void aia_queue_destroy(struct aia_queue *queue);
 struct aia_news {
 	struct aia_turns *woken;
 	struct aia_turn *freed;
+	struct aia_turn *uncharged;	/* no longer charged, to be freed after the lock */
 };
 
 int aia_turn_init(void);

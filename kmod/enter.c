@@ -51,11 +51,24 @@ void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_
 	aia_turns_dispatch(&engine->sched, now_ns, &news->woken, &news->freed);
 }
 
+/* Under the lock, as the owner may go as soon as it is free. */
+static void uncharge_locked(struct aia_news *news)
+{
+	struct aia_turn *turn;
+
+	lockdep_assert_held(&aia_turn_lock);
+	while ((turn = news->freed)) {
+		aia_uncharge(turn->owner, AIA_CEILING_JOBS, 1);
+		news->freed = turn->next_freed;
+		turn->next_freed = news->uncharged;
+		news->uncharged = turn;
+	}
+}
+
 void aia_turn_unlock(struct aia_news *news)
 	__releases(&aia_turn_lock)
 {
 	struct aia_turns *turns, *next;
-	struct aia_turn *turn;
 
 	lockdep_assert_held(&aia_turn_lock);
 	for (turns = news->woken; turns; turns = next) {
@@ -65,11 +78,9 @@ void aia_turn_unlock(struct aia_news *news)
 		turns->woken = false;
 		wake_up_interruptible_poll(&ctx->wait, EPOLLIN | EPOLLRDNORM);
 	}
-	/* Here, as the owner may go as soon as the lock is free. */
-	for (turn = news->freed; turn; turn = turn->next_freed)
-		aia_uncharge(turn->owner, AIA_CEILING_JOBS, 1);
+	uncharge_locked(news);
 	spin_unlock(&aia_turn_lock);
-	free_turns(news->freed);
+	free_turns(news->uncharged);
 }
 
 void aia_turn_end_context(struct aia_context *ctx)
@@ -266,8 +277,10 @@ static int take_entries(struct aia_context *ctx, struct entries *entries,
 
 	spin_lock(&aia_turn_lock);
 	now_ns = ktime_get_ns();
-	err = complete_all_locked(ctx, entries, arg, now_ns, &news, completed) ?:
-	      submit_all_locked(ctx, entries, arg, now_ns, submitted);
+	err = complete_all_locked(ctx, entries, arg, now_ns, &news, completed);
+	uncharge_locked(&news); /* what was completed makes room for what is submitted */
+	if (!err)
+		err = submit_all_locked(ctx, entries, arg, now_ns, submitted);
 	list_for_each_entry(queue, &ctx->queues, of_context)
 		aia_turn_dispatch_locked(queue->engine, now_ns, &news);
 	aia_turn_unlock(&news);
@@ -280,6 +293,8 @@ static int take(struct aia_context *ctx, const struct aiaccel_enter *arg, u32 *c
 	struct entries entries;
 	int err;
 
+	if (!arg->nr_completions && !arg->nr_jobs)
+		return 0;
 	err = read_entries(&entries, arg);
 	if (err)
 		return err;

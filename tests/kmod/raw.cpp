@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -150,6 +151,7 @@ int in_child(const std::function<int()>& body) {
 
 void become_user(unsigned uid) {
   if (setgroups(0, nullptr) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid)) _exit(100);
+  prctl(PR_SET_DUMPABLE, 1);  // so that /proc/self stays its own
 }
 
 uint64_t now_ns() {

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#include "module.hpp"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "raw.hpp"
+
+namespace raw {
+
+namespace {
+
+constexpr const char* kModule = "kmod/aiaccel.ko";
+
+}  // namespace
+
+int load_module(const std::string& path, const std::string& parameters) {
+  utsname name{};
+  uname(&name);
+  const std::string file = std::string("build/kmod/") + name.release + "/" + path;
+  const Fd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  BOOST_REQUIRE_MESSAGE(fd.get() >= 0, "cannot open " << file);
+  return syscall(SYS_finit_module, fd.get(), parameters.c_str(), 0) < 0 ? errno : 0;
+}
+
+int unload_module(const std::string& name) {
+  return syscall(SYS_delete_module, name.c_str(), O_NONBLOCK) < 0 ? errno : 0;
+}
+
+Reloaded::Reloaded(const std::string& parameters) {
+  BOOST_REQUIRE_EQUAL(unload_module("aiaccel"), 0);
+  error_ = load_module(kModule, parameters);
+}
+
+Reloaded::~Reloaded() {
+  if (!error_) BOOST_TEST(eventually([] { return unload_module("aiaccel") == 0; }));
+  BOOST_TEST(load_module(kModule, "") == 0);
+}
+
+}  // namespace raw

@@ -30,6 +30,7 @@ install: all ## library, headers, tools, man pages, units, udev rules, DKMS sour
 	$(call fill-in,libaiaccel/aiaccelConfig.cmake.in,$(libdir)/cmake/aiaccel/aiaccelConfig.cmake)
 	$(call fill-in,libaiaccel/aiaccelConfigVersion.cmake.in,$(libdir)/cmake/aiaccel/aiaccelConfigVersion.cmake)
 	$(call put-all,644,$(wildcard docs/man/*.1),$(mandir)/man1)
+	$(call put-all,644,$(wildcard docs/man/*.4),$(mandir)/man4)
 	$(call put-all,644,$(wildcard docs/man/*.8),$(mandir)/man8)
 	$(call put-all,644,$(wildcard udev/*.rules),$(confdir)/udev/rules.d)
 	$(call put-all,644,$(wildcard udev/sysusers/*.conf),$(confdir)/sysusers.d)

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 
@@ -70,7 +71,7 @@ Result run(const std::vector<std::string>& command, const std::vector<std::strin
   const int error = ::posix_spawn(&pid, program.c_str(), &actions, nullptr,
                                   pointers(arguments).data(), pointers(environment).data());
   ::posix_spawn_file_actions_destroy(&actions);
-  BOOST_REQUIRE_MESSAGE(error == 0, program + " cannot be run (is it built?)");
+  BOOST_REQUIRE_MESSAGE(error == 0, program + " cannot be run: " + std::strerror(error));
 
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0) BOOST_REQUIRE(errno == EINTR);

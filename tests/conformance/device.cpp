@@ -27,7 +27,7 @@ uint64_t now_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-uint64_t late() { return now_ns() + 30'000'000'000; }
+uint64_t late() { return now_ns() + 20'000'000'000; }
 
 aiaccel_job job(uint64_t cookie, uint32_t queue, const JobOptions& options) {
   aiaccel_job job{};

@@ -115,7 +115,9 @@ void serve(const Options& options) {
   }
   const Fd lock = lock_path(path);
   if (!lock) {
-    std::fprintf(stderr, "aiacceld: another one serves %s\n", path.c_str());
+    // In the background, who started us only wants one to be there.
+    if (!options.background)
+      std::fprintf(stderr, "aiacceld: another one serves %s\n", path.c_str());
     return;
   }
   Fd listener = listen_on(path);

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: MIT
+//
+// What only the broker has: clients that mean harm, its ceilings, its death and its start. Each case
+// has a server of its own.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "broker/fds.h"
+#include "broker/wire.h"
+#include "broker_server.hpp"
+#include "child.hpp"
+#include "device.hpp"
+
+using namespace conformance;
+using aiaccel::Fd;
+namespace wire = aiaccel::wire;
+
+namespace {
+
+constexpr const char* kOnlyBroker = "only the broker has a socket";
+
+using Bytes = std::vector<unsigned char>;
+
+Bytes message(uint32_t word, const void* data, uint32_t struct_bytes, uint32_t array_bytes = 0) {
+  wire::Header header{};
+  header.word = word;
+  header.struct_bytes = struct_bytes;
+  header.array_bytes = array_bytes;
+  header.bytes = static_cast<uint32_t>(sizeof header) + struct_bytes + array_bytes;
+  Bytes bytes(sizeof header + struct_bytes);
+  std::memcpy(bytes.data(), &header, sizeof header);
+  if (struct_bytes) std::memcpy(bytes.data() + sizeof header, data, struct_bytes);
+  return bytes;
+}
+
+Bytes query_message() {
+  aiaccel_query query{};
+  query.size = sizeof query;
+  return message(AIACCEL_IOC_QUERY, &query, sizeof query);
+}
+
+// So many contexts, once the server saw those go that were closed (as those that looked whether it is
+// up).
+bool settles(Device& device, uint32_t contexts) {
+  return eventually([&] { return device.own_tenant().contexts == contexts; });
+}
+
+// A client that speaks for itself.
+class RawClient {
+ public:
+  explicit RawClient(const BrokerServer& server) : fd(server.must_connect()) {
+    unsigned char hello[sizeof(wire::Header) + sizeof(wire::Hello)];
+    BOOST_REQUIRE(recv(fd.get(), hello, sizeof hello, MSG_WAITALL) ==
+                  static_cast<ssize_t>(sizeof hello));
+  }
+
+  bool send(const Bytes& bytes) {
+    return ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(bytes.size());
+  }
+
+  // The status that a message is answered with, -1 when the server hangs up.
+  int ask(const Bytes& bytes) {
+    if (!send(bytes)) return -1;
+    wire::Header header;
+    if (recv(fd.get(), &header, sizeof header, MSG_WAITALL) != static_cast<ssize_t>(sizeof header))
+      return -1;
+    Bytes rest(header.bytes - sizeof header);
+    if (!rest.empty() &&
+        recv(fd.get(), rest.data(), rest.size(), MSG_WAITALL) != static_cast<ssize_t>(rest.size()))
+      return -1;
+    return static_cast<int>(header.word);
+  }
+
+  // Sees whether the server hung up, within the time that only a hang reaches.
+  bool hung_up() {
+    pollfd wait{fd.get(), POLLIN, 0};
+    if (poll(&wait, 1, 30'000) != 1) return false;
+    unsigned char byte;
+    return recv(fd.get(), &byte, 1, 0) <= 0;
+  }
+
+  Fd fd;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(broker)
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_parsed_ends_the_connection_and_no_other) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  Device bystander;
+  aiaccel_enter enter{};
+  enter.size = sizeof enter;
+  enter.nr_jobs = 3;
+  aiaccel_query query{};
+  query.size = 5000;
+  auto header = [](uint32_t bytes, uint32_t word, uint32_t of_struct, uint32_t array) {
+    const wire::Header made{bytes, word, of_struct, array};
+    Bytes raw(sizeof made);
+    std::memcpy(raw.data(), &made, sizeof made);
+    return raw;
+  };
+  const Bytes garbage[] = {
+      header(0, 0, 0, 0),
+      header(15, AIACCEL_IOC_QUERY, 0, 0),
+      header(0xffffffff, AIACCEL_IOC_QUERY, 0xfffffff0, 0xffffffff),
+      header(16, AIACCEL_IOC_QUERY, 0xffffffff, 1),
+      header(0x7fffffff, AIACCEL_IOC_ENTER, 56, 0x7fffffff - 72),
+      header(wire::kMaxRequest + 1, AIACCEL_IOC_ENTER, 56, wire::kMaxRequest + 1 - 72),
+      header(16, AIACCEL_IOC_QUERY, 0, 0),
+      message(AIACCEL_IOC_QUERY, "\1\0", 2),
+      message(AIACCEL_IOC_ENTER, &enter, sizeof enter),  // counts without their arrays
+      message(AIACCEL_IOC_QUERY, &query, sizeof query),  // longer than what was sent
+  };
+  for (const Bytes& bytes : garbage) {
+    RawClient client(server);
+    BOOST_TEST(client.send(bytes));
+    BOOST_TEST(client.hung_up());
+    BOOST_REQUIRE(server.running());
+    BOOST_TEST(bystander.query().abi == 1u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_can_be_parsed_gets_its_error) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  RawClient client(server);
+  uint32_t size = 4;
+  BOOST_TEST(client.ask(message(0x1234, &size, 4)) == ENOTTY);
+  BOOST_TEST(client.ask(message(AIACCEL_IOC_QUERY, &size, 4)) == EINVAL);
+  aiaccel_pin pin{};
+  pin.size = sizeof pin;
+  pin.addr = ~0ULL - 5;
+  pin.length = 100;
+  BOOST_TEST(client.ask(message(AIACCEL_IOC_PIN, &pin, sizeof pin)) == EOVERFLOW);
+  aiaccel_alloc alloc{};
+  alloc.size = sizeof alloc;
+  alloc.length = 1ULL << 62;
+  BOOST_TEST(client.ask(message(AIACCEL_IOC_ALLOC, &alloc, sizeof alloc)) == ENOMEM);
+  BOOST_TEST(client.ask(query_message()) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(random_bytes) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  Device bystander;
+  const uint32_t seed = std::random_device{}();
+  std::mt19937 random(seed);
+  BOOST_TEST_CONTEXT("seed " << seed) {
+    for (int round = 0; round < 300; ++round) {
+      RawClient client(server);
+      Bytes bytes(random() % 400);
+      for (unsigned char& byte : bytes) byte = static_cast<unsigned char>(random());
+      if (round % 2 && bytes.size() > sizeof(wire::Header)) {  // with a header that fits
+        const auto rest = static_cast<uint32_t>(bytes.size() - sizeof(wire::Header));
+        const uint32_t struct_bytes = static_cast<uint32_t>(random()) % (rest + 1);
+        const wire::Header header{static_cast<uint32_t>(bytes.size()),
+                                  static_cast<uint32_t>(_IO(AIACCEL_IOC_TYPE, random() % 0x24)),
+                                  struct_bytes, rest - struct_bytes};
+        std::memcpy(bytes.data(), &header, sizeof header);
+        if (struct_bytes >= 4)
+          std::memcpy(bytes.data() + sizeof header, &struct_bytes, sizeof struct_bytes);
+      }
+      client.send(bytes);
+    }
+    BOOST_TEST(bystander.query().abi == 1u);
+    BOOST_TEST(server.running());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_message_may_come_byte_by_byte_and_many_at_once) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  RawClient client(server);
+  const Bytes query = query_message();
+  for (size_t i = 0; i + 1 < query.size(); ++i) BOOST_REQUIRE(client.send({query[i]}));
+  BOOST_TEST(client.ask({query.back()}) == 0);
+  Bytes many;
+  for (int i = 0; i < 50; ++i) many.insert(many.end(), query.begin(), query.end());
+  BOOST_REQUIRE(client.send(many));
+  for (int i = 0; i < 50; ++i) {
+    Bytes answer(sizeof(wire::Header) + sizeof(aiaccel_query));
+    BOOST_REQUIRE(recv(client.fd.get(), answer.data(), answer.size(), MSG_WAITALL) ==
+                  static_cast<ssize_t>(answer.size()));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(half_a_message_holds_up_nobody) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  RawClient half(server);
+  Bytes query = query_message();
+  query.resize(query.size() / 2);
+  BOOST_REQUIRE(half.send(query));
+  Device device;
+  const uint32_t generation = device.must_hold(1, device.must_queue(), device.slots());
+  BOOST_TEST(device.complete(1, generation) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_client_that_never_reads_holds_up_nobody) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  RawClient deaf(server);
+  fcntl(deaf.fd.get(), F_SETFL, O_NONBLOCK);
+  // Until neither side takes any more.
+  const Bytes query = query_message();
+  size_t sent = 0;
+  BOOST_REQUIRE(eventually([&] {
+    while (deaf.send(query)) ++sent;
+    Device device;  // gives the server a turn
+    const bool more = deaf.send(query);
+    return !more;
+  }));
+  BOOST_TEST(sent > 100u);
+  Device device;
+  const uint32_t generation = device.must_hold(1, device.must_queue(), device.slots());
+  BOOST_TEST(device.complete(1, generation) == 0);
+  BOOST_TEST(server.running());
+}
+
+BOOST_AUTO_TEST_CASE(passed_descriptors_are_not_kept) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  RawClient client(server);
+  Device bystander;
+  Fd file(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  BOOST_REQUIRE(settles(bystander, 2));
+  const size_t before = server.open_descriptors();
+  for (int i = 0; i < 50; ++i) {
+    const Bytes query = query_message();
+    BOOST_REQUIRE(aiaccel::send_with_fds(client.fd.get(), query.data(), query.size(),
+                                         {file.get(), file.get(), file.get()}, 0) > 0);
+    BOOST_REQUIRE(client.ask({}) == 0);
+  }
+  BOOST_TEST(server.open_descriptors() == before);
+}
+
+BOOST_AUTO_TEST_CASE(asking_for_the_poll_descriptor_again_keeps_one) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  RawClient client(server);
+  Device bystander;
+  BOOST_REQUIRE(client.ask(message(wire::kPollRequest, nullptr, 0)) == 0);
+  BOOST_REQUIRE(settles(bystander, 2));
+  BOOST_REQUIRE(client.ask(query_message()) == 0);
+  const size_t before = server.open_descriptors();
+  for (int i = 0; i < 50; ++i)
+    BOOST_REQUIRE(client.ask(message(wire::kPollRequest, nullptr, 0)) == 0);
+  // The client's end may still be open for a moment after it was sent.
+  BOOST_TEST(eventually([&] { return server.open_descriptors() == before; }));
+}
+
+BOOST_AUTO_TEST_CASE(clients_that_go_leave_nothing) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  Device device;
+  BOOST_REQUIRE(aiaccel_fd(device.handle()) >= 0);
+  BOOST_REQUIRE(settles(device, 1));
+  const size_t before = server.open_descriptors();
+  const uint64_t bytes = device.query().pinned_bytes;
+  for (int i = 0; i < 100; ++i) {
+    Device other;
+    other.must_alloc(4096);
+    BOOST_REQUIRE(aiaccel_fd(other.handle()) >= 0);
+    BOOST_REQUIRE(other.submit(job(1, other.must_queue())) == 0);
+  }
+  BOOST_TEST(eventually([&] { return server.open_descriptors() == before; }));
+  BOOST_TEST(device.query().pinned_bytes == bytes);
+  BOOST_TEST(settles(device, 1));
+  BOOST_TEST(device.engine_stats().slots_used == 0u);
+  BOOST_TEST(device.engine_stats().jobs_waiting == 0u);
+  BOOST_TEST(device.engine_stats().queues == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(one_user_has_so_many_contexts) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  std::vector<Device> devices;
+  aiaccel_device* next = nullptr;
+  int result = 0;
+  while (devices.size() < 2000 && (result = aiaccel_open("broker", &next)) == 0)
+    devices.emplace_back(next);
+  BOOST_TEST(result == -EDQUOT);
+  BOOST_TEST(devices.size() >= 64u);
+  devices.pop_back();
+  BOOST_TEST(eventually([&] {
+    if (aiaccel_open("broker", &next)) return false;
+    aiaccel_close(next);
+    return true;
+  }));
+}
+
+BOOST_AUTO_TEST_CASE(ceilings_of_memory) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  for (const char* option : {"--tenant-bytes", "--host-bytes"}) {
+    BrokerServer server({option, "1MiB"});
+    Device device;
+    Device other;
+    device.must_alloc(512 << 10);
+    aiaccel_alloc arg{};
+    arg.length = (512 << 10) + 1;
+    BOOST_TEST(other.call(AIACCEL_IOC_ALLOC, arg) == -EDQUOT);
+    BOOST_TEST(arg.refused_by == static_cast<uint32_t>(option[2] == 't' ? AIACCEL_REFUSED_TENANT
+                                                                        : AIACCEL_REFUSED_MODULE));
+    arg.length = 512 << 10;
+    BOOST_TEST(other.call(AIACCEL_IOC_ALLOC, arg) == 0);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_killed_server_is_told_of_and_memory_stays) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  Device device;
+  Device waiting;
+  const aiaccel_alloc buffer = device.must_alloc(8192);
+  void* address = nullptr;
+  BOOST_REQUIRE(aiaccel_map(device.handle(), buffer.mmap_offset, 8192, PROT_READ | PROT_WRITE,
+                            &address) == 0);
+  auto* bytes = static_cast<unsigned char*>(address);
+  bytes[0] = 7;
+  const int fd = aiaccel_fd(device.handle());
+  const uint32_t queue = device.must_queue();
+  device.must_hold(1, queue, device.slots());
+  int waited = 0;
+  std::thread waiter([&] {
+    aiaccel_enter arg{};
+    arg.min_events = 1;
+    arg.timeout_ns = AIACCEL_NEVER;
+    waited = waiting.enter(arg);
+  });
+
+  server.kill();
+  waiter.join();
+  BOOST_TEST(waited == -ECONNRESET);
+  pollfd poll_fd{fd, POLLIN, 0};
+  BOOST_TEST(poll(&poll_fd, 1, 30'000) == 1);
+  aiaccel_query query{};
+  for (int i = 0; i < 2; ++i) {
+    BOOST_TEST(device.call(AIACCEL_IOC_QUERY, query) == -ECONNRESET);
+    BOOST_TEST(device.cancel(1) == -ECONNRESET);
+  }
+  bytes[0] += 1;
+  BOOST_TEST(static_cast<int>(bytes[0]) == 8);
+  void* again = nullptr;
+  BOOST_TEST(aiaccel_map(device.handle(), buffer.mmap_offset, 4096, PROT_READ, &again) == 0);
+  munmap(again, 4096);
+
+  server.start();
+  Device fresh;
+  BOOST_TEST(fresh.engine_stats().slots_used == 0u);
+  BOOST_TEST(device.call(AIACCEL_IOC_QUERY, query) == -ECONNRESET);
+  munmap(address, 8192);
+}
+
+BOOST_AUTO_TEST_CASE(it_ends_when_told_to_and_leaves_no_socket) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  BOOST_TEST(server.stop() == 0);
+  BOOST_TEST(access(server.path().c_str(), F_OK) == -1);
+}
+
+BOOST_AUTO_TEST_CASE(only_its_user_can_reach_it) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  struct stat info;
+  BOOST_REQUIRE(stat(server.path().c_str(), &info) == 0);
+  BOOST_TEST((info.st_mode & 077) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(it_is_started_on_first_need_and_once) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server;
+  server.kill();  // leaves its socket behind
+  std::vector<std::unique_ptr<Child>> children;
+  for (int i = 0; i < 4; ++i)
+    children.push_back(std::make_unique<Child>([](Child& self) {
+      Device device;
+      self.tell(1);
+      self.sleep();
+      return device.own_tenant().contexts == 4 ? 0 : 1;
+    }));
+  for (auto& child : children) BOOST_REQUIRE(child->must_hear() == 1u);
+  // All four met in one broker.
+  children[0]->go_on();
+  BOOST_TEST(children[0]->wait() == 0);
+  const std::vector<pid_t> started = server.others();
+  BOOST_REQUIRE(started.size() == 1u);
+  kill(started[0], SIGTERM);
+  BOOST_TEST(eventually([&] { return server.others().empty(); }));
+}
+
+BOOST_AUTO_TEST_CASE(it_ends_when_idle) {
+  if (!on("broker")) SKIP(kOnlyBroker);
+  BrokerServer server({"--idle", "1"});
+  {
+    Device device;
+    device.query();
+  }
+  BOOST_TEST(eventually([&] { return access(server.path().c_str(), F_OK) == -1; }));
+  BOOST_TEST(eventually([&] { return !server.running(); }));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+//
+// More than one process: forked children, order across processes, and what a killed process held.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "child.hpp"
+#include "device.hpp"
+
+using namespace conformance;
+
+namespace {
+
+constexpr const char* kOneProcess = "embedded: the arbiter is one process's own";
+
+// In a child: a context that holds the whole engine and some memory.
+int hold_all(Child& child) {
+  Device device;
+  device.must_hold(1, device.must_queue(AIACCEL_CLASS_NORMAL, 0, "child@1"), device.slots());
+  device.must_alloc(1 << 20);
+  child.tell(1);
+  child.sleep();
+  return 0;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(processes)
+
+BOOST_AUTO_TEST_CASE(a_forked_child_gets_eperm_and_the_parent_goes_on) {
+  Device device;
+  const uint32_t queue = device.must_queue();
+  const aiaccel_alloc buffer = device.must_alloc(4096);
+  BOOST_REQUIRE(aiaccel_fd(device.handle()) >= 0);
+  Child child([&](Child&) {
+    aiaccel_query query{};
+    if (device.call(AIACCEL_IOC_QUERY, query) != -EPERM) return 10;
+    if (device.submit(job(1, queue)) != -EPERM) return 11;
+    if (device.destroy(queue) != -EPERM) return 12;
+    uint32_t size = 4;
+    if (aiaccel_call(device.handle(), _IO(AIACCEL_IOC_TYPE, 0x7f), &size) != -ENOTTY) return 13;
+    query.size = 0;
+    if (aiaccel_call(device.handle(), AIACCEL_IOC_QUERY, &query) != -EPERM) return 14;
+    void* address;
+    if (aiaccel_map(device.handle(), buffer.mmap_offset, 4096, PROT_READ, &address) != -EPERM)
+      return 15;
+    if (aiaccel_map(device.handle(), AIACCEL_RING_OFFSET, 4096, PROT_READ, &address) != -EPERM)
+      return 16;
+    // Its own is another matter.
+    {
+      Device own;
+      const uint32_t generation = own.must_hold(1, own.must_queue(), own.slots());
+      if (own.complete(1, generation) != 0) return 17;
+    }
+    { Device closed_here(std::move(device)); }
+    return 0;
+  });
+  BOOST_TEST(child.wait() == 0);
+  const uint32_t generation = device.must_hold(1, queue, 1);
+  BOOST_TEST(device.complete(1, generation) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(order_holds_across_processes) {
+  if (on("embedded")) SKIP(kOneProcess);
+  Device device;
+  const uint32_t generation =
+      device.must_hold(1, device.must_queue(), device.slots());
+  auto contend = [](uint32_t class_) {
+    return [class_](Child& child) {
+      Device own;
+      if (own.submit(job(1, own.must_queue(class_), {.width = own.slots()}))) return 1;
+      child.tell(1);
+      const aiaccel_event event = own.must_event();
+      child.tell(event.time_ns);
+      return own.complete(1, event.generation) == 0 ? 0 : 2;
+    };
+  };
+  Child normal(contend(AIACCEL_CLASS_NORMAL));
+  BOOST_REQUIRE(normal.must_hear() == 1u);
+  Child high(contend(AIACCEL_CLASS_HIGH));
+  BOOST_REQUIRE(high.must_hear() == 1u);
+  device.must_event(1, AIACCEL_EVENT_YIELD);
+  BOOST_REQUIRE(device.complete(1, generation) == 0);
+  const uint64_t first = high.must_hear();
+  const uint64_t second = normal.must_hear();
+  BOOST_TEST(first < second);
+  BOOST_TEST(high.wait() == 0);
+  BOOST_TEST(normal.wait() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_killed_process_held_comes_back) {
+  if (on("embedded")) SKIP(kOneProcess);
+  Device device;
+  const uint64_t bytes = device.query().pinned_bytes;
+  Child child(hold_all);
+  BOOST_REQUIRE(child.must_hear() == 1u);
+  BOOST_TEST(device.engine_stats().slots_used == device.slots());
+  BOOST_TEST(device.query().pinned_bytes == bytes + (1 << 20));
+  BOOST_REQUIRE(device.submit(job(1, device.must_queue(), {.width = device.slots()})) == 0);
+  BOOST_TEST(device.events().empty());
+  child.kill(SIGKILL);
+  device.must_event(1, AIACCEL_EVENT_GRANTED);
+  BOOST_TEST(eventually([&] { return device.query().pinned_bytes == bytes; }));
+  BOOST_TEST(child.wait() == 128 + SIGKILL);
+}
+
+BOOST_AUTO_TEST_CASE(a_grandchild_with_the_descriptor_does_not_keep_the_turn) {
+  if (on("embedded")) SKIP(kOneProcess);
+  Device device;
+  Child child([](Child& self) {
+    Device own;
+    own.must_hold(1, own.must_queue(), own.slots());
+    const pid_t grandchild = fork();
+    if (grandchild == 0) {
+      self.sleep();  // holds a copy of every descriptor
+      _exit(0);
+    }
+    self.tell(static_cast<uint64_t>(grandchild));
+    for (;;) pause();
+    return 0;
+  });
+  const auto grandchild = static_cast<pid_t>(child.must_hear());
+  BOOST_REQUIRE(device.submit(job(1, device.must_queue(), {.width = device.slots()})) == 0);
+  BOOST_TEST(device.events().empty());
+  child.kill(SIGKILL);
+  device.must_event(1, AIACCEL_EVENT_GRANTED);
+  BOOST_TEST(kill(grandchild, 0) == 0);
+  child.go_on();
+}
+
+BOOST_AUTO_TEST_CASE(a_stopped_holder_is_waited_for_and_its_end_is_not) {
+  if (on("embedded")) SKIP(kOneProcess);
+  Device device;
+  Child child(hold_all);
+  BOOST_REQUIRE(child.must_hear() == 1u);
+  child.kill(SIGSTOP);
+  BOOST_REQUIRE(device.submit(job(1, device.must_queue())) == 0);
+  BOOST_TEST(device.events().empty());
+  child.kill(SIGKILL);
+  device.must_event(1, AIACCEL_EVENT_GRANTED);
+}
+
+BOOST_AUTO_TEST_CASE(statistics_show_the_other_process) {
+  if (on("embedded")) SKIP(kOneProcess);
+  Device device;
+  Child child(hold_all);
+  BOOST_REQUIRE(child.must_hear() == 1u);
+  bool seen = false;
+  for (const aiaccel_stats_queue& record : device.queue_stats())
+    seen |= record.pid == child.pid() && std::string(record.label) == "child@1" &&
+            record.slots_held == device.slots();
+  BOOST_TEST(seen);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

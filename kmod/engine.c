@@ -124,6 +124,7 @@ struct aia_engine *aia_engine_register(const struct aia_engine_desc *desc)
 	strscpy(engine->provider, desc->provider, sizeof(engine->provider));
 	INIT_LIST_HEAD(&engine->queues);
 	aia_sched_engine_init(&engine->sched, desc->slots);
+	engine->sched.gives_way = desc->kind == AIACCEL_ENGINE_CPU;
 	mutex_lock(&aia_config_lock);
 	err = add_locked(engine);
 	mutex_unlock(&aia_config_lock);

@@ -405,6 +405,11 @@ struct aiaccel_buffer_info {
  * measured by the kernel. A job that is next but wider than the free slots waits
  * for more of them, and nobody passes it but a higher class.
  *
+ * On a CPU engine turns of IDLE and LOW are in nobody's way but that of their like: the
+ * kernel's own scheduler stops such work as soon as other work comes (the holder sets
+ * SCHED_IDLE for its threads, as libaiaccel does), so that jobs of the other classes
+ * are granted beside them.
+ *
  * A context holds at most one turn on an engine at a time. Its other jobs there
  * wait until it completes that turn. A program with several workers opens one
  * context for each.
@@ -685,7 +690,8 @@ struct aiaccel_stats {
  * @id:		   the engine
  * @state:	   &enum aiaccel_engine_state
  * @slots:	   its slots
- * @slots_used:	   how many are held now
+ * @slots_used:	   how many are held now; on a CPU engine up to twice its slots, where
+ *		   background turns run beside others
  * @jobs_waiting:  jobs without a turn
  * @queues:	   queues to it
  * @granted:	   turns begun

@@ -222,6 +222,11 @@ static __u64 estimate(const struct aia_sched_job *job)
 	return at_most(ns, AIA_SCHED_TURN_MAX_NS);
 }
 
+static bool is_background(__u32 class_)
+{
+	return class_ < AIACCEL_CLASS_NORMAL;
+}
+
 static void begin(struct aia_sched_job *job, __u64 now_ns)
 {
 	struct aia_sched_queue *queue = job->queue;
@@ -242,6 +247,8 @@ static void begin(struct aia_sched_job *job, __u64 now_ns)
 	charge(&queue->share, job->charged_ns * job->width, 0);
 	aia_list_add_last(&engine->running[queue->class_], &job->of_engine);
 	engine->slots_used += job->width;
+	if (is_background(queue->class_))
+		engine->background_used += job->width;
 
 	engine->granted++;
 	queue->node->granted++;
@@ -272,6 +279,11 @@ void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns)
 	engine->slots_used -= job->width;
 	if (job->yield_asked)
 		engine->slots_yielding -= job->width;
+	if (is_background(queue->class_)) {
+		engine->background_used -= job->width;
+		if (job->yield_asked)
+			engine->background_yielding -= job->width;
+	}
 	job->state = AIA_SCHED_IDLE;
 
 	charge(&queue->share, paid_ns * job->width, job->charged_ns * job->width);
@@ -321,16 +333,32 @@ static struct aia_sched_job *next_in_line(struct aia_sched_engine *engine)
 	return NULL;
 }
 
-static __u32 free_slots(const struct aia_sched_engine *engine)
+/* Whether turns of @holder are in the way of jobs of @class_. */
+static bool stands_in_way(const struct aia_sched_engine *engine, __u32 holder, __u32 class_)
 {
-	return engine->slots - engine->slots_used;
+	return !engine->gives_way || is_background(class_) || !is_background(holder);
+}
+
+/* What is free for a class, or will be once those asked to yield have done so. */
+static __u32 room(const struct aia_sched_engine *engine, __u32 class_, bool after_yields)
+{
+	__u32 used = engine->slots_used;
+
+	if (after_yields)
+		used -= engine->slots_yielding;
+	if (!stands_in_way(engine, AIACCEL_CLASS_IDLE, class_)) {
+		used -= engine->background_used;
+		if (after_yields)
+			used += engine->background_yielding;
+	}
+	return used < engine->slots ? engine->slots - used : 0;
 }
 
 struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns)
 {
 	struct aia_sched_job *job = next_in_line(engine);
 
-	if (!job || job->width > free_slots(engine))
+	if (!job || job->width > room(engine, job->queue->class_, false))
 		return NULL;
 	begin(job, now_ns);
 	return job;
@@ -341,12 +369,14 @@ struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine)
 	struct aia_sched_job *wanting = next_in_line(engine);
 	__u32 c;
 
-	if (!wanting || wanting->width <= free_slots(engine) + engine->slots_yielding)
+	if (!wanting || wanting->width <= room(engine, wanting->queue->class_, true))
 		return NULL;
 	for (c = 0; c < wanting->queue->class_; c++) {
 		struct aia_link *head = &engine->running[c];
 		struct aia_link *link;
 
+		if (!stands_in_way(engine, c, wanting->queue->class_))
+			continue;
 		for (link = head->prev; link != head; link = link->prev) {
 			struct aia_sched_job *job =
 				aia_container_of(link, struct aia_sched_job, of_engine);
@@ -355,6 +385,8 @@ struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine)
 				continue;
 			job->yield_asked = true;
 			engine->slots_yielding += job->width;
+			if (is_background(c))
+				engine->background_yielding += job->width;
 			return job;
 		}
 	}

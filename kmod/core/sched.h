@@ -22,11 +22,17 @@
  * for good in debt moves the floor on: closing and opening again gains no turn over those
  * who wait.
  *
+ * An engine may give way: a CPU, whose own scheduler stops background work, that of idle and
+ * low, as soon as other work comes. There a job of another class does not wait for
+ * background turns, which keep running beside it: it would wait for work that itself
+ * waits for a processor. Background jobs find room only beside all that runs.
+ *
  * A seat is a context's place at an engine. It holds one turn at most; while it does,
  * the queues of the seat are not eligible.
  *
  * Invariants
- *  - slots_used is the sum of the widths of granted jobs, and at most slots.
+ *  - slots_used is the sum of the widths of granted jobs, and at most slots; on an engine that
+ *    gives way this holds for background turns and for the others, each by themselves.
  *  - A share is in its parent's tree exactly while an eligible job lies below it.
  *  - Every job is in one state; waiting jobs are in their queue's tree; granted ones
  *    on their engine's list of their class.
@@ -68,6 +74,9 @@ struct aia_sched_engine {
 	__u32 slots;
 	__u32 slots_used;
 	__u32 slots_yielding;		/* of them, held by jobs asked to yield */
+	__u32 background_used;		/* of slots_used, what idle and low hold */
+	__u32 background_yielding;	/* of slots_yielding, likewise */
+	bool gives_way;			/* set after init, before the first job */
 	__u32 state;			/* enum aiaccel_engine_state */
 	__u32 waiting;			/* jobs without a turn */
 	__u64 granted;			/* turns begun */

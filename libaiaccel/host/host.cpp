@@ -23,6 +23,7 @@ Host::Host(std::vector<aiaccel_engine_info> infos, const Ceilings& limits, uint6
   for (const aiaccel_engine_info& info : infos) {
     auto engine = std::make_unique<Engine>();
     aia_sched_engine_init(&engine->sched, info.slots);
+    engine->sched.gives_way = info.kind == AIACCEL_ENGINE_CPU;
     engine->info = info;
     engines.push_back(std::move(engine));
   }

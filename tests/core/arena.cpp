@@ -42,18 +42,26 @@ bool members_are_sound(const aia_sched_share& parent) {
 
 bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_node*>& nodes,
               const std::vector<const aia_sched_queue*>& queues, const char** why) {
-  std::uint32_t used = 0, yielding = 0, waiting = 0;
+  std::uint32_t used = 0, yielding = 0, background = 0, background_yielding = 0, waiting = 0;
   bool sound = true;
-  for (const aia_link& head : engine.running) {
+  for (std::uint32_t c = 0; c < AIACCEL_NR_CLASSES; c++) {
+    const aia_link& head = engine.running[c];
     used += width_of(head, false, &sound);
     yielding += width_of(head, true, &sound);
+    if (c >= AIACCEL_CLASS_NORMAL) continue;
+    background += width_of(head, false, &sound);
+    background_yielding += width_of(head, true, &sound);
   }
   *why = "a running job is not its seat's turn";
   if (!sound) return false;
   *why = "slots_used";
-  if (used != engine.slots_used || used > engine.slots) return false;
+  if (used != engine.slots_used || background != engine.background_used) return false;
+  if (engine.gives_way ? background > engine.slots || used - background > engine.slots
+                       : used > engine.slots)
+    return false;
   *why = "slots_yielding";
   if (yielding != engine.slots_yielding) return false;
+  if (background_yielding != engine.background_yielding) return false;
 
   *why = "a queue's jobs";
   for (const aia_sched_queue* q : queues) {

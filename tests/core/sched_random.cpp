@@ -24,6 +24,7 @@ class World {
  public:
   explicit World(unsigned seed) : random_(seed) {
     aia_sched_engine_init(&engine_, 1 + pick(8));
+    engine_.gives_way = pick(2);
     for (unsigned i = 0; i < kNodes; i++)
       aia_sched_node_init(&nodes_[i], &engine_, parent_of(i), weight());
     for (auto& seat : seats_) aia_sched_seat_init(&seat, &engine_);
@@ -155,23 +156,38 @@ class World {
     return true;
   }
 
+  // Whether turns of `holder` are in the way of jobs of `class_`.
+  bool in_way(std::uint32_t holder, std::uint32_t class_) const {
+    return !engine_.gives_way || holder >= AIACCEL_CLASS_NORMAL || class_ < AIACCEL_CLASS_NORMAL;
+  }
+
+  std::uint32_t room_for(const aia_sched_job& wanting, bool after_yields) const {
+    std::uint32_t used = 0;
+    for (const auto& job : jobs_)
+      if (job.state == AIA_SCHED_GRANTED && !(after_yields && job.yield_asked) &&
+          in_way(job.queue->class_, wanting.queue->class_))
+        used += job.width;
+    return used < engine_.slots ? engine_.slots - used : 0;
+  }
+
   void grant_all() {
     for (;;) {
       std::vector<const aia_sched_job*> candidates;
       for (const auto& job : jobs_)
         if (is_next(job)) candidates.push_back(&job);
-      std::uint32_t free = engine_.slots - engine_.slots_used;
+      std::uint32_t free[kJobs] = {};
+      for (const auto* job : candidates) free[job - jobs_] = room_for(*job, false);
       const aia_sched_job* got = aia_sched_grant_next(&engine_, now_);
       if (!got) {
         // Nobody waits, or one that is next does not fit.
         bool blocked = candidates.empty() || engine_.state == AIACCEL_ENGINE_FAULTED;
-        for (const auto* job : candidates) blocked |= job->width > free;
+        for (const auto* job : candidates) blocked |= job->width > free[job - jobs_];
         BOOST_TEST_REQUIRE(blocked);
         return;
       }
       BOOST_TEST_REQUIRE(
           (std::find(candidates.begin(), candidates.end(), got) != candidates.end()));
-      BOOST_TEST_REQUIRE(got->width <= free);
+      BOOST_TEST_REQUIRE(got->width <= free[got - jobs_]);
       BOOST_TEST_REQUIRE(engine_.state != AIACCEL_ENGINE_FAULTED);
     }
   }
@@ -179,9 +195,12 @@ class World {
   // Only lower classes are asked, each once, and none after there is room enough.
   void ask_to_yield() {
     for (;;) {
-      std::uint32_t coming = engine_.slots - engine_.slots_used + engine_.slots_yielding;
+      std::uint32_t coming[kJobs] = {};
       bool asked_before[kJobs];
-      for (unsigned i = 0; i < kJobs; i++) asked_before[i] = jobs_[i].yield_asked;
+      for (unsigned i = 0; i < kJobs; i++) {
+        asked_before[i] = jobs_[i].yield_asked;
+        if (is_next(jobs_[i])) coming[i] = room_for(jobs_[i], true);
+      }
       aia_sched_job* holder = aia_sched_yield_next(&engine_);
       if (!holder) return;
       asked_++;
@@ -189,10 +208,13 @@ class World {
       BOOST_TEST_REQUIRE(!asked_before[holder - jobs_]);
       bool wanted = false;
       for (const auto& job : jobs_)
-        wanted |= is_next(job) && job.width > coming && job.queue->class_ > holder->queue->class_;
+        wanted |= is_next(job) && job.width > coming[&job - jobs_] &&
+                  job.queue->class_ > holder->queue->class_ &&
+                  in_way(holder->queue->class_, job.queue->class_);
       BOOST_TEST_REQUIRE(wanted);
       for (const auto& job : jobs_) {
         if (job.state != AIA_SCHED_GRANTED || job.yield_asked) continue;
+        if (!in_way(job.queue->class_, holder->queue->class_)) continue;
         BOOST_TEST_REQUIRE(job.queue->class_ >= holder->queue->class_);
       }
     }
@@ -224,7 +246,7 @@ BOOST_AUTO_TEST_CASE(invariants_and_choice) {
   }
   BOOST_TEST_MESSAGE("seeds 1 to 20: " << granted << " turns, " << asked << " yields");
   BOOST_TEST(granted > 5000u);  // the walk does get about
-  BOOST_TEST(asked > 500u);
+  BOOST_TEST(asked > 300u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

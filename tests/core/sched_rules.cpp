@@ -104,6 +104,40 @@ BOOST_AUTO_TEST_CASE(what_is_refused) {
   BOOST_TEST(queue.submit(second, 5) == -EINVAL);
 }
 
+BOOST_AUTO_TEST_CASE(an_engine_that_gives_way_lets_nobody_wait_for_background_turns) {
+  Bench b(2);
+  b.engine.gives_way = true;
+  Single low(b, AIACCEL_CLASS_LOW), idle(b, AIACCEL_CLASS_IDLE);
+  BOOST_TEST(b.grant() == &low.job);
+  BOOST_TEST(b.grant() == &idle.job);
+  Single wide(b, AIACCEL_CLASS_NORMAL, 2);
+  BOOST_TEST(b.grant() == &wide.job);
+  BOOST_TEST(b.engine.slots_used == 4u);
+  BOOST_TEST(b.yield() == nullptr);
+  // Another one waits for that, and only that is asked to make room.
+  Single high(b, AIACCEL_CLASS_HIGH);
+  BOOST_TEST(b.grant() == nullptr);
+  BOOST_TEST(b.yield() == &wide.job);
+  BOOST_TEST(b.yield() == nullptr);
+  // Background work finds room only beside all that runs.
+  aia_sched_complete(&low.job, 1);
+  aia_sched_complete(&idle.job, 1);
+  aia_sched_complete(&wide.job, 1);
+  BOOST_TEST(b.grant() == &high.job);
+  Single second(b, AIACCEL_CLASS_LOW), third(b, AIACCEL_CLASS_LOW);
+  BOOST_TEST(b.grant() == &second.job);
+  BOOST_TEST(b.grant() == nullptr);
+  aia_sched_complete(&high.job, 2);
+  BOOST_TEST(b.grant() == &third.job);
+  // Among themselves the classes of background work yield as elsewhere.
+  Single fourth(b, AIACCEL_CLASS_IDLE);
+  BOOST_TEST(b.yield() == nullptr);
+  aia_sched_complete(&second.job, 3);
+  BOOST_TEST(b.grant() == &fourth.job);
+  Single fifth(b, AIACCEL_CLASS_LOW);
+  BOOST_TEST(b.yield() == &fourth.job);
+}
+
 BOOST_AUTO_TEST_CASE(a_draining_engine_grants_what_waits_and_a_faulted_one_nothing) {
   Bench b(1);
   Single a(b, AIACCEL_CLASS_NORMAL), c(b, AIACCEL_CLASS_NORMAL);

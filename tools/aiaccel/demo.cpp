@@ -50,6 +50,11 @@ std::filesystem::path model_file(const char* version) {
   return file;
 }
 
+double load_average() {
+  double load = 0;
+  return ::getloadavg(&load, 1) == 1 ? load : 0;
+}
+
 // A file that goes with its object.
 struct TempFile {
   std::string path;
@@ -88,7 +93,6 @@ void print_section(int number, const char* title) {
 
 void print_table(const Table& table) {
   for (const std::string& line : table.lines()) fmt::print("  {}\n", line);
-  std::fflush(stdout);
 }
 
 std::string milliseconds(const Json& value) {
@@ -101,6 +105,7 @@ class Demo {
       : device_(open_device(transport)),
         transport_(device_.transport()),
         slots_(device_.engine(kEngine).slots()),
+        load_(load_average()),
         v5_(Model::open(model_file("v5"), "silero-vad@v5")),
         v6_(Model::open(model_file("v6"), "silero-vad@v6")) {}
 
@@ -130,6 +135,7 @@ class Demo {
   Device device_;
   const std::string transport_;
   const unsigned slots_;
+  const double load_;  // of the machine, before the demo
   const Model v5_, v6_;
   Cgroups cgroups_;
   Progress progress_;
@@ -178,8 +184,10 @@ void Demo::introduce() const {
       service_ms_, kStreams, per_s_,
       per_s_ == kRealTime ? "which is real time"
                           : fmt::format("since real time, {:.0f}, is too much here", kRealTime));
+  if (load_ > 0.5)
+    fmt::print("           other work disturbs what follows: the load was {:.1f} before it began\n",
+               load_);
   fmt::print("No GPU was involved: everything below ran on the CPU.\n");
-  std::fflush(stdout);
 }
 
 Json Demo::runner(Class priority, bool gated, bool os_tools) const {
@@ -396,6 +404,7 @@ Json Demo::run() {
                  {"gpu", false},
                  {"engine", device_.engine(kEngine).name()},
                  {"slots", slots_},
+                 {"load_before", load_},
                  {"service_ms", service_ms_},
                  {"streams", kStreams},
                  {"requested_per_s", per_s_},
@@ -421,6 +430,7 @@ void add_demo(CLI::App& app, Globals& globals) {
   command->callback([&globals, file, role] {
     globals.status = exit_ok;
     if (!role->empty()) return run_role(*role);
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);  // each line when it is known, also into a file
     const Json result = Demo(globals.transport).run();
     if (!file->empty()) {
       std::ofstream out(*file);

@@ -61,6 +61,19 @@ bool write_file(const std::string& file, const std::string& text) {
   return out.good();
 }
 
+// Groups of demos that were killed.
+void remove_stale(const std::string& base) {
+  const std::string prefix = "aiaccel-demo-";
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(base, none)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    if (std::filesystem::exists("/proc/" + name.substr(prefix.size()))) continue;
+    for (const char* group : kGroups) ::rmdir((entry.path() / group).c_str());
+    ::rmdir(entry.path().c_str());
+  }
+}
+
 // Our own group in `hierarchy`, "" and `why` when it cannot be made.
 std::string make_root(const Hierarchy& hierarchy, std::string& why) {
   if (hierarchy.mount.empty()) {
@@ -70,6 +83,7 @@ std::string make_root(const Hierarchy& hierarchy, std::string& why) {
   std::string base = hierarchy.mount + (hierarchy.own == "/" ? "" : hierarchy.own);
   // Inside a container the path may be that of the host; the mount's own root is then ours.
   if (!std::filesystem::exists(base)) base = hierarchy.mount;
+  remove_stale(base);
   const std::string root = base + "/aiaccel-demo-" + std::to_string(::getpid());
   write_file(base + "/cgroup.subtree_control", "+cpu");  // only where there is such a thing
   if (::mkdir(root.c_str(), 0755) < 0) {

@@ -132,7 +132,7 @@ Finding judge_runtime(const Facts& facts) {
             Verdict::ok,
             fmt::format("{} ({})", facts.runtime_version, facts.runtime_path),
             {}};
-  Finding finding{"onnxruntime", Verdict::missing, "not found: " + facts.runtime_reason, {}};
+  Finding finding{"onnxruntime", Verdict::missing, facts.runtime_reason, {}};
   if (facts.runtime_packaged)
     finding.fix.push_back(install_line(facts, "'^libonnxruntime[0-9.]+$'"));
   else

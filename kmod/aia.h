@@ -10,8 +10,8 @@
  *
  * Locks, outer before inner:
  *
- *   mmap_lock		held by the caller in mmap and fault; inside it only the xa_lock
- *			of a context is taken, so that no path below can meet it again.
+ *   mmap_lock		held by the caller in mmap and fault; pin.c takes it for a batch.
+ *			Nothing below takes it again.
  *   aia_config_lock	mutex: engines registered, tenants, nodes, seats. Nothing in it
  *			touches user memory or is charged to a memory cgroup, so that
  *			no process can be made to dawdle there.
@@ -81,16 +81,6 @@ struct aia_tenant {
 	u64 bytes[2];			/* by enum aiaccel_buffer_kind - 1 */
 };
 
-/* A tenant's place at an engine, while it or a tenant below has a queue there. */
-struct aia_node {
-	struct aia_sched_node sched;	/* aia_turn_lock */
-	struct aia_engine *engine;	/* kept by the queues */
-	struct aia_tenant *tenant;
-	struct aia_node *parent;
-	struct list_head of_tenant;	/* aia_config_lock */
-	unsigned int users;		/* aia_config_lock: queues, and nodes below */
-};
-
 extern unsigned int aia_tenant_class;	/* the highest class without CAP_SYS_NICE */
 
 int aia_tenant_init(void);
@@ -104,15 +94,28 @@ struct aia_tenant *aia_tenant_next(u64 *id);
 void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out, char *path);
 #define AIA_PATH_BYTES PATH_MAX
 
+/* 0 or -EDQUOT, and then *refused_by says whose ceiling it was. */
+int aia_tenant_charge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount,
+		      u32 *refused_by);
+void aia_tenant_uncharge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount);
+int aia_tenant_charge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes, u32 *refused_by);
+void aia_tenant_uncharge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes);
+void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used);
+
+/* ---- a tenant's places (node.c) ---- */
+
+/* A tenant's place at an engine, while it or a tenant below has a queue there. */
+struct aia_node {
+	struct aia_sched_node sched;	/* aia_turn_lock */
+	struct aia_engine *engine;	/* kept by the queues */
+	struct aia_tenant *tenant;
+	struct aia_node *parent;
+	struct list_head of_tenant;	/* aia_config_lock */
+	unsigned int users;		/* aia_config_lock: queues, and nodes below */
+};
+
 struct aia_node *aia_node_get_locked(struct aia_tenant *tenant, struct aia_engine *engine);
 void aia_node_put_locked(struct aia_node *node);
-
-/* 0 or -EDQUOT, and then *refused_by says whose ceiling it was. */
-int aia_charge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount, u32 *refused_by);
-void aia_uncharge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount);
-int aia_charge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes, u32 *refused_by);
-void aia_uncharge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes);
-void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used);
 
 /* ---- engines (engine.c) ---- */
 

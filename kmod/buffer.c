@@ -51,7 +51,7 @@ struct aia_buffer *aia_buffer_create(struct aia_context *ctx, u32 kind, u64 leng
 	err = aia_object_reserve(ctx, &buffer->object, AIA_OBJECT_BUFFER, refused_by);
 	if (err)
 		goto err_free;
-	err = aia_charge_bytes(ctx->tenant, kind, nr_pages << PAGE_SHIFT, refused_by);
+	err = aia_tenant_charge_bytes(ctx->tenant, kind, nr_pages << PAGE_SHIFT, refused_by);
 	if (err)
 		goto err_abort;
 	buffer->tenant = aia_tenant_get(ctx->tenant);
@@ -84,7 +84,7 @@ static void buffer_free(struct kref *ref)
 	else
 		aia_pin_release(buffer);
 	kvfree(buffer->pages);
-	aia_uncharge_bytes(buffer->tenant, buffer->kind, (u64)buffer->nr_pages << PAGE_SHIFT);
+	aia_tenant_uncharge_bytes(buffer->tenant, buffer->kind, (u64)buffer->nr_pages << PAGE_SHIFT);
 	aia_tenant_put(buffer->tenant);
 	kfree(buffer);
 }

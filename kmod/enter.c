@@ -58,7 +58,7 @@ static void uncharge_locked(struct aia_news *news)
 
 	lockdep_assert_held(&aia_turn_lock);
 	while ((turn = news->freed)) {
-		aia_uncharge(turn->owner, AIA_CEILING_JOBS, 1);
+		aia_tenant_uncharge(turn->owner, AIA_CEILING_JOBS, 1);
 		news->freed = turn->next_freed;
 		turn->next_freed = news->uncharged;
 		news->uncharged = turn;
@@ -223,14 +223,14 @@ static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struc
 	/* The core checks it as well, but ceilings come later in the order of errors. */
 	if (job->width > queue->engine->sched.slots)
 		return -EINVAL;
-	err = aia_charge(ctx->tenant, AIA_CEILING_JOBS, 1, &refused_by);
+	err = aia_tenant_charge(ctx->tenant, AIA_CEILING_JOBS, 1, &refused_by);
 	if (err)
 		return err;
 	turn->owner = ctx->tenant;
 	job->deadline_ns = host_time(job->deadline_ns);
 	err = aia_turns_submit(&ctx->turns, &queue->sched, turn, job, now_ns);
 	if (err)
-		aia_uncharge(ctx->tenant, AIA_CEILING_JOBS, 1);
+		aia_tenant_uncharge(ctx->tenant, AIA_CEILING_JOBS, 1);
 	return err;
 }
 

@@ -58,8 +58,9 @@ static int destroy(struct aia_call *call)
 }
 
 /* clang-format off */
-#define ROW(NUMBER, run, type, refused)                                                         \
+#define ROW(NUMBER, run, type, refused) \
 	[_IOC_NR(AIACCEL_IOC_##NUMBER)] = { run, sizeof(struct type), sizeof(struct type), refused }
+#define REFUSED_BY(type) offsetof(struct type, refused_by)
 
 static const struct row rows[] = {
 	ROW(QUERY,	  query,	    aiaccel_query,	  0),
@@ -67,10 +68,10 @@ static const struct row rows[] = {
 	ROW(ENGINE_INFO,  aia_engine_info,  aiaccel_engine_info,  0),
 	ROW(STATS,	  aia_stats,	    aiaccel_stats,	  0),
 	ROW(DESTROY,	  destroy,	    aiaccel_destroy,	  0),
-	ROW(ALLOC,	  aia_buffer_alloc, aiaccel_alloc,	  offsetof(struct aiaccel_alloc, refused_by)),
-	ROW(PIN,	  aia_buffer_pin,   aiaccel_pin,	  offsetof(struct aiaccel_pin, refused_by)),
+	ROW(ALLOC,	  aia_buffer_alloc, aiaccel_alloc,	  REFUSED_BY(aiaccel_alloc)),
+	ROW(PIN,	  aia_buffer_pin,   aiaccel_pin,	  REFUSED_BY(aiaccel_pin)),
 	ROW(BUFFER_INFO,  aia_buffer_info,  aiaccel_buffer_info,  0),
-	ROW(QUEUE_CREATE, aia_queue_create, aiaccel_queue_create, offsetof(struct aiaccel_queue_create, refused_by)),
+	ROW(QUEUE_CREATE, aia_queue_create, aiaccel_queue_create, REFUSED_BY(aiaccel_queue_create)),
 	ROW(ENTER,	  aia_enter,	    aiaccel_enter,	  0),
 };
 /* clang-format on */

@@ -113,7 +113,7 @@ void aia_queue_destroy(struct aia_queue *queue)
 {
 	xa_erase(&aia_queues, queue->number);
 	leave_engine(queue);
-	aia_uncharge(queue->ctx->tenant, AIA_CEILING_QUEUES, 1);
+	aia_tenant_uncharge(queue->ctx->tenant, AIA_CEILING_QUEUES, 1);
 	aia_engine_put(queue->engine);
 	kfree(queue);
 }
@@ -148,7 +148,7 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 	err = aia_object_reserve(ctx, &queue->object, AIA_OBJECT_QUEUE, &call->refused_by);
 	if (err)
 		goto err_free;
-	err = aia_charge(ctx->tenant, AIA_CEILING_QUEUES, 1, &call->refused_by);
+	err = aia_tenant_charge(ctx->tenant, AIA_CEILING_QUEUES, 1, &call->refused_by);
 	if (err)
 		goto err_abort;
 	err = join_engine(queue, array_index_nospec(arg->class_, AIACCEL_NR_CLASSES));
@@ -170,7 +170,7 @@ err_number:
 err_leave:
 	leave_engine(queue);
 err_uncharge:
-	aia_uncharge(ctx->tenant, AIA_CEILING_QUEUES, 1);
+	aia_tenant_uncharge(ctx->tenant, AIA_CEILING_QUEUES, 1);
 err_abort:
 	aia_object_abort(ctx, &queue->object);
 err_free:

@@ -213,7 +213,7 @@ struct aia_tenant *aia_tenant_open(void)
 	mutex_lock(&aia_config_lock);
 	tenant = get_for_locked(&source);
 	if (tenant)
-		err = aia_charge(tenant, AIA_CEILING_CONTEXTS, 1, &refused_by);
+		err = aia_tenant_charge(tenant, AIA_CEILING_CONTEXTS, 1, &refused_by);
 	if (!err)
 		tenant->contexts++;
 	else if (tenant)
@@ -226,7 +226,7 @@ struct aia_tenant *aia_tenant_open(void)
 
 void aia_tenant_close(struct aia_tenant *tenant)
 {
-	aia_uncharge(tenant, AIA_CEILING_CONTEXTS, 1);
+	aia_tenant_uncharge(tenant, AIA_CEILING_CONTEXTS, 1);
 	mutex_lock(&aia_config_lock);
 	tenant->contexts--;
 	put_locked(tenant);
@@ -264,7 +264,8 @@ struct aia_tenant *aia_tenant_next(u64 *id)
 
 /* ---- ceilings ---- */
 
-int aia_charge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount, u32 *refused_by)
+int aia_tenant_charge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount,
+		      u32 *refused_by)
 {
 	struct aia_limit *refused;
 
@@ -278,7 +279,7 @@ int aia_charge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount, 
 	return -EDQUOT;
 }
 
-void aia_uncharge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount)
+void aia_tenant_uncharge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 amount)
 {
 	spin_lock(&aia_limit_lock);
 	aia_limit_uncharge(&tenant->limits[ceiling], amount);
@@ -293,19 +294,19 @@ static void add_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes)
 	spin_unlock(&aia_limit_lock);
 }
 
-int aia_charge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes, u32 *refused_by)
+int aia_tenant_charge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes, u32 *refused_by)
 {
-	int err = aia_charge(tenant, AIA_CEILING_MEMORY, bytes, refused_by);
+	int err = aia_tenant_charge(tenant, AIA_CEILING_MEMORY, bytes, refused_by);
 
 	if (!err)
 		add_bytes(tenant, buffer_kind, bytes);
 	return err;
 }
 
-void aia_uncharge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes)
+void aia_tenant_uncharge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes)
 {
 	add_bytes(tenant, buffer_kind, -bytes);
-	aia_uncharge(tenant, AIA_CEILING_MEMORY, bytes);
+	aia_tenant_uncharge(tenant, AIA_CEILING_MEMORY, bytes);
 }
 
 void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used)
@@ -314,87 +315,6 @@ void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used)
 	*max = tenant->limits[AIA_CEILING_MEMORY].max;
 	*used = tenant->limits[AIA_CEILING_MEMORY].used;
 	spin_unlock(&aia_limit_lock);
-}
-
-/* ---- nodes ---- */
-
-static struct aia_node *find_node_locked(struct aia_tenant *tenant, struct aia_engine *engine)
-{
-	struct aia_node *node;
-
-	list_for_each_entry(node, &tenant->nodes, of_tenant)
-		if (node->engine == engine)
-			return node;
-	return NULL;
-}
-
-static struct aia_node *create_node_locked(struct aia_tenant *tenant, struct aia_engine *engine,
-					   struct aia_node *parent)
-{
-	struct aia_node *node = kzalloc(sizeof(*node), GFP_KERNEL);
-
-	if (!node)
-		return NULL;
-	node->engine = engine;
-	node->tenant = tenant;
-	node->parent = parent;
-	if (parent)
-		parent->users++;
-	list_add(&node->of_tenant, &tenant->nodes);
-	spin_lock(&aia_turn_lock);
-	aia_sched_node_init(&node->sched, &engine->sched, parent ? &parent->sched : NULL,
-			    AIACCEL_WEIGHT_DEFAULT);
-	spin_unlock(&aia_turn_lock);
-	return node;
-}
-
-/* Gives up a node that nothing uses, and those above it that then have no use. */
-static void prune_locked(struct aia_node *node)
-{
-	while (node && !node->users) {
-		struct aia_node *parent = node->parent;
-
-		spin_lock(&aia_turn_lock);
-		aia_sched_node_fini(&node->sched);
-		spin_unlock(&aia_turn_lock);
-		node->tenant->granted_before += node->sched.granted;
-		node->tenant->busy_ns_before += node->sched.busy_ns;
-		list_del(&node->of_tenant);
-		kfree(node);
-		if (parent)
-			parent->users--;
-		node = parent;
-	}
-}
-
-struct aia_node *aia_node_get_locked(struct aia_tenant *tenant, struct aia_engine *engine)
-{
-	struct aia_tenant *path[AIA_MAX_DEPTH + 1];
-	struct aia_node *node = NULL, *parent;
-	int depth = 0;
-
-	lockdep_assert_held(&aia_config_lock);
-	for (; tenant; tenant = tenant->parent)
-		path[depth++] = tenant;
-	while (depth--) {
-		parent = node;
-		node = find_node_locked(path[depth], engine);
-		if (!node)
-			node = create_node_locked(path[depth], engine, parent);
-		if (!node) {
-			prune_locked(parent);
-			return NULL;
-		}
-	}
-	node->users++;
-	return node;
-}
-
-void aia_node_put_locked(struct aia_node *node)
-{
-	lockdep_assert_held(&aia_config_lock);
-	node->users--;
-	prune_locked(node);
 }
 
 /* ---- what STATS tells ---- */

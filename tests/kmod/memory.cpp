@@ -121,7 +121,8 @@ BOOST_AUTO_TEST_CASE(mremap_cannot_grow_but_can_move) {
   strcpy(map.data() + kPage, "moved");
   BOOST_TEST(mremap(map.data(), 2 * kPage, 3 * kPage, MREMAP_MAYMOVE) == MAP_FAILED);
   const Map place = anonymous(2 * kPage);
-  void* moved = mremap(map.data(), 2 * kPage, 2 * kPage, MREMAP_MAYMOVE | MREMAP_FIXED, place.data());
+  const int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+  void* moved = mremap(map.data(), 2 * kPage, 2 * kPage, flags, place.data());
   BOOST_REQUIRE(moved == place.data());
   BOOST_TEST(!strcmp(place.data() + kPage, "moved"));
 }
@@ -202,7 +203,7 @@ BOOST_AUTO_TEST_CASE(dropped_table_entries_come_back) {
   const Map map = context.map(4 << 20, context.alloc(4 << 20).mmap_offset);
   BOOST_REQUIRE_EQUAL(map.error(), 0);
   strcpy(map.data() + (3 << 20), "kept");
-  if (madvise(map.data(), map.size(), MADV_DONTNEED)) SKIP("this kernel refuses MADV_DONTNEED here");
+  if (madvise(map.data(), map.size(), MADV_DONTNEED)) SKIP("MADV_DONTNEED is refused here");
   BOOST_TEST(!strcmp(map.data() + (3 << 20), "kept"));
 }
 

@@ -148,7 +148,8 @@ BOOST_AUTO_TEST_CASE(holes_and_wrong_rights_are_efault_and_pin_nothing) {
   const Map readable = anonymous(kPage, PROT_READ);
   BOOST_TEST(try_pin(context, readable, AIACCEL_PIN_WRITE) == EFAULT);
   aiaccel_pin arg{};
-  for (const uint64_t addr : {uint64_t{0}, uint64_t{1} << 47, uint64_t{0xffff888000000000}, uint64_t{0} - (4 << 20)}) {
+  const uint64_t kKernel = 0xffff888000000000, kEnd = uint64_t{0} - (4 << 20);
+  for (const uint64_t addr : {uint64_t{0}, uint64_t{1} << 47, kKernel, kEnd}) {
     arg.addr = addr;
     arg.length = kPage;
     BOOST_TEST(pin(context, arg) == EFAULT, "address " << addr);

@@ -129,7 +129,8 @@ BOOST_AUTO_TEST_CASE(its_end_fails_jobs_and_revokes_turns) {
 
   const Map other = waiting.map(waiting.query().ring_bytes, AIACCEL_RING_OFFSET, PROT_READ);
   const auto* other_head = reinterpret_cast<const aiaccel_ring*>(other.data());
-  const auto* event = reinterpret_cast<const aiaccel_event*>(other.data() + other_head->events_offset);
+  const auto* event =
+      reinterpret_cast<const aiaccel_event*>(other.data() + other_head->events_offset);
   BOOST_REQUIRE_EQUAL(other_head->produced, 1u);
   BOOST_TEST(event->cookie == 7u);
   BOOST_TEST(event->events == uint32_t{AIACCEL_EVENT_FAILED});

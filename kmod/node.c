@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Nodes: a tenant's place in the share tree of an engine. A queue needs the node of its tenant
+ * and those of all tenants above; they are made for the first queue and go with the last.
+ *
+ * Locking: which nodes there are under aia_config_lock; what the scheduler sees of them
+ * under aia_turn_lock, inside it.
+ */
+#include <linux/slab.h>
+
+#include "aia.h"
+
+static struct aia_node *find_node_locked(struct aia_tenant *tenant, struct aia_engine *engine)
+{
+	struct aia_node *node;
+
+	list_for_each_entry(node, &tenant->nodes, of_tenant)
+		if (node->engine == engine)
+			return node;
+	return NULL;
+}
+
+static struct aia_node *create_node_locked(struct aia_tenant *tenant, struct aia_engine *engine,
+					   struct aia_node *parent)
+{
+	struct aia_node *node = kzalloc(sizeof(*node), GFP_KERNEL);
+
+	if (!node)
+		return NULL;
+	node->engine = engine;
+	node->tenant = tenant;
+	node->parent = parent;
+	if (parent)
+		parent->users++;
+	list_add(&node->of_tenant, &tenant->nodes);
+	spin_lock(&aia_turn_lock);
+	aia_sched_node_init(&node->sched, &engine->sched, parent ? &parent->sched : NULL,
+			    AIACCEL_WEIGHT_DEFAULT);
+	spin_unlock(&aia_turn_lock);
+	return node;
+}
+
+/* Gives up a node that nothing uses, and those above it that then have no use. */
+static void prune_locked(struct aia_node *node)
+{
+	while (node && !node->users) {
+		struct aia_node *parent = node->parent;
+
+		spin_lock(&aia_turn_lock);
+		aia_sched_node_fini(&node->sched);
+		spin_unlock(&aia_turn_lock);
+		node->tenant->granted_before += node->sched.granted;
+		node->tenant->busy_ns_before += node->sched.busy_ns;
+		list_del(&node->of_tenant);
+		kfree(node);
+		if (parent)
+			parent->users--;
+		node = parent;
+	}
+}
+
+struct aia_node *aia_node_get_locked(struct aia_tenant *tenant, struct aia_engine *engine)
+{
+	struct aia_tenant *path[AIA_MAX_DEPTH + 1];
+	struct aia_node *node = NULL, *parent;
+	int depth = 0;
+
+	lockdep_assert_held(&aia_config_lock);
+	for (; tenant; tenant = tenant->parent)
+		path[depth++] = tenant;
+	while (depth--) {
+		parent = node;
+		node = find_node_locked(path[depth], engine);
+		if (!node)
+			node = create_node_locked(path[depth], engine, parent);
+		if (!node) {
+			prune_locked(parent);
+			return NULL;
+		}
+	}
+	node->users++;
+	return node;
+}
+
+void aia_node_put_locked(struct aia_node *node)
+{
+	lockdep_assert_held(&aia_config_lock);
+	node->users--;
+	prune_locked(node);
+}

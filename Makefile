@@ -10,7 +10,7 @@
 #   V=1                      show the commands
 #   SAN=address,undefined    sanitizer flavour, built under build/asan (SAN=thread: build/tsan)
 #   CC= CXX= CFLAGS= CXXFLAGS= LDFLAGS=    as usual
-#   KVER=                    kernel for `make modules`: the newest with headers unless given
+#   KVER=                    kernel for `make modules`: the newest installed with headers unless given
 #   DESTDIR= PREFIX=         for `make install`
 #   VM=1                     `make demo` inside the virtual machine, on the real module
 

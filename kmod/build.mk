@@ -3,7 +3,7 @@
 # aiaccel.ko for KVER. Kbuild puts its objects beside the sources, so it is given a tree of links to
 # them under build/kmod/KVER that has the shape of the DKMS tree: kmod/ and include/uapi/.
 
-KVER ?= $(patsubst /lib/modules/%/build,%,$(lastword $(shell ls -d /lib/modules/*/build 2>/dev/null | sort -V)))
+KVER ?= $(shell scripts/kernel-release)
 KDIR ?= /lib/modules/$(KVER)/build
 KMOD_TREE := build/kmod/$(KVER)
 

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 #
 # The DKMS tree that `make install` lays down builds on its own: dkms add, build, install and remove,
-# for the newest installed kernel headers, all in folders of this test.
+# for the kernel that the virtual machine boots, all in folders of this test.
 cd "$(dirname "$0")/../.." || exit 1
 . tests/tap/tap.sh
 
 version=$(cat VERSION)
-kernel=$(find /lib/modules -maxdepth 2 -name build | cut -d/ -f4 | sort -V | tail -n1)
+kernel=$(scripts/kernel-release)
 re=${kernel//[+.]/.} # as a regular expression
 mkdir -p "$TMP/tree" "$TMP/modules/$kernel"
 ln -s "/lib/modules/$kernel/build" "$TMP/modules/$kernel/build" # newer dkms looks for the headers there

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <exception>
 #include <stdexcept>
 #include <utility>
 
@@ -133,28 +134,33 @@ std::unique_ptr<const Runtime> Runtime::load() {
   for (const std::string& place : places()) {
     void* handle = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
-      tried += std::string("\n  ") + dlerror();
+      // The minor versions are guesses: that one of them is not installed tells nothing.
+      const std::string why = dlerror();
+      const bool guess = place.starts_with("libonnxruntime.so.1.");
+      if (!guess || !why.starts_with(place + ": cannot open")) tried += "; " + why;
       continue;
     }
     try {
       return std::unique_ptr<const Runtime>(new Runtime(handle, place));
     } catch (const std::exception& error) {
-      tried += "\n  " + place + ": " + error.what();
+      tried += "; " + place + ": " + error.what();
     }
   }
-  throw Error(ENOSYS, "no ONNX Runtime was found; tried" + tried);
+  throw Error(ENOSYS, "no ONNX Runtime was found" + tried);
 }
 
 const Runtime& Runtime::get() {
   // Never destroyed: its threads may still run while the process ends.
-  static const std::pair<const Runtime*, std::string> found = [] {
+  static const std::pair<const Runtime*, std::exception_ptr> found = [] {
+    std::pair<const Runtime*, std::exception_ptr> result;
     try {
-      return std::pair<const Runtime*, std::string>(load().release(), "");
-    } catch (const std::exception& error) {
-      return std::pair<const Runtime*, std::string>(nullptr, error.what());
+      result.first = load().release();
+    } catch (...) {
+      result.second = std::current_exception();
     }
+    return result;
   }();
-  if (!found.first) throw Error(ENOSYS, found.second);
+  if (!found.first) std::rethrow_exception(found.second);
   return *found.first;
 }
 

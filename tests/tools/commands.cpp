@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(doctor_misses_a_runtime_that_is_not_there) {
   const Result result =
       run({"aiaccel", "doctor"}, {"AIACCEL_ONNXRUNTIME=/nonexistent/libonnxruntime.so"});
   BOOST_TEST(result.status == 1);
-  BOOST_TEST(has(result.out, "missing  onnxruntime  not found"));
+  BOOST_TEST(has(result.out, "missing  onnxruntime  no ONNX Runtime was found"));
   BOOST_TEST(has(result.out, "type: "));
 }
 

@@ -20,6 +20,8 @@
 namespace tools {
 namespace {
 
+constexpr int kNoGroup = 126;
+
 void write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t wrote = ::write(fd, text.data(), text.size());
@@ -34,7 +36,7 @@ void write_all(int fd, std::string_view text) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (const std::string& file : procs) {
     const int fd = ::open(file.c_str(), O_WRONLY);
-    if (fd < 0 || ::write(fd, "0", 1) != 1) ::_exit(126);
+    if (fd < 0 || ::write(fd, "0", 1) != 1) ::_exit(kNoGroup);
     ::close(fd);
   }
   ::dup2(in, STDIN_FILENO);
@@ -73,13 +75,22 @@ void Child::kill() {
   pid_ = -1;
 }
 
+// Waits for the end of a child that said nothing any more, and says what it was.
+std::string Child::end() {
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) continue;
+  pid_ = -1;
+  if (WIFSIGNALED(status)) return fmt::format("was killed by signal {}", WTERMSIG(status));
+  if (WEXITSTATUS(status) == kNoGroup) return "could not enter its control group";
+  return fmt::format("ended with status {}", WEXITSTATUS(status));
+}
+
 std::string Child::read_line() {
   std::string line;
   for (char c;;) {
     const ssize_t got = ::read(from_, &c, 1);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0)
-      throw Failure("the demo's client '" + role_ + "' has died", "see its message above");
+    if (got <= 0) throw Failure("the demo's client '" + role_ + "' " + end(), "");
     if (c == '\n') return line;
     line += c;
   }

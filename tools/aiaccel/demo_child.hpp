@@ -40,6 +40,7 @@ class Child {
   void kill();
 
  private:
+  std::string end();
   std::string read_line();
 
   std::string role_;

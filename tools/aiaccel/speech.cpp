@@ -4,6 +4,7 @@
 
 #include "aiaccel/speech.hpp"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,8 @@ std::string run_espeak(const std::string& text) {
   if (child < 0) throw Failure("cannot fork", "");
   if (child == 0) {
     ::dup2(fds[1], STDOUT_FILENO);
+    // It looks for loudspeakers all the same, and complains where there are none.
+    ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
     ::close(fds[0]);
     ::close(fds[1]);
     ::execlp("espeak-ng", "espeak-ng", "-v", "en", "--stdout", text.c_str(), nullptr);

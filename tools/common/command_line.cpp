@@ -14,7 +14,8 @@ void add_common_options(CLI::App& app, std::string& transport) {
                        "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this help and exit");
   app.add_option("--transport", transport, "kernel, broker, embedded or auto [auto]")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"kernel", "broker", "embedded", "auto"}).description(""));
   app.get_formatter()->column_width(28);
 }
 

@@ -267,6 +267,9 @@ BOOST_AUTO_TEST_CASE(shared_memory_is_pinned_and_files_are_not) {
 }
 
 BOOST_AUTO_TEST_CASE(the_right_to_lock_memory_is_respected) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  SKIP("sanitizers make mlock do nothing");
+#endif
   Child child([](Child&) {
     rlimit limit{64 << 10, 64 << 10};
     if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0) return 10;

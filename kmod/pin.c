@@ -94,6 +94,7 @@ static int check_range(unsigned long start, unsigned long end, u32 flags)
 		err = vma ? check_vma(vma, flags, &gup) : -EFAULT;
 		if (vma)
 			start = vma->vm_end;
+		cond_resched();
 	}
 	mmap_read_unlock(current->mm);
 	return err;

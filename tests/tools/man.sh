@@ -12,7 +12,8 @@ bin=build/bin
 
 # options_of_help TOOL [COMMAND]: its options, sorted, one a line
 options_of_help() {
-	"$bin/$1" ${2:+"$2"} --help | awk '/^ *-/ { print $1 }' | tr ',' '\n' | sort -u
+	"$bin/$1" ${2:+"$2"} --help | tr , ' ' |
+		awk '{ for (i = 1; i <= NF && $i ~ /^-/; i++) print $i }' | sort -u
 }
 
 # options_of_page PAGE: the options that the page explains: those in `.It Fl`
@@ -50,7 +51,7 @@ is 'aiaccel-top.1 has the options of aiaccel-top' "$(options_of_page aiaccel-top
 is 'aiacceld.8 has the options of aiacceld' "$(options_of_page aiacceld.8)" "$(options_of_help aiacceld)"
 
 is 'aiaccel.1 has the commands' "$(awk '/^\.Ss/ { print $2 }' $pages/aiaccel.1 | paste -sd' ')" \
-	"$("$bin/aiaccel" --help | awk 'on && NF { print $1 } /^Subcommands/ { on = 1 }' | paste -sd' ')"
+	"$("$bin/aiaccel" --help | awk 'on && NF { print $1 } tolower($0) ~ /^subcommands/ { on = 1 }' | paste -sd' ')"
 is 'aiaccel.4 has the parameters of the module' \
 	"$(awk '/^\.It Cm/ { for (i = 3; i <= NF; i++) if ($i ~ /^[a-z_]+$/) print $i }' $pages/aiaccel.4 | sort)" \
 	"$(sed -nE 's/^module_param(_named)?\(([a-z_]+),.*/\2/p' kmod/*.c | sort)"

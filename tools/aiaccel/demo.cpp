@@ -132,12 +132,13 @@ class Demo {
   Json runner(Class priority, bool gated, bool os_tools) const;
   Json load(Json runner) const;
 
+  // Before the device: whether cgroups are in use decides which tenant a context belongs to.
+  Cgroups cgroups_;
   Device device_;
   const std::string transport_;
   const unsigned slots_;
   const double load_;  // of the machine, before the demo
   const Model v5_, v6_;
-  Cgroups cgroups_;
   Progress progress_;
   TempFile samples_;
   std::vector<float> speech_;

@@ -12,6 +12,7 @@
 #include <aiaccel/engine.hpp>
 #include <aiaccel/error.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>

@@ -7,6 +7,7 @@
 #include <aiaccel.h>
 #include <aiaccel/queue.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <string_view>
 

@@ -7,6 +7,7 @@
 
 #include <aiaccel.h>
 
+#include <cstdint>
 #include <string>
 #include <system_error>
 

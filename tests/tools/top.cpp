@@ -3,6 +3,8 @@
 // aiaccel-top as people run it, watching turns and memory that this test holds.
 #include <aiaccel/device.hpp>
 
+#include <set>
+
 #include "process.hpp"
 #include "tap/tap.hpp"
 
@@ -76,6 +78,21 @@ BOOST_AUTO_TEST_CASE(a_turn_that_is_held_is_seen) {
       BOOST_TEST(tenant["contexts"] >= 1);
     }
   BOOST_TEST(found);
+}
+
+// More than fit into the first reply.
+BOOST_AUTO_TEST_CASE(many_queues_are_all_seen) {
+  if (process::transport() == "embedded") SKIP("embedded: other processes are not seen");
+  std::vector<aiaccel::Queue> queues;
+  for (int context = 0; context < 6; context++) {
+    const auto engine = aiaccel::Device::open(process::transport()).engine("cpu0");
+    for (int i = 0; i < 50; i++) queues.push_back(engine.queue({.label = own_label()}));
+  }
+  const Json sample = run({"aiaccel-top", "--json", "-d", "0"}).json();
+  std::set<std::pair<std::uint64_t, std::uint64_t>> seen;
+  for (const Json& queue : sample["queues"])
+    if (queue["label"] == own_label()) seen.emplace(queue["context"], queue["id"]);
+  BOOST_TEST(seen.size() == queues.size());
 }
 
 BOOST_AUTO_TEST_CASE(rates_come_with_a_second_sample) {

@@ -166,6 +166,10 @@ BOOST_AUTO_TEST_CASE(alone_is_said_in_so_many_words) {
   facts.automatic = {0, "embedded"};
   facts.broker = {ENOENT, ""};
   BOOST_TEST(verdict_name(find(facts, "broker").verdict) == "missing");
+  BOOST_TEST(has(fix(facts, "broker"), "make install"));
+  facts.broker = {ECONNREFUSED, ""};
+  BOOST_TEST(has(find(facts, "broker").found, "refused"));
+  BOOST_TEST(has(fix(facts, "broker"), "aiacceld  # in the foreground"));
   BOOST_TEST(has(find(facts, "transport").found, "nothing is shared"));
   // Asked for by --transport embedded, while the broker would answer.
   facts.broker = {0, "broker"};

@@ -7,6 +7,7 @@
 #include <aiaccel.h>
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "common/text.hpp"
@@ -106,10 +107,15 @@ Finding judge_broker(const Facts& facts) {
     return {"broker", Verdict::ok, "not needed while the module answers", {}};
   if (facts.automatic.transport == "broker" || facts.broker.transport == "broker")
     return {"broker", Verdict::ok, "answers", {}};
+  if (facts.broker.error == ENOENT)
+    return {"broker",
+            Verdict::missing,
+            "aiacceld is not beside this program, nor in PATH",
+            {"sudo make install  # in aiaccel's source tree"}};
   return {"broker",
           Verdict::missing,
-          fmt::format("does not answer and does not start: {}", std::strerror(facts.broker.error)),
-          {"aiacceld --help  # is it installed? `make install` does that"}};
+          fmt::format("does not answer: {}", std::strerror(facts.broker.error)),
+          {"aiacceld  # in the foreground: it says why"}};
 }
 
 Finding judge_transport(const Facts& facts) {

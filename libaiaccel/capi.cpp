@@ -29,8 +29,8 @@ constexpr Choice kChoices[] = {
     {"embedded", aiaccel::open_embedded},
 };
 
-// The first that answers. One that is there and says no is an answer: what it arbitrates must not be
-// gone round in silence.
+// The first that answers. One that is there and says no is an answer: what it arbitrates must not
+// be gone round in silence.
 int open_first(std::unique_ptr<Transport>* transport) {
   int error = -ENODEV;
   for (const Choice& choice : kChoices) {
@@ -81,7 +81,9 @@ int list_engines(Transport& transport, std::vector<uint32_t>* ids) {
 
 }  // namespace
 
-const char* aiaccel_version(void) { return AIACCEL_VERSION; }
+const char* aiaccel_version(void) {
+  return AIACCEL_VERSION;
+}
 
 int aiaccel_open(const char* transport, aiaccel_device** device) try {
   if (!transport) transport = std::getenv("AIACCEL_TRANSPORT");
@@ -97,9 +99,13 @@ int aiaccel_open(const char* transport, aiaccel_device** device) try {
   return -error.code().value();
 }
 
-void aiaccel_close(aiaccel_device* device) { delete device; }
+void aiaccel_close(aiaccel_device* device) {
+  delete device;
+}
 
-const char* aiaccel_transport(const aiaccel_device* device) { return device->transport->name(); }
+const char* aiaccel_transport(const aiaccel_device* device) {
+  return device->transport->name();
+}
 
 int aiaccel_call(aiaccel_device* device, unsigned long request, void* arg) {
   return device->transport->call(request, arg);
@@ -109,7 +115,9 @@ int aiaccel_map(aiaccel_device* device, uint64_t offset, size_t length, int prot
   return device->transport->map(offset, length, prot, address);
 }
 
-int aiaccel_fd(const aiaccel_device* device) { return device->transport->fd(); }
+int aiaccel_fd(const aiaccel_device* device) {
+  return device->transport->fd();
+}
 
 int aiaccel_find_engine(aiaccel_device* device, const char* name, aiaccel_engine_info* info) try {
   std::vector<uint32_t> ids;

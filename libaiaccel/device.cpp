@@ -24,9 +24,9 @@ int aiaccel_device::map_ring() {
   void* mapped;
   if (int error = transport->map(AIACCEL_RING_OFFSET, ring_bytes, PROT_READ, &mapped)) return error;
   ring = static_cast<const aiaccel_ring*>(mapped);
-  if (int error = transport->map(AIACCEL_CONSUMED_OFFSET,
-                                 static_cast<size_t>(sysconf(_SC_PAGESIZE)), PROT_READ | PROT_WRITE,
-                                 &mapped))
+  if (int error =
+          transport->map(AIACCEL_CONSUMED_OFFSET, static_cast<size_t>(sysconf(_SC_PAGESIZE)),
+                         PROT_READ | PROT_WRITE, &mapped))
     return error;
   consumed = static_cast<uint32_t*>(mapped);
   return 0;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What is behind the C interface's struct aiaccel_device: a transport and the reader's side of its ring.
+// What is behind the C interface's struct aiaccel_device: a transport and the reader's side of its
+// ring.
 //
-// Threads: `transport` may be used by several threads at once; the rest belongs to the one thread that
-// reads the ring.
+// Threads: `transport` may be used by several threads at once; the rest belongs to the one thread
+// that reads the ring.
 #ifndef AIACCEL_DEVICE_H
 #define AIACCEL_DEVICE_H
 

@@ -3,11 +3,12 @@
 // The transport of the broker: a connection to aiacceld is a context. Calls of several threads go
 // over it one after the other; waiting does not use it, so a thread that waits stops nobody.
 //
-// A server that is gone gives -ECONNRESET to every call from then on, and ends waits within a quarter
-// of a second. Memory stays as it is mapped; the pages of allocated buffers are the client's own.
+// A server that is gone gives -ECONNRESET to every call from then on, and ends waits within a
+// quarter of a second. Memory stays as it is mapped; the pages of allocated buffers are the
+// client's own.
 //
-// Invariant: between calls nothing is under way on the socket. After any failure in mid-message it is
-// not used again.
+// Invariant: between calls nothing is under way on the socket. After any failure in mid-message it
+// is not used again.
 #include <poll.h>
 #include <sys/socket.h>
 #include <time.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The transport that needs nothing: the arbiter is in this process, one for all of its contexts, and
-// a call is a function call. It arbitrates between the threads of one program and ends with it.
+// The transport that needs nothing: the arbiter is in this process, one for all of its contexts,
+// and a call is a function call. It arbitrates between the threads of one program and ends with it.
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -17,8 +17,8 @@
 namespace aiaccel {
 namespace {
 
-// One arbiter a process. A forked child makes its own: the parent's may have been left in mid-change.
-// Never destroyed: contexts may be closed by other destructors.
+// One arbiter a process. A forked child makes its own: the parent's may have been left in
+// mid-change. Never destroyed: contexts may be closed by other destructors.
 host::Host& process_host() {
   static std::mutex& mutex = *new std::mutex;
   static host::Host* host = nullptr;
@@ -52,7 +52,8 @@ class EmbeddedTransport final : public UserTransport {
   int open(host::Host& host) {
     event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (event_fd_ < 0) return -errno;
-    if (int error = host::Context::create(host, this_process(), [this] { tell(); }, &context_))
+    if (int error = host::Context::create(
+            host, this_process(), [this] { tell(); }, &context_))
       return error;
     return attach(context_->ring().fd(), context_->ring().bytes(), context_->consumed().fd());
   }

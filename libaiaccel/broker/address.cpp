@@ -82,8 +82,8 @@ int socket_name(const std::string& path, sockaddr_un* name) {
 
 int start_broker(const std::string& path) {
   // It goes into the background by itself once it listens, so its exit status is the answer.
-  const char* const arguments[] = {"aiacceld",   "--background", "--idle", kIdleSeconds,
-                                   "--socket",   path.c_str(),   nullptr};
+  const char* const arguments[] = {"aiacceld", "--background", "--idle", kIdleSeconds,
+                                   "--socket", path.c_str(),   nullptr};
   int error = ENOENT;
   for (const std::string& program : candidates()) {
     pid_t pid;

@@ -22,8 +22,8 @@ struct BrokerAddress {
   bool of_system = false;  // not ours to start
 };
 
-// Makes the folder of a user's instance, and sees that nobody else can get at it: 0, or -EACCES where
-// it is not the user's own.
+// Makes the folder of a user's instance, and sees that nobody else can get at it: 0, or -EACCES
+// where it is not the user's own.
 int find_broker(BrokerAddress* address);
 
 // -ENAMETOOLONG: longer than a socket's name can be.

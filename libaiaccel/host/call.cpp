@@ -44,8 +44,8 @@ int take_arg(const Row& row, const void* user, Call* call) {
   std::memcpy(&size, bytes, sizeof size);
   if (size < row.min_size) return -EINVAL;
   if (size > kMaxStruct) return -E2BIG;
-  if (size > row.size && std::any_of(bytes + row.size, bytes + size,
-                                     [](std::byte b) { return b != std::byte{0}; }))
+  if (size > row.size &&
+      std::any_of(bytes + row.size, bytes + size, [](std::byte b) { return b != std::byte{0}; }))
     return -E2BIG;
   call->row = &row;
   std::memset(&call->arg, 0, sizeof call->arg);

@@ -4,8 +4,8 @@
 // by the size rules of the UAPI header, and what the call writes to the caller's arrays.
 //
 // The same rules serve both ends: the library takes the caller's struct so, and the broker's server
-// takes so what came over the socket. In this process %EFAULT can only be told of a null pointer: any
-// other bad address is the caller's own segmentation fault.
+// takes so what came over the socket. In this process %EFAULT can only be told of a null pointer:
+// any other bad address is the caller's own segmentation fault.
 #ifndef AIACCEL_HOST_CALL_H
 #define AIACCEL_HOST_CALL_H
 

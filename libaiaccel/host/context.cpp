@@ -20,8 +20,8 @@ int Context::create(Host& host, Client client, std::function<void()> on_events,
   if (int error = context->ring_.create("aiaccel-ring", aia_ring_bytes(AIA_TURNS_MAX),
                                         Pages::Writers::ours))
     return error;
-  if (int error = context->consumed_.create("aiaccel-consumed", sizeof(uint32_t),
-                                            Pages::Writers::shared))
+  if (int error =
+          context->consumed_.create("aiaccel-consumed", sizeof(uint32_t), Pages::Writers::shared))
     return error;
   context->turns_.context = context.get();
   aia_turns_init(&context->turns_.core, context->ring_.data(),
@@ -55,7 +55,9 @@ void Context::close_page_fds() {
   consumed_.close_fd();
 }
 
-uint32_t Context::unread() const { return aia_ring_unread(&turns_.core.ring); }
+uint32_t Context::unread() const {
+  return aia_ring_unread(&turns_.core.ring);
+}
 
 int Context::call(Call& call) noexcept try {
   std::lock_guard lock(host_.mutex);

@@ -4,8 +4,8 @@
 // of the UAPI header but waits for nothing and touches no memory of the client: the transport waits
 // on the ring, and the memory of buffers is made on the client's side once it is charged here.
 //
-// Invariants: an id names one buffer or one queue; a seat exists for each engine to which the context
-// had a queue; whatever is charged is uncharged by the destructor.
+// Invariants: an id names one buffer or one queue; a seat exists for each engine to which the
+// context had a queue; whatever is charged is uncharged by the destructor.
 //
 // Threads: public members take the Host's mutex themselves, but for what says otherwise.
 #ifndef AIACCEL_HOST_CONTEXT_H

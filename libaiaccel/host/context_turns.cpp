@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A context's queues and turns: QUEUE_CREATE and ENTER but for its wait. All under the Host's mutex.
+// A context's queues and turns: QUEUE_CREATE and ENTER but for its wait. All under the Host's
+// mutex.
 //
 // Engines are dispatched once at the end of an ENTER, after all of its entries: several jobs can so
 // be submitted to one engine in one call, although the first of them will hold the only turn.
@@ -108,8 +109,8 @@ int Context::enter(aiaccel_enter& arg) {
 
   aia_turn* freed = nullptr;
   const bool written = aia_turns_flush(&turns_.core, &freed);
-  // Nothing in it: the client asks whether its descriptor is to be readable. Events that were written
-  // before it had one count as well.
+  // Nothing in it: the client asks whether its descriptor is to be readable. Events that were
+  // written before it had one count as well.
   if (written || (!arg.nr_completions && !arg.nr_jobs && unread())) on_events_();
   host_.free_turns(freed);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The arbiter in user space: the twin of the module's global state, around the same core. The embedded
-// transport has one for its process, aiacceld has one for its clients.
+// The arbiter in user space: the twin of the module's global state, around the same core. The
+// embedded transport has one for its process, aiacceld has one for its clients.
 //
 // It holds the engines (fixed once made), the tenants (users; a tenant lives while it has contexts)
 // and the ceilings. What a client owns is in its Context.

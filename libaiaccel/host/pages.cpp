@@ -20,7 +20,9 @@ size_t page_size() {
   return size;
 }
 
-size_t whole_pages(size_t bytes) { return (bytes + page_size() - 1) & ~(page_size() - 1); }
+size_t whole_pages(size_t bytes) {
+  return (bytes + page_size() - 1) & ~(page_size() - 1);
+}
 
 Pages::~Pages() {
   close_fd();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Memory that two processes may map: a memfd of fixed length, all of it there from the start, and our
-// own mapping of it. Its length is sealed, so that whoever else holds the descriptor cannot make our
-// mapping fault.
+// Memory that two processes may map: a memfd of fixed length, all of it there from the start, and
+// our own mapping of it. Its length is sealed, so that whoever else holds the descriptor cannot
+// make our mapping fault.
 #ifndef AIACCEL_HOST_PAGES_H
 #define AIACCEL_HOST_PAGES_H
 

@@ -85,8 +85,8 @@ int place(int fd, const aiaccel_alloc& alloc, int node, uint64_t bytes) {
   void* whole = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (whole == MAP_FAILED) return -errno;
   // Some kernels take the size as one more than the number of bits.
-  const long bound = mbind(whole, bytes, mode, mask ? mask->maskp : nullptr,
-                           mask ? mask->size + 1 : 0, 0);
+  const long bound =
+      mbind(whole, bytes, mode, mask ? mask->maskp : nullptr, mask ? mask->size + 1 : 0, 0);
   const int error = errno;
   munmap(whole, bytes);
   // Without the right to place (some containers), only STRICT promises something.
@@ -191,7 +191,8 @@ void Buffers::remove(uint32_t id) {
 int Buffers::map(uint64_t offset, uint64_t length, int prot, void** address) const {
   std::lock_guard lock(mutex_);
   for (const auto& [id, buffer] : buffers_) {
-    if (buffer.fd < 0 || offset < buffer.offset || offset - buffer.offset >= buffer.length) continue;
+    if (buffer.fd < 0 || offset < buffer.offset || offset - buffer.offset >= buffer.length)
+      continue;
     const uint64_t at = offset - buffer.offset;
     if (length > buffer.length - at) return -EINVAL;
     void* mapped = mmap(nullptr, length, prot, MAP_SHARED, buffer.fd, static_cast<off_t>(at));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The memory of a context's buffers where no module makes it: memfds for ALLOC, locked pages for PIN.
-// The arbiter has charged a buffer before it is made here; the memory itself is the client's from
-// its first page on (its cgroup pays, its cpuset and NUMA policy decide), and outlives the arbiter.
+// The memory of a context's buffers where no module makes it: memfds for ALLOC, locked pages for
+// PIN. The arbiter has charged a buffer before it is made here; the memory itself is the client's
+// from its first page on (its cgroup pays, its cpuset and NUMA policy decide), and outlives the
+// arbiter.
 //
 // Threads: any.
 #ifndef AIACCEL_USER_BUFFERS_H

@@ -41,8 +41,7 @@ bool read_number(const std::filesystem::path& path, uint64_t* number) {
 
 uint64_t memory_headroom(int node) {
   uint64_t kib;
-  if (node < 0)
-    return sum_of("/proc/meminfo", {"MemAvailable:"}, &kib) ? kib << 10 : kNoEnd;
+  if (node < 0) return sum_of("/proc/meminfo", {"MemAvailable:"}, &kib) ? kib << 10 : kNoEnd;
   // A node has no MemAvailable: free pages and those of files, which can be dropped.
   const std::string path = "/sys/devices/system/node/node" + std::to_string(node) + "/meminfo";
   return sum_of(path, {"MemFree:", "Active(file):", "Inactive(file):"}, &kib) ? kib << 10 : kNoEnd;

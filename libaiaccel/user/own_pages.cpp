@@ -56,8 +56,8 @@ bool can_be_held(const Mapping& mapping) {
   if (path.starts_with("[v")) return false;  // vdso, vvar, vsyscall: the kernel's
   if (mapping.inode == 0 || path.starts_with("/anon_hugepage")) return true;
   if (!mapping.shared()) return false;
-  return path.starts_with("/memfd:") || path.starts_with("/SYSV") || path.starts_with("/dev/zero") ||
-         on_memory_file_system(mapping.path);
+  return path.starts_with("/memfd:") || path.starts_with("/SYSV") ||
+         path.starts_with("/dev/zero") || on_memory_file_system(mapping.path);
 }
 
 // Disjoint ranges and how often each is held.
@@ -140,9 +140,13 @@ Held& held() {
   return held;
 }
 
-uint64_t first_page(uint64_t addr) { return addr & ~(host::page_size() - 1); }
+uint64_t first_page(uint64_t addr) {
+  return addr & ~(host::page_size() - 1);
+}
 
-uint64_t last_end(uint64_t addr, uint64_t length) { return host::whole_pages(addr + length); }
+uint64_t last_end(uint64_t addr, uint64_t length) {
+  return host::whole_pages(addr + length);
+}
 
 }  // namespace
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Holding the caller's own pages in place from user space: what PIN does where no module does it.
-// Pages are locked (mlock): they stay resident, but unlike the module's pins they may still be moved
-// within memory, and RLIMIT_MEMLOCK counts by process.
+// Pages are locked (mlock): they stay resident, but unlike the module's pins they may still be
+// moved within memory, and RLIMIT_MEMLOCK counts by process.
 //
 // mlock does not nest, so one table for the process counts how often each page is held. Pages that
 // the program locked by itself are unlocked with the last pin on them.
@@ -15,8 +15,8 @@
 
 namespace aiaccel {
 
-// What /proc/self/maps says of a range: -EFAULT where it is not mapped, or not with the access that is
-// wanted; -EOPNOTSUPP for what PIN does not take; else 0.
+// What /proc/self/maps says of a range: -EFAULT where it is not mapped, or not with the access that
+// is wanted; -EOPNOTSUPP for what PIN does not take; else 0.
 int check_own_range(uint64_t addr, uint64_t length, bool write);
 
 // Whole pages. 0, or -ENOMEM for RLIMIT_MEMLOCK.

@@ -25,8 +25,8 @@ int wait_word(const uint32_t* word, uint32_t value, uint64_t until_ns) noexcept 
   timespec until{};
   until.tv_sec = static_cast<time_t>(until_ns / 1'000'000'000);
   until.tv_nsec = static_cast<long>(until_ns % 1'000'000'000);
-  const long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, &until, nullptr,
-                              FUTEX_BITSET_MATCH_ANY);
+  const long result =
+      syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, &until, nullptr, FUTEX_BITSET_MATCH_ANY);
   return result < 0 ? -errno : 0;
 }
 
@@ -53,7 +53,8 @@ int UserTransport::attach(int ring_fd, size_t ring_bytes, int consumed_fd) {
   void* consumed;
   if (int error = map(AIACCEL_RING_OFFSET, ring_bytes, PROT_READ, &ring)) return error;
   ring_ = static_cast<aiaccel_ring*>(ring);
-  if (int error = map(AIACCEL_CONSUMED_OFFSET, host::page_size(), PROT_READ | PROT_WRITE, &consumed))
+  if (int error =
+          map(AIACCEL_CONSUMED_OFFSET, host::page_size(), PROT_READ | PROT_WRITE, &consumed))
     return error;
   consumed_ = static_cast<uint32_t*>(consumed);
   return 0;
@@ -189,8 +190,8 @@ int UserTransport::wait(uint32_t min_events, uint64_t timeout_ns) noexcept {
 void UserTransport::drained() noexcept {
   if (!polled_.load(std::memory_order_relaxed)) return;
   quiet();
-  // Events may have come before that; and after a whole ring of them more may wait for room. An ENTER
-  // with nothing in it looks for both and makes fd() readable again.
+  // Events may have come before that; and after a whole ring of them more may wait for room. An
+  // ENTER with nothing in it looks for both and makes fd() readable again.
   const uint32_t now = produced();
   if (unread() == 0 && now - drained_at_.exchange(now) < ring_->entries) return;
   host::Call look;
@@ -202,7 +203,8 @@ void UserTransport::drained() noexcept {
 int UserTransport::map(uint64_t offset, size_t length, int prot, void** address) noexcept {
   if (!same_process()) return -EPERM;
   const bool ring = offset == AIACCEL_RING_OFFSET;
-  if (!ring && offset != AIACCEL_CONSUMED_OFFSET) return buffers_.map(offset, length, prot, address);
+  if (!ring && offset != AIACCEL_CONSUMED_OFFSET)
+    return buffers_.map(offset, length, prot, address);
   if (length == 0 || length > (ring ? ring_bytes_ : host::page_size())) return -EINVAL;
   void* mapped = mmap(nullptr, length, prot, MAP_SHARED, ring ? ring_fd_ : consumed_fd_, 0);
   if (mapped == MAP_FAILED) return -errno;

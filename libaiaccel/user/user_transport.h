@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What the embedded transport and the broker's client have in common: everything on the caller's
-// side of the arbiter. It takes the caller's structs by the rules of the UAPI header, makes the memory
-// of buffers, maps the ring, and waits for events; a subclass carries a call to the arbiter.
+// side of the arbiter. It takes the caller's structs by the rules of the UAPI header, makes the
+// memory of buffers, maps the ring, and waits for events; a subclass carries a call to the arbiter.
 //
 // Waiting is a futex on the ring's `produced`: the arbiter wakes it after writing, any number of
 // threads may wait, and a signal ends it as it ends the ioctl.

@@ -57,9 +57,13 @@ uint64_t Child::must_hear() {
   return number;
 }
 
-void Child::go_on() { BOOST_REQUIRE(write(down_[1], "", 1) == 1); }
+void Child::go_on() {
+  BOOST_REQUIRE(write(down_[1], "", 1) == 1);
+}
 
-void Child::kill(int signal) { BOOST_REQUIRE(::kill(pid_, signal) == 0); }
+void Child::kill(int signal) {
+  BOOST_REQUIRE(::kill(pid_, signal) == 0);
+}
 
 int Child::wait() {
   int status = 0;

@@ -191,7 +191,8 @@ BOOST_AUTO_TEST_CASE(buffers) {
 BOOST_AUTO_TEST_CASE(queues_and_grants) {
   const aiaccel::Device device = aiaccel::Device::open(conf::transport());
   const aiaccel::Device rival = aiaccel::Device::open(conf::transport());
-  aiaccel::Queue queue = device.engine("cpu0").queue({.label = "c++@1", .width = device.engine("cpu0").slots()});
+  aiaccel::Queue queue =
+      device.engine("cpu0").queue({.label = "c++@1", .width = device.engine("cpu0").slots()});
   aiaccel::Queue urgent = rival.engine("cpu0").queue({.priority = aiaccel::Class::high});
   aiaccel::Grant grant = queue.acquire();
   BOOST_TEST(!grant.yield_wanted());

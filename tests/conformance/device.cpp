@@ -19,7 +19,9 @@ const std::string& transport() {
   return name;
 }
 
-bool on(const std::string& name) { return transport() == name; }
+bool on(const std::string& name) {
+  return transport() == name;
+}
 
 uint64_t now_ns() {
   timespec now;
@@ -27,7 +29,9 @@ uint64_t now_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-uint64_t late() { return now_ns() + 20'000'000'000; }
+uint64_t late() {
+  return now_ns() + 20'000'000'000;
+}
 
 aiaccel_job job(uint64_t cookie, uint32_t queue, const JobOptions& options) {
   aiaccel_job job{};
@@ -38,7 +42,9 @@ aiaccel_job job(uint64_t cookie, uint32_t queue, const JobOptions& options) {
   return job;
 }
 
-Device::Device() { BOOST_REQUIRE_EQUAL(aiaccel_open(transport().c_str(), &handle_), 0); }
+Device::Device() {
+  BOOST_REQUIRE_EQUAL(aiaccel_open(transport().c_str(), &handle_), 0);
+}
 
 aiaccel_query Device::query() {
   aiaccel_query query{};

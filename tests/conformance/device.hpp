@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the conformance tests share: which transport they run on, a context with the calls of the UAPI
-// header as short functions, and time-outs that only a hang can reach.
+// What the conformance tests share: which transport they run on, a context with the calls of the
+// UAPI header as short functions, and time-outs that only a hang can reach.
 //
 // Functions that return int give what aiaccel_call() gave. `must_…` fail the test case otherwise.
 #pragma once

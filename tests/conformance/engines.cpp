@@ -60,8 +60,7 @@ BOOST_AUTO_TEST_CASE(list_and_info_agree) {
     BOOST_TEST(info.slots >= 1u);
     BOOST_TEST(info.state == static_cast<uint32_t>(AIACCEL_ENGINE_ACTIVE));
     BOOST_TEST(names.insert(info.name).second);
-    if (info.kind == AIACCEL_ENGINE_CPU)
-      BOOST_TEST(std::string(info.name).starts_with("cpu-node"));
+    if (info.kind == AIACCEL_ENGINE_CPU) BOOST_TEST(std::string(info.name).starts_with("cpu-node"));
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The calling convention: numbers, sizes, tails, flags, reserved fields, ranges and ids of each call,
-// in the order of errors that the UAPI header fixes.
+// The calling convention: numbers, sizes, tails, flags, reserved fields, ranges and ids of each
+// call, in the order of errors that the UAPI header fixes.
 #include <sys/mman.h>
 
 #include <cerrno>
@@ -40,8 +40,8 @@ int raw(Device& device, unsigned long request, std::vector<unsigned char>& bytes
 
 // Anonymous memory: a static object may lie in a page of the program's file.
 void* page() {
-  static void* const page = mmap(nullptr, 8192, PROT_READ | PROT_WRITE,
-                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  static void* const page =
+      mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return page;
 }
 
@@ -153,21 +153,33 @@ BOOST_AUTO_TEST_CASE(alloc_arguments) {
   auto refused = [&](int error, std::function<void(aiaccel_alloc&)> spoil, const char* what) {
     refuses<aiaccel_alloc>(device, AIACCEL_IOC_ALLOC, good, error, spoil, what);
   };
-  refused(EOPNOTSUPP, [](auto& a) { a.flags = 1; }, "flags");
-  refused(EOPNOTSUPP, [](auto& a) { a.placement = AIACCEL_PLACE_NEAR + 1; }, "placement");
-  refused(EINVAL, [](auto& a) { a.__reserved = 1; }, "reserved");
-  refused(EINVAL, [](auto& a) { a.length = 0; }, "no length");
-  refused(EINVAL, [](auto& a) { a.node = 1; }, "a node that is not asked for");
-  refused(EINVAL, [](auto& a) { a.engine = 1; }, "an engine that is not asked for");
-  refused(EOVERFLOW, [](auto& a) { a.length = ~0ULL; }, "a length that wraps in pages");
-  refused(EOPNOTSUPP, [](auto& a) { a.flags = 1, a.length = 0; }, "flags come before ranges");
-  refused(EINVAL, [](auto& a) { a.placement = AIACCEL_PLACE_STRICT, a.node = -1; }, "node -1");
-  refused(EINVAL, [](auto& a) { a.placement = AIACCEL_PLACE_STRICT, a.node = 1 << 20; },
-          "a node that does not exist");
-  refused(EINVAL, [](auto& a) { a.placement = AIACCEL_PLACE_PREFER, a.node = 1 << 20; },
-          "a preferred node that does not exist");
-  refused(ENOENT, [](auto& a) { a.placement = AIACCEL_PLACE_NEAR, a.engine = 999999; },
-          "an engine that does not exist");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.flags = 1; }, "flags");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.placement = AIACCEL_PLACE_NEAR + 1; }, "placement");
+  refused(
+      EINVAL, [](auto& a) { a.__reserved = 1; }, "reserved");
+  refused(
+      EINVAL, [](auto& a) { a.length = 0; }, "no length");
+  refused(
+      EINVAL, [](auto& a) { a.node = 1; }, "a node that is not asked for");
+  refused(
+      EINVAL, [](auto& a) { a.engine = 1; }, "an engine that is not asked for");
+  refused(
+      EOVERFLOW, [](auto& a) { a.length = ~0ULL; }, "a length that wraps in pages");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.flags = 1, a.length = 0; }, "flags come before ranges");
+  refused(
+      EINVAL, [](auto& a) { a.placement = AIACCEL_PLACE_STRICT, a.node = -1; }, "node -1");
+  refused(
+      EINVAL, [](auto& a) { a.placement = AIACCEL_PLACE_STRICT, a.node = 1 << 20; },
+      "a node that does not exist");
+  refused(
+      EINVAL, [](auto& a) { a.placement = AIACCEL_PLACE_PREFER, a.node = 1 << 20; },
+      "a preferred node that does not exist");
+  refused(
+      ENOENT, [](auto& a) { a.placement = AIACCEL_PLACE_NEAR, a.engine = 999999; },
+      "an engine that does not exist");
 }
 
 BOOST_AUTO_TEST_CASE(pin_arguments) {
@@ -178,10 +190,14 @@ BOOST_AUTO_TEST_CASE(pin_arguments) {
   auto refused = [&](int error, std::function<void(aiaccel_pin&)> spoil, const char* what) {
     refuses<aiaccel_pin>(device, AIACCEL_IOC_PIN, good, error, spoil, what);
   };
-  refused(EOPNOTSUPP, [](auto& a) { a.flags = 2; }, "flags");
-  refused(EINVAL, [](auto& a) { a.length = 0; }, "no length");
-  refused(EOVERFLOW, [](auto& a) { a.addr = ~0ULL - 10, a.length = 4096; }, "the end wraps");
-  refused(EOVERFLOW, [](auto& a) { a.addr = 1, a.length = ~0ULL - 1; }, "the last page wraps");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.flags = 2; }, "flags");
+  refused(
+      EINVAL, [](auto& a) { a.length = 0; }, "no length");
+  refused(
+      EOVERFLOW, [](auto& a) { a.addr = ~0ULL - 10, a.length = 4096; }, "the end wraps");
+  refused(
+      EOVERFLOW, [](auto& a) { a.addr = 1, a.length = ~0ULL - 1; }, "the last page wraps");
 }
 
 BOOST_AUTO_TEST_CASE(queue_arguments) {
@@ -191,18 +207,30 @@ BOOST_AUTO_TEST_CASE(queue_arguments) {
                      const char* what) {
     refuses<aiaccel_queue_create>(device, AIACCEL_IOC_QUEUE_CREATE, good, error, spoil, what);
   };
-  refused(EOPNOTSUPP, [](auto& a) { a.flags = 1; }, "flags");
-  refused(EOPNOTSUPP, [](auto& a) { a.class_ = AIACCEL_CLASS_REALTIME; }, "realtime");
-  refused(EOPNOTSUPP, [](auto& a) { a.class_ = 5; }, "a class that does not exist");
-  refused(EOPNOTSUPP, [](auto& a) { a.budget_ns = 1; }, "a budget");
-  refused(EINVAL, [](auto& a) { a.__reserved = 1; }, "reserved");
-  refused(EINVAL, [](auto& a) { a.weight = AIACCEL_WEIGHT_MAX + 1; }, "weight");
-  refused(EINVAL, [](auto& a) { std::memset(a.label, 'a', sizeof a.label); }, "label without NUL");
-  refused(EINVAL, [](auto& a) { a.label[0] = '\n'; }, "label with a control character");
-  refused(EINVAL, [](auto& a) { a.label[0] = '\xe9'; }, "label beyond ASCII");
-  refused(EINVAL, [](auto& a) { a.label[40] = 'x'; }, "label with more after its NUL");
-  refused(ENOENT, [](auto& a) { a.engine = 999999; }, "an engine that does not exist");
-  refused(EINVAL, [](auto& a) { a.engine = 999999, a.__reserved = 1; }, "ranges come before ids");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.flags = 1; }, "flags");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.class_ = AIACCEL_CLASS_REALTIME; }, "realtime");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.class_ = 5; }, "a class that does not exist");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.budget_ns = 1; }, "a budget");
+  refused(
+      EINVAL, [](auto& a) { a.__reserved = 1; }, "reserved");
+  refused(
+      EINVAL, [](auto& a) { a.weight = AIACCEL_WEIGHT_MAX + 1; }, "weight");
+  refused(
+      EINVAL, [](auto& a) { std::memset(a.label, 'a', sizeof a.label); }, "label without NUL");
+  refused(
+      EINVAL, [](auto& a) { a.label[0] = '\n'; }, "label with a control character");
+  refused(
+      EINVAL, [](auto& a) { a.label[0] = '\xe9'; }, "label beyond ASCII");
+  refused(
+      EINVAL, [](auto& a) { a.label[40] = 'x'; }, "label with more after its NUL");
+  refused(
+      ENOENT, [](auto& a) { a.engine = 999999; }, "an engine that does not exist");
+  refused(
+      EINVAL, [](auto& a) { a.engine = 999999, a.__reserved = 1; }, "ranges come before ids");
 }
 
 BOOST_AUTO_TEST_CASE(stats_arguments) {
@@ -213,10 +241,13 @@ BOOST_AUTO_TEST_CASE(stats_arguments) {
   auto refused = [&](int error, std::function<void(aiaccel_stats&)> spoil, const char* what) {
     refuses<aiaccel_stats>(device, AIACCEL_IOC_STATS, good, error, spoil, what);
   };
-  refused(EOPNOTSUPP, [](auto& a) { a.kind = 0; }, "kind 0");
-  refused(EOPNOTSUPP, [](auto& a) { a.kind = 4; }, "kind 4");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.kind = 0; }, "kind 0");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.kind = 4; }, "kind 4");
   for (uint32_t size : {0u, 4u, 12u, 4104u, ~0u})
-    refused(EINVAL, [=](auto& a) { a.record_size = size; }, "record_size");
+    refused(
+        EINVAL, [=](auto& a) { a.record_size = size; }, "record_size");
 }
 
 BOOST_AUTO_TEST_CASE(enter_arguments) {
@@ -228,12 +259,18 @@ BOOST_AUTO_TEST_CASE(enter_arguments) {
   std::vector<aiaccel_job> jobs(2000);
   const uint32_t max_jobs = device.query().max_jobs;
   const auto at = reinterpret_cast<uintptr_t>(jobs.data());
-  refused(EOPNOTSUPP, [](auto& a) { a.flags = 1; }, "flags");
-  refused(EINVAL, [=](auto& a) { a.jobs = at, a.nr_jobs = AIACCEL_ENTER_MAX + 1; }, "jobs");
-  refused(EINVAL, [=](auto& a) { a.completions = at, a.nr_completions = ~0u; }, "completions");
-  refused(EINVAL, [=](auto& a) { a.min_events = max_jobs + 1; }, "min_events");
-  refused(EFAULT, [](auto& a) { a.nr_jobs = 1; }, "jobs that are not there");
-  refused(EFAULT, [](auto& a) { a.nr_completions = 1; }, "completions that are not there");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.flags = 1; }, "flags");
+  refused(
+      EINVAL, [=](auto& a) { a.jobs = at, a.nr_jobs = AIACCEL_ENTER_MAX + 1; }, "jobs");
+  refused(
+      EINVAL, [=](auto& a) { a.completions = at, a.nr_completions = ~0u; }, "completions");
+  refused(
+      EINVAL, [=](auto& a) { a.min_events = max_jobs + 1; }, "min_events");
+  refused(
+      EFAULT, [](auto& a) { a.nr_jobs = 1; }, "jobs that are not there");
+  refused(
+      EFAULT, [](auto& a) { a.nr_completions = 1; }, "completions that are not there");
 }
 
 BOOST_AUTO_TEST_CASE(job_arguments) {
@@ -245,16 +282,26 @@ BOOST_AUTO_TEST_CASE(job_arguments) {
     spoil(arg);
     BOOST_TEST_CONTEXT(what) BOOST_TEST(device.submit(arg) == -error);
   };
-  refused(EOPNOTSUPP, [](auto& j) { j.flags = 1; }, "flags");
-  refused(EOPNOTSUPP, [](auto& j) { j.group = 1; }, "group");
-  refused(EOPNOTSUPP, [](auto& j) { j.device_bytes = 1; }, "device_bytes");
-  refused(EINVAL, [](auto& j) { j.__reserved = 1; }, "reserved");
-  refused(EINVAL, [](auto& j) { j.__reserved2 = 1; }, "reserved2");
-  refused(EINVAL, [](auto& j) { j.width = 0; }, "no width");
-  refused(EINVAL, [=](auto& j) { j.width = slots + 1; }, "wider than the engine");
-  refused(EINVAL, [](auto& j) { j.width = ~0u; }, "very wide");
-  refused(ENOENT, [](auto& j) { j.queue = 999999; }, "queue");
-  refused(ENOENT, [&](auto& j) { j.queue = device.must_alloc(1).id; }, "a buffer as queue");
+  refused(
+      EOPNOTSUPP, [](auto& j) { j.flags = 1; }, "flags");
+  refused(
+      EOPNOTSUPP, [](auto& j) { j.group = 1; }, "group");
+  refused(
+      EOPNOTSUPP, [](auto& j) { j.device_bytes = 1; }, "device_bytes");
+  refused(
+      EINVAL, [](auto& j) { j.__reserved = 1; }, "reserved");
+  refused(
+      EINVAL, [](auto& j) { j.__reserved2 = 1; }, "reserved2");
+  refused(
+      EINVAL, [](auto& j) { j.width = 0; }, "no width");
+  refused(
+      EINVAL, [=](auto& j) { j.width = slots + 1; }, "wider than the engine");
+  refused(
+      EINVAL, [](auto& j) { j.width = ~0u; }, "very wide");
+  refused(
+      ENOENT, [](auto& j) { j.queue = 999999; }, "queue");
+  refused(
+      ENOENT, [&](auto& j) { j.queue = device.must_alloc(1).id; }, "a buffer as queue");
   BOOST_TEST(device.events().empty());
 }
 

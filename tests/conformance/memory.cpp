@@ -44,7 +44,8 @@ Mapping anonymous(size_t bytes, int prot = PROT_READ | PROT_WRITE) {
   return {mmap(nullptr, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), bytes};
 }
 
-int pin(Device& device, uint64_t addr, uint64_t length, uint32_t flags, aiaccel_pin* out = nullptr) {
+int pin(Device& device, uint64_t addr, uint64_t length, uint32_t flags,
+        aiaccel_pin* out = nullptr) {
   aiaccel_pin arg{};
   arg.addr = addr;
   arg.length = length;
@@ -56,7 +57,8 @@ int pin(Device& device, uint64_t addr, uint64_t length, uint32_t flags, aiaccel_
 
 void* must_map(Device& device, uint64_t offset, size_t length) {
   void* address = nullptr;
-  BOOST_REQUIRE(aiaccel_map(device.handle(), offset, length, PROT_READ | PROT_WRITE, &address) == 0);
+  BOOST_REQUIRE(aiaccel_map(device.handle(), offset, length, PROT_READ | PROT_WRITE, &address) ==
+                0);
   return address;
 }
 
@@ -248,7 +250,8 @@ BOOST_AUTO_TEST_CASE(shared_memory_is_pinned_and_files_are_not) {
   const int memory = memfd_create("test", MFD_CLOEXEC);
   BOOST_REQUIRE(ftruncate(memory, static_cast<off_t>(2 * kPage)) == 0);
   {
-    Mapping shared(mmap(nullptr, 2 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0), 2 * kPage);
+    Mapping shared(mmap(nullptr, 2 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0),
+                   2 * kPage);
     BOOST_TEST(pin(device, shared.address(), 2 * kPage, AIACCEL_PIN_WRITE) == 0);
     Mapping copied(mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE, memory, 0), kPage);
     BOOST_TEST(pin(device, copied.address(), kPage, AIACCEL_PIN_WRITE) == -EOPNOTSUPP);
@@ -276,7 +279,8 @@ BOOST_AUTO_TEST_CASE(the_right_to_lock_memory_is_respected) {
     if (!drop_capability(CAP_IPC_LOCK)) return 11;
     Device device;
     const uint64_t before = device.query().pinned_bytes;
-    void* memory = mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     aiaccel_pin arg{};
     const int refused = pin(device, reinterpret_cast<uintptr_t>(memory), 1 << 20, 0, &arg);
     if (refused != -ENOMEM) return 12;

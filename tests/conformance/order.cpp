@@ -36,8 +36,8 @@ uint32_t yield_word(Device& device, uint32_t slot) {
   void* mapped = nullptr;
   BOOST_REQUIRE(aiaccel_map(device.handle(), AIACCEL_RING_OFFSET, bytes, PROT_READ, &mapped) == 0);
   const auto* ring = static_cast<const aiaccel_ring*>(mapped);
-  const auto* words = reinterpret_cast<const uint32_t*>(static_cast<const char*>(mapped) +
-                                                        ring->yield_offset);
+  const auto* words =
+      reinterpret_cast<const uint32_t*>(static_cast<const char*>(mapped) + ring->yield_offset);
   const uint32_t word = __atomic_load_n(&words[slot], __ATOMIC_ACQUIRE);
   munmap(mapped, bytes);
   return word;

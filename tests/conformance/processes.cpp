@@ -66,8 +66,7 @@ BOOST_AUTO_TEST_CASE(a_forked_child_gets_eperm_and_the_parent_goes_on) {
 BOOST_AUTO_TEST_CASE(order_holds_across_processes) {
   if (on("embedded")) SKIP(kOneProcess);
   Device device;
-  const uint32_t generation =
-      device.must_hold(1, device.must_queue(), device.slots());
+  const uint32_t generation = device.must_hold(1, device.must_queue(), device.slots());
   auto contend = [](uint32_t class_) {
     return [class_](Child& child) {
       Device own;

@@ -19,7 +19,8 @@ namespace {
 class Ring {
  public:
   explicit Ring(Device& device) : bytes_(device.query().ring_bytes) {
-    BOOST_REQUIRE(aiaccel_map(device.handle(), AIACCEL_RING_OFFSET, bytes_, PROT_READ, &ring_) == 0);
+    BOOST_REQUIRE(aiaccel_map(device.handle(), AIACCEL_RING_OFFSET, bytes_, PROT_READ, &ring_) ==
+                  0);
     BOOST_REQUIRE(aiaccel_map(device.handle(), AIACCEL_CONSUMED_OFFSET, page_,
                               PROT_READ | PROT_WRITE, &consumed_) == 0);
   }

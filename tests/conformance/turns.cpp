@@ -66,7 +66,8 @@ BOOST_AUTO_TEST_CASE(counts_tell_what_was_taken) {
   BOOST_TEST(arg.nr_jobs == 3u);
   BOOST_TEST(arg.nr_completions == 0u);
   const uint32_t generation = device.must_event(1, AIACCEL_EVENT_GRANTED).generation;
-  BOOST_REQUIRE(enter(device, {{1, generation, 0}, {2, 0, AIACCEL_COMPLETE_CANCEL}}, {}, &arg) == 0);
+  BOOST_REQUIRE(enter(device, {{1, generation, 0}, {2, 0, AIACCEL_COMPLETE_CANCEL}}, {}, &arg) ==
+                0);
   BOOST_TEST(arg.nr_completions == 2u);
 }
 
@@ -243,8 +244,7 @@ BOOST_AUTO_TEST_CASE(several_threads_wait_on_one_context) {
   BOOST_REQUIRE(device.submit(job(2, device.must_queue())) == 0);
   int results[3] = {1, 1, 1};
   std::vector<std::thread> waiters;
-  for (int& result : results)
-    waiters.emplace_back([&] { result = wait(device, 1, late()); });
+  for (int& result : results) waiters.emplace_back([&] { result = wait(device, 1, late()); });
   BOOST_TEST(holder.complete(1, generation) == 0);
   for (std::thread& waiter : waiters) waiter.join();
   for (int result : results) BOOST_TEST(result == 0);

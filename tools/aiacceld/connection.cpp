@@ -68,8 +68,8 @@ int Connection::open(host::Host& arbiter, Fd socket, std::unique_ptr<Connection>
   }
   made->uid_ = peer.uid;
   host::Client client{peer.uid, peer.pid, command_of(peer.pid), peer.uid == 0};
-  const int error = host::Context::create(arbiter, std::move(client), [made] { made->tell(); },
-                                          &made->context_);
+  const int error = host::Context::create(
+      arbiter, std::move(client), [made] { made->tell(); }, &made->context_);
   if (!made->greet(error)) return -EPIPE;
   if (error) return error;
   made->context_->close_page_fds();
@@ -101,8 +101,8 @@ void Connection::tell() {
 }
 
 bool Connection::receive() {
-  // One message at a time, so that a client that talks without end does not keep others from talking.
-  // Descriptors that a client passes are not taken: the kernel closes them.
+  // One message at a time, so that a client that talks without end does not keep others from
+  // talking. Descriptors that a client passes are not taken: the kernel closes them.
   wire::Header header;
   size_t wanted = sizeof header;
   if (in_.size() >= sizeof header) {

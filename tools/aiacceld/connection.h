@@ -3,9 +3,9 @@
 // One client of the broker: its socket, its context, and at most one message each way. Nothing here
 // blocks, and nothing that a client sends or leaves unread costs more than these two messages.
 //
-// A connection is over when the socket closes, when what comes over it cannot be parsed, or when the
-// process that opened it has exited, even if a child of it still has the socket: then its turns end
-// and all it held is given back. The owner destroys the object.
+// A connection is over when the socket closes, when what comes over it cannot be parsed, or when
+// the process that opened it has exited, even if a child of it still has the socket: then its turns
+// end and all it held is given back. The owner destroys the object.
 //
 // Threads: the server's one thread.
 #ifndef AIACCELD_CONNECTION_H

@@ -45,7 +45,7 @@ Fd inherited_socket() {
   const char* pid = std::getenv("LISTEN_PID");
   const char* count = std::getenv("LISTEN_FDS");
   if (!pid || !count || std::atol(pid) != getpid() || std::atol(count) != 1) return Fd();
-  fcntl(3, F_SETFD, FD_CLOEXEC);
+  if (fcntl(3, F_SETFD, FD_CLOEXEC) < 0) die(errno, "descriptor 3, which LISTEN_FDS promises");
   fcntl(3, F_SETFL, fcntl(3, F_GETFL) | O_NONBLOCK);
   return Fd(3);
 }
@@ -86,7 +86,9 @@ void go_to_background() {
 }
 
 // What the program that started us left open is none of ours.
-void close_inherited(int first) { close_range(static_cast<unsigned>(first), ~0U, 0); }
+void close_inherited(int first) {
+  close_range(static_cast<unsigned>(first), ~0U, 0);
+}
 
 void raise_descriptor_limit() {
   rlimit limit;

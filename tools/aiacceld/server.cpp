@@ -59,8 +59,7 @@ void Server::run() {
   for (;;) {
     epoll_event events[64];
     const bool may_end = idle_ && clients_.empty();
-    const int timeout =
-        may_end ? static_cast<int>(std::chrono::milliseconds(*idle_).count()) : -1;
+    const int timeout = may_end ? static_cast<int>(std::chrono::milliseconds(*idle_).count()) : -1;
     const int count = epoll_wait(epoll_.get(), events, 64, timeout);
     if (count == 0 && may_end) return;
     for (int i = 0; i < count; ++i) {
@@ -80,7 +79,8 @@ void Server::accept_client() {
     if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
       // Until a client goes there is nothing to be had, and epoll would tell us of it without end.
       if (clients_.empty()) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));  // it is others who have it all
+        std::this_thread::sleep_for(
+            std::chrono::milliseconds(100));  // it is others who have it all
         return;
       }
       listening_ = false;

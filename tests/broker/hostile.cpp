@@ -1,34 +1,27 @@
 // SPDX-License-Identifier: MIT
 //
-// What only the broker has: clients that mean harm, its ceilings, its death and its start. Each case
-// has a server of its own.
+// Clients that mean harm: whatever they send, leave unread or hold on to, the broker lives, its
+// other clients are served, and nothing stays behind. Each case has a server of its own.
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <random>
-#include <thread>
 #include <vector>
 
 #include "broker/fds.h"
 #include "broker/wire.h"
-#include "broker_server.hpp"
-#include "child.hpp"
-#include "device.hpp"
+#include "conformance/device.hpp"
+#include "server.hpp"
 
 using namespace conformance;
 using aiaccel::Fd;
 namespace wire = aiaccel::wire;
 
 namespace {
-
-constexpr const char* kOnlyBroker = "only the broker has a socket";
 
 using Bytes = std::vector<unsigned char>;
 
@@ -50,8 +43,8 @@ Bytes query_message() {
   return message(AIACCEL_IOC_QUERY, &query, sizeof query);
 }
 
-// So many contexts, once the server saw those go that were closed (as those that looked whether it is
-// up).
+// So many contexts, once the server saw those go that were closed (as those that looked whether it
+// is up).
 bool settles(Device& device, uint32_t contexts) {
   return eventually([&] { return device.own_tenant().contexts == contexts; });
 }
@@ -96,10 +89,9 @@ class RawClient {
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(broker)
+BOOST_AUTO_TEST_SUITE(hostile)
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_parsed_ends_the_connection_and_no_other) {
-  if (!on("broker")) SKIP(kOnlyBroker);
   BrokerServer server;
   Device bystander;
   aiaccel_enter enter{};
@@ -135,7 +127,6 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_parsed_ends_the_connection_and_no_other) {
 }
 
 BOOST_AUTO_TEST_CASE(what_can_be_parsed_gets_its_error) {
-  if (!on("broker")) SKIP(kOnlyBroker);
   BrokerServer server;
   RawClient client(server);
   uint32_t size = 4;
@@ -154,7 +145,6 @@ BOOST_AUTO_TEST_CASE(what_can_be_parsed_gets_its_error) {
 }
 
 BOOST_AUTO_TEST_CASE(random_bytes) {
-  if (!on("broker")) SKIP(kOnlyBroker);
   BrokerServer server;
   Device bystander;
   const uint32_t seed = std::random_device{}();
@@ -182,7 +172,6 @@ BOOST_AUTO_TEST_CASE(random_bytes) {
 }
 
 BOOST_AUTO_TEST_CASE(a_message_may_come_byte_by_byte_and_many_at_once) {
-  if (!on("broker")) SKIP(kOnlyBroker);
   BrokerServer server;
   RawClient client(server);
   const Bytes query = query_message();
@@ -199,7 +188,6 @@ BOOST_AUTO_TEST_CASE(a_message_may_come_byte_by_byte_and_many_at_once) {
 }
 
 BOOST_AUTO_TEST_CASE(half_a_message_holds_up_nobody) {
-  if (!on("broker")) SKIP(kOnlyBroker);
   BrokerServer server;
   RawClient half(server);
   Bytes query = query_message();
@@ -211,7 +199,6 @@ BOOST_AUTO_TEST_CASE(half_a_message_holds_up_nobody) {
 }
 
 BOOST_AUTO_TEST_CASE(a_client_that_never_reads_holds_up_nobody) {
-  if (!on("broker")) SKIP(kOnlyBroker);
   BrokerServer server;
   RawClient deaf(server);
   fcntl(deaf.fd.get(), F_SETFL, O_NONBLOCK);
@@ -232,7 +219,6 @@ BOOST_AUTO_TEST_CASE(a_client_that_never_reads_holds_up_nobody) {
 }
 
 BOOST_AUTO_TEST_CASE(passed_descriptors_are_not_kept) {
-  if (!on("broker")) SKIP(kOnlyBroker);
   BrokerServer server;
   RawClient client(server);
   Device bystander;
@@ -249,7 +235,6 @@ BOOST_AUTO_TEST_CASE(passed_descriptors_are_not_kept) {
 }
 
 BOOST_AUTO_TEST_CASE(asking_for_the_poll_descriptor_again_keeps_one) {
-  if (!on("broker")) SKIP(kOnlyBroker);
   BrokerServer server;
   RawClient client(server);
   Device bystander;
@@ -264,7 +249,6 @@ BOOST_AUTO_TEST_CASE(asking_for_the_poll_descriptor_again_keeps_one) {
 }
 
 BOOST_AUTO_TEST_CASE(clients_that_go_leave_nothing) {
-  if (!on("broker")) SKIP(kOnlyBroker);
   BrokerServer server;
   Device device;
   BOOST_REQUIRE(aiaccel_fd(device.handle()) >= 0);
@@ -286,7 +270,6 @@ BOOST_AUTO_TEST_CASE(clients_that_go_leave_nothing) {
 }
 
 BOOST_AUTO_TEST_CASE(one_user_has_so_many_contexts) {
-  if (!on("broker")) SKIP(kOnlyBroker);
   BrokerServer server;
   std::vector<Device> devices;
   aiaccel_device* next = nullptr;
@@ -301,116 +284,6 @@ BOOST_AUTO_TEST_CASE(one_user_has_so_many_contexts) {
     aiaccel_close(next);
     return true;
   }));
-}
-
-BOOST_AUTO_TEST_CASE(ceilings_of_memory) {
-  if (!on("broker")) SKIP(kOnlyBroker);
-  for (const char* option : {"--tenant-bytes", "--host-bytes"}) {
-    BrokerServer server({option, "1MiB"});
-    Device device;
-    Device other;
-    device.must_alloc(512 << 10);
-    aiaccel_alloc arg{};
-    arg.length = (512 << 10) + 1;
-    BOOST_TEST(other.call(AIACCEL_IOC_ALLOC, arg) == -EDQUOT);
-    BOOST_TEST(arg.refused_by == static_cast<uint32_t>(option[2] == 't' ? AIACCEL_REFUSED_TENANT
-                                                                        : AIACCEL_REFUSED_MODULE));
-    arg.length = 512 << 10;
-    BOOST_TEST(other.call(AIACCEL_IOC_ALLOC, arg) == 0);
-  }
-}
-
-BOOST_AUTO_TEST_CASE(a_killed_server_is_told_of_and_memory_stays) {
-  if (!on("broker")) SKIP(kOnlyBroker);
-  BrokerServer server;
-  Device device;
-  Device waiting;
-  const aiaccel_alloc buffer = device.must_alloc(8192);
-  void* address = nullptr;
-  BOOST_REQUIRE(aiaccel_map(device.handle(), buffer.mmap_offset, 8192, PROT_READ | PROT_WRITE,
-                            &address) == 0);
-  auto* bytes = static_cast<unsigned char*>(address);
-  bytes[0] = 7;
-  const int fd = aiaccel_fd(device.handle());
-  const uint32_t queue = device.must_queue();
-  device.must_hold(1, queue, device.slots());
-  int waited = 0;
-  std::thread waiter([&] {
-    aiaccel_enter arg{};
-    arg.min_events = 1;
-    arg.timeout_ns = AIACCEL_NEVER;
-    waited = waiting.enter(arg);
-  });
-
-  server.kill();
-  waiter.join();
-  BOOST_TEST(waited == -ECONNRESET);
-  pollfd poll_fd{fd, POLLIN, 0};
-  BOOST_TEST(poll(&poll_fd, 1, 30'000) == 1);
-  aiaccel_query query{};
-  for (int i = 0; i < 2; ++i) {
-    BOOST_TEST(device.call(AIACCEL_IOC_QUERY, query) == -ECONNRESET);
-    BOOST_TEST(device.cancel(1) == -ECONNRESET);
-  }
-  bytes[0] += 1;
-  BOOST_TEST(static_cast<int>(bytes[0]) == 8);
-  void* again = nullptr;
-  BOOST_TEST(aiaccel_map(device.handle(), buffer.mmap_offset, 4096, PROT_READ, &again) == 0);
-  munmap(again, 4096);
-
-  server.start();
-  Device fresh;
-  BOOST_TEST(fresh.engine_stats().slots_used == 0u);
-  BOOST_TEST(device.call(AIACCEL_IOC_QUERY, query) == -ECONNRESET);
-  munmap(address, 8192);
-}
-
-BOOST_AUTO_TEST_CASE(it_ends_when_told_to_and_leaves_no_socket) {
-  if (!on("broker")) SKIP(kOnlyBroker);
-  BrokerServer server;
-  BOOST_TEST(server.stop() == 0);
-  BOOST_TEST(access(server.path().c_str(), F_OK) == -1);
-}
-
-BOOST_AUTO_TEST_CASE(only_its_user_can_reach_it) {
-  if (!on("broker")) SKIP(kOnlyBroker);
-  BrokerServer server;
-  struct stat info;
-  BOOST_REQUIRE(stat(server.path().c_str(), &info) == 0);
-  BOOST_TEST((info.st_mode & 077) == 0u);
-}
-
-BOOST_AUTO_TEST_CASE(it_is_started_on_first_need_and_once) {
-  if (!on("broker")) SKIP(kOnlyBroker);
-  BrokerServer server;
-  server.kill();  // leaves its socket behind
-  std::vector<std::unique_ptr<Child>> children;
-  for (int i = 0; i < 4; ++i)
-    children.push_back(std::make_unique<Child>([](Child& self) {
-      Device device;
-      self.tell(1);
-      self.sleep();
-      return device.own_tenant().contexts == 4 ? 0 : 1;
-    }));
-  for (auto& child : children) BOOST_REQUIRE(child->must_hear() == 1u);
-  // All four met in one broker.
-  children[0]->go_on();
-  BOOST_TEST(children[0]->wait() == 0);
-  const std::vector<pid_t> started = server.others();
-  BOOST_REQUIRE(started.size() == 1u);
-  kill(started[0], SIGTERM);
-  BOOST_TEST(eventually([&] { return server.others().empty(); }));
-}
-
-BOOST_AUTO_TEST_CASE(it_ends_when_idle) {
-  if (!on("broker")) SKIP(kOnlyBroker);
-  BrokerServer server({"--idle", "1"});
-  {
-    Device device;
-    device.query();
-  }
-  BOOST_TEST(eventually([&] { return access(server.path().c_str(), F_OK) == -1; }));
-  BOOST_TEST(eventually([&] { return !server.running(); }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

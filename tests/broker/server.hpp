@@ -18,6 +18,11 @@ class BrokerServer {
   BrokerServer& operator=(const BrokerServer&) = delete;
   ~BrokerServer();
 
+  static std::string program();  // aiacceld
+
+  // Lets other users connect.
+  void open_to_all() const;
+
   const std::string& path() const { return path_; }
   pid_t pid() const { return pid_; }
   bool running() const;

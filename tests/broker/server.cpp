@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A broker of the test's own; see broker_server.hpp.
-#include "broker_server.hpp"
+// A broker of the test's own; see server.hpp.
+#include "server.hpp"
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -14,7 +14,7 @@
 #include <fstream>
 
 #include "broker/address.h"
-#include "device.hpp"
+#include "conformance/device.hpp"
 
 namespace conformance {
 
@@ -40,13 +40,20 @@ BrokerServer::~BrokerServer() {
   fs::remove_all(folder_, ignored);
 }
 
+std::string BrokerServer::program() {
+  if (const char* given = std::getenv("AIACCELD")) return given;
+  // build/bin/aiacceld, seen from build/tests/broker.
+  const fs::path build = fs::read_symlink("/proc/self/exe").parent_path().parent_path();
+  return (build / "bin/aiacceld").native();
+}
+
+void BrokerServer::open_to_all() const {
+  fs::permissions(folder_, static_cast<fs::perms>(0711));
+  fs::permissions(path_, static_cast<fs::perms>(0666));
+}
+
 void BrokerServer::start() {
-  // build/bin/aiacceld, seen from build/tests/conformance.
-  const char* given = std::getenv("AIACCELD");
-  const std::string program =
-      given ? given
-            : (fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin/aiacceld")
-                  .native();
+  const std::string program = BrokerServer::program();
   std::vector<const char*> arguments{"aiacceld", "--socket", path_.c_str()};
   for (const std::string& option : options_) arguments.push_back(option.c_str());
   arguments.push_back(nullptr);
@@ -68,7 +75,9 @@ void BrokerServer::start() {
   BOOST_REQUIRE(running());
 }
 
-bool BrokerServer::running() const { return pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == 0; }
+bool BrokerServer::running() const {
+  return pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == 0;
+}
 
 void BrokerServer::kill() {
   ::kill(pid_, SIGKILL);

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+#
+# The broker's own tests share the conformance suite's helpers; run with `-- --transport=broker`.
+TEST_SOURCES_broker := tests/conformance/child.cpp tests/conformance/device.cpp

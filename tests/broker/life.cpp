@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+//
+// The broker's life: how it is started and ends, what its clients see when it is killed, who may
+// reach it, and its ceilings. Each case has a server of its own.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "broker/address.h"
+#include "broker/fds.h"
+#include "conformance/child.hpp"
+#include "conformance/device.hpp"
+#include "server.hpp"
+
+using namespace conformance;
+using aiaccel::Fd;
+
+BOOST_AUTO_TEST_SUITE(life)
+
+BOOST_AUTO_TEST_CASE(ceilings_of_memory) {
+  for (const char* option : {"--tenant-bytes", "--host-bytes"}) {
+    BrokerServer server({option, "1MiB"});
+    Device device;
+    Device other;
+    device.must_alloc(512 << 10);
+    aiaccel_alloc arg{};
+    arg.length = (512 << 10) + 1;
+    BOOST_TEST(other.call(AIACCEL_IOC_ALLOC, arg) == -EDQUOT);
+    BOOST_TEST(arg.refused_by == static_cast<uint32_t>(option[2] == 't' ? AIACCEL_REFUSED_TENANT
+                                                                        : AIACCEL_REFUSED_MODULE));
+    arg.length = 512 << 10;
+    BOOST_TEST(other.call(AIACCEL_IOC_ALLOC, arg) == 0);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_killed_server_is_told_of_and_memory_stays) {
+  BrokerServer server;
+  Device device;
+  Device waiting;
+  const aiaccel_alloc buffer = device.must_alloc(8192);
+  void* address = nullptr;
+  BOOST_REQUIRE(aiaccel_map(device.handle(), buffer.mmap_offset, 8192, PROT_READ | PROT_WRITE,
+                            &address) == 0);
+  auto* bytes = static_cast<unsigned char*>(address);
+  bytes[0] = 7;
+  const int fd = aiaccel_fd(device.handle());
+  const uint32_t queue = device.must_queue();
+  device.must_hold(1, queue, device.slots());
+  int waited = 0;
+  std::thread waiter([&] {
+    aiaccel_enter arg{};
+    arg.min_events = 1;
+    arg.timeout_ns = AIACCEL_NEVER;
+    waited = waiting.enter(arg);
+  });
+
+  server.kill();
+  waiter.join();
+  BOOST_TEST(waited == -ECONNRESET);
+  pollfd poll_fd{fd, POLLIN, 0};
+  BOOST_TEST(poll(&poll_fd, 1, 30'000) == 1);
+  aiaccel_query query{};
+  for (int i = 0; i < 2; ++i) {
+    BOOST_TEST(device.call(AIACCEL_IOC_QUERY, query) == -ECONNRESET);
+    BOOST_TEST(device.cancel(1) == -ECONNRESET);
+  }
+  bytes[0] += 1;
+  BOOST_TEST(static_cast<int>(bytes[0]) == 8);
+  void* again = nullptr;
+  BOOST_TEST(aiaccel_map(device.handle(), buffer.mmap_offset, 4096, PROT_READ, &again) == 0);
+  munmap(again, 4096);
+
+  server.start();
+  Device fresh;
+  BOOST_TEST(fresh.engine_stats().slots_used == 0u);
+  BOOST_TEST(device.call(AIACCEL_IOC_QUERY, query) == -ECONNRESET);
+  munmap(address, 8192);
+}
+
+BOOST_AUTO_TEST_CASE(it_ends_when_told_to_and_leaves_no_socket) {
+  BrokerServer server;
+  BOOST_TEST(server.stop() == 0);
+  BOOST_TEST(access(server.path().c_str(), F_OK) == -1);
+}
+
+BOOST_AUTO_TEST_CASE(only_its_user_can_reach_it) {
+  BrokerServer server;
+  struct stat info;
+  BOOST_REQUIRE(stat(server.path().c_str(), &info) == 0);
+  BOOST_TEST((info.st_mode & 077) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(it_is_started_on_first_need_and_once) {
+  BrokerServer server;
+  server.kill();  // leaves its socket behind
+  std::vector<std::unique_ptr<Child>> children;
+  for (int i = 0; i < 4; ++i)
+    children.push_back(std::make_unique<Child>([](Child& self) {
+      Device device;
+      self.tell(1);
+      self.sleep();
+      return device.own_tenant().contexts == 4 ? 0 : 1;
+    }));
+  for (auto& child : children) BOOST_REQUIRE(child->must_hear() == 1u);
+  // All four met in one broker.
+  children[0]->go_on();
+  BOOST_TEST(children[0]->wait() == 0);
+  const std::vector<pid_t> started = server.others();
+  BOOST_REQUIRE(started.size() == 1u);
+  kill(started[0], SIGTERM);
+  BOOST_TEST(eventually([&] { return server.others().empty(); }));
+}
+
+BOOST_AUTO_TEST_CASE(it_ends_when_idle) {
+  BrokerServer server({"--idle", "1"});
+  {
+    Device device;
+    device.query();
+  }
+  BOOST_TEST(eventually([&] { return access(server.path().c_str(), F_OK) == -1; }));
+  BOOST_TEST(eventually([&] { return !server.running(); }));
+}
+
+// As systemd does it: the socket is there before the broker is, as descriptor 3.
+BOOST_AUTO_TEST_CASE(it_takes_a_socket_that_systemd_made) {
+  BrokerServer server;
+  const std::string path = server.path() + "2";
+  sockaddr_un name;
+  BOOST_REQUIRE(aiaccel::socket_name(path, &name) == 0);
+  const Fd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  BOOST_REQUIRE(bind(listener.get(), reinterpret_cast<sockaddr*>(&name), sizeof name) == 0);
+  BOOST_REQUIRE(listen(listener.get(), 8) == 0);
+  Child activated([&](Child&) {
+    dup2(fcntl(listener.get(), F_DUPFD_CLOEXEC, 100), 3);  // even where it is 3: not closed on exec
+    setenv("LISTEN_PID", std::to_string(getpid()).c_str(), 1);
+    setenv("LISTEN_FDS", "1", 1);
+    execl(BrokerServer::program().c_str(), "aiacceld", nullptr);
+    return 127;
+  });
+  setenv("AIACCEL_BROKER", path.c_str(), 1);
+  {
+    Device device;
+    BOOST_TEST(device.own_tenant().contexts == 1u);
+  }
+  activated.kill(SIGTERM);
+  BOOST_TEST(activated.wait() == 0);
+  BOOST_TEST(access(path.c_str(), F_OK) == 0);  // systemd's, not ours to remove
+}
+
+BOOST_AUTO_TEST_CASE(users_are_tenants_and_see_their_own) {
+  if (geteuid() != 0) SKIP("needs root, to be several users");
+  BrokerServer server({"--tenant-bytes", "1MiB"});
+  server.open_to_all();
+  Device root;
+  root.must_alloc(1 << 20);
+  root.must_queue(AIACCEL_CLASS_NORMAL, 0, "root@1");
+  Child other([](Child& self) {
+    if (setgid(65534) || setuid(65534)) return 10;
+    Device device;
+    device.must_alloc(1 << 20);  // what another user has does not count
+    device.must_queue(AIACCEL_CLASS_NORMAL, 0, "other@1");
+    aiaccel_alloc more{};
+    more.length = 1;
+    if (device.call(AIACCEL_IOC_ALLOC, more) != -EDQUOT) return 11;
+    if (std::string(device.own_tenant().name) != "uid:65534") return 12;
+    const auto queues = device.queue_stats();
+    if (queues.size() != 1 || std::string(queues[0].label) != "other@1") return 13;
+    self.tell(device.query().tenant);
+    self.sleep();
+    return 0;
+  });
+  BOOST_TEST(other.must_hear() != root.query().tenant);
+  BOOST_TEST(root.queue_stats().size() == 2u);  // root sees all
+  other.go_on();
+  BOOST_TEST(other.wait() == 0);
+}
+
+// However many queues and contexts a user has, another user's one gets its half.
+BOOST_AUTO_TEST_CASE(many_contexts_gain_a_user_nothing) {
+  if (geteuid() != 0) SKIP("needs root, to be several users");
+  BrokerServer server;
+  server.open_to_all();
+  Device holder;
+  const uint32_t slots = holder.slots();
+  const uint32_t generation = holder.must_hold(1, holder.must_queue(), slots);
+  // Takes turns of 2 ms on so many contexts, in the order in which they come, until it is killed.
+  auto greedy = [=](uid_t uid, size_t contexts, const char* label) {
+    return [=](Child& self) {
+      if (setgid(uid) || setuid(uid)) return 10;
+      std::vector<Device> devices(contexts);
+      for (Device& device : devices) {
+        const uint32_t queue = device.must_queue(AIACCEL_CLASS_NORMAL, 0, label);
+        for (uint64_t cookie = 1; cookie <= 100; ++cookie)
+          if (device.submit(job(cookie, queue, {.width = slots}))) return 11;
+      }
+      self.tell(1);
+      for (;;) {
+        for (Device& device : devices) {
+          for (const aiaccel_event& event : device.events()) {
+            const timespec work{0, 2'000'000};
+            nanosleep(&work, nullptr);
+            if (device.complete(event.cookie, event.generation)) return 12;
+          }
+        }
+        const timespec pause{0, 200'000};
+        nanosleep(&pause, nullptr);
+      }
+    };
+  };
+  Child one(greedy(65533, 1, "one"));
+  Child many(greedy(65534, 8, "many"));
+  BOOST_REQUIRE(one.must_hear() == 1u);
+  BOOST_REQUIRE(many.must_hear() == 1u);
+  BOOST_REQUIRE(holder.complete(1, generation) == 0);
+  uint64_t one_ns = 0;
+  uint64_t many_ns = 0;
+  BOOST_REQUIRE(eventually([&] {
+    one_ns = many_ns = 0;
+    uint64_t turns = 0;
+    for (const aiaccel_stats_queue& record : holder.queue_stats()) {
+      if (std::string(record.label) == "one") one_ns += record.run_ns;
+      if (std::string(record.label) == "many") many_ns += record.run_ns;
+      turns += record.completed;
+    }
+    return turns >= 80;
+  }));
+  BOOST_TEST_CONTEXT("one " << one_ns << " ns, many " << many_ns << " ns") {
+    const double share = static_cast<double>(one_ns) / static_cast<double>(one_ns + many_ns);
+    BOOST_TEST(share > 0.35);
+    BOOST_TEST(share < 0.65);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

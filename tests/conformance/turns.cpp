@@ -122,6 +122,36 @@ BOOST_AUTO_TEST_CASE(a_turn_ends_and_the_next_job_is_submitted_in_one_call) {
   }
 }
 
+// The turn that ends is given on once all entries were taken: until then the context holds none.
+BOOST_AUTO_TEST_CASE(a_job_is_taken_with_the_end_of_a_turn_although_another_waits) {
+  Device device;
+  const uint32_t queue = device.must_queue();
+  aiaccel_enter arg;
+  BOOST_REQUIRE(enter(device, {}, {job(1, queue), job(2, queue)}, &arg) == 0);
+  const uint32_t first = device.must_event(1, AIACCEL_EVENT_GRANTED).generation;
+  BOOST_REQUIRE(enter(device, {{1, first, 0}}, {job(3, queue)}, &arg) == 0);
+  BOOST_TEST(arg.nr_completions == 1u);
+  BOOST_TEST(arg.nr_jobs == 1u);
+  const uint32_t second = device.must_event(2, AIACCEL_EVENT_GRANTED).generation;
+  BOOST_REQUIRE(device.complete(2, second) == 0);
+  device.must_event(3, AIACCEL_EVENT_GRANTED);
+}
+
+BOOST_AUTO_TEST_CASE(as_many_jobs_as_a_context_can_have_in_one_call) {
+  Device device;
+  const uint32_t queue = device.must_queue();
+  const uint32_t max = device.query().max_jobs;
+  std::vector<aiaccel_job> jobs;
+  for (uint64_t cookie = 1; cookie <= max; ++cookie) jobs.push_back(job(cookie, queue));
+  aiaccel_enter arg;
+  BOOST_REQUIRE(enter(device, {}, jobs, &arg) == 0);
+  BOOST_TEST(arg.nr_jobs == max);
+  for (uint64_t cookie = 1; cookie <= max; ++cookie) {
+    const uint32_t generation = device.must_event(cookie, AIACCEL_EVENT_GRANTED).generation;
+    BOOST_REQUIRE(device.complete(cookie, generation) == 0);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_cookie_in_use_is_eexist) {
   Device device;
   Device other;

@@ -44,7 +44,7 @@ struct DeploymentOptions {
   Class priority = Class::normal;
   std::uint32_t weight = AIACCEL_WEIGHT_DEFAULT;
   std::size_t max_waiting = 1024;  // further requests are refused (EAGAIN)
-  std::string transport;           // as Device::open() takes it; Device::deploy() gives its own
+  std::string transport{};         // as Device::open() takes it; Device::deploy() gives its own
 };
 
 struct Answer {

@@ -11,6 +11,14 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/tap/tap.sh
 
 out=build/tests/docs
+models=${XDG_CACHE_HOME:-~/.cache}/aiaccel/models
+
+# run TRANSPORT PROGRAM: the examples that need models take them as arguments
+# shellcheck disable=SC2317 # called through ok
+run() {
+	env AIACCEL_TRANSPORT="$1" AIACCELD=build/bin/aiacceld AIACCEL_BROKER="$TMP/broker.sock" \
+		"$2" "$models/silero_vad_v5.onnx" "$models/silero_vad_v6.onnx"
+}
 
 # extract: writes each marked block to $out/exampleN[-kernel].LANGUAGE
 extract() {
@@ -32,7 +40,7 @@ compile() { # SOURCE
 
 if [ "${1-}" = kernel ]; then
 	for source in "$out"/example*.*; do
-		ok "$(basename "$source") runs on the module" env AIACCEL_TRANSPORT=kernel "${source%.*}"
+		ok "$(basename "$source") runs on the module" run kernel "${source%.*}"
 	done
 	tap_done
 fi
@@ -42,9 +50,7 @@ for source in "$out"/example*.*; do
 	ok "$(basename "$source") compiles" compile "$source"
 	case $source in *-kernel.*) continue ;; esac
 	for transport in broker embedded; do
-		ok "$(basename "$source") runs on the $transport transport" \
-			env AIACCEL_TRANSPORT="$transport" AIACCELD=build/bin/aiacceld \
-			AIACCEL_BROKER="$TMP/broker.sock" "${source%.*}"
+		ok "$(basename "$source") runs on the $transport transport" run $transport "${source%.*}"
 	done
 done
 tap_done

@@ -10,6 +10,8 @@
 #include <climits>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
+#include <mutex>
 #include <stdexcept>
 #include <utility>
 
@@ -104,6 +106,27 @@ std::string misfit(const TensorInfo& wanted, const TensorView& given) {
   return {};
 }
 
+// Debian's build of the runtime brings each operator twice, itself and by its libonnx, and tells
+// std::cerr so, in some 570 lines, when a process makes its first session. That is nobody's error: real
+// ones come as a status. While this lives, std::cerr is silent for all threads, where there is such a
+// build.
+class SilentDuplicates {
+ public:
+  SilentDuplicates() {
+    void* libonnx = dlopen("libonnx.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    if (!libonnx) return;
+    dlclose(libonnx);
+    before_ = std::cerr.rdbuf(nullptr);
+  }
+  ~SilentDuplicates() {
+    if (before_) std::cerr.rdbuf(before_);
+  }
+  SilentDuplicates(const SilentDuplicates&) = delete;
+
+ private:
+  std::streambuf* before_ = nullptr;
+};
+
 }  // namespace
 
 Runtime::Runtime(void* handle, std::string path) : path_(std::move(path)) {
@@ -183,9 +206,19 @@ Session::Session(const Runtime& runtime, std::span<const std::byte> model, unsig
   runtime.check(api.AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"),
                 "turning spinning off");
   OrtSession* session = nullptr;
-  runtime.check(
-      api.CreateSessionFromArray(runtime.env(), model.data(), model.size(), options, &session),
-      "cannot load " + name_);
+  auto create = [&] {
+    runtime.check(
+        api.CreateSessionFromArray(runtime.env(), model.data(), model.size(), options, &session),
+        "cannot load " + name_);
+  };
+  static std::mutex lock;
+  static bool one_was_made = false;  // under lock
+  if (std::lock_guard guard(lock); !one_was_made) {
+    SilentDuplicates silent;
+    create();
+    one_was_made = true;
+  }
+  if (!session) create();
   session_.reset(session);
 
   OrtAllocator* allocator = nullptr;

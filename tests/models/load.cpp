@@ -16,18 +16,28 @@ using tools::Streams;
 
 namespace {
 
-// Answers at once on the caller's thread, but for one request that takes its time.
+// Answers on one thread, at once but for one request that takes its time.
 class Stub : public tools::Runner {
  public:
   std::size_t slow = ~0ul;  // which one
   std::chrono::milliseconds pause{0};
   std::size_t fails = ~0ul;  // from which one on
-  std::atomic<std::size_t> asked = 0;
 
   void submit(std::vector<Tensor>, Deployment::Done done) override {
-    const std::size_t number = asked++;
     std::lock_guard guard(lock_);
-    threads_.emplace_back([this, number, done = std::move(done)] {
+    waiting_.push_back(std::move(done));
+    work_.notify_one();
+  }
+  std::string os_help() const override { return {}; }
+
+ private:
+  void serve(std::stop_token stop) {
+    for (std::size_t number = 0;; number++) {
+      std::unique_lock guard(lock_);
+      if (!work_.wait(guard, stop, [&] { return !waiting_.empty(); })) return;
+      Deployment::Done done = std::move(waiting_.front());
+      waiting_.pop_front();
+      guard.unlock();
       if (number == slow) std::this_thread::sleep_for(pause);
       Answer answer;
       answer.outputs = {Tensor(ElementType::f32, {1, 1}), Tensor(ElementType::f32, {2, 1, 128})};
@@ -35,13 +45,13 @@ class Stub : public tools::Runner {
         done({}, std::make_exception_ptr(Error(EIO, "as asked for")));
       else
         done(std::move(answer), nullptr);
-    });
+    }
   }
-  std::string os_help() const override { return {}; }
 
- private:
-  std::mutex lock_;  // guards threads_
-  std::deque<std::jthread> threads_;
+  std::mutex lock_;  // guards waiting_
+  std::condition_variable_any work_;
+  std::deque<Deployment::Done> waiting_;
+  std::jthread thread_{[this](std::stop_token stop) { serve(stop); }};
 };
 
 const std::vector<float> kSilence(tools::kSampleRate);

@@ -43,7 +43,8 @@ Map& Map::operator=(Map&& other) noexcept {
 }
 
 void Map::unmap() {
-  if (data_ != MAP_FAILED) munmap(data_, size_);
+  // It may want memory, and be refused by an injected fault, once.
+  while (data_ != MAP_FAILED && munmap(data_, size_) && errno == ENOMEM) continue;
   data_ = MAP_FAILED;
 }
 

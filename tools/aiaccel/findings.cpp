@@ -120,6 +120,12 @@ Finding judge_broker(const Facts& facts) {
 
 Finding judge_transport(const Facts& facts) {
   const Attempt& got = facts.automatic;
+  if (got.error && facts.node_present && got.error == facts.kernel.error)
+    return {"transport",
+            Verdict::missing,
+            fmt::format("the module refuses: {}; programs end there unless they ask for another",
+                        std::strerror(got.error)),
+            {"export AIACCEL_TRANSPORT=broker  # until that is mended"}};
   if (got.error)
     return {"transport",
             Verdict::missing,

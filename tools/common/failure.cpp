@@ -22,7 +22,7 @@ std::string open_advice(const std::string& transport, int error) {
   if (error == EDQUOT)
     return "end programs of this tenant that hold the device open; `aiaccel-top` shows them";
   if (error == EACCES && transport != "broker")
-    return "sudo usermod -aG aiaccel \"$USER\", then log in again";
+    return "sudo usermod -aG aiaccel \"$USER\", then log in again; or --transport broker";
   return "`aiaccel doctor` says what is missing";
 }
 

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <exception>
 #include <system_error>
 #include <thread>
 
@@ -19,6 +20,9 @@ using aiaccel::Fd;
 
 // What all answers together may take that the clients of one user have left unread.
 constexpr size_t kMaxUnsent = 16 << 20;
+
+// In place of a client's number: the listener's events, and as if of its process, the signals'.
+constexpr uint64_t kOurs = 0;
 
 Fd made(int fd, const char* what) {
   if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
@@ -43,14 +47,14 @@ Server::Server(Fd listener, const aiaccel::host::Ceilings& ceilings,
       signals_(block_signals()),
       epoll_(made(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       idle_(idle) {
-  watch(listener_.get(), EPOLLIN, EPOLL_CTL_ADD);
-  watch(signals_.get(), EPOLLIN, EPOLL_CTL_ADD);
+  watch(listener_.get(), {kOurs, false}, EPOLLIN, EPOLL_CTL_ADD);
+  watch(signals_.get(), {kOurs, true}, EPOLLIN, EPOLL_CTL_ADD);
 }
 
-void Server::watch(int fd, uint32_t events, int operation) {
+void Server::watch(int fd, Source source, uint32_t events, int operation) {
   epoll_event event{};
   event.events = events;
-  event.data.fd = fd;
+  event.data.u64 = source.client << 1 | source.process;
   if (epoll_ctl(epoll_.get(), operation, fd, &event) < 0)
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
@@ -63,12 +67,14 @@ void Server::run() {
     const int count = epoll_wait(epoll_.get(), events, 64, timeout);
     if (count == 0 && may_end) return;
     for (int i = 0; i < count; ++i) {
-      const int fd = events[i].data.fd;
-      if (fd == signals_.get()) return;
-      if (fd == listener_.get())
+      const Source source{events[i].data.u64 >> 1, (events[i].data.u64 & 1) != 0};
+      if (source.client == kOurs && source.process) return;  // told to end
+      if (source.client == kOurs)
         accept_client();
+      else if (source.process)
+        drop(source.client);
       else
-        serve(fd, events[i].events);
+        serve(source.client, events[i].events);
     }
   }
 }
@@ -84,70 +90,65 @@ void Server::accept_client() {
         return;
       }
       listening_ = false;
-      watch(listener_.get(), 0, EPOLL_CTL_MOD);
+      watch(listener_.get(), {kOurs, false}, 0, EPOLL_CTL_MOD);
     }
     return;
   }
-  std::unique_ptr<Connection> connection;
+  const uint64_t number = ++last_client_;
   try {
-    if (Connection::open(host_, std::move(socket), &connection)) return;
-    const int fd = connection->socket();
-    const int process = connection->process();
-    watch(fd, EPOLLIN, EPOLL_CTL_ADD);
-    if (process >= 0) {
-      watch(process, EPOLLIN, EPOLL_CTL_ADD);
-      processes_[process] = fd;
-    }
-    clients_[fd] = std::move(connection);
-  } catch (const std::bad_alloc&) {
-    // The socket closes, and the client knows.
+    std::unique_ptr<Connection> made;
+    if (Connection::open(host_, std::move(socket), &made)) return;
+    const Connection& connection = *clients_.emplace(number, std::move(made)).first->second;
+    watch(connection.socket(), {number, false}, EPOLLIN, EPOLL_CTL_ADD);
+    if (connection.process() >= 0)
+      watch(connection.process(), {number, true}, EPOLLIN, EPOLL_CTL_ADD);
+  } catch (const std::exception&) {
+    // No memory, or no room in the epoll. The socket closes, and the client knows.
+    drop(number);
   }
 }
 
 void Server::listen_again() {
   if (listening_) return;
   listening_ = true;
-  watch(listener_.get(), EPOLLIN, EPOLL_CTL_MOD);
+  watch(listener_.get(), {kOurs, false}, EPOLLIN, EPOLL_CTL_MOD);
 }
 
-void Server::serve(int fd, uint32_t events) {
-  if (const auto process = processes_.find(fd); process != processes_.end()) {
-    drop(process->second);
-    return;
-  }
-  const auto found = clients_.find(fd);
+void Server::serve(uint64_t number, uint32_t events) {
+  const auto found = clients_.find(number);
   if (found == clients_.end()) return;  // went earlier in this round
-  Connection& connection = *found->second;
-  const bool waited = connection.unsent() > 0;
-  bool well = true;
+  bool well = false;
   try {
-    if (events & EPOLLOUT)
-      well = connection.send();
-    else if (events & EPOLLIN)
-      well = connection.receive();
-    else
-      well = false;  // an error or a hang-up, and nothing left to read
-  } catch (const std::bad_alloc&) {
-    well = false;
+    well = serve(*found->second, number, events);
+  } catch (const std::exception&) {
+    // What one client asks for may be too much; that is the end of this one only.
   }
+  if (!well) drop(number);
+}
+
+bool Server::serve(Connection& connection, uint64_t number, uint32_t events) {
+  const bool waited = connection.unsent() > 0;
+  bool well = false;  // an error or a hang-up, and nothing left to read
+  if (events & EPOLLOUT)
+    well = connection.send();
+  else if (events & EPOLLIN)
+    well = connection.receive();
   const bool waits = connection.unsent() > 0;
-  if (!well || (waits && too_much_unsent(connection)))
-    drop(fd);
-  else if (waits != waited)
-    watch(fd, waits ? EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
+  if (!well || (waits && too_much_unsent(connection))) return false;
+  if (waits != waited)
+    watch(connection.socket(), {number, false}, waits ? EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
+  return true;
 }
 
 bool Server::too_much_unsent(const Connection& connection) const {
   size_t unsent = 0;
-  for (const auto& [fd, other] : clients_)
+  for (const auto& [number, other] : clients_)
     if (other->uid() == connection.uid()) unsent += other->unsent();
   return unsent > kMaxUnsent;
 }
 
-void Server::drop(int socket) {
-  const auto found = clients_.find(socket);
-  processes_.erase(found->second->process());
-  clients_.erase(found);  // closing takes both descriptors out of the epoll
+void Server::drop(uint64_t number) {
+  clients_.erase(number);  // closing takes both descriptors out of the epoll
   listen_again();
 }
 

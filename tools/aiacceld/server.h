@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // The broker's loop: one thread, one epoll, one arbiter for all who connect.
+//
+// Invariant: an event names its client by a number that is never used again. A descriptor's number
+// would be: an event that was there before its client went would then end the next one's context.
 #ifndef AIACCELD_SERVER_H
 #define AIACCELD_SERVER_H
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,12 +29,19 @@ class Server {
   void run();
 
  private:
-  void watch(int fd, uint32_t events, int operation);
+  // What an event is about: whose, and whether of its process instead of its socket.
+  struct Source {
+    uint64_t client;
+    bool process;
+  };
+
+  void watch(int fd, Source source, uint32_t events, int operation);
   void accept_client();
   void listen_again();
-  void serve(int fd, uint32_t events);
+  void serve(uint64_t number, uint32_t events);
+  bool serve(Connection& connection, uint64_t number, uint32_t events);
   bool too_much_unsent(const Connection& connection) const;
-  void drop(int socket);
+  void drop(uint64_t number);
 
   aiaccel::host::Host host_;
   aiaccel::Fd listener_;
@@ -38,8 +49,8 @@ class Server {
   aiaccel::Fd epoll_;
   const std::optional<std::chrono::seconds> idle_;
   bool listening_ = true;  // false while there are no descriptors left for more clients
-  std::map<int, std::unique_ptr<Connection>> clients_;  // by socket
-  std::map<int, int> processes_;                        // pidfd to socket
+  uint64_t last_client_ = 0;
+  std::map<uint64_t, std::unique_ptr<Connection>> clients_;
 };
 
 }  // namespace aiacceld

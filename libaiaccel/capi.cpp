@@ -29,13 +29,18 @@ constexpr Choice kChoices[] = {
     {"embedded", aiaccel::open_embedded},
 };
 
-// The first that answers. One that is there and says no is an answer: what it arbitrates must not
-// be gone round in silence.
+// Whether the error means that nobody is there.
+bool is_absent(int error) {
+  return error == -ENOENT || error == -ENODEV || error == -ENXIO || error == -ECONNREFUSED;
+}
+
+// The first that is there. Where it says no, or could not be asked, that is the answer: what it
+// arbitrates must not be gone round in silence.
 int open_first(std::unique_ptr<Transport>* transport) {
   int error = -ENODEV;
   for (const Choice& choice : kChoices) {
     error = choice.open(transport);
-    if (error == 0 || error == -EACCES || error == -EDQUOT) break;
+    if (!is_absent(error)) break;
   }
   return error;
 }
@@ -45,6 +50,11 @@ int open_named(std::string_view name, std::unique_ptr<Transport>* transport) {
   for (const Choice& choice : kChoices)
     if (choice.name == name) return choice.open(transport);
   return -EINVAL;
+}
+
+const char* default_transport() {
+  const char* named = secure_getenv("AIACCEL_TRANSPORT");
+  return named && *named ? named : "auto";
 }
 
 constexpr const char* kKinds[] = {"", "cpu", "gpu", "fpga", "other"};
@@ -86,9 +96,8 @@ const char* aiaccel_version(void) {
 }
 
 int aiaccel_open(const char* transport, aiaccel_device** device) try {
-  if (!transport) transport = std::getenv("AIACCEL_TRANSPORT");
   std::unique_ptr<Transport> opened;
-  if (int error = open_named(transport ? transport : "auto", &opened)) return error;
+  if (int error = open_named(transport ? transport : default_transport(), &opened)) return error;
   auto made = std::make_unique<aiaccel_device>(std::move(opened));
   if (int error = made->map_ring()) return error;
   *device = made.release();
@@ -116,6 +125,7 @@ int aiaccel_map(aiaccel_device* device, uint64_t offset, size_t length, int prot
 }
 
 int aiaccel_fd(const aiaccel_device* device) {
+  if (!device->guard.same_process()) return -EPERM;
   return device->transport->fd();
 }
 

@@ -4,6 +4,7 @@
 #include "broker/address.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -34,7 +35,7 @@ int make_private_folder(const std::string& folder) {
 
 // Where aiacceld may be, best first; the last is looked up in $PATH.
 std::vector<std::string> candidates() {
-  if (const char* given = std::getenv("AIACCELD")) return {given};
+  if (const char* given = secure_getenv("AIACCELD")) return {given};
   namespace fs = std::filesystem;
   std::vector<std::string> paths;
   std::error_code error;
@@ -57,7 +58,7 @@ std::vector<std::string> candidates() {
 }  // namespace
 
 int find_broker(BrokerAddress* address) {
-  if (const char* given = std::getenv("AIACCEL_BROKER")) {
+  if (const char* given = secure_getenv("AIACCEL_BROKER")) {
     *address = {given, false};
     return 0;
   }
@@ -65,7 +66,7 @@ int find_broker(BrokerAddress* address) {
     *address = {kSystemSocket, true};
     return 0;
   }
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  const char* runtime = secure_getenv("XDG_RUNTIME_DIR");
   const std::string folder = runtime && *runtime ? std::string(runtime) + "/aiaccel"
                                                  : "/tmp/aiaccel-" + std::to_string(geteuid());
   *address = {folder + "/broker.sock", false};
@@ -84,18 +85,24 @@ int start_broker(const std::string& path) {
   // It goes into the background by itself once it listens, so its exit status is the answer.
   const char* const arguments[] = {"aiacceld", "--background", "--idle", kIdleSeconds,
                                    "--socket", path.c_str(),   nullptr};
+  // What it has to say is not for the output of the program that we are in.
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  for (int fd = 0; fd < 3; ++fd)
+    posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
   int error = ENOENT;
+  pid_t pid = 0;
   for (const std::string& program : candidates()) {
-    pid_t pid;
-    error = posix_spawnp(&pid, program.c_str(), nullptr, nullptr,
+    error = posix_spawnp(&pid, program.c_str(), &actions, nullptr,
                          const_cast<char* const*>(arguments), environ);
-    if (error) continue;
-    int status = 0;
-    while (waitpid(pid, &status, 0) < 0)
-      if (errno != EINTR) return 0;  // somebody else reaped it: connecting will tell
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ENOENT;
+    if (!error) break;
   }
-  return -error;
+  posix_spawn_file_actions_destroy(&actions);
+  if (error) return -error;
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0)
+    if (errno != EINTR) return 0;  // somebody else reaped it: connecting will tell
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ENOENT;
 }
 
 }  // namespace aiaccel

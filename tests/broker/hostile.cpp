@@ -248,6 +248,27 @@ BOOST_AUTO_TEST_CASE(asking_for_the_poll_descriptor_again_keeps_one) {
   BOOST_TEST(eventually([&] { return server.open_descriptors() == before; }));
 }
 
+// Who takes all of the broker's descriptors keeps new clients out for that long, and no longer;
+// those that are there are served.
+BOOST_AUTO_TEST_CASE(a_flood_of_connections) {
+  BrokerServer server({}, 40);
+  Device device;
+  {
+    std::vector<Fd> flood;
+    for (int i = 0; i < 100; ++i) flood.emplace_back(server.must_connect());
+    BOOST_TEST(eventually([&] { return server.open_descriptors() >= 39; }));
+    for (int i = 0; i < 20; ++i) {
+      const uint32_t queue = device.must_queue();
+      const uint32_t generation = device.must_hold(1, queue, device.slots());
+      BOOST_REQUIRE(device.complete(1, generation) == 0);
+      BOOST_REQUIRE(device.destroy(queue) == 0);
+    }
+  }
+  Device fresh;
+  BOOST_TEST(fresh.query().abi == 1u);
+  BOOST_TEST(settles(fresh, 2));
+}
+
 BOOST_AUTO_TEST_CASE(clients_that_go_leave_nothing) {
   BrokerServer server;
   Device device;

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,7 +21,8 @@ namespace conformance {
 
 namespace fs = std::filesystem;
 
-BrokerServer::BrokerServer(std::vector<std::string> options) : options_(std::move(options)) {
+BrokerServer::BrokerServer(std::vector<std::string> options, unsigned max_descriptors)
+    : options_(std::move(options)), max_descriptors_(max_descriptors) {
   char name[] = "/tmp/aiaccel-test-XXXXXX";
   BOOST_REQUIRE(mkdtemp(name));
   folder_ = name;
@@ -61,6 +63,8 @@ void BrokerServer::start() {
   BOOST_REQUIRE(pid_ >= 0);
   if (pid_ == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const rlimit limit{max_descriptors_, max_descriptors_};
+    if (max_descriptors_) setrlimit(RLIMIT_NOFILE, &limit);
     execv(program.c_str(), const_cast<char* const*>(arguments.data()));
     _exit(127);
   }

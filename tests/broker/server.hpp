@@ -13,7 +13,8 @@ namespace conformance {
 class BrokerServer {
  public:
   // Starts aiacceld with these options besides --socket, and points $AIACCEL_BROKER at it.
-  explicit BrokerServer(std::vector<std::string> options = {});
+  // It may open so many descriptors at once; 0: as many as we.
+  explicit BrokerServer(std::vector<std::string> options = {}, unsigned max_descriptors = 0);
   BrokerServer(const BrokerServer&) = delete;
   BrokerServer& operator=(const BrokerServer&) = delete;
   ~BrokerServer();
@@ -40,6 +41,7 @@ class BrokerServer {
 
  private:
   const std::vector<std::string> options_;
+  const unsigned max_descriptors_;
   std::string folder_;
   std::string path_;
   std::string outer_;  // what $AIACCEL_BROKER was

@@ -2,6 +2,7 @@
 //
 // The C interface beyond calls, and the C++ classes over it.
 #include <sys/eventfd.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <aiaccel/buffer.hpp>
@@ -9,6 +10,7 @@
 #include <aiaccel/queue.hpp>
 #include <aiaccel/units.hpp>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <thread>
 
@@ -50,6 +52,24 @@ BOOST_AUTO_TEST_CASE(opening_by_name) {
   aiaccel_close(device);
   unsetenv("AIACCEL_TRANSPORT");
   BOOST_TEST(std::string(aiaccel_version()) == AIACCEL_VERSION);
+}
+
+BOOST_AUTO_TEST_CASE(auto_takes_the_first_that_answers) {
+  const bool module_here = access("/dev/aiaccel", F_OK) == 0;
+  if (module_here && !conf::on("kernel")) SKIP("the module answers first");
+  const char* broker = getenv("AIACCEL_BROKER");
+  const std::string was = broker ? broker : "";
+  if (conf::on("embedded")) {  // nobody listens there, and nobody can
+    setenv("AIACCEL_BROKER", "/proc/none/broker.sock", 1);
+  }
+  aiaccel_device* device = nullptr;
+  BOOST_REQUIRE(aiaccel_open("auto", &device) == 0);
+  BOOST_TEST(std::string(aiaccel_transport(device)) == conf::transport());
+  aiaccel_close(device);
+  if (was.empty())
+    unsetenv("AIACCEL_BROKER");
+  else
+    setenv("AIACCEL_BROKER", was.c_str(), 1);
 }
 
 BOOST_AUTO_TEST_CASE(refusals_have_names) {
@@ -107,6 +127,29 @@ BOOST_AUTO_TEST_CASE(acquire_gives_up_in_time_and_when_cancelled) {
   BOOST_TEST(aiaccel_acquire(device.handle(), &job, conf::late(), cancel, &grant) == 0);
   BOOST_TEST(aiaccel_complete(device.handle(), &grant) == 0);
   close(cancel);
+}
+
+BOOST_AUTO_TEST_CASE(a_signal_withdraws_what_was_to_be_acquired) {
+  conf::Device holder;
+  conf::Device device;
+  const uint32_t slots = holder.slots();
+  const uint32_t generation = holder.must_hold(1, holder.must_queue(), slots);
+  const aiaccel_job job = any_job(device.must_queue(), slots);
+  struct sigaction action {};
+  struct sigaction old;
+  action.sa_handler = [](int) {};
+  BOOST_REQUIRE(sigaction(SIGALRM, &action, &old) == 0);
+  const itimerval often{{0, 20'000}, {0, 20'000}};
+  setitimer(ITIMER_REAL, &often, nullptr);
+  aiaccel_grant grant{};
+  const int result = aiaccel_acquire(device.handle(), &job, conf::late(), -1, &grant);
+  const itimerval never{};
+  setitimer(ITIMER_REAL, &never, nullptr);
+  sigaction(SIGALRM, &old, nullptr);
+  BOOST_TEST(result == -EINTR);
+  BOOST_TEST(device.engine_stats().jobs_waiting == 0u);
+  BOOST_REQUIRE(holder.complete(1, generation) == 0);
+  BOOST_TEST(device.events().empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_turn_that_comes_later_is_taken_with_a_cancel_descriptor) {

@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <vector>
 
 #include "child.hpp"
@@ -67,6 +69,15 @@ int map(Device& device, uint64_t offset, size_t length) {
   const int result = aiaccel_map(device.handle(), offset, length, PROT_READ, &address);
   if (result == 0) munmap(address, length);
   return result;
+}
+
+uint64_t locked_bytes() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  uint64_t kib = 0;
+  while (status >> word)
+    if (word == "VmLck:") status >> kib;
+  return kib << 10;
 }
 
 bool drop_capability(int capability) {
@@ -231,6 +242,27 @@ BOOST_AUTO_TEST_CASE(anonymous_memory_is_pinned_by_the_page) {
   BOOST_TEST(device.query().pinned_bytes == before + 8 * kPage);
   BOOST_TEST(device.destroy(over.id) == 0);
   BOOST_TEST(device.query().pinned_bytes == before);
+}
+
+BOOST_AUTO_TEST_CASE(a_page_is_locked_until_its_last_pin_goes) {
+  if (on("kernel")) SKIP("the module pins pages and does not lock them");
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  SKIP("sanitizers make mlock do nothing");
+#endif
+  Device device;
+  const uint64_t before = locked_bytes();
+  Mapping memory = anonymous(8 * kPage);
+  aiaccel_pin first{}, second{}, third{};
+  BOOST_REQUIRE(pin(device, memory.address(), 4 * kPage, 0, &first) == 0);
+  BOOST_REQUIRE(pin(device, memory.address() + 2 * kPage, 4 * kPage, 0, &second) == 0);
+  BOOST_REQUIRE(pin(device, memory.address() + kPage, 6 * kPage, 0, &third) == 0);
+  BOOST_TEST(locked_bytes() == before + 7 * kPage);
+  BOOST_TEST(device.destroy(third.id) == 0);
+  BOOST_TEST(locked_bytes() == before + 6 * kPage);
+  BOOST_TEST(device.destroy(first.id) == 0);
+  BOOST_TEST(locked_bytes() == before + 4 * kPage);
+  BOOST_TEST(device.destroy(second.id) == 0);
+  BOOST_TEST(locked_bytes() == before);
 }
 
 BOOST_AUTO_TEST_CASE(pinning_what_is_not_there_is_efault) {

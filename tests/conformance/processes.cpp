@@ -49,6 +49,9 @@ BOOST_AUTO_TEST_CASE(a_forked_child_gets_eperm_and_the_parent_goes_on) {
       return 15;
     if (aiaccel_map(device.handle(), AIACCEL_RING_OFFSET, 4096, PROT_READ, &address) != -EPERM)
       return 16;
+    if (aiaccel_fd(device.handle()) != -EPERM) return 18;
+    aiaccel_event event;
+    if (aiaccel_read_events(device.handle(), &event, 1) != 0) return 19;
     // Its own is another matter.
     {
       Device own;

@@ -12,20 +12,26 @@
 #include <cstring>
 
 namespace aiaccel {
+namespace {
+
+// 0 is the calling thread, as everywhere in these calls on Linux.
+bool set_policy(int policy) {
+  sched_param none{};
+  return ::sched_setscheduler(0, policy, &none) == 0;
+}
+
+}  // namespace
 
 CpuClass apply_cpu_class(Class priority) {
   CpuClass result;
   switch (priority) {
     case Class::idle:
-    case Class::low: {
-      sched_param none{};
-      // 0 is the calling thread, as everywhere in these calls on Linux.
-      if (::sched_setscheduler(0, SCHED_IDLE, &none) == 0)
+    case Class::low:
+      if (set_policy(SCHED_IDLE))
         result.applied = "SCHED_IDLE";
       else
         result.refused = std::string("SCHED_IDLE: ") + std::strerror(errno);
       break;
-    }
     case Class::normal:
       break;
     case Class::high:
@@ -37,6 +43,18 @@ CpuClass apply_cpu_class(Class priority) {
       break;
   }
   return result;
+}
+
+bool leave_background() {
+  return set_policy(SCHED_OTHER);
+}
+
+InBackground::InBackground(bool wanted) : wanted_(wanted) {
+  if (wanted_) set_policy(SCHED_IDLE);
+}
+
+InBackground::~InBackground() {
+  if (wanted_) set_policy(SCHED_OTHER);
 }
 
 std::string run_on_node(int node) {

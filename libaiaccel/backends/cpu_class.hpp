@@ -6,7 +6,7 @@
 // takes the kernel's help as well: low and idle work gives way at once (SCHED_IDLE), high work
 // comes first (nice -10, where the user may). Threads stay on the CPUs of their engine's node.
 //
-// Both functions act on the calling thread, and on the threads that it makes later.
+// Everything here acts on the calling thread, and on the threads that it makes later.
 #pragma once
 
 #include <string>
@@ -21,6 +21,22 @@ struct CpuClass {
 };
 
 CpuClass apply_cpu_class(Class priority);
+
+// Whether the calling thread, in the class that it has, may leave SCHED_IDLE again; then it has
+// left it. An unprivileged one may not, unless RLIMIT_NICE allows it.
+bool leave_background();
+
+// In the background for the life of the object: for a thread that may leave it and that should only
+// compute there. Stopped elsewhere, with a lock or a message half sent, it would hold up others.
+class InBackground {
+ public:
+  explicit InBackground(bool wanted);
+  InBackground(const InBackground&) = delete;
+  ~InBackground();
+
+ private:
+  const bool wanted_;
+};
 
 // Does nothing for a node below zero or on a host that has one node. Returns why it failed, or "".
 std::string run_on_node(int node);

@@ -98,7 +98,11 @@ struct Deployment::State {
 // One thread's context and its lines to the engine, one for each version that it meets.
 class Deployment::State::Instance {
  public:
-  Instance(State& state, unsigned index) : state_(state), index_(index) { open(); }
+  // `in_background`: inferences, and nothing else, are computed there.
+  Instance(State& state, unsigned index, bool in_background)
+      : state_(state), index_(index), in_background_(in_background) {
+    open();
+  }
 
   void serve(std::stop_token stop) {
     for (;;) {
@@ -147,7 +151,10 @@ class Deployment::State::Instance {
     try {
       Grant grant = acquire(request.version, stop);
       auto begun = Clock::now();
-      answer.outputs = request.version->sessions[index_]->run(request.inputs);
+      {
+        InBackground background(in_background_);
+        answer.outputs = request.version->sessions[index_]->run(request.inputs);
+      }
       answer.run = Clock::now() - begun;
       answer.wait = begun - request.asked;
       answer.version = request.version->model.label();
@@ -173,6 +180,7 @@ class Deployment::State::Instance {
 
   State& state_;
   const unsigned index_;
+  const bool in_background_;
   std::optional<Device> device_;
   std::vector<std::pair<std::weak_ptr<const Version>, Queue>> queues_;
 };
@@ -181,10 +189,10 @@ std::shared_ptr<const Deployment::Version> Deployment::State::load(const Model& 
   auto version = std::make_shared<Version>(Version{model, {}, nullptr});
   std::exception_ptr error;
   // The runtime's threads take class and node after the thread that makes them: one such as they
-  // need.
+  // need. Where it has none, loading waits for no background class.
   std::thread([&] {
     block_signals();
-    apply_cpu_class(options.priority);
+    if (options.width > 1) apply_cpu_class(options.priority);
     run_on_node(node);
     try {
       // A session of width 1 has no threads and serves any number of instances. Work that the
@@ -239,7 +247,8 @@ void Deployment::State::start(Model model) {
         CpuClass got = apply_cpu_class(options.priority);
         if (std::string why = run_on_node(node); !why.empty())
           got.refused += (got.refused.empty() ? "" : "; ") + why;
-        instance.emplace(*this, i);
+        const bool low = options.priority <= Class::low && !got.applied.empty();
+        instance.emplace(*this, i, low && leave_background());
         ready.set_value(got);
       } catch (...) {
         ready.set_exception(std::current_exception());

@@ -201,10 +201,18 @@ BOOST_AUTO_TEST_CASE(takes_what_the_operating_system_can_do_for_its_class) {
   std::set<pid_t> before = threads();
   Deployment low(v5(), options);
   BOOST_TEST(low.os_help() == "SCHED_IDLE");
-  int idle = 0;
-  for (pid_t id : threads())
-    if (!before.count(id)) idle += sched_getscheduler(id) == SCHED_IDLE;
-  BOOST_TEST(idle == 1);
+  std::set<pid_t> instance = threads();
+  for (pid_t id : before) instance.erase(id);
+  BOOST_REQUIRE(instance.size() == 1u);
+  // It computes in the background, and where it may leave that again it does nothing else there.
+  bool computed_idle = false;
+  for (int i = 0; i < 10000 && !computed_idle; i++) {
+    auto answer = low.infer_async(vad_inputs(tone(3), vad_state()));
+    while (answer.wait_for(0s) == std::future_status::timeout)
+      computed_idle |= sched_getscheduler(*instance.begin()) == SCHED_IDLE;
+    answer.get();
+  }
+  BOOST_TEST(computed_idle);
   BOOST_TEST(sched_getscheduler(0) == SCHED_OTHER);  // the caller's own class is its own business
   options.priority = Class::normal;
   BOOST_TEST(Deployment(v5(), options).os_help() == "");

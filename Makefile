@@ -34,7 +34,7 @@ else
 BUILD := build/asan
 endif
 ifneq ($(SAN),)
-SAN_FLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
+SAN_FLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g1
 endif
 
 WARN := -Wall -Wextra -Werror
@@ -103,7 +103,7 @@ check: ## set up, build, run every suite; the last line is `N passed, N failed, 
 
 sanitizers: ## the library, tests and broker again, with ASan and UBSan (build/asan) and TSan (build/tsan)
 	$(build) SAN=address,undefined tests tools
-	$(build) SAN=thread build/tsan/tests/conformance build/tsan/tests/models build/tsan/bin/aiacceld
+	$(build) SAN=thread $(patsubst %,build/tsan/%,tests/conformance tests/broker tests/models bin/aiacceld)
 
 clean: ## remove build/
 	rm -rf build

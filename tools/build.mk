@@ -9,6 +9,8 @@ TOOL_COMMON := $(sort $(wildcard tools/common/*.cpp))
 TOOL_LIBS_aiaccel-top := -lncursesw -ltinfo
 
 $(foreach t,$(TOOLS),$(eval $(call program,$(BUILD)/bin/$(t),$(sort $(wildcard tools/$(t)/*.cpp)) $(TOOL_COMMON),$(TOOL_LIBS_$(t)))))
-$(call objects,$(filter tools/%,$(ALL_SOURCES))): OBJ_FLAGS := -Itools
+# Parsers of options and of JSON are what takes long to compile here: less debugging information, and no
+# optimising with sanitizers.
+$(call objects,$(filter tools/%,$(ALL_SOURCES))): OBJ_FLAGS := -Itools -g1 $(if $(SAN),-O0)
 
 tools: $(TOOL_BINS) ## the programs in build/bin

@@ -15,7 +15,7 @@
  * is cheap and needs no lock.
  *
  * Processes: a device serves the process that opened it. After fork(), the child gets
- * -EPERM and may only close it.
+ * -EPERM, or no events, and may only close it.
  */
 #ifndef AIACCEL_H
 #define AIACCEL_H
@@ -37,8 +37,9 @@ const char *aiaccel_version(void);
 /**
  * aiaccel_open - Open a context
  * @transport: "kernel", "broker" or "embedded"; "auto" takes the first of them, in this
- *	       order, that answers. NULL is $AIACCEL_TRANSPORT, or "auto" where that is not
- *	       set. The broker is started for the user where none answers.
+ *	       order, that is there, and its error where it refuses. NULL is
+ *	       $AIACCEL_TRANSPORT, or "auto" where that is not set or empty. The broker is
+ *	       started for the user where none answers.
  * @device:    the result
  *
  * -EINVAL: no such transport. -ENOENT or -ENODEV: not here. -EACCES: not for this user.
@@ -73,7 +74,10 @@ int aiaccel_call(struct aiaccel_device *device, unsigned long request, void *arg
 int aiaccel_map(struct aiaccel_device *device, uint64_t offset, size_t length, int prot,
 		void **address);
 
-/* A descriptor that polls readable while events are unread. It belongs to the device. */
+/*
+ * A descriptor that polls readable while events are unread. It belongs to the device. It
+ * knows nothing of the events that aiaccel_acquire() has kept: read events before you poll.
+ */
 int aiaccel_fd(const struct aiaccel_device *device);
 
 /* Takes up to @max events out of the ring, without waiting; returns how many. */
@@ -108,13 +112,13 @@ struct aiaccel_grant {
  * @grant:	the result
  *
  * Events of other jobs that come meanwhile are kept for aiaccel_read_events().
- * -ETIMEDOUT, -ECANCELED, -EINTR (a signal): the job was withdrawn. -ENODEV: the engine went
- * away. Others as struct aiaccel_job has them.
+ * -ETIMEDOUT, -ECANCELED, -EINTR (a signal), -ENOMEM: the job was withdrawn. -ENODEV: the
+ * engine went away. Others as struct aiaccel_job has them.
  */
 int aiaccel_acquire(struct aiaccel_device *device, const struct aiaccel_job *job,
 		    uint64_t timeout_ns, int cancel_fd, struct aiaccel_grant *grant);
 
-/* Ends the turn. -ESTALE: it had been revoked. */
+/* Ends the turn, and drops what was kept of its events. -ESTALE: it had been revoked. */
 int aiaccel_complete(struct aiaccel_device *device, const struct aiaccel_grant *grant);
 
 /* What refused_by names, in words: "RLIMIT_MEMLOCK", "the tenant's ceiling", … */

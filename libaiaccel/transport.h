@@ -7,7 +7,7 @@
 // Nothing here assumes that the arbiter shares the caller's address space, except map().
 //
 // Threads: all members may be called from several threads at once. After a fork the child gets
-// -EPERM from call() and map(), and may only destroy the object.
+// -EPERM from call() and map(), must not ask for fd(), and may only destroy the object.
 #ifndef AIACCEL_TRANSPORT_H
 #define AIACCEL_TRANSPORT_H
 

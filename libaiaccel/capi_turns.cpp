@@ -31,11 +31,12 @@ enum class Met { nothing, granted, failed };
 // Reads the ring up to the event that `cookie` waits for; others are kept.
 Met look_for(aiaccel_device& device, uint64_t cookie, aiaccel_grant* grant) {
   aiaccel_event event;
-  while (device.next_event(&event)) {
-    if (event.cookie != cookie) {
-      if (!of_chosen(device, event.cookie)) device.kept.push_back(event);
-      continue;
-    }
+  while (device.peek_event(&event)) {
+    const bool others = event.cookie != cookie;
+    // Before it is taken, so that none is lost where memory is short.
+    if (others && !of_chosen(device, event.cookie)) device.kept.push_back(event);
+    device.take_event();
+    if (others) continue;
     if (event.events & AIACCEL_EVENT_FAILED) return Met::failed;
     if (!(event.events & AIACCEL_EVENT_GRANTED)) continue;
     *grant = {};
@@ -91,7 +92,7 @@ int wait_events(aiaccel_device& device, uint64_t timeout_ns, int cancel_fd) {
 }
 
 int wait_turn(aiaccel_device& device, uint64_t cookie, uint64_t timeout_ns, int cancel_fd,
-              aiaccel_grant* grant) {
+              aiaccel_grant* grant) try {
   for (;;) {
     const Met met = look_for(device, cookie, grant);
     if (met == Met::granted) return 0;
@@ -100,18 +101,23 @@ int wait_turn(aiaccel_device& device, uint64_t cookie, uint64_t timeout_ns, int 
                                     : wait_events(device, timeout_ns, cancel_fd);
     if (error) return error;
   }
+} catch (const std::bad_alloc&) {
+  return -ENOMEM;
 }
 
 }  // namespace
 
 unsigned int aiaccel_read_events(aiaccel_device* device, aiaccel_event* events, unsigned int max) {
   unsigned int count = 0;
+  if (!device->guard.same_process()) return 0;
   for (; count < max && !device->kept.empty(); ++count) {
     events[count] = device->kept.front();
     device->kept.pop_front();
   }
-  while (count < max && device->next_event(&events[count]))
+  while (count < max && device->peek_event(&events[count])) {
+    device->take_event();
     if (!of_chosen(*device, events[count].cookie)) ++count;
+  }
   return count;
 }
 
@@ -130,12 +136,13 @@ int aiaccel_acquire(aiaccel_device* device, const aiaccel_job* job, uint64_t tim
 
   int error;
   if (cancel_fd < 0 && arg.nr_events == 0 && monotonic_ns() < timeout_ns) {
-    error = -EINTR;  // submitted, but a signal ended the wait
+    error = -EINTR;  // submitted, but a signal ended the wait; or the arbiter's end, as told below
   } else {
     error = wait_turn(*device, submitted.cookie, timeout_ns, cancel_fd, grant);
   }
   if (!error || error == -ENODEV) return error;
-  complete(*device, submitted.cookie, 0, AIACCEL_COMPLETE_CANCEL);
+  if (complete(*device, submitted.cookie, 0, AIACCEL_COMPLETE_CANCEL) == -ECONNRESET)
+    return -ECONNRESET;
   // What the ring still tells of it is of no use to anybody.
   aiaccel_grant late;
   look_for(*device, submitted.cookie, &late);
@@ -145,5 +152,11 @@ int aiaccel_acquire(aiaccel_device* device, const aiaccel_job* job, uint64_t tim
 }
 
 int aiaccel_complete(aiaccel_device* device, const aiaccel_grant* grant) {
-  return complete(*device, grant->cookie, grant->generation, 0);
+  const int result = complete(*device, grant->cookie, grant->generation, 0);
+  // What an acquire() has kept of the turn is of no use any more.
+  if (result == 0 || result == -ESTALE)
+    std::erase_if(device->kept, [&](const aiaccel_event& event) {
+      return event.cookie == grant->cookie && event.generation == grant->generation;
+    });
+  return result;
 }

@@ -32,7 +32,7 @@ int aiaccel_device::map_ring() {
   return 0;
 }
 
-bool aiaccel_device::next_event(aiaccel_event* event) {
+bool aiaccel_device::peek_event(aiaccel_event* event) {
   const uint32_t at = *consumed;  // only written here
   if (at == __atomic_load_n(&ring->produced, __ATOMIC_ACQUIRE)) {
     transport->drained();
@@ -41,8 +41,11 @@ bool aiaccel_device::next_event(aiaccel_event* event) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(ring);
   const auto* events = reinterpret_cast<const aiaccel_event*>(bytes + ring->events_offset);
   *event = events[at % ring->entries];
-  __atomic_store_n(consumed, at + 1, __ATOMIC_RELEASE);
   return true;
+}
+
+void aiaccel_device::take_event() {
+  __atomic_store_n(consumed, *consumed + 1, __ATOMIC_RELEASE);
 }
 
 uint32_t* aiaccel_device::yield_word(uint32_t slot) const {

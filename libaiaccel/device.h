@@ -26,8 +26,9 @@ struct aiaccel_device {
   // Maps the ring: 0 or -errno.
   int map_ring();
 
-  // Takes one event out of the ring; false when it is empty.
-  bool next_event(aiaccel_event* event);
+  // Copies the ring's oldest event, which stays there until take_event(); false when it is empty.
+  bool peek_event(aiaccel_event* event);
+  void take_event();
 
   uint32_t* yield_word(uint32_t slot) const;
 

@@ -161,7 +161,7 @@ int UserTransport::enter(host::Call& call) {
   aiaccel_enter& arg = call.arg.enter;
   const uint32_t nr_completions = arg.nr_completions;
   const uint32_t nr_jobs = arg.nr_jobs;
-  if (polled_.load(std::memory_order_relaxed) && unread() == 0) drained();
+  if (polled_.load(std::memory_order_acquire) && unread() == 0) drained();
   if (int error = perform(call)) return error;
   const bool any = arg.nr_completions || arg.nr_jobs;
   if (arg.nr_completions == nr_completions && arg.nr_jobs == nr_jobs) {
@@ -188,7 +188,7 @@ int UserTransport::wait(uint32_t min_events, uint64_t timeout_ns) noexcept {
 }
 
 void UserTransport::drained() noexcept {
-  if (!polled_.load(std::memory_order_relaxed)) return;
+  if (!polled_.load(std::memory_order_acquire)) return;
   quiet();
   // Events may have come before that; and after a whole ring of them more may wait for room. An
   // ENTER with nothing in it looks for both and makes fd() readable again.

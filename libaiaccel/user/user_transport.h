@@ -48,7 +48,7 @@ class UserTransport : public Transport {
 
   bool same_process() const noexcept { return guard_.same_process(); }
 
-  std::atomic<bool> polled_{false};  // fd() is in use
+  std::atomic<bool> polled_{false};  // fd() is in use; set after what quiet() needs
 
  private:
   static constexpr uint64_t kAskNs = 250'000'000;

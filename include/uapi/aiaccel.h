@@ -542,10 +542,10 @@ struct aiaccel_completion {
  *		     %AIACCEL_NEVER waits for ever
  *
  * First turns are completed, in order; then jobs are submitted, in order; then
- * turns are granted, and the call waits. It stops at the first entry that is refused and neither goes on
- * nor waits. It succeeds when any entry was taken, and the counts tell how
- * many; asking again from there gives the refused entry's error. When none was
- * taken, it fails with that error.
+ * turns are granted, and the call waits. It stops at the first entry that is
+ * refused and neither goes on nor waits. It succeeds when any entry was taken, and
+ * the counts tell how many; asking again from there gives the refused entry's
+ * error. When none was taken, it fails with that error.
  *
  * A signal or the timeout ends the wait. The call then succeeds when any entry was
  * taken or when enough events are there, else it fails.

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "host/core.h"
 #include "host/pages.h"
@@ -144,7 +145,20 @@ int Buffers::check_pin(const aiaccel_pin& pin) {
   return check_own_range(pin.addr, pin.length, pin.flags & AIACCEL_PIN_WRITE);
 }
 
-int Buffers::add_alloc(aiaccel_alloc& alloc, int near_node) {
+// Made before anything that would have to be given back if it could not be made.
+Buffers::Table::node_type Buffers::make_entry(uint32_t id) {
+  Table one;
+  return one.extract(one.emplace(id, Buffer{}).first);
+}
+
+void Buffers::add(Table::node_type entry, const Buffer& buffer) noexcept {
+  entry.mapped() = buffer;
+  std::lock_guard lock(mutex_);
+  buffers_.insert(std::move(entry));
+}
+
+int Buffers::add_alloc(aiaccel_alloc& alloc, int near_node) noexcept try {
+  Table::node_type entry = make_entry(alloc.id);
   const uint64_t bytes = host::whole_pages(alloc.length);
   const bool strict = alloc.placement == AIACCEL_PLACE_STRICT;
   if (bytes > cgroup_headroom()) {
@@ -165,19 +179,22 @@ int Buffers::add_alloc(aiaccel_alloc& alloc, int near_node) {
     }
     return error;
   }
-  std::lock_guard lock(mutex_);
-  buffers_.emplace(alloc.id, buffer);
+  add(std::move(entry), buffer);
   return 0;
+} catch (const std::bad_alloc&) {
+  return -ENOMEM;
 }
 
-int Buffers::add_pin(aiaccel_pin& pin) {
+int Buffers::add_pin(aiaccel_pin& pin) noexcept try {
+  Table::node_type entry = make_entry(pin.id);
   if (int error = hold_own_range(pin.addr, pin.length)) {
     pin.refused_by = AIACCEL_REFUSED_RLIMIT;
     return error;
   }
-  std::lock_guard lock(mutex_);
-  buffers_.emplace(pin.id, Buffer{-1, only_node(), pin.addr, pin.length});
+  add(std::move(entry), Buffer{-1, only_node(), pin.addr, pin.length});
   return 0;
+} catch (const std::bad_alloc&) {
+  return -ENOMEM;
 }
 
 void Buffers::remove(uint32_t id) {

@@ -28,9 +28,10 @@ class Buffers {
   static int check_alloc(const aiaccel_alloc& alloc);
   static int check_pin(const aiaccel_pin& pin);
 
-  // Makes the memory of a buffer that was charged. `near_node`: of the engine, for NEAR.
-  int add_alloc(aiaccel_alloc& alloc, int near_node);
-  int add_pin(aiaccel_pin& pin);
+  // Makes the memory of a buffer that was charged. `near_node`: of the engine, for NEAR. Where it
+  // fails, nothing is left of it but the charge.
+  int add_alloc(aiaccel_alloc& alloc, int near_node) noexcept;
+  int add_pin(aiaccel_pin& pin) noexcept;
 
   void remove(uint32_t id);
 
@@ -50,10 +51,14 @@ class Buffers {
     uint64_t length;
   };
 
+  using Table = std::map<uint32_t, Buffer>;
+
   static void release(const Buffer& buffer);
+  static Table::node_type make_entry(uint32_t id);
+  void add(Table::node_type entry, const Buffer& buffer) noexcept;
 
   mutable std::mutex mutex_;
-  std::map<uint32_t, Buffer> buffers_;
+  Table buffers_;
 };
 
 }  // namespace aiaccel

@@ -12,6 +12,7 @@
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -63,28 +64,23 @@ bool can_be_held(const Mapping& mapping) {
 // Disjoint ranges and how often each is held.
 class Held {
  public:
+  // 0 or -ENOMEM. Then, and where it throws bad_alloc, no more is held than before.
   int hold(uint64_t start, uint64_t end) {
     std::lock_guard lock(mutex_);
     forget_parent();
-    split(start);
-    split(end);
     uint64_t at = start;
-    while (at < end) {
-      auto next = ranges_.lower_bound(at);
-      if (next != ranges_.end() && next->first == at) {
-        ++next->second.count;
-        at = next->second.end;
-        continue;
+    try {
+      split(start);
+      split(end);
+      while (at < end && hold_next(&at, end)) {
       }
-      const uint64_t until = next == ranges_.end() || next->first > end ? end : next->first;
-      if (mlock(reinterpret_cast<void*>(at), until - at) < 0) {
-        drop(start, at);
-        return -ENOMEM;
-      }
-      ranges_.emplace_hint(next, at, Range{until, 1});
-      at = until;
+    } catch (const std::bad_alloc&) {
+      drop(start, at);
+      throw;
     }
-    return 0;
+    if (at == end) return 0;
+    drop(start, at);
+    return -ENOMEM;
   }
 
   void release(uint64_t start, uint64_t end) {
@@ -106,6 +102,25 @@ class Held {
     if (guard_.same_process()) return;
     ranges_.clear();
     guard_ = ForkGuard();
+  }
+
+  // Counts the range that begins at *at, or locks what lies before the next one, and moves *at to
+  // its end. False for RLIMIT_MEMLOCK.
+  bool hold_next(uint64_t* at, uint64_t end) {
+    const auto next = ranges_.lower_bound(*at);
+    if (next != ranges_.end() && next->first == *at) {
+      ++next->second.count;
+      *at = next->second.end;
+      return true;
+    }
+    const uint64_t until = next == ranges_.end() || next->first > end ? end : next->first;
+    const auto made = ranges_.emplace_hint(next, *at, Range{until, 1});
+    if (mlock(reinterpret_cast<void*>(*at), until - *at) < 0) {
+      ranges_.erase(made);
+      return false;
+    }
+    *at = until;
+    return true;
   }
 
   void split(uint64_t at) {

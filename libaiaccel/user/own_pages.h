@@ -19,7 +19,7 @@ namespace aiaccel {
 // is wanted; -EOPNOTSUPP for what PIN does not take; else 0.
 int check_own_range(uint64_t addr, uint64_t length, bool write);
 
-// Whole pages. 0, or -ENOMEM for RLIMIT_MEMLOCK.
+// Whole pages. 0, or -ENOMEM for RLIMIT_MEMLOCK; or throws bad_alloc.
 int hold_own_range(uint64_t addr, uint64_t length);
 void release_own_range(uint64_t addr, uint64_t length);
 

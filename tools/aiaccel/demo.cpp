@@ -101,11 +101,12 @@ std::string milliseconds(const Json& value) {
 
 class Demo {
  public:
-  explicit Demo(const std::string& transport)
+  Demo(const std::string& transport, double seconds)
       : device_(open_device(transport)),
         transport_(device_.transport()),
         slots_(device_.engine(kEngine).slots()),
         load_(load_average()),
+        seconds_(seconds),
         v5_(Model::open(model_file("v5"), "silero-vad@v5")),
         v6_(Model::open(model_file("v6"), "silero-vad@v6")) {}
 
@@ -137,14 +138,14 @@ class Demo {
   Device device_;
   const std::string transport_;
   const unsigned slots_;
-  const double load_;  // of the machine, before the demo
+  const double load_;     // of the machine, before the demo
+  const double seconds_;  // of each condition
   const Model v5_, v6_;
   Progress progress_;
   TempFile samples_;
   std::vector<float> speech_;
   double service_ms_ = 0;  // one inference, one thread, nothing else running
   double per_s_ = 0;       // of the client with streams
-  double seconds_ = 0;     // of each condition
 };
 
 void Demo::measure() {
@@ -166,7 +167,6 @@ void Demo::measure() {
   service_ms_ = took[took.size() / 2];
   // Slower machines, and emulated ones above all, get streams that are as slow in proportion.
   per_s_ = std::min(kRealTime, 0.22 * 1000 / service_ms_);
-  seconds_ = 10;
 }
 
 void Demo::introduce() const {
@@ -428,15 +428,17 @@ Json Demo::run() {
 void add_demo(CLI::App& app, Globals& globals) {
   auto file = std::make_shared<std::string>();
   auto role = std::make_shared<std::string>();
+  auto seconds = std::make_shared<double>(10);
   CLI::App* command =
       app.add_subcommand("demo", "Run the main job on a real model: about a minute and a half");
   command->add_option("--json", *file, "Write the figures to FILE as well")->type_name("FILE");
   command->add_option("--role", *role)->group("");  // the demo's own clients; see demo_child.hpp
-  command->callback([&globals, file, role] {
+  command->add_option("--seconds", *seconds)->group("");  // of each condition, for tests
+  command->callback([&globals, file, role, seconds] {
     globals.status = exit_ok;
     if (!role->empty()) return run_role(*role);
     std::setvbuf(stdout, nullptr, _IOLBF, 0);  // each line when it is known, also into a file
-    const Json result = Demo(globals.transport).run();
+    const Json result = Demo(globals.transport, *seconds).run();
     if (!file->empty()) {
       std::ofstream out(*file);
       out << json_text(result) << '\n';

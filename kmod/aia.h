@@ -10,7 +10,11 @@
  *
  * Locks, outer before inner:
  *
- *   mmap_lock		held by the caller in mmap and fault; pin.c takes it for a batch.
+ *   misc_mtx		the kernel's own, held around open(), which therefore waits for
+ *			nothing that users can prolong.
+ *   watch_lock		mutex of a context: registering its mmu notifier.
+ *   mmap_lock		held by the caller in mmap and fault; pin.c takes it for a batch,
+ *			registering a notifier for a moment.
  *			Nothing below takes it again.
  *   aia_config_lock	mutex: engines registered, tenants, nodes, seats. Nothing in it
  *			touches user memory or is charged to a memory cgroup, so that
@@ -18,7 +22,8 @@
  *   aia_turn_lock	spinlock: all state of the core's scheduler, turns and rings, and
  *			the lists of queues. Work under it is bounded by AIA_TURNS_MAX,
  *			AIA_MAX_QUEUES and AIA_MAX_SLOTS. Memory is allocated before it is
- *			taken and freed after it is let go (aia_turn_unlock).
+ *			taken and freed after it is let go, and nobody is woken under it
+ *			(aia_turn_unlock).
  *   aia_limit_lock	spinlock: all struct aia_limit and the tenants' byte counts.
  *   xa_lock of a context, wait queue locks: innermost.
  */
@@ -157,14 +162,18 @@ struct aia_object {
 };
 
 struct aia_context {
+	struct kref ref;		/* its file, and whoever is about to wake its waiters */
+
 	/* constant */
 	u64 number;
-	struct mm_struct *mm;		/* kept by the notifier */
+	struct mm_struct *mm;		/* grabbed */
 	struct aia_tenant *tenant;
 	struct pid *pid;
 	char comm[TASK_COMM_LEN];
 	struct page *ring_pages;	/* the ring, then the page of the consumed word */
 
+	struct mutex watch_lock;	/* outside mmap_lock; taken by QUEUE_CREATE alone */
+	bool watched;			/* watch_lock: the notifier is registered */
 	struct mmu_notifier notifier;
 	struct wait_queue_head wait;
 
@@ -190,6 +199,9 @@ struct aia_object *aia_object_take(struct aia_context *ctx, u32 id);
 void aia_object_destroy(struct aia_context *ctx, struct aia_object *object);
 
 extern const struct file_operations aia_context_fops;
+/* Sees to it that turns end with the address space; before there can be any. */
+int aia_context_watch(struct aia_context *ctx);
+void aia_context_put(struct aia_context *ctx);
 u64 aia_ring_map_bytes(void);
 
 /* What the caller's time namespace adds to CLOCK_MONOTONIC. */

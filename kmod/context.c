@@ -15,6 +15,8 @@
 #include <linux/nsproxy.h>
 #include <linux/pid.h>
 #include <linux/poll.h>
+#include <linux/random.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/time_namespace.h>
 
@@ -99,6 +101,35 @@ static const struct mmu_notifier_ops notifier_ops = {
 	.release = release_mm,
 };
 
+/*
+ * Not done by open(), which misc_open() calls with a lock held that all misc devices of the host
+ * share: registering waits for mmap_lock, and with it for whatever the caller's other
+ * threads do.
+ */
+int aia_context_watch(struct aia_context *ctx)
+{
+	int err = 0;
+
+	if (mutex_lock_killable(&ctx->watch_lock))
+		return -EINTR;
+	if (!ctx->watched)
+		err = mmu_notifier_register(&ctx->notifier, ctx->mm);
+	if (!err)
+		ctx->watched = true;
+	mutex_unlock(&ctx->watch_lock);
+	return err;
+}
+
+static void context_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct aia_context, ref));
+}
+
+void aia_context_put(struct aia_context *ctx)
+{
+	kref_put(&ctx->ref, context_free);
+}
+
 static int context_open(struct inode *inode, struct file *file)
 {
 	struct aia_context *ctx;
@@ -121,7 +152,10 @@ static int context_open(struct inode *inode, struct file *file)
 		goto err_ring;
 	}
 	ctx->number = atomic64_inc_return(&last_number);
+	kref_init(&ctx->ref);
 	ctx->mm = current->mm;
+	mmgrab(ctx->mm);
+	mutex_init(&ctx->watch_lock);
 	ctx->pid = get_pid(task_tgid(current));
 	strscpy(ctx->comm, current->comm, sizeof(ctx->comm));
 	init_waitqueue_head(&ctx->wait);
@@ -130,18 +164,12 @@ static int context_open(struct inode *inode, struct file *file)
 	INIT_LIST_HEAD(&ctx->seats);
 	INIT_LIST_HEAD(&ctx->queues);
 	ring = page_address(ctx->ring_pages);
-	aia_turns_init(&ctx->turns, ring, ring + aia_ring_map_bytes());
+	aia_turns_init(&ctx->turns, ring, ring + aia_ring_map_bytes(), get_random_u64());
 	ctx->turns.ring.time_offset_ns = aia_time_offset_ns();
 	ctx->notifier.ops = &notifier_ops;
-	err = mmu_notifier_register(&ctx->notifier, current->mm);
-	if (err)
-		goto err_tenant;
 	file->private_data = ctx;
 	return nonseekable_open(inode, file);
 
-err_tenant:
-	put_pid(ctx->pid);
-	aia_tenant_close(ctx->tenant);
 err_ring:
 	__free_pages(ctx->ring_pages, ring_order());
 err_free:
@@ -156,7 +184,8 @@ static int context_release(struct inode *inode, struct file *file)
 	unsigned long id;
 
 	/* Calls release_mm() unless it was called before, and waits for it. */
-	mmu_notifier_unregister(&ctx->notifier, ctx->mm);
+	if (ctx->watched)
+		mmu_notifier_unregister(&ctx->notifier, ctx->mm);
 	xa_for_each(&ctx->objects, id, object) {
 		aia_object_destroy(ctx, object);
 		cond_resched();
@@ -167,7 +196,8 @@ static int context_release(struct inode *inode, struct file *file)
 	put_pid(ctx->pid);
 	aia_tenant_close(ctx->tenant);
 	__free_pages(ctx->ring_pages, ring_order());
-	kfree(ctx);
+	mmdrop(ctx->mm);
+	aia_context_put(ctx);
 	return 0;
 }
 

@@ -81,7 +81,10 @@ static bool good_desc(const struct aia_engine_desc *desc)
 	       desc->kind >= AIACCEL_ENGINE_CPU && desc->kind <= AIACCEL_ENGINE_OTHER &&
 	       desc->enforcement >= AIACCEL_ADVISORY &&
 	       desc->enforcement <= AIACCEL_PREEMPTIBLE && desc->slots >= 1 &&
-	       desc->slots <= AIA_MAX_SLOTS;
+	       desc->slots <= AIA_MAX_SLOTS &&
+	       (desc->numa_node == NUMA_NO_NODE ||
+		(desc->numa_node >= 0 && desc->numa_node < MAX_NUMNODES &&
+		 node_possible(desc->numa_node)));
 }
 
 static int add_locked(struct aia_engine *engine)

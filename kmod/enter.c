@@ -68,17 +68,27 @@ static void uncharge_locked(struct aia_news *news)
 void aia_turn_unlock(struct aia_news *news)
 	__releases(&aia_turn_lock)
 {
-	struct aia_turns *turns, *next;
+	struct aia_context *ctx;
+	struct aia_turns *turns;
 
 	lockdep_assert_held(&aia_turn_lock);
-	for (turns = news->woken; turns; turns = next) {
-		struct aia_context *ctx = container_of(turns, struct aia_context, turns);
-
-		next = turns->next_woken;
-		turns->woken = false;
-		wake_up_interruptible_poll(&ctx->wait, EPOLLIN | EPOLLRDNORM);
-	}
+	/* A context with news has a turn or a queue, so its file is not released yet. */
+	for (turns = news->woken; turns; turns = turns->next_woken)
+		kref_get(&container_of(turns, struct aia_context, turns)->ref);
 	uncharge_locked(news);
+	/*
+	 * Users choose how many wait on a context, so nobody is woken under the lock. Those still
+	 * on the chain are marked as woken: nobody else puts them on a chain meanwhile.
+	 */
+	while ((turns = news->woken)) {
+		news->woken = turns->next_woken;
+		turns->woken = false;
+		spin_unlock(&aia_turn_lock);
+		ctx = container_of(turns, struct aia_context, turns);
+		wake_up_interruptible_poll(&ctx->wait, EPOLLIN | EPOLLRDNORM);
+		aia_context_put(ctx);
+		spin_lock(&aia_turn_lock);
+	}
 	spin_unlock(&aia_turn_lock);
 	free_turns(news->uncharged);
 }
@@ -195,18 +205,19 @@ static u64 host_time(u64 user_ns)
 /* ---- taking the entries ---- */
 
 static int complete_locked(struct aia_context *ctx, const struct aiaccel_completion *completion,
-			   u64 now_ns, struct aia_news *news)
+			   bool first, u64 now_ns, struct aia_news *news)
 {
 	struct aia_sched_engine *engine;
 
 	lockdep_assert_held(&aia_turn_lock);
 	return aia_check_completion(completion) ?:
-	       aia_turns_complete(&ctx->turns, completion, now_ns, &news->freed, &engine);
+	       aia_turns_complete(&ctx->turns, completion, first, now_ns, &news->freed, &engine);
 }
 
-static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struct aia_turn *turn,
+static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struct entries *entries,
 			 u64 now_ns)
 {
+	struct aia_turn *turn = entries->turns;
 	struct aia_object *object;
 	struct aia_queue *queue;
 	u32 refused_by;
@@ -226,11 +237,21 @@ static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struc
 	err = aia_tenant_charge(ctx->tenant, AIA_CEILING_JOBS, 1, &refused_by);
 	if (err)
 		return err;
+	err = -ENOMEM;
+	if (!turn)
+		goto err_uncharge;
+	entries->turns = turn->next_freed;
 	turn->owner = ctx->tenant;
 	job->deadline_ns = host_time(job->deadline_ns);
 	err = aia_turns_submit(&ctx->turns, &queue->sched, turn, job, now_ns);
 	if (err)
-		aia_tenant_uncharge(ctx->tenant, AIA_CEILING_JOBS, 1);
+		goto err_give_back;
+	return 0;
+
+err_give_back:
+	entries->turns = turn;
+err_uncharge:
+	aia_tenant_uncharge(ctx->tenant, AIA_CEILING_JOBS, 1);
 	return err;
 }
 
@@ -241,7 +262,7 @@ static int complete_all_locked(struct aia_context *ctx, const struct entries *en
 	int err;
 
 	for (; *taken < entries->nr_completions; ++*taken) {
-		err = complete_locked(ctx, &entries->completions[*taken], now_ns, news);
+		err = complete_locked(ctx, &entries->completions[*taken], !*taken, now_ns, news);
 		if (err)
 			return err;
 	}
@@ -251,18 +272,12 @@ static int complete_all_locked(struct aia_context *ctx, const struct entries *en
 static int submit_all_locked(struct aia_context *ctx, struct entries *entries,
 			     const struct aiaccel_enter *arg, u64 now_ns, u32 *taken)
 {
-	struct aia_turn *turn, *next;
 	int err;
 
 	for (; *taken < entries->nr_jobs; ++*taken) {
-		turn = entries->turns;
-		if (!turn)
-			return -ENOMEM;
-		next = turn->next_freed;
-		err = submit_locked(ctx, &entries->jobs[*taken], turn, now_ns);
+		err = submit_locked(ctx, &entries->jobs[*taken], entries, now_ns);
 		if (err)
 			return err;
-		entries->turns = next;
 	}
 	return *taken < arg->nr_jobs ? -EFAULT : 0;
 }

@@ -133,7 +133,7 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 	struct aia_queue *queue;
 	int err;
 
-	err = check_class(arg->class_, &call->refused_by);
+	err = check_class(arg->class_, &call->refused_by) ?: aia_context_watch(ctx);
 	if (err)
 		return err;
 	queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);

@@ -29,12 +29,14 @@
  * begins to go away, before its memory is torn down, and at the latest when the
  * file is closed. Queues and buffers go with the file. The pages of an allocated
  * buffer live on while they are mapped. Closing needs no preparation and cannot
- * fail.
+ * fail. Opening fails with %EDQUOT at the tenant's or the module's ceiling of
+ * contexts, with %ENOMEM, and with %EPERM for what has no address space.
  *
  * Calling convention
  * ------------------
  * Every ioctl takes a pointer to a struct that starts with __u32 size, which the
- * caller sets to sizeof the struct that it was compiled with. A shorter struct
+ * caller sets to sizeof the struct that it was compiled with (a page at most,
+ * else %E2BIG). A shorter struct
  * than the kernel's has its tail read as zeros. A longer one is accepted when the
  * bytes that the kernel does not know are zero. Outputs are written back as far
  * as the caller's size goes. Fields marked "out" are ignored on input unless
@@ -47,7 +49,8 @@
  *  %EPERM	  the caller's address space is not the one that opened the context
  *  %EINVAL	  size is below that of the struct's first version
  *  %E2BIG	  size is larger than known, and the unknown tail is not zero
- *  %EFAULT	  memory named by the caller cannot be read or written
+ *  %EFAULT	  memory named by the caller cannot be read; where it cannot be
+ *		  written, this comes after all checks
  *  %EOPNOTSUPP	  a flag, an enumerator, or a non-zero field that this
  *		  implementation knows but does not carry out, or a bit it does
  *		  not know
@@ -260,7 +263,8 @@ struct aiaccel_engine_info {
  * @size:  sizeof(struct aiaccel_destroy)
  * @id:	   in: the buffer or queue
  *
- * A queue's waiting jobs are cancelled and its grants completed, without events.
+ * A queue's waiting jobs are cancelled and its grants completed, without events;
+ * an ENTER that waits for them in another thread goes on waiting.
  * An allocated buffer's pages stay, and stay charged, while they are mapped.
  *
  * Errors: %ENOENT.
@@ -453,7 +457,8 @@ enum aiaccel_class {
  *		 ASCII, ended by a NUL and zeros
  *
  * Errors: %ENOENT for the engine, %ESHUTDOWN when it takes no new work, %EPERM for
- * a class above the tenant's ceiling without CAP_SYS_NICE, %EDQUOT, %ENOMEM.
+ * a class above the tenant's ceiling without CAP_SYS_NICE, %EDQUOT, %ENOMEM, %EINTR
+ * when a fatal signal came.
  */
 struct aiaccel_queue_create {
 	__u32 size;

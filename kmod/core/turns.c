@@ -12,7 +12,7 @@
 #define turn_of_job(ptr) aia_container_of(ptr, struct aia_turn, job)
 #define turn_of_note(ptr) aia_container_of(ptr, struct aia_turn, note)
 
-void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *consumed)
+void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *consumed, __u64 seed)
 {
 	__u32 i;
 
@@ -21,6 +21,7 @@ void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *con
 	turns->woken = false;
 	turns->live = 0;
 	turns->generation = 0;
+	turns->multiplier = seed | 1;
 	for (i = 0; i < AIA_TURNS_MAX; i++) {
 		turns->free_slots[i] = (__u16)(AIA_TURNS_MAX - 1 - i);
 		turns->hash[i] = NULL;
@@ -29,10 +30,14 @@ void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *con
 
 /* ---- names ---- */
 
-/* Multiplied, since cookies are often counters or addresses. */
+/*
+ * The top bits of a multiplication by a secret odd number (Dietzfelbinger et al., "A reliable
+ * randomized algorithm for the closest-pair problem", 1997): whoever does not know it
+ * cannot choose cookies that meet in one bucket and make every look-up long.
+ */
 static struct aia_turn **bucket(struct aia_turns *turns, __u64 cookie)
 {
-	return &turns->hash[((cookie * 0x9e3779b97f4a7c15ULL) >> 32) % AIA_TURNS_MAX];
+	return &turns->hash[(cookie * turns->multiplier) >> (64 - AIA_TURNS_MAX_LOG2)];
 }
 
 static struct aia_turn *find(struct aia_turns *turns, __u64 cookie)
@@ -87,8 +92,8 @@ int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, str
 	return 0;
 }
 
-int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion *arg, __u64 now_ns,
-		       struct aia_turn **freed, struct aia_sched_engine **engine)
+int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion *arg, bool first,
+		       __u64 now_ns, struct aia_turn **freed, struct aia_sched_engine **engine)
 {
 	bool cancel = arg->flags & AIACCEL_COMPLETE_CANCEL;
 	struct aia_turn *turn = find(turns, arg->cookie);
@@ -101,7 +106,8 @@ int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion 
 	if (turn->note.generation != arg->generation && !cancel)
 		return -ESTALE;
 	if (turn->revoked) {
-		retire(turns, turn, freed);
+		if (first)
+			retire(turns, turn, freed);
 		return -ESTALE;
 	}
 	*engine = turn->job.queue->seat->engine;

@@ -21,7 +21,8 @@
 #include "sched.h"
 #include "types.h"
 
-#define AIA_TURNS_MAX 256		/* also the entries of the ring */
+#define AIA_TURNS_MAX_LOG2 8
+#define AIA_TURNS_MAX (1 << AIA_TURNS_MAX_LOG2) /* also the entries of the ring */
 
 struct aia_turn {
 	struct aia_sched_job job;
@@ -39,11 +40,13 @@ struct aia_turns {
 	bool woken;
 	__u32 live;
 	__u32 generation;
+	__u64 multiplier;		/* of the hash; secret, since users choose the cookies */
 	__u16 free_slots[AIA_TURNS_MAX];	/* a stack; its top is AIA_TURNS_MAX - live */
 	struct aia_turn *hash[AIA_TURNS_MAX];
 };
 
-void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *consumed);
+/* @seed: a number that the context's user cannot know. */
+void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *consumed, __u64 seed);
 
 /*
  * @arg was checked by aia_check_job(); @turn is zeroed. On 0 the turn is taken. Errors as
@@ -55,11 +58,14 @@ int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, str
 
 /*
  * Completes or withdraws one job. 0, or -ENOENT, -EBUSY, -ESTALE. The turn to free, if
- * any, is pushed on *freed, on -ESTALE too. *engine is the engine that wants a
- * dispatch, or NULL.
+ * any, is pushed on *freed. *engine is the engine that wants a dispatch, or NULL.
+ *
+ * @first: nothing was taken before in the same call, so that the caller is told of an
+ * error. A revoked turn is forgotten with its -ESTALE only then; else asking again, as
+ * ENTER's users do, could not find out.
  */
-int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion *arg, __u64 now_ns,
-		       struct aia_turn **freed, struct aia_sched_engine **engine);
+int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion *arg, bool first,
+		       __u64 now_ns, struct aia_turn **freed, struct aia_sched_engine **engine);
 
 /*
  * Grants what can be granted at @engine, asks those to yield who should, and tells the

@@ -4,6 +4,8 @@
 // context_turns.cpp, statistics in context_stats.cpp.
 #include "host/context.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -24,8 +26,10 @@ int Context::create(Host& host, Client client, std::function<void()> on_events,
           context->consumed_.create("aiaccel-consumed", sizeof(uint32_t), Pages::Writers::shared))
     return error;
   context->turns_.context = context.get();
+  uint64_t seed;
+  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return -errno;
   aia_turns_init(&context->turns_.core, context->ring_.data(),
-                 static_cast<const uint32_t*>(context->consumed_.data()));
+                 static_cast<const uint32_t*>(context->consumed_.data()), seed);
 
   std::lock_guard lock(host.mutex);
   if (int error = host.get_tenant(context->client_.uid, &context->tenant_)) return error;

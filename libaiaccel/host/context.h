@@ -93,7 +93,7 @@ class Context {
   int queue_create(aiaccel_queue_create& arg);
   int enter(aiaccel_enter& arg);
   int submit(const aiaccel_job& job, uint64_t now_ns, std::set<Engine*>* touched);
-  int complete(const aiaccel_completion& completion, uint64_t now_ns, std::set<Engine*>* touched);
+  int complete(const aiaccel_completion& completion, bool first, uint64_t now_ns, std::set<Engine*>* touched);
   int stats(Call& call);
 
   uint32_t new_id();

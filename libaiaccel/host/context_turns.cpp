@@ -54,12 +54,12 @@ void Context::end_queue(Queue& queue) {
   --tenant_->queues;
 }
 
-int Context::complete(const aiaccel_completion& completion, uint64_t now_ns,
+int Context::complete(const aiaccel_completion& completion, bool first, uint64_t now_ns,
                       std::set<Engine*>* touched) {
   if (int error = aia_check_completion(&completion)) return error;
   aia_turn* freed = nullptr;
   aia_sched_engine* engine = nullptr;
-  const int result = aia_turns_complete(&turns_.core, &completion, now_ns, &freed, &engine);
+  const int result = aia_turns_complete(&turns_.core, &completion, first, now_ns, &freed, &engine);
   host_.free_turns(freed);
   if (engine) touched->insert(reinterpret_cast<Engine*>(engine));
   return result;
@@ -98,7 +98,7 @@ int Context::enter(aiaccel_enter& arg) {
   uint32_t submitted = 0;
   int error = 0;
   while (!error && completed < arg.nr_completions) {
-    error = complete(completions[completed], now, &touched);
+    error = complete(completions[completed], completed == 0, now, &touched);
     if (!error) ++completed;
   }
   while (!error && submitted < arg.nr_jobs) {

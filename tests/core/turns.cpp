@@ -240,6 +240,7 @@ BOOST_AUTO_TEST_CASE(a_failing_engine_revokes_turns_and_fails_jobs) {
   BOOST_TEST(stage.engine.waiting == 0u);
   BOOST_TEST(c.complete(2, 0) == -ENOENT);
   BOOST_TEST(c.complete(1, generation + 1) == -ESTALE);  // somebody else's: not forgotten yet
+  BOOST_TEST(c.complete(1, generation, 0, false) == -ESTALE);  // not told: nor this time
   BOOST_TEST(c.complete(1, generation) == -ESTALE);
   BOOST_TEST(!c.wants_dispatch);
   BOOST_TEST(c.complete(1, generation) == -ENOENT);

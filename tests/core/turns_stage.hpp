@@ -62,7 +62,7 @@ class Stage {
 class Context {
  public:
   explicit Context(Stage& stage, std::uint32_t class_ = AIACCEL_CLASS_NORMAL) : stage_(stage) {
-    aia_turns_init(&turns, memory_, &consumed);
+    aia_turns_init(&turns, memory_, &consumed, 0x9e3779b97f4a7c15);
     aia_sched_seat_init(&seat, &stage.engine);
     aia_sched_queue_init(&queue, &seat, &stage.node, class_, 0);
   }
@@ -78,11 +78,12 @@ class Context {
     return err;
   }
   // `wants_dispatch` is told whether the engine was named.
-  int complete(std::uint64_t cookie, std::uint32_t generation, std::uint32_t flags = 0) {
+  int complete(std::uint64_t cookie, std::uint32_t generation, std::uint32_t flags = 0,
+               bool first = true) {
     aiaccel_completion arg{cookie, generation, flags};
     aia_turn* freed = nullptr;
     aia_sched_engine* engine = nullptr;
-    int err = aia_turns_complete(&turns, &arg, stage_.now, &freed, &engine);
+    int err = aia_turns_complete(&turns, &arg, first, stage_.now, &freed, &engine);
     stage_.free_all(freed);
     wants_dispatch = engine == &stage_.engine;
     return err;

@@ -103,6 +103,7 @@ BOOST_AUTO_TEST_CASE(its_end_fails_jobs_and_revokes_turns) {
   const Context context;
   const uint32_t engine = find_engine(context);
   const uint32_t queue = queue_to(context, engine);
+  const uint32_t elsewhere = context.take_turn(context.queue(), 2);
   const uint32_t generation = context.take_turn(queue, 1);
   // A second queue of the context is in line behind its own turn only: another context waits.
   const Context waiting;
@@ -121,9 +122,16 @@ BOOST_AUTO_TEST_CASE(its_end_fails_jobs_and_revokes_turns) {
   const Map ring = context.map(context.query().ring_bytes, AIACCEL_RING_OFFSET, PROT_READ);
   const auto* head = reinterpret_cast<const aiaccel_ring*>(ring.data());
   const auto* events = reinterpret_cast<const aiaccel_event*>(ring.data() + head->events_offset);
-  BOOST_REQUIRE_EQUAL(head->produced, 2u);
-  BOOST_TEST(events[1].cookie == 1u);
-  BOOST_TEST(events[1].events & AIACCEL_EVENT_REVOKED);
+  BOOST_REQUIRE_EQUAL(head->produced, 3u);
+  BOOST_TEST(events[2].cookie == 1u);
+  BOOST_TEST(events[2].events & AIACCEL_EVENT_REVOKED);
+  // What was taken before it hides the error, which asking again still gives.
+  const aiaccel_completion both[] = {{2, elsewhere, 0}, {1, generation, 0}};
+  aiaccel_enter ends{};
+  ends.completions = reinterpret_cast<uint64_t>(both);
+  ends.nr_completions = 2;
+  BOOST_TEST(context(AIACCEL_IOC_ENTER, ends) == 0);
+  BOOST_TEST(ends.nr_completions == 1u);
   BOOST_TEST(complete(context, 1, generation) == ESTALE);
   BOOST_TEST(complete(context, 1, generation) == ENOENT);
 

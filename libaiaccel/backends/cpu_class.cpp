@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 namespace aiaccel {
@@ -55,6 +56,12 @@ InBackground::InBackground(bool wanted) : wanted_(wanted) {
 
 InBackground::~InBackground() {
   if (wanted_) set_policy(SCHED_OTHER);
+}
+
+void block_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
 std::string run_on_node(int node) {

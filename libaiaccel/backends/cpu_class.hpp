@@ -38,6 +38,9 @@ class InBackground {
   const bool wanted_;
 };
 
+// Signals are for the program's own threads.
+void block_signals();
+
 // Does nothing for a node below zero or on a host that has one node. Returns why it failed, or "".
 std::string run_on_node(int node);
 

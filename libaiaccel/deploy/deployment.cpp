@@ -12,8 +12,6 @@
 
 #include <aiaccel/deployment.hpp>
 
-#include <csignal>
-
 #include <cerrno>
 #include <condition_variable>
 #include <deque>
@@ -24,6 +22,7 @@
 
 #include "backends/cpu_class.hpp"
 #include "backends/onnxruntime.hpp"
+#include "deploy/opener.hpp"
 
 namespace aiaccel {
 namespace {
@@ -35,26 +34,19 @@ struct Counts {
   VersionStats stats;
 };
 
-// Signals are for the program's own threads.
-void block_signals() {
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
-}
-
 std::vector<TensorView> views_of(std::span<const Tensor> tensors) {
   return {tensors.begin(), tensors.end()};
 }
 
 }  // namespace
 
-struct Deployment::Version {
+struct [[gnu::visibility("hidden")]] Deployment::Version {
   Model model;
   std::vector<std::shared_ptr<const ort::Session>> sessions;  // one for each instance
   std::shared_ptr<Counts> counts;
 };
 
-struct Deployment::State {
+struct [[gnu::visibility("hidden")]] Deployment::State {
   struct Request {
     std::shared_ptr<const Version> version;
     std::vector<Tensor> owned;  // what the views look at, unless the caller waits
@@ -78,8 +70,9 @@ struct Deployment::State {
     return current;
   }
 
-  DeploymentOptions options;  // fixed after start(), as are the next three
+  DeploymentOptions options;  // fixed after start(), as are the next four
   std::optional<Device> device;
+  std::optional<Opener> opener;  // on the broker, whose contexts may have to be opened again
   int node = -1;
   CpuClass help;
 
@@ -100,9 +93,10 @@ class Deployment::State::Instance {
  public:
   // `in_background`: inferences, and nothing else, are computed there.
   Instance(State& state, unsigned index, bool in_background)
-      : state_(state), index_(index), in_background_(in_background) {
-    open();
-  }
+      : state_(state),
+        index_(index),
+        in_background_(in_background),
+        device_(Device::open(state.options.transport)) {}
 
   void serve(std::stop_token stop) {
     for (;;) {
@@ -116,17 +110,12 @@ class Deployment::State::Instance {
   }
 
  private:
-  void open() {
-    queues_.clear();
-    device_ = Device::open(state_.options.transport);
-  }
-
   Queue& queue(const std::shared_ptr<const Version>& version) {
     std::erase_if(queues_, [](const auto& entry) { return entry.first.expired(); });
     for (auto& [known, queue] : queues_)
       if (known.lock() == version) return queue;
     const DeploymentOptions& options = state_.options;
-    queues_.emplace_back(version, device_->engine(options.engine)
+    queues_.emplace_back(version, device_.engine(options.engine)
                                       .queue({.label = version->model.label(),
                                               .priority = options.priority,
                                               .weight = options.weight,
@@ -140,8 +129,9 @@ class Deployment::State::Instance {
     } catch (const Error& error) {
       if (error.code().value() != ECONNRESET) throw;
     }
-    // The broker has gone and all that it held of ours; another may be there by now.
-    open();
+    // The broker has gone and all that it held of ours; another may be there by now, or is started.
+    queues_.clear();
+    device_ = state_.opener->open();
     return queue(version).acquire({}, stop);
   }
 
@@ -181,7 +171,7 @@ class Deployment::State::Instance {
   State& state_;
   const unsigned index_;
   const bool in_background_;
-  std::optional<Device> device_;
+  Device device_;
   std::vector<std::pair<std::weak_ptr<const Version>, Queue>> queues_;
 };
 
@@ -227,6 +217,7 @@ void Deployment::State::start(Model model) {
   // Opened here first: a broker that is started for us must not inherit an instance's class.
   device = Device::open(options.transport);
   options.transport = device->transport();
+  if (options.transport == "broker") opener.emplace(options.transport);
   aiaccel_engine_info engine = device->engine(options.engine).info();
   if (engine.kind != AIACCEL_ENGINE_CPU)
     throw Error(EOPNOTSUPP, options.engine + " is no CPU engine; models run on those only");

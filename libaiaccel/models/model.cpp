@@ -68,7 +68,7 @@ std::string difference(const char* what, const std::vector<TensorInfo>& now,
 
 }  // namespace
 
-struct Model::State {
+struct [[gnu::visibility("hidden")]] Model::State {
   std::string label;
   std::filesystem::path file;
   std::vector<std::byte> bytes;

@@ -6,9 +6,15 @@
 #include <tap/tap.hpp>
 
 #include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <set>
 #include <thread>
@@ -70,6 +76,34 @@ struct Hold {
   Engine engine = device.engine("cpu0");
   Queue queue = engine.queue({.label = "hold", .priority = Class::high, .width = engine.slots()});
   Grant grant = queue.acquire();
+};
+
+// A place for a broker of the test's own, which is started on first need.
+struct BrokerPlace {
+  BrokerPlace() {
+    char name[] = "/tmp/aiaccel-test-XXXXXX";
+    BOOST_REQUIRE(mkdtemp(name));
+    folder = name;
+    setenv("AIACCEL_BROKER", (folder / "broker.sock").c_str(), 1);
+  }
+  ~BrokerPlace() {
+    if (pid_t pid = broker()) kill(pid, SIGKILL);
+    unsetenv("AIACCEL_BROKER");
+    std::filesystem::remove_all(folder);
+  }
+
+  // Who serves there, 0 where nobody does.
+  pid_t broker() const {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      std::string command;
+      std::getline(std::ifstream(entry.path() / "cmdline"), command);
+      pid_t pid = std::atoi(entry.path().filename().c_str());
+      if (pid != getpid() && contains(command, folder.string())) return pid;
+    }
+    return 0;
+  }
+
+  std::filesystem::path folder;
 };
 
 }  // namespace
@@ -216,6 +250,30 @@ BOOST_AUTO_TEST_CASE(takes_what_the_operating_system_can_do_for_its_class) {
   BOOST_TEST(sched_getscheduler(0) == SCHED_OTHER);  // the caller's own class is its own business
   options.priority = Class::normal;
   BOOST_TEST(Deployment(v5(), options).os_help() == "");
+}
+
+// A broker that is started again serves all of the user's programs, not this class.
+BOOST_AUTO_TEST_CASE(a_broker_that_it_starts_again_has_not_its_class) {
+  NEED_MODELS();
+  for (Class priority : {Class::low, Class::high}) {
+    BrokerPlace place;
+    DeploymentOptions options;
+    options.transport = "broker";
+    options.priority = priority;
+    Deployment deployment(v5(), options);
+    auto inputs = vad_inputs(tone(3), vad_state());
+    Answer before = deployment.infer(inputs);
+    const pid_t first = place.broker();
+    BOOST_REQUIRE(first != 0);
+    kill(first, SIGKILL);
+    while (place.broker() == first) std::this_thread::sleep_for(1ms);
+    BOOST_TEST((deployment.infer(inputs).outputs == before.outputs));
+    const pid_t second = place.broker();
+    BOOST_REQUIRE(second != 0);
+    BOOST_TEST(sched_getscheduler(second) == sched_getscheduler(0));
+    BOOST_TEST(getpriority(PRIO_PROCESS, static_cast<id_t>(second)) ==
+               getpriority(PRIO_PROCESS, 0));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(updates_and_rolls_back_only_what_fits) {

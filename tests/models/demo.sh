@@ -20,8 +20,11 @@ command -v espeak-ng >/dev/null || {
 
 export AIACCEL_BROKER=$TMP/broker.sock
 figures=$TMP/demo.json
+# In the virtual machine it is paced by emulated arithmetic: a few requests take longer there.
+seconds=0.6
+[ "$transport" != kernel ] || seconds=2.5
 ok 'it runs to its end' \
-	build/bin/aiaccel --transport "$transport" demo --seconds 0.6 --json "$figures"
+	build/bin/aiaccel --transport "$transport" demo --seconds $seconds --json "$figures"
 
 count() { grep -cE "$1" "$figures"; }
 

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/auxv.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -25,6 +26,8 @@ constexpr const char* kSystemSocket = "/run/aiaccel/broker.sock";
 // A user's broker ends when it had no client for so long.
 constexpr const char* kIdleSeconds = "60";
 
+namespace fs = std::filesystem;
+
 int make_private_folder(const std::string& folder) {
   if (mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST) return -errno;
   struct stat info;
@@ -33,16 +36,32 @@ int make_private_folder(const std::string& folder) {
   return ours ? 0 : -EACCES;
 }
 
-// Where aiacceld may be, best first; the last is looked up in $PATH.
+// $XDG_RUNTIME_DIR where it is ours. Programs that change who they are may still have the one of
+// the user they were, who could not use it any more once a folder of ours was in it.
+std::string own_runtime_folder() {
+  const char* folder = secure_getenv("XDG_RUNTIME_DIR");
+  struct stat info;
+  if (!folder || !*folder || stat(folder, &info) < 0 || info.st_uid != geteuid()) return {};
+  return folder;
+}
+
+bool only_ours_writable(const fs::path& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 && (info.st_uid == 0 || info.st_uid == geteuid()) &&
+         !(info.st_mode & 022);
+}
+
+// Where aiacceld may be, best first; the last, not for programs with more rights than their
+// caller, is looked up in $PATH.
 std::vector<std::string> candidates() {
   if (const char* given = secure_getenv("AIACCELD")) return {given};
-  namespace fs = std::filesystem;
   std::vector<std::string> paths;
   std::error_code error;
   auto add_near = [&](const fs::path& file) {
     const fs::path folder = file.parent_path();
     for (const fs::path& path : {folder / "aiacceld", folder.parent_path() / "bin" / "aiacceld"})
-      if (access(path.c_str(), X_OK) == 0) paths.push_back(path.native());
+      if (access(path.c_str(), X_OK) == 0 && may_run_broker(path.native()))
+        paths.push_back(path.native());
   };
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (!error) add_near(program);
@@ -51,7 +70,7 @@ std::vector<std::string> candidates() {
     const fs::path file = fs::canonical(library.dli_fname, error);
     if (!error) add_near(file);
   }
-  paths.push_back("aiacceld");
+  if (!getauxval(AT_SECURE)) paths.push_back("aiacceld");
   return paths;
 }
 
@@ -66,11 +85,22 @@ int find_broker(BrokerAddress* address) {
     *address = {kSystemSocket, true};
     return 0;
   }
-  const char* runtime = secure_getenv("XDG_RUNTIME_DIR");
-  const std::string folder = runtime && *runtime ? std::string(runtime) + "/aiaccel"
-                                                 : "/tmp/aiaccel-" + std::to_string(geteuid());
+  const std::string runtime = own_runtime_folder();
+  const std::string folder =
+      runtime.empty() ? "/tmp/aiaccel-" + std::to_string(geteuid()) : runtime + "/aiaccel";
   *address = {folder + "/broker.sock", false};
   return make_private_folder(folder);
+}
+
+std::string folder_fault(const std::string& path) {
+  const std::string folder = fs::path(path).parent_path().native();
+  struct stat info;
+  if (lstat(folder.c_str(), &info) < 0) return "cannot make " + folder;
+  if (!S_ISDIR(info.st_mode)) return folder + " is not a folder";
+  if (info.st_uid != geteuid())
+    return folder + " belongs to user " + std::to_string(info.st_uid) + ", not to user " +
+           std::to_string(geteuid());
+  return folder + " can be written by others";
 }
 
 int socket_name(const std::string& path, sockaddr_un* name) {
@@ -79,6 +109,11 @@ int socket_name(const std::string& path, sockaddr_un* name) {
   name->sun_family = AF_UNIX;
   std::memcpy(name->sun_path, path.c_str(), path.size() + 1);
   return 0;
+}
+
+bool may_run_broker(const std::string& program) {
+  // Who can write to the folder can put another program in its place.
+  return only_ours_writable(program) && only_ours_writable(fs::path(program).parent_path());
 }
 
 int start_broker(const std::string& path) {

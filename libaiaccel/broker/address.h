@@ -5,7 +5,9 @@
 //   $AIACCEL_BROKER                        if set
 //   /run/aiaccel/broker.sock               if it is there: the system's instance
 //   $XDG_RUNTIME_DIR/aiaccel/broker.sock   the user's instance
-//   /tmp/aiaccel-UID/broker.sock           likewise, where that variable is not set
+//   /tmp/aiaccel-UID/broker.sock           likewise, where that folder is not the user's own
+//
+// None of these variables count in a program with more rights than its caller.
 //
 // Threads: any.
 #ifndef AIACCEL_BROKER_ADDRESS_H
@@ -26,11 +28,18 @@ struct BrokerAddress {
 // where it is not the user's own.
 int find_broker(BrokerAddress* address);
 
+// What find_broker() holds against the folder of the user's instance, after -EACCES.
+std::string folder_fault(const std::string& path);
+
 // -ENAMETOOLONG: longer than a socket's name can be.
 int socket_name(const std::string& path, sockaddr_un* name);
 
+// Whether nobody but root and this user can have put a program there.
+bool may_run_broker(const std::string& program);
+
 // Starts aiacceld on this path and returns when it listens, or when another one is about to. The
-// program is $AIACCELD, else aiacceld beside this program or library, else in $PATH. 0 or -errno.
+// program is $AIACCELD, else aiacceld beside this program or library where may_run_broker(), else
+// in $PATH. 0 or -errno.
 int start_broker(const std::string& path);
 
 }  // namespace aiaccel

@@ -6,6 +6,7 @@
 // that start at once all but one leave in peace, and a socket that a killed broker left can be
 // replaced.
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -73,6 +75,22 @@ Fd listen_on(const std::string& path) {
   return socket;
 }
 
+// A program that starts us may run on few processors and give way to all others; its broker, which
+// serves the user's other programs too, does not.
+void run_as_others_do() {
+  cpu_set_t all[8];  // 8192 processors: no kernel is built for more
+  std::memset(all, 0xff, sizeof all);
+  sched_setaffinity(0, sizeof all, all);  // less what the cpuset excludes
+  const sched_param none{};
+  const bool policy =
+      sched_getscheduler(0) == SCHED_OTHER || sched_setscheduler(0, SCHED_OTHER, &none) == 0;
+  const bool nice = getpriority(PRIO_PROCESS, 0) <= 0 || setpriority(PRIO_PROCESS, 0, 0) == 0;
+  if (!policy || !nice)
+    std::fprintf(stderr,
+                 "aiacceld: keeps the low priority of the program that started it; all of its "
+                 "clients wait for it\n");
+}
+
 // The parent leaves; the child keeps nothing of who started it but the lock and the socket.
 void go_to_background() {
   const pid_t child = fork();
@@ -101,7 +119,8 @@ void serve(const Options& options) {
   std::string path = options.path;
   if (path.empty()) {
     aiaccel::BrokerAddress address;
-    if (const int error = aiaccel::find_broker(&address)) die(-error, "no folder for the socket");
+    if (const int error = aiaccel::find_broker(&address))
+      die(-error, aiaccel::folder_fault(address.path));
     path = address.path;
   }
   std::optional<std::chrono::seconds> idle;
@@ -123,7 +142,10 @@ void serve(const Options& options) {
     return;
   }
   Fd listener = listen_on(path);
-  if (options.background) go_to_background();
+  if (options.background) {
+    run_as_others_do();
+    go_to_background();
+  }
   aiacceld::Server(std::move(listener), options.ceilings, idle).run();
   unlink(path.c_str());
 }

@@ -9,8 +9,10 @@
 //   request  Header{request}, the struct of the call, for ENTER its completions and its jobs
 //   answer   Header{status}, the struct, for ENGINE_LIST and STATS what goes to the caller's array
 //
-// Pointers are sent as zero. kPollRequest is answered with a descriptor that becomes readable with
-// each news in the ring, and when the server ends.
+// Pointers are sent as zero. Records of STATS are no longer than the server has something to say:
+// the answer's record_size tells, and the client fills them up with zeros. kPollRequest, once a
+// connection, is answered with a descriptor that becomes readable with each news in the ring, and
+// when the server ends.
 //
 // What cannot be parsed ends the connection; what can be parsed gets the error that the UAPI header
 // promises. Both sides are of one machine, so numbers are in its byte order.

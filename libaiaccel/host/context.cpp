@@ -48,8 +48,7 @@ Context::~Context() {
   // What was held is free again: for others, since nothing of this context waits any more.
   const uint64_t now = monotonic_ns();
   for (auto& [engine, seat] : seats_) host_.dispatch(*engine, now);
-  for (auto& [id, buffer] : buffers_)
-    host_.uncharge_bytes(tenant_, buffer.charged_bytes, buffer.kind == AIACCEL_BUFFER_PINNED);
+  for (auto& [id, buffer] : buffers_) uncharge(buffer);
   host_.contexts.erase(this);
   host_.put_tenant(tenant_);
 }
@@ -145,8 +144,7 @@ uint32_t Context::new_id() {
 int Context::destroy(const aiaccel_destroy& arg) {
   if (int error = aia_check_destroy(&arg)) return error;
   if (auto buffer = buffers_.find(arg.id); buffer != buffers_.end()) {
-    host_.uncharge_bytes(tenant_, buffer->second.charged_bytes,
-                         buffer->second.kind == AIACCEL_BUFFER_PINNED);
+    uncharge(buffer->second);
     buffers_.erase(buffer);
     return 0;
   }
@@ -166,13 +164,28 @@ int Context::add_buffer(const Buffer& buffer, uint32_t* id, uint32_t* refused_by
   }
   const uint32_t fresh = new_id();
   auto added = buffers_.emplace(fresh, buffer).first;
-  const bool pinned = buffer.kind == AIACCEL_BUFFER_PINNED;
-  if (int error = host_.charge_bytes(tenant_, buffer.charged_bytes, pinned, refused_by)) {
+  if (int error = charge(buffer, refused_by)) {
     buffers_.erase(added);
     return error;
   }
   *id = fresh;
   return 0;
+}
+
+int Context::charge(const Buffer& buffer, uint32_t* refused_by) {
+  if (aia_limit_charge(&tenant_->buffers, 1)) {
+    *refused_by = AIACCEL_REFUSED_TENANT;
+    return -EDQUOT;
+  }
+  const int error = host_.charge_bytes(tenant_, buffer.charged_bytes,
+                                       buffer.kind == AIACCEL_BUFFER_PINNED, refused_by);
+  if (error) aia_limit_uncharge(&tenant_->buffers, 1);
+  return error;
+}
+
+void Context::uncharge(const Buffer& buffer) {
+  host_.uncharge_bytes(tenant_, buffer.charged_bytes, buffer.kind == AIACCEL_BUFFER_PINNED);
+  aia_limit_uncharge(&tenant_->buffers, 1);
 }
 
 int Context::alloc(aiaccel_alloc& arg) {

@@ -24,6 +24,9 @@
 
 namespace aiaccel::host {
 
+// What a record of STATS takes, before any filling; 0: no such kind.
+uint32_t record_bytes(uint32_t kind);
+
 // Who opens a context.
 struct Client {
   uint64_t uid = 0;
@@ -95,9 +98,15 @@ class Context {
   int submit(const aiaccel_job& job, uint64_t now_ns, std::set<Engine*>* touched);
   int complete(const aiaccel_completion& completion, bool first, uint64_t now_ns, std::set<Engine*>* touched);
   int stats(Call& call);
+  void stats_engines(Call& call) const;
+  void stats_tenants(Call& call) const;
+  void stats_queues(Call& call) const;
+  bool sees(const Tenant& tenant) const;
 
   uint32_t new_id();
   int add_buffer(const Buffer& buffer, uint32_t* id, uint32_t* refused_by);
+  int charge(const Buffer& buffer, uint32_t* refused_by);
+  void uncharge(const Buffer& buffer);
   void end_queue(Queue& queue);
 
   Host& host_;

@@ -17,102 +17,137 @@ void copy_text(const std::string& from, char* to, size_t bytes) {
 }
 
 // Lays records out as the caller's record_size asks: as many as fit, longer ones cut, shorter ones
-// filled with zeros.
+// filled with zeros. `count`: how many there are.
 class Records {
  public:
-  explicit Records(Call& call) : call_(call), room_(call.arg.stats.count) {}
+  Records(Call& call, size_t count)
+      : array_(call.array),
+        step_(call.arg.stats.record_size),
+        end_(std::min<size_t>(call.arg.stats.count, count) * step_) {
+    array_.reserve(end_);
+    call.arg.stats.count = static_cast<uint32_t>(count);
+  }
+
+  bool full() const { return array_.size() == end_; }
 
   template <typename T>
   void add(const T& record) {
-    ++count_;
-    if (count_ > room_) return;
-    const size_t at = call_.array.size();
-    const size_t step = call_.arg.stats.record_size;
-    call_.array.resize(at + step);
-    std::memcpy(call_.array.data() + at, &record, std::min(step, sizeof record));
+    const size_t at = array_.size();
+    array_.resize(at + step_);
+    std::memcpy(array_.data() + at, &record, std::min(step_, sizeof record));
   }
 
-  uint32_t count() const { return count_; }
-
  private:
-  Call& call_;
-  const uint32_t room_;
-  uint32_t count_ = 0;
+  std::vector<std::byte>& array_;
+  const size_t step_;
+  const size_t end_;
 };
 
 }  // namespace
 
+bool Context::sees(const Tenant& tenant) const {
+  return client_.privileged || &tenant == tenant_;
+}
+
 int Context::stats(Call& call) {
   aiaccel_stats& arg = call.arg.stats;
   if (int error = aia_check_stats(&arg)) return error;
-  Records records(call);
+  if (arg.kind == AIACCEL_STATS_ENGINES)
+    stats_engines(call);
+  else if (arg.kind == AIACCEL_STATS_TENANTS)
+    stats_tenants(call);
+  else
+    stats_queues(call);
+  arg.time_ns = monotonic_ns();
+  return 0;
+}
 
-  if (arg.kind == AIACCEL_STATS_ENGINES) {
-    for (const auto& engine : host_.engines) {
-      const aia_sched_engine& sched = engine->sched;
-      aiaccel_stats_engine record{};
-      record.id = engine->info.id;
-      record.state = sched.state;
-      record.slots = sched.slots;
-      record.slots_used = sched.slots_used;
-      record.jobs_waiting = sched.waiting;
-      record.queues = engine->queues;
-      record.granted = sched.granted;
-      record.busy_ns = sched.busy_ns;
-      records.add(record);
+void Context::stats_engines(Call& call) const {
+  Records records(call, host_.engines.size());
+  for (const auto& engine : host_.engines) {
+    if (records.full()) return;
+    const aia_sched_engine& sched = engine->sched;
+    aiaccel_stats_engine record{};
+    record.id = engine->info.id;
+    record.state = sched.state;
+    record.slots = sched.slots;
+    record.slots_used = sched.slots_used;
+    record.jobs_waiting = sched.waiting;
+    record.queues = engine->queues;
+    record.granted = sched.granted;
+    record.busy_ns = sched.busy_ns;
+    records.add(record);
+  }
+}
+
+void Context::stats_tenants(Call& call) const {
+  Records records(call, client_.privileged ? 1 + host_.tenants.size() : 1);
+  auto add = [&](const Tenant& tenant) {
+    if (records.full() || !sees(tenant)) return;
+    aiaccel_stats_tenant record{};
+    record.tenant = tenant.id;
+    record.parent = tenant.parent ? tenant.parent->id : 0;
+    record.source_id = tenant.uid;
+    record.kind = tenant.kind;
+    record.weight = AIACCEL_WEIGHT_DEFAULT;
+    record.contexts = tenant.parent ? static_cast<uint32_t>(tenant.contexts.used) : 0;
+    record.queues = tenant.parent ? static_cast<uint32_t>(tenant.queues.used) : 0;
+    record.allocated_bytes = tenant.allocated_bytes;
+    record.pinned_bytes = tenant.pinned_bytes;
+    for (const aia_sched_node& node : tenant.nodes) {
+      record.granted += node.granted;
+      record.busy_ns += node.busy_ns;
     }
-  } else if (arg.kind == AIACCEL_STATS_TENANTS) {
-    auto add = [&](const Tenant& tenant) {
-      aiaccel_stats_tenant record{};
-      record.tenant = tenant.id;
-      record.parent = tenant.parent ? tenant.parent->id : 0;
-      record.source_id = tenant.uid;
-      record.kind = tenant.kind;
-      record.weight = AIACCEL_WEIGHT_DEFAULT;
-      record.contexts = tenant.parent ? static_cast<uint32_t>(tenant.contexts.used) : 0;
-      record.queues = tenant.queues;
-      record.allocated_bytes = tenant.allocated_bytes;
-      record.pinned_bytes = tenant.pinned_bytes;
-      for (const aia_sched_node& node : tenant.nodes) {
-        record.granted += node.granted;
-        record.busy_ns += node.busy_ns;
-      }
-      copy_text(tenant.name, record.name, sizeof record.name);
+    copy_text(tenant.name, record.name, sizeof record.name);
+    records.add(record);
+  };
+  add(host_.root);
+  for (const auto& [uid, tenant] : host_.tenants) add(*tenant);
+}
+
+void Context::stats_queues(Call& call) const {
+  size_t count = 0;
+  for (const Context* context : host_.contexts)
+    if (sees(*context->tenant_)) count += context->queues_.size();
+  Records records(call, count);
+  for (const Context* context : host_.contexts) {
+    if (!sees(*context->tenant_)) continue;
+    for (const auto& [id, queue] : context->queues_) {
+      if (records.full()) return;
+      const aia_sched_queue& sched = queue->sched;
+      const aia_sched_job* turn = sched.seat->turn;
+      aiaccel_stats_queue record{};
+      record.context = context->number_;
+      record.tenant = context->tenant_->id;
+      record.engine = queue->engine->info.id;
+      record.id = id;
+      record.class_ = sched.class_;
+      record.weight = queue->weight;
+      record.waiting = sched.waiting;
+      record.slots_held = turn && turn->queue == &sched ? turn->width : 0;
+      record.pid = context->client_.pid;
+      record.submitted = sched.submitted;
+      record.granted = sched.granted;
+      record.completed = sched.completed;
+      record.wait_ns = sched.wait_ns;
+      record.run_ns = sched.run_ns;
+      record.max_wait_ns = sched.max_wait_ns;
+      copy_text(context->client_.comm, record.comm, sizeof record.comm);
+      std::memcpy(record.label, queue->label, sizeof record.label);
       records.add(record);
-    };
-    if (client_.privileged) add(host_.root);
-    for (const auto& [uid, tenant] : host_.tenants)
-      if (client_.privileged || tenant.get() == tenant_) add(*tenant);
-  } else {
-    for (const Context* context : host_.contexts) {
-      if (!client_.privileged && context->tenant_ != tenant_) continue;
-      for (const auto& [id, queue] : context->queues_) {
-        const aia_sched_queue& sched = queue->sched;
-        const aia_sched_job* turn = sched.seat->turn;
-        aiaccel_stats_queue record{};
-        record.context = context->number_;
-        record.tenant = context->tenant_->id;
-        record.engine = queue->engine->info.id;
-        record.id = id;
-        record.class_ = sched.class_;
-        record.weight = queue->weight;
-        record.waiting = sched.waiting;
-        record.slots_held = turn && turn->queue == &sched ? turn->width : 0;
-        record.pid = context->client_.pid;
-        record.submitted = sched.submitted;
-        record.granted = sched.granted;
-        record.completed = sched.completed;
-        record.wait_ns = sched.wait_ns;
-        record.run_ns = sched.run_ns;
-        record.max_wait_ns = sched.max_wait_ns;
-        copy_text(context->client_.comm, record.comm, sizeof record.comm);
-        std::memcpy(record.label, queue->label, sizeof record.label);
-        records.add(record);
-      }
     }
   }
-  arg.count = records.count();
-  arg.time_ns = monotonic_ns();
+}
+
+uint32_t record_bytes(uint32_t kind) {
+  switch (kind) {
+    case AIACCEL_STATS_ENGINES:
+      return sizeof(aiaccel_stats_engine);
+    case AIACCEL_STATS_TENANTS:
+      return sizeof(aiaccel_stats_tenant);
+    case AIACCEL_STATS_QUEUES:
+      return sizeof(aiaccel_stats_queue);
+  }
   return 0;
 }
 

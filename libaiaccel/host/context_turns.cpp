@@ -37,10 +37,14 @@ int Context::queue_create(aiaccel_queue_create& arg) {
   }
   const uint32_t id = new_id();
   Queue& made = *queues_.emplace(id, std::move(queue)).first->second;
+  if (aia_limit_charge(&tenant_->queues, 1)) {
+    queues_.erase(id);
+    arg.refused_by = AIACCEL_REFUSED_TENANT;
+    return -EDQUOT;
+  }
   aia_sched_queue_init(&made.sched, &seat->sched, &tenant_->nodes[host_.place(*engine)], arg.class_,
                        made.weight);
   ++engine->queues;
-  ++tenant_->queues;
   arg.id = id;
   return 0;
 }
@@ -51,7 +55,7 @@ void Context::end_queue(Queue& queue) {
   host_.free_turns(freed);
   aia_sched_queue_fini(&queue.sched);
   --queue.engine->queues;
-  --tenant_->queues;
+  aia_limit_uncharge(&tenant_->queues, 1);
 }
 
 int Context::complete(const aiaccel_completion& completion, bool first, uint64_t now_ns,

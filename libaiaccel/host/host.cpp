@@ -31,6 +31,8 @@ Host::Host(std::vector<aiaccel_engine_info> infos, const Ceilings& limits, uint6
   aia_limit_init(&root.bytes, nullptr, ceilings.host_bytes);
   aia_limit_init(&root.jobs, nullptr, AIA_LIMIT_NONE);
   aia_limit_init(&root.contexts, nullptr, AIA_LIMIT_NONE);
+  aia_limit_init(&root.queues, nullptr, AIA_LIMIT_NONE);
+  aia_limit_init(&root.buffers, nullptr, AIA_LIMIT_NONE);
   init_tenant(&root, nullptr);
 }
 
@@ -55,6 +57,8 @@ int Host::get_tenant(uint64_t uid, Tenant** result) {
     aia_limit_init(&tenant->bytes, &root.bytes, ceilings.tenant_bytes);
     aia_limit_init(&tenant->jobs, &root.jobs, ceilings.tenant_jobs);
     aia_limit_init(&tenant->contexts, &root.contexts, ceilings.tenant_contexts);
+    aia_limit_init(&tenant->queues, &root.queues, ceilings.tenant_queues);
+    aia_limit_init(&tenant->buffers, &root.buffers, ceilings.tenant_buffers);
     init_tenant(tenant.get(), &root);
     found = tenants.emplace(uid, std::move(tenant)).first;
   }

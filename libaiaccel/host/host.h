@@ -35,6 +35,9 @@ struct Ceilings {
   uint64_t host_bytes = AIACCEL_UNLIMITED;
   uint64_t tenant_jobs = 16384;
   uint64_t tenant_contexts = 256;
+  // What the arbiter itself remembers for one tenant, and lists in STATS, stays small so.
+  uint64_t tenant_queues = 4096;
+  uint64_t tenant_buffers = 16384;
 };
 
 // `sched` comes first, so that what the core returns leads back here.
@@ -56,7 +59,8 @@ struct Tenant {
   aia_limit bytes{};  // the root's is the ceiling of the whole arbiter
   aia_limit jobs{};
   aia_limit contexts{};
-  uint32_t queues = 0;
+  aia_limit queues{};
+  aia_limit buffers{};
   uint64_t allocated_bytes = 0;  // its children's included
   uint64_t pinned_bytes = 0;
   std::vector<aia_sched_node> nodes;  // by place of the engine; never moved once made

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <deque>
 #include <vector>
 
 #include "broker/fds.h"
@@ -85,6 +86,104 @@ BOOST_AUTO_TEST_CASE(news_of_a_client_that_went_is_not_taken_for_the_next_ones) 
   BOOST_REQUIRE(greeted(fresh));
   aiaccel_query query{};
   for (int i = 0; i < 3; ++i) BOOST_TEST(ask(fresh, AIACCEL_IOC_QUERY, &query) == 0);
+}
+
+// The filling that a caller of STATS may ask for is the client's own work.
+BOOST_AUTO_TEST_CASE(records_come_without_filling) {
+  BrokerServer server;
+  const Fd socket(server.must_connect());
+  BOOST_REQUIRE(greeted(socket));
+  aiaccel_stats stats{};
+  stats.kind = AIACCEL_STATS_ENGINES;
+  stats.record_size = 4096;
+  stats.count = 1;
+  std::vector<std::byte> records;
+  BOOST_REQUIRE(ask(socket, AIACCEL_IOC_STATS, &stats, &records) == 0);
+  BOOST_TEST(stats.record_size == sizeof(aiaccel_stats_engine));
+  BOOST_TEST(records.size() == sizeof(aiaccel_stats_engine));
+
+  Device device;
+  std::vector<std::byte> wide(4096, std::byte{0xff});
+  stats.record_size = 4096;
+  stats.count = 1;
+  stats.records = reinterpret_cast<uintptr_t>(wide.data());
+  BOOST_REQUIRE(device.call(AIACCEL_IOC_STATS, stats) == 0);
+  BOOST_TEST(std::memcmp(wide.data(), records.data(), sizeof(uint32_t)) == 0);
+  for (size_t at = sizeof(aiaccel_stats_engine); at < wide.size(); ++at)
+    BOOST_REQUIRE(wide[at] == std::byte{0});
+}
+
+// However many of its contexts ask for all that there is to know, and never read it.
+BOOST_AUTO_TEST_CASE(statistics_of_many_queues_hold_up_nobody) {
+  BrokerServer server;
+  std::vector<Device> devices(64);
+  for (Device& device : devices)
+    for (int i = 0; i < 64; ++i) device.must_queue();
+  std::vector<Fd> askers;
+  for (int i = 0; i < 28; ++i) {  // their answers are below what one user may leave unread
+    askers.emplace_back(server.must_connect());
+    BOOST_REQUIRE(greeted(askers.back()));
+    struct {
+      wire::Header header;
+      aiaccel_stats stats;
+    } message{};
+    message.header = {sizeof message, static_cast<uint32_t>(AIACCEL_IOC_STATS),
+                      sizeof(aiaccel_stats), 0};
+    message.stats.size = sizeof(aiaccel_stats);
+    message.stats.kind = AIACCEL_STATS_QUEUES;
+    message.stats.record_size = sizeof(aiaccel_stats_queue);
+    message.stats.count = 1 << 20;
+    BOOST_REQUIRE(send(askers.back().get(), &message, sizeof message, MSG_NOSIGNAL) ==
+                  static_cast<ssize_t>(sizeof message));
+  }
+  Device device;
+  BOOST_TEST(device.query().abi == 1u);
+  // Each gets its whole answer in the end.
+  for (const Fd& asker : askers) {
+    wire::Header answer;
+    BOOST_REQUIRE(recv(asker.get(), &answer, sizeof answer, MSG_WAITALL) ==
+                  static_cast<ssize_t>(sizeof answer));
+    std::vector<std::byte> rest(answer.struct_bytes + answer.array_bytes);
+    BOOST_REQUIRE(recv(asker.get(), rest.data(), rest.size(), MSG_WAITALL) ==
+                  static_cast<ssize_t>(rest.size()));
+    BOOST_TEST(answer.array_bytes == 64 * 64 * sizeof(aiaccel_stats_queue));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_user_has_so_many_queues_and_buffers) {
+  BrokerServer server;
+  uint64_t queues = 0;
+  uint64_t buffers = 0;
+  uint32_t refused_by = AIACCEL_REFUSED_CONTEXT;
+  std::vector<Fd> contexts;
+  while (refused_by == AIACCEL_REFUSED_CONTEXT && contexts.size() < 100) {
+    contexts.emplace_back(server.must_connect());
+    BOOST_REQUIRE(greeted(contexts.back()));
+    aiaccel_alloc alloc{};
+    for (alloc.length = 1; ask(contexts.back(), AIACCEL_IOC_ALLOC, &alloc) == 0; alloc.length = 1)
+      ++buffers;
+    refused_by = alloc.refused_by;
+  }
+  BOOST_TEST(refused_by == static_cast<uint32_t>(AIACCEL_REFUSED_TENANT));
+  BOOST_TEST(buffers == 16384u);
+  contexts.clear();
+
+  std::deque<Device> devices;
+  aiaccel_queue_create arg{};
+  for (refused_by = AIACCEL_REFUSED_CONTEXT;
+       refused_by == AIACCEL_REFUSED_CONTEXT && devices.size() < 100; refused_by = arg.refused_by) {
+    Device& device = devices.emplace_back();
+    for (arg = device.queue_arg(); device.call(AIACCEL_IOC_QUEUE_CREATE, arg) == 0;) ++queues;
+  }
+  BOOST_TEST(refused_by == static_cast<uint32_t>(AIACCEL_REFUSED_TENANT));
+  BOOST_TEST(queues == 4096u);
+  BOOST_TEST(devices[0].own_tenant().queues == 4096u);
+
+  // What went is given back.
+  devices.pop_front();
+  Device& last = devices.back();
+  BOOST_TEST(eventually([&] { return last.call(AIACCEL_IOC_QUEUE_CREATE, arg) == 0; }));
+  BOOST_TEST(last.must_alloc(1).id != 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

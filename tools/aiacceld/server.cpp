@@ -66,6 +66,7 @@ void Server::run() {
     const int timeout = may_end ? static_cast<int>(std::chrono::milliseconds(*idle_).count()) : -1;
     const int count = epoll_wait(epoll_.get(), events, 64, timeout);
     if (count == 0 && may_end) return;
+    sated_.clear();
     for (int i = 0; i < count; ++i) {
       const Source source{events[i].data.u64 >> 1, (events[i].data.u64 & 1) != 0};
       if (source.client == kOurs && source.process) return;  // told to end
@@ -127,13 +128,17 @@ void Server::serve(uint64_t number, uint32_t events) {
 }
 
 bool Server::serve(Connection& connection, uint64_t number, uint32_t events) {
+  // One long answer a round: many connections of one user do not keep others waiting for theirs.
+  const bool asks = !(events & EPOLLOUT) && (events & EPOLLIN);
+  if (asks && sated_.count(connection.uid())) return true;
   const bool waited = connection.unsent() > 0;
   bool well = false;  // an error or a hang-up, and nothing left to read
   if (events & EPOLLOUT)
     well = connection.send();
-  else if (events & EPOLLIN)
+  else if (asks)
     well = connection.receive();
   const bool waits = connection.unsent() > 0;
+  if (asks && waits) sated_.insert(connection.uid());
   if (!well || (waits && too_much_unsent(connection))) return false;
   if (waits != waited)
     watch(connection.socket(), {number, false}, waits ? EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "aiacceld/connection.h"
 #include "broker/fds.h"
@@ -51,6 +52,7 @@ class Server {
   bool listening_ = true;  // false while there are no descriptors left for more clients
   uint64_t last_client_ = 0;
   std::map<uint64_t, std::unique_ptr<Connection>> clients_;
+  std::set<uint64_t> sated_;  // users who got an answer in this round that did not fit at once
 };
 
 }  // namespace aiacceld

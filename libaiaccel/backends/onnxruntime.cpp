@@ -20,6 +20,14 @@
 namespace aiaccel::ort {
 namespace {
 
+// Some builds report their use to their maker, from threads and with files of their own, unless this
+// is set before they start; their API can only stop it after the first report. What shares a host
+// must not do that unasked. While this library is loaded there are no other threads as a rule, and
+// later setenv() would not be safe beside their getenv().
+[[gnu::constructor]] void disable_telemetry() {
+  ::setenv("ORT_DISABLE_TELEMETRY", "1", 0);
+}
+
 // An object of the runtime that goes back by its Release entry.
 template <typename T>
 using Owned = std::unique_ptr<T, void (*)(T*)>;
@@ -45,12 +53,12 @@ int to_errno(int code) {
 // project's own builds carry; Debian's carries the minor version, of which a newer one is
 // preferred.
 std::vector<std::string> places() {
-  if (const char* named = std::getenv("AIACCEL_ONNXRUNTIME"); named && *named) return {named};
+  if (const char* named = secure_getenv("AIACCEL_ONNXRUNTIME"); named && *named) return {named};
   std::vector<std::string> names = {"libonnxruntime.so.1"};
   for (int minor = 40; minor >= 16; minor--)
     names.push_back("libonnxruntime.so.1." + std::to_string(minor));
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
+  const char* cache = secure_getenv("XDG_CACHE_HOME");
+  const char* home = secure_getenv("HOME");
   if (cache && *cache)
     names.push_back(std::string(cache) + "/aiaccel/lib/libonnxruntime.so.1");
   else if (home && *home)
@@ -150,9 +158,6 @@ Runtime::~Runtime() {
 }
 
 std::unique_ptr<const Runtime> Runtime::load() {
-  // Some builds report their use to their maker, from threads and with files of their own, unless this
-  // is set before they start. A host's arbiter must not; who wants it sets it to 0.
-  ::setenv("ORT_DISABLE_TELEMETRY", "1", 0);
   std::string tried;
   for (const std::string& place : places()) {
     void* handle = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);

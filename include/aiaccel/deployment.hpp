@@ -16,7 +16,8 @@
 //
 // Every function may be called from any number of threads at once. The destructor lets running
 // inferences end and fails what waits with ECANCELED.
-#pragma once
+#ifndef AIACCEL_DEPLOYMENT_HPP
+#define AIACCEL_DEPLOYMENT_HPP
 
 #include <chrono>
 #include <cstddef>
@@ -138,3 +139,5 @@ inline Deployment Device::deploy(Model model) const {
 }
 
 }  // namespace aiaccel
+
+#endif  // AIACCEL_DEPLOYMENT_HPP

@@ -4,7 +4,8 @@
 // is right to about 3 %, in a fixed 15 KiB and without knowing the range beforehand.
 //
 // A plain value: one thread at a time.
-#pragma once
+#ifndef AIACCEL_HISTOGRAM_HPP
+#define AIACCEL_HISTOGRAM_HPP
 
 #include <algorithm>
 #include <array>
@@ -70,3 +71,5 @@ class Histogram {
 };
 
 }  // namespace aiaccel
+
+#endif  // AIACCEL_HISTOGRAM_HPP

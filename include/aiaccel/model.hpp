@@ -7,7 +7,8 @@
 // `silero-vad@v5` is version `v5` of `silero-vad`.
 //
 // Every function may be called from any number of threads at once.
-#pragma once
+#ifndef AIACCEL_MODEL_HPP
+#define AIACCEL_MODEL_HPP
 
 #include <cstddef>
 #include <filesystem>
@@ -26,6 +27,10 @@ class Session;
 }
 
 // The ONNX Runtime found on this machine, or why there is none. Looking is done once.
+//
+// Some builds report their use to their maker unless ORT_DISABLE_TELEMETRY is set before they are
+// loaded. This library sets it to 1 when it is loaded itself, unless it is set: to have them
+// report, start the program with 0.
 struct OnnxRuntime {
   bool present = false;
   std::string version;  // "1.21.0"
@@ -70,14 +75,18 @@ class [[gnu::visibility("default")]] Model {
   friend class Deployment;
   struct State;
 
-  static Model load(std::vector<std::byte> bytes, std::string label, std::filesystem::path file);
+  [[gnu::visibility("hidden")]] static Model load(std::vector<std::byte> bytes, std::string label,
+                                                  std::filesystem::path file);
   // The session that the model itself has, of width 1: it has no threads of its own.
-  std::shared_ptr<const ort::Session> session() const;
+  [[gnu::visibility("hidden")]] std::shared_ptr<const ort::Session> session() const;
   // Another one, whose width - 1 threads are made by the calling thread and inherit its class.
-  std::shared_ptr<const ort::Session> load_session(unsigned width) const;
+  [[gnu::visibility("hidden")]] std::shared_ptr<const ort::Session> load_session(
+      unsigned width) const;
 
   explicit Model(std::shared_ptr<const State> state) : state_(std::move(state)) {}
   std::shared_ptr<const State> state_;
 };
 
 }  // namespace aiaccel
+
+#endif  // AIACCEL_MODEL_HPP

@@ -7,7 +7,8 @@
 // machine's byte order, as every runtime expects them.
 //
 // Plain values: safe to use from one thread at a time, like a vector.
-#pragma once
+#ifndef AIACCEL_TENSOR_HPP
+#define AIACCEL_TENSOR_HPP
 
 #include <cstddef>
 #include <cstdint>
@@ -192,3 +193,5 @@ struct TensorInfo {
 [[gnu::visibility("default")]] std::string to_string(const TensorInfo& info);
 
 }  // namespace aiaccel
+
+#endif  // AIACCEL_TENSOR_HPP

@@ -3,11 +3,13 @@
  * ALLOC: zeroed pages, on the nodes asked for, largest first.
  *
  * Each chunk is first tried without reclaim, from the largest order down, on the nodes from
- * the nearest on; when that gives nothing, single pages are tried with reclaim. Neither
- * makes the kernel kill: __GFP_THISNODE and __GFP_RETRY_MAYFAIL forbid it to the page
- * allocator, the latter to the memory cgroup as well. What a large request must not do, push
- * others out of memory, is also looked after before it starts: it may not
- * be larger than what is available.
+ * the nearest on; when that gives nothing, single pages are tried with reclaim, which may
+ * write others' pages to swap. Neither makes the kernel kill: __GFP_THISNODE and
+ * __GFP_RETRY_MAYFAIL forbid it to the page allocator, the latter to the memory cgroup as
+ * well. A request larger than what is available is refused before it begins.
+ *
+ * Chunks are split into single pages at once: whoever still refers to a page when the buffer
+ * goes (a pipe, a transfer) keeps that page, and not the 2 MiB around it.
  *
  * mempolicy plays no part: the caller says the placement in the call. The nodes of the caller's
  * cpuset bound it, as they are when the call begins.
@@ -22,8 +24,7 @@
 
 #include "aia.h"
 
-#define GFP_CHUNK \
-	(GFP_USER | __GFP_ZERO | __GFP_COMP | __GFP_ACCOUNT | __GFP_THISNODE | __GFP_NOWARN)
+#define GFP_CHUNK (GFP_USER | __GFP_ZERO | __GFP_ACCOUNT | __GFP_THISNODE | __GFP_NOWARN)
 #define GFP_EASY  ((GFP_CHUNK | __GFP_NORETRY) & ~__GFP_RECLAIM)
 #define GFP_HARD  (GFP_CHUNK | __GFP_RETRY_MAYFAIL)
 
@@ -82,11 +83,16 @@ static int plan_near_engine(struct plan *plan, u32 id)
 	return 0;
 }
 
-static int make_plan(struct plan *plan, const struct aiaccel_alloc *arg, u64 nr_pages)
+static int make_plan(struct plan *plan, const struct aiaccel_alloc *arg, u64 nr_pages,
+		     u32 *refused_by)
 {
 	u64 share = nr_pages;
 
 	plan->nodes = allowed_nodes();
+	if (nodes_empty(plan->nodes)) { /* the last one of the cpuset is just going offline */
+		*refused_by = AIACCEL_REFUSED_MEMORY;
+		return -ENOMEM;
+	}
 	plan->first = numa_node_id();
 	plan->in_turn = arg->placement == AIACCEL_PLACE_INTERLEAVE;
 	if (plan->in_turn) {
@@ -106,7 +112,8 @@ static int make_plan(struct plan *plan, const struct aiaccel_alloc *arg, u64 nr_
 	}
 }
 
-static struct page *try_nodes(const struct plan *plan, unsigned int order, gfp_t gfp)
+/* @order: the largest to try; then the one it got. */
+static struct page *try_nodes(const struct plan *plan, unsigned int *order, gfp_t gfp)
 {
 	nodemask_t left = plan->nodes;
 	struct page *page;
@@ -115,26 +122,33 @@ static struct page *try_nodes(const struct plan *plan, unsigned int order, gfp_t
 	while ((node = take_nearest(&left, plan->first)) != NUMA_NO_NODE) {
 		int o;
 
-		for (o = order; o >= 0; o--) {
+		for (o = *order; o >= 0; o--) {
 			page = alloc_pages_node(node, gfp, o);
-			if (page)
+			if (page) {
+				*order = o;
 				return page;
+			}
 		}
 	}
 	return NULL;
 }
 
-static struct page *alloc_chunk(struct plan *plan, unsigned long left)
+/* The first of *nr single pages side by side. */
+static struct page *alloc_chunk(struct plan *plan, unsigned long left, unsigned long *nr)
 {
-	unsigned int order = min_t(unsigned int, plan->order, ilog2(left));
-	struct page *page = try_nodes(plan, order, GFP_EASY);
+	unsigned int wanted = min_t(unsigned int, plan->order, ilog2(left)), order = wanted;
+	struct page *page = try_nodes(plan, &order, GFP_EASY);
 
-	if (!page)
-		page = try_nodes(plan, 0, GFP_HARD);
+	if (!page) {
+		order = 0;
+		page = try_nodes(plan, &order, GFP_HARD);
+	}
 	if (!page)
 		return NULL;
-	if (compound_order(page) < order)
-		plan->order = compound_order(page);
+	split_page(page, order);
+	*nr = 1UL << order;
+	if (order < wanted)
+		plan->order = order;
 	if (plan->in_turn)
 		plan->first = next_node_in(page_to_nid(page), plan->nodes);
 	return page;
@@ -143,7 +157,8 @@ static struct page *alloc_chunk(struct plan *plan, unsigned long left)
 /* When a page can be had that is not charged to the memory cgroup, that one refused. */
 static u32 who_refused(const struct plan *plan)
 {
-	struct page *page = try_nodes(plan, 0, GFP_HARD & ~__GFP_ACCOUNT);
+	unsigned int order = 0;
+	struct page *page = try_nodes(plan, &order, GFP_HARD & ~__GFP_ACCOUNT);
 
 	if (!page)
 		return AIACCEL_REFUSED_MEMORY;
@@ -159,12 +174,11 @@ static int fill(struct aia_buffer *buffer, struct plan *plan, u32 *refused_by)
 
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		page = alloc_chunk(plan, buffer->nr_pages - buffer->nr_held);
+		page = alloc_chunk(plan, buffer->nr_pages - buffer->nr_held, &nr);
 		if (!page) {
 			*refused_by = who_refused(plan);
 			return -ENOMEM;
 		}
-		nr = 1UL << compound_order(page);
 		for (i = 0; i < nr; i++)
 			buffer->pages[buffer->nr_held++] = page + i;
 		cond_resched();
@@ -174,10 +188,9 @@ static int fill(struct aia_buffer *buffer, struct plan *plan, u32 *refused_by)
 
 void aia_alloc_release(struct aia_buffer *buffer)
 {
-	unsigned long i, nr;
+	unsigned long i;
 
-	for (i = 0; i < buffer->nr_held; i += nr) {
-		nr = 1UL << compound_order(buffer->pages[i]);
+	for (i = 0; i < buffer->nr_held; i++) {
 		put_page(buffer->pages[i]);
 		cond_resched();
 	}
@@ -196,7 +209,7 @@ int aia_buffer_alloc(struct aia_call *call)
 	if (err)
 		return err;
 	nr_pages = (arg->length - 1) / PAGE_SIZE + 1;
-	err = make_plan(&plan, arg, nr_pages);
+	err = make_plan(&plan, arg, nr_pages, &call->refused_by);
 	if (err)
 		return err;
 	buffer = aia_buffer_create(call->ctx, AIACCEL_BUFFER_ALLOCATED, arg->length, nr_pages,

@@ -3,11 +3,14 @@
 // ALLOC, its placement, and mmap.
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 
 #include "raw.hpp"
 
@@ -40,6 +43,17 @@ uint64_t used(const Context& context) { return context.query().pinned_bytes; }
 
 bool has_node(int node) {
   return access(("/sys/devices/system/node/node" + std::to_string(node)).c_str(), F_OK) == 0;
+}
+
+// Bytes that the host has free.
+int64_t free_bytes() {
+  std::ifstream file("/proc/meminfo");
+  std::string line;
+  int64_t kib = 0;
+  while (std::getline(file, line))
+    if (line.rfind("MemFree:", 0) == 0) std::istringstream(line.substr(8)) >> kib;
+  BOOST_REQUIRE(kib > 0);
+  return kib * 1024;
 }
 
 }  // namespace
@@ -195,6 +209,33 @@ BOOST_AUTO_TEST_CASE(a_child_inherits_mapped_memory_and_keeps_it) {
   BOOST_REQUIRE_EQUAL(waitpid(child, &status, 0), child);
   BOOST_TEST(status == 0);
   BOOST_TEST(eventually([&] { return used(context) == before; }));
+}
+
+BOOST_AUTO_TEST_CASE(a_page_that_a_pipe_refers_to_keeps_only_itself) {
+  NEED_DEVICE();
+  constexpr size_t kStep = 2 << 20, kLength = 64 * kStep;
+  const Context context;
+  int ends[2];
+  BOOST_REQUIRE_EQUAL(pipe2(ends, O_CLOEXEC), 0);
+  const Fd reader(ends[0]), writer(ends[1]);
+  BOOST_REQUIRE(fcntl(writer.get(), F_SETPIPE_SZ, 64 * kPage) >= 0);
+  const aiaccel_alloc alloc = context.alloc(kLength);
+  Map map = context.map(kLength, alloc.mmap_offset);
+  BOOST_REQUIRE_EQUAL(map.error(), 0);
+  for (size_t at = 0; at < kLength; at += kStep) {
+    const iovec page{map.data() + at, kPage};
+    BOOST_REQUIRE_EQUAL(vmsplice(writer.get(), &page, 1, SPLICE_F_NONBLOCK),
+                        static_cast<ssize_t>(kPage));
+  }
+  const int64_t before = free_bytes();
+  map.unmap();
+  destroy(context, alloc.id);
+  int64_t got = 0;
+  const bool enough = eventually([&] {  // the kernel keeps some freed pages on lists of its own
+    got = free_bytes() - before;
+    return got >= static_cast<int64_t>(kLength / 2);
+  });
+  BOOST_TEST(enough, "of " << kLength << " bytes only " << got << " came back");
 }
 
 BOOST_AUTO_TEST_CASE(dropped_table_entries_come_back) {

@@ -181,6 +181,7 @@ struct aia_context {
 	struct xarray objects;		/* reserved entries are being created */
 	u32 next_id;
 	struct xarray offsets;		/* allocated buffers by their last mmap page */
+	atomic64_t offered;		/* pages of mmap offsets given out so far */
 	atomic_t nr_objects[AIA_NR_OBJECT_KINDS];
 
 	struct list_head seats;		/* aia_config_lock */

@@ -11,7 +11,8 @@
  * transfer in flight) stay charged to the memory cgroup until these let go, and are no
  * longer charged to the tenant.
  *
- * mmap offsets are never used twice on the host, so that a stale one finds nothing.
+ * A context never uses an mmap offset twice, so that a stale one finds nothing. Each context has
+ * its own count, and learns nothing of what others allocate.
  *
  * Locking: constant once published. aia_context.offsets has its xa_lock.
  */
@@ -28,8 +29,6 @@
 
 #define FIRST_OFFSET ((1ULL << 32) >> PAGE_SHIFT)
 
-static atomic64_t next_offset = ATOMIC64_INIT(FIRST_OFFSET);
-
 /* ---- life ---- */
 
 /* Reserved and charged, without pages. The callers fill it and publish, or destroy it. */
@@ -37,7 +36,7 @@ struct aia_buffer *aia_buffer_create(struct aia_context *ctx, u32 kind, u64 leng
 				     u32 *refused_by)
 {
 	struct aia_buffer *buffer;
-	int err = -ENOMEM;
+	int err;
 
 	buffer = kzalloc(sizeof(*buffer), GFP_KERNEL_ACCOUNT);
 	if (!buffer) {
@@ -141,7 +140,7 @@ int aia_buffer_offer(struct aia_context *ctx, struct aia_buffer *buffer, u32 *re
 {
 	int err;
 
-	buffer->offset = atomic64_fetch_add(buffer->nr_pages, &next_offset);
+	buffer->offset = FIRST_OFFSET + atomic64_fetch_add(buffer->nr_pages, &ctx->offered);
 	err = xa_reserve(&ctx->offsets, last_offset(buffer), GFP_KERNEL_ACCOUNT);
 	if (err) {
 		buffer->offset = 0;

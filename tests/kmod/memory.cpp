@@ -238,6 +238,16 @@ BOOST_AUTO_TEST_CASE(a_page_that_a_pipe_refers_to_keeps_only_itself) {
   BOOST_TEST(enough, "of " << kLength << " bytes only " << got << " came back");
 }
 
+BOOST_AUTO_TEST_CASE(offsets_tell_nothing_of_others_and_are_not_used_again) {
+  NEED_DEVICE();
+  const Context one, other;
+  const aiaccel_alloc first = one.alloc(5 * kPage);
+  BOOST_TEST(other.alloc(kPage).mmap_offset == first.mmap_offset);
+  destroy(one, first.id);
+  BOOST_TEST(one.alloc(kPage).mmap_offset == first.mmap_offset + 5 * kPage);
+  BOOST_TEST(one.map(kPage, first.mmap_offset).error() == EINVAL);
+}
+
 BOOST_AUTO_TEST_CASE(dropped_table_entries_come_back) {
   NEED_DEVICE();
   const Context context;

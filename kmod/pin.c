@@ -23,6 +23,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
+#include <linux/uaccess.h>
 
 #include "aia.h"
 #include "compat.h"
@@ -46,7 +47,7 @@ static bool is_shared_memory(const struct vm_area_struct *vma)
 	return magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC;
 }
 
-/* Private huge pages without a file of the caller's: they lie on the kernel's own mount. */
+/* Private huge pages of no mounted file system: nameless ones, and those of a memfd. */
 static bool is_anonymous_huge(const struct vm_area_struct *vma)
 {
 	return vma->vm_file && !(vma->vm_flags & VM_MAYSHARE) &&
@@ -68,8 +69,11 @@ static int check_vma(struct vm_area_struct *vma, u32 flags, unsigned int *gup)
 	*gup = FOLL_LONGTERM;
 	if (private || (flags & AIACCEL_PIN_WRITE))
 		*gup |= FOLL_WRITE;
-	if (private && !(vma->vm_flags & VM_WRITE))
+	if (private && !(vma->vm_flags & VM_WRITE)) {
+		if (vma->vm_flags & VM_HUGETLB) /* not with FOLL_FORCE */
+			return -EOPNOTSUPP;
 		*gup |= FOLL_FORCE;
+	}
 	return 0;
 }
 
@@ -198,6 +202,7 @@ int aia_buffer_pin(struct aia_call *call)
 	int err;
 
 	arg->refused_by = AIACCEL_REFUSED_NOT;
+	arg->addr = untagged_addr(arg->addr);
 	err = aia_check_pin(arg);
 	if (err)
 		return err;

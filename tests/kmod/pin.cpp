@@ -294,6 +294,28 @@ BOOST_AUTO_TEST_CASE(huge_pages) {
   BOOST_TEST(try_pin(context, map, AIACCEL_PIN_WRITE) == 0);
 }
 
+BOOST_AUTO_TEST_CASE(private_huge_pages_must_be_writable) {
+  NEED_DEVICE();
+  if (!reserve_huge_pages(4)) SKIP("no huge pages to be had");
+  const Context context;
+  const int nameless = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
+  const Map sealed(kHuge, PROT_READ, nameless, -1, 0);
+  BOOST_REQUIRE_EQUAL(sealed.error(), 0);
+  BOOST_TEST(try_pin(context, sealed, 0) == EOPNOTSUPP);
+  const Fd fd = memfd(kHuge, MFD_HUGETLB);
+  const Map read_only(kHuge, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  BOOST_REQUIRE_EQUAL(read_only.error(), 0);
+  BOOST_TEST(try_pin(context, read_only, 0) == EOPNOTSUPP);
+  // The pages of a memfd count as nameless ones. What is pinned is the caller's copy.
+  const Map copy(kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd.get(), 0);
+  BOOST_REQUIRE_EQUAL(copy.error(), 0);
+  BOOST_TEST(try_pin(context, copy, 0) == 0);
+  copy.data()[0] = 1;
+  const Map shared(kHuge, PROT_READ, MAP_SHARED, fd.get(), 0);
+  BOOST_REQUIRE_EQUAL(shared.error(), 0);
+  BOOST_TEST(shared.data()[0] == 0);
+}
+
 BOOST_AUTO_TEST_CASE(memlock_of_an_ordinary_user) {
   NEED_DEVICE();
   chmod(kDevice, 0666);

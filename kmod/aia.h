@@ -17,8 +17,9 @@
  *			registering a notifier for a moment.
  *			Nothing below takes it again.
  *   aia_config_lock	mutex: engines registered, tenants, nodes, seats. Nothing in it
- *			touches user memory or is charged to a memory cgroup, so that
- *			no process can be made to dawdle there.
+ *			touches user memory or is charged to a memory cgroup. A holder
+ *			may still wait, for memory or for a CPU: ENTER does without it,
+ *			ALLOC, PIN and the end of a buffer but for a tenant's last user.
  *   aia_turn_lock	spinlock: all state of the core's scheduler, turns and rings, and
  *			the lists of queues. Work under it is bounded by AIA_TURNS_MAX,
  *			AIA_MAX_QUEUES and AIA_MAX_SLOTS. Memory is allocated before it is
@@ -35,6 +36,7 @@
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -66,6 +68,8 @@ enum aia_ceiling {
 };
 
 struct aia_tenant {
+	refcount_t users;		/* contexts, buffers, and tenants below */
+
 	/* constant */
 	struct aia_tenant *parent;	/* NULL: the root */
 	struct cgroup *cgroup;		/* referenced; NULL where it is not a cgroup's */
@@ -74,7 +78,6 @@ struct aia_tenant {
 	u32 kind;
 
 	/* aia_config_lock */
-	unsigned int users;		/* contexts, buffers, and tenants below */
 	u32 contexts;
 	u32 queues;
 	struct list_head nodes;

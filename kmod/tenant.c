@@ -6,7 +6,12 @@
  * A tenant lives while a context, a buffer or a tenant below refers to it, and pins its
  * cgroup so that the cgroup's number cannot be given to another one.
  *
- * Locking: the tree and all counts under aia_config_lock, ceilings and bytes under
+ * Ceilings: a tenant below the root gets what the settings tenant_* say, every further level
+ * three quarters of its parent's. So one tenant leaves its siblings a quarter of what their
+ * parent has; two may take it all. A charge counts against a tenant and all above it.
+ *
+ * Locking: a tenant is found, made and freed under aia_config_lock. It is counted without:
+ * only the last user takes the lock, to let go of it. Ceilings and bytes are under
  * aia_limit_lock, what a struct says to be constant under none.
  */
 #include <linux/cgroup.h>
@@ -22,9 +27,9 @@
 
 /* ---- settings ---- */
 
-static char *tenants = "auto";
+static char *tenants = "cgroup";
 module_param(tenants, charp, 0444);
-MODULE_PARM_DESC(tenants, "who pays: cgroup, user, or auto (cgroup where version 2 is in use)");
+MODULE_PARM_DESC(tenants, "who pays: cgroup (users in the root cgroup), or user");
 
 static unsigned long memory_mib, tenant_memory_mib;
 module_param(memory_mib, ulong, 0444);
@@ -54,8 +59,8 @@ unsigned int aia_tenant_class = AIACCEL_CLASS_HIGH;
 module_param_named(tenant_class, aia_tenant_class, uint, 0444);
 MODULE_PARM_DESC(tenant_class, "highest class without CAP_SYS_NICE, 0 (idle) to 3 (high)");
 
-static enum { TENANTS_AUTO, TENANTS_CGROUP, TENANTS_USER } mode;
-static u64 tenant_max[AIA_NR_CEILINGS];
+static bool by_cgroup;
+static u64 module_max[AIA_NR_CEILINGS], tenant_max[AIA_NR_CEILINGS];
 
 /* ---- state ---- */
 
@@ -69,7 +74,7 @@ static struct aia_tenant root;
 struct source {
 	u32 kind;
 	u32 uid;		/* USERNS, USER */
-	struct cgroup *cgroup;	/* CGROUP, ROOT; referenced */
+	struct cgroup *cgroup;	/* CGROUP, never the root one; referenced */
 };
 
 static struct cgroup *current_cgroup_get(void)
@@ -89,13 +94,12 @@ static struct source pick_source(void)
 	struct source source = {};
 	struct user_namespace *ns;
 
-	if (mode != TENANTS_USER) {
+	if (by_cgroup) {
 		source.kind = AIACCEL_TENANT_CGROUP;
 		source.cgroup = current_cgroup_get();
-		/* A root without children: version 2 is not mounted, or not used. */
-		if (mode == TENANTS_CGROUP || source.cgroup->level ||
-		    cgrp_dfl_root.cgrp.nr_descendants)
+		if (source.cgroup->level)
 			return source;
+		/* The root cgroup bounds nothing, and its processes are nobody's group. */
 		cgroup_put(source.cgroup);
 		source.cgroup = NULL;
 	}
@@ -121,15 +125,30 @@ static struct aia_tenant *find_locked(u32 kind, u64 source_id)
 	return NULL;
 }
 
-static void init_limits(struct aia_tenant *tenant, const u64 *max)
+static u64 ceiling_below(const struct aia_tenant *parent, enum aia_ceiling ceiling)
+{
+	if (!parent)
+		return module_max[ceiling];
+	if (parent == &root)
+		return tenant_max[ceiling];
+	return parent->limits[ceiling].max - parent->limits[ceiling].max / 4;
+}
+
+static void init_tenant(struct aia_tenant *tenant, struct aia_tenant *parent, u32 kind)
 {
 	int i;
 
+	refcount_set(&tenant->users, 1);
+	tenant->parent = parent;
+	tenant->id = last_id + 1;
+	tenant->kind = kind;
+	INIT_LIST_HEAD(&tenant->nodes);
 	for (i = 0; i < AIA_NR_CEILINGS; i++)
-		aia_limit_init(&tenant->limits[i],
-			       tenant->parent ? &tenant->parent->limits[i] : NULL, max[i]);
+		aia_limit_init(&tenant->limits[i], parent ? &parent->limits[i] : NULL,
+			       ceiling_below(parent, i));
 }
 
+/* Counted for the caller. */
 static struct aia_tenant *create_locked(struct aia_tenant *parent, u32 kind, u64 source_id,
 					struct cgroup *cgroup)
 {
@@ -138,12 +157,8 @@ static struct aia_tenant *create_locked(struct aia_tenant *parent, u32 kind, u64
 	lockdep_assert_held(&aia_config_lock);
 	if (!tenant)
 		return NULL;
-	tenant->parent = parent;
-	tenant->kind = kind;
+	init_tenant(tenant, parent, kind);
 	tenant->source_id = source_id;
-	tenant->id = last_id + 1;
-	INIT_LIST_HEAD(&tenant->nodes);
-	init_limits(tenant, tenant_max);
 	if (xa_insert(&by_id, tenant->id, tenant, GFP_KERNEL)) {
 		kfree(tenant);
 		return NULL;
@@ -154,23 +169,31 @@ static struct aia_tenant *create_locked(struct aia_tenant *parent, u32 kind, u64
 		tenant->cgroup = cgroup;
 	}
 	hash_add(by_source, &tenant->of_hash, source_id);
-	parent->users++;
+	refcount_inc(&parent->users);
 	return tenant;
 }
 
-static void put_locked(struct aia_tenant *tenant)
+/* Frees one that nobody uses, and those above it that then nobody uses. */
+static void free_locked(struct aia_tenant *tenant)
 {
 	struct aia_tenant *parent;
 
 	lockdep_assert_held(&aia_config_lock);
-	for (; tenant != &root && !--tenant->users; tenant = parent) {
-		parent = tenant->parent;
+	do {
+		parent = tenant->parent; /* the root is never freed: it began with a user */
 		xa_erase(&by_id, tenant->id);
 		hash_del(&tenant->of_hash);
 		if (tenant->cgroup)
 			cgroup_put(tenant->cgroup);
 		kfree(tenant);
-	}
+		tenant = parent;
+	} while (refcount_dec_and_test(&tenant->users));
+}
+
+static void put_locked(struct aia_tenant *tenant)
+{
+	if (refcount_dec_and_test(&tenant->users))
+		free_locked(tenant);
 }
 
 /* Finds or makes the tenant below @parent; consumes the caller's hold on @parent. */
@@ -179,10 +202,10 @@ static struct aia_tenant *step_locked(struct aia_tenant *parent, u32 kind, u64 s
 {
 	struct aia_tenant *tenant = find_locked(kind, source_id);
 
-	if (!tenant)
-		tenant = create_locked(parent, kind, source_id, cgroup);
 	if (tenant)
-		tenant->users++;
+		refcount_inc(&tenant->users);
+	else
+		tenant = create_locked(parent, kind, source_id, cgroup);
 	put_locked(parent);
 	return tenant;
 }
@@ -192,6 +215,7 @@ static struct aia_tenant *get_for_locked(const struct source *source)
 	struct aia_tenant *tenant = &root;
 	int level;
 
+	refcount_inc(&root.users);
 	if (!source->cgroup)
 		return step_locked(&root, source->kind, source->uid, NULL);
 	/* Deeper cgroups pay at their ancestor. */
@@ -235,16 +259,15 @@ void aia_tenant_close(struct aia_tenant *tenant)
 
 struct aia_tenant *aia_tenant_get(struct aia_tenant *tenant)
 {
-	mutex_lock(&aia_config_lock);
-	tenant->users++;
-	mutex_unlock(&aia_config_lock);
+	refcount_inc(&tenant->users);
 	return tenant;
 }
 
 void aia_tenant_put(struct aia_tenant *tenant)
 {
-	mutex_lock(&aia_config_lock);
-	put_locked(tenant);
+	if (!refcount_dec_and_mutex_lock(&tenant->users, &aia_config_lock))
+		return;
+	free_locked(tenant);
 	mutex_unlock(&aia_config_lock);
 }
 
@@ -256,7 +279,7 @@ struct aia_tenant *aia_tenant_next(u64 *id)
 	mutex_lock(&aia_config_lock);
 	tenant = xa_find(&by_id, &index, ULONG_MAX, XA_PRESENT);
 	if (tenant)
-		tenant->users++;
+		refcount_inc(&tenant->users);
 	mutex_unlock(&aia_config_lock);
 	*id = index + 1;
 	return tenant;
@@ -374,29 +397,21 @@ static u64 memory_max(unsigned long mib, unsigned int part)
 
 int aia_tenant_init(void)
 {
-	const u64 module_max[AIA_NR_CEILINGS] = {
-		[AIA_CEILING_MEMORY] = memory_max(memory_mib, 2),
-		[AIA_CEILING_CONTEXTS] = contexts,
-		[AIA_CEILING_QUEUES] = queues,
-		[AIA_CEILING_JOBS] = jobs,
-	};
-
-	if (!strcmp(tenants, "cgroup"))
-		mode = TENANTS_CGROUP;
-	else if (!strcmp(tenants, "user"))
-		mode = TENANTS_USER;
-	else if (strcmp(tenants, "auto"))
+	by_cgroup = !strcmp(tenants, "cgroup");
+	if (!by_cgroup && strcmp(tenants, "user"))
 		return -EINVAL;
 	if (aia_tenant_class > AIACCEL_CLASS_HIGH)
 		return -EINVAL;
+	module_max[AIA_CEILING_MEMORY] = memory_max(memory_mib, 2);
+	module_max[AIA_CEILING_CONTEXTS] = contexts;
+	module_max[AIA_CEILING_QUEUES] = queues;
+	module_max[AIA_CEILING_JOBS] = jobs;
 	tenant_max[AIA_CEILING_MEMORY] = memory_max(tenant_memory_mib, 4);
 	tenant_max[AIA_CEILING_CONTEXTS] = tenant_contexts;
 	tenant_max[AIA_CEILING_QUEUES] = tenant_queues;
 	tenant_max[AIA_CEILING_JOBS] = tenant_jobs;
-	root.id = ++last_id;
-	root.kind = AIACCEL_TENANT_ROOT;
-	INIT_LIST_HEAD(&root.nodes);
-	init_limits(&root, module_max);
+	init_tenant(&root, NULL, AIACCEL_TENANT_ROOT);
+	last_id = root.id;
 	return xa_insert(&by_id, root.id, &root, GFP_KERNEL);
 }
 

@@ -9,7 +9,9 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <optional>
 
+#include "module.hpp"
 #include "raw.hpp"
 
 using namespace raw;
@@ -70,8 +72,10 @@ const aiaccel_stats_tenant* named(const std::vector<aiaccel_stats_tenant>& tenan
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(without_cgroups_in_use_users_are_tenants) {
+BOOST_AUTO_TEST_CASE(in_the_root_cgroup_users_are_tenants) {
   NEED_DEVICE();
+  std::optional<Cgroup> used;  // by others
+  if (have_cgroups()) used.emplace("/used");
   const Context context;
   const auto tenants = all_tenants(context);
   const auto* own = named(tenants, "uid:0");
@@ -115,6 +119,42 @@ BOOST_AUTO_TEST_CASE(cgroups_are_tenants_along_their_tree) {
     const auto tenants = all_tenants(context);
     return !named(tenants, "/slice") && !named(tenants, "/slice/unit");
   }));
+}
+
+BOOST_AUTO_TEST_CASE(a_cgroup_leaves_its_siblings_a_quarter) {
+  NEED_DEVICE();
+  if (!have_cgroups()) SKIP("no cgroup version 2 at " + kCgroups);
+  const Cgroup slice("/slice"), greedy("/slice/greedy"), sibling("/slice/sibling");
+  const Reloaded module("tenant_memory_mib=8 tenant_contexts=8");
+  // Opens contexts and takes a MiB at a time until both are refused; how many of each, in tens.
+  const auto fill = [](std::vector<Context>& contexts) {
+    int mebibytes = 0, fd;
+    contexts.emplace_back();
+    for (;; mebibytes++) {
+      aiaccel_alloc alloc{};
+      alloc.length = 1 << 20;
+      if (const int err = contexts[0](AIACCEL_IOC_ALLOC, alloc)) {
+        if (err != EDQUOT || alloc.refused_by != AIACCEL_REFUSED_TENANT) return 255;
+        break;
+      }
+    }
+    while ((fd = open(kDevice, O_RDWR | O_CLOEXEC)) >= 0) {
+      close(fd);
+      contexts.emplace_back();
+    }
+    return errno == EDQUOT ? mebibytes * 10 + static_cast<int>(contexts.size()) : 254;
+  };
+  const int status = in_child([&] {
+    slice.enter();
+    if (Context().query().max_pinned_bytes != 8 << 20) return 1;
+    greedy.enter();
+    std::vector<Context> own, others;
+    if (const int filled = fill(own); filled != 66) return filled;
+    sibling.enter();
+    const int left = fill(others);
+    return left == 22 ? 0 : left;
+  });
+  BOOST_TEST(status == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_removed_cgroup_stays_a_tenant_while_it_is_used) {

@@ -15,8 +15,8 @@
  *	     a forked child, a program started by exec and a receiver of the file
  *	     descriptor get %EPERM from every ioctl and mmap; they open their own.
  * tenant    Who pays: a node of the share tree. By default the cgroup (v2) of
- *	     the process that opened the context; where no such cgroup exists,
- *	     the owner of its outermost user namespace, else its uid.
+ *	     the process that opened the context; for a process in the root
+ *	     cgroup, the owner of its outermost user namespace, else its uid.
  * queue     A context's line to one engine, with a class, a weight, a label.
  * job       A request for a turn. Users name it by a cookie of their choice.
  * grant     The turn: slots held from granted to completed. It bears a
@@ -27,7 +27,8 @@
  * ---------
  * Grants and waiting jobs end when the address space that opened the context
  * begins to go away, before its memory is torn down, and at the latest when the
- * file is closed. Queues and buffers go with the file. The pages of an allocated
+ * file is closed. A process that dumps core keeps its turns until the dump is
+ * written. Queues and buffers go with the file. The pages of an allocated
  * buffer live on while they are mapped. Closing needs no preparation and cannot
  * fail. Opening fails with %EDQUOT at the tenant's or the module's ceiling of
  * contexts, with %ENOMEM, and with %EPERM for what has no address space.
@@ -313,9 +314,10 @@ enum aiaccel_placement {
  * @__reserved:	  zero
  *
  * The pages are charged to the memory cgroup, to the tenant and to the module, and
- * not to RLIMIT_MEMLOCK. A request that cannot be met fails; it does not push
- * other processes out of memory. A part of a buffer may be mapped, at
- * mmap_offset plus a multiple of the page size.
+ * not to RLIMIT_MEMLOCK. They are never swapped, and getting them may swap out those
+ * of others. A request larger than what is available fails, and none by itself makes
+ * the kernel kill a process. A part of a buffer may be mapped, at mmap_offset plus a
+ * multiple of the page size.
  *
  * Errors: %EINVAL for a node that does not exist or that the caller may not use,
  * %ENOENT for an engine, %EDQUOT, %ENOMEM, %EINTR when a fatal signal came.
@@ -346,12 +348,14 @@ struct aiaccel_alloc {
  * @refused_by:	 out, on errors too: &enum aiaccel_refusal
  *
  * Anonymous memory, and shared mappings of shmem (memfd, tmpfs) and hugetlbfs, can
- * be pinned. Whole pages are charged to RLIMIT_MEMLOCK of the user (unless
+ * be pinned. Private huge pages of no mounted file system (MAP_ANONYMOUS, or those of
+ * a memfd) count as anonymous and must be writable. Whole pages are charged to RLIMIT_MEMLOCK of the user (unless
  * CAP_IPC_LOCK), to the tenant and to the module. All is pinned or nothing.
  *
  * Errors: %EFAULT where the range is not mapped, or not writable and
  * AIACCEL_PIN_WRITE is given; %EOPNOTSUPP for a mapping of any other file or
- * device and for private mappings of files; %EOVERFLOW, %EDQUOT, %ENOMEM, %EINTR
+ * device, for private mappings of files and for private huge pages that are not
+ * writable; %EOVERFLOW, %EDQUOT, %ENOMEM, %EINTR
  * when a fatal signal came.
  */
 struct aiaccel_pin {

@@ -9,8 +9,10 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <string>
@@ -30,6 +32,13 @@ struct Mapping {
   std::string path;
 
   bool shared() const { return access[3] == 's'; }
+};
+
+// What getline() reads into.
+struct Line {
+  char* text = nullptr;
+  size_t room = 0;
+  ~Line() { std::free(text); }
 };
 
 bool parse(const char* line, Mapping* mapping) {
@@ -166,29 +175,22 @@ uint64_t last_end(uint64_t addr, uint64_t length) {
 }  // namespace
 
 int check_own_range(uint64_t addr, uint64_t length, bool write) {
-  FILE* maps = std::fopen("/proc/self/maps", "re");
+  const std::unique_ptr<FILE, int (*)(FILE*)> maps(std::fopen("/proc/self/maps", "re"), std::fclose);
   if (!maps) return -errno;
   uint64_t at = first_page(addr);
   const uint64_t end = last_end(addr, length);
-  int result = 0;
-  char* line = nullptr;
-  size_t room = 0;
+  Line line;
   Mapping mapping;
   bool unsupported = false;
-  while (at < end && getline(&line, &room, maps) > 0) {
-    if (!parse(line, &mapping) || mapping.end <= at) continue;
+  while (at < end && getline(&line.text, &line.room, maps.get()) > 0) {
+    if (!parse(line.text, &mapping) || mapping.end <= at) continue;
     if (mapping.start > at) break;
     if (mapping.access[0] != 'r' || (write && mapping.access[1] != 'w')) break;
     unsupported |= !can_be_held(mapping);
     at = mapping.end;
   }
-  if (at < end)
-    result = -EFAULT;
-  else if (unsupported)
-    result = -EOPNOTSUPP;
-  std::free(line);
-  std::fclose(maps);
-  return result;
+  if (at < end) return -EFAULT;
+  return unsupported ? -EOPNOTSUPP : 0;
 }
 
 int hold_own_range(uint64_t addr, uint64_t length) {

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <new>
 
+#include "broker/address.h"
 #include "common/text.hpp"
 
 namespace tools {
@@ -21,6 +22,10 @@ std::string open_advice(const std::string& transport, int error) {
   if (error == EINVAL) return "the transports are auto, kernel, broker and embedded";
   if (error == EDQUOT)
     return "end programs of this tenant that hold the device open; `aiaccel-top` shows them";
+  if (aiaccel::BrokerAddress address;
+      error == EACCES && transport != "kernel" && aiaccel::find_broker(&address) == -EACCES)
+    return aiaccel::folder_fault(address.path) +
+           ": have it removed, or set XDG_RUNTIME_DIR to a folder of your own";
   if (error == EACCES && transport != "broker")
     return "sudo usermod -aG aiaccel \"$USER\", then log in again; or --transport broker";
   return "`aiaccel doctor` says what is missing";

@@ -96,7 +96,8 @@ class Context {
   int queue_create(aiaccel_queue_create& arg);
   int enter(aiaccel_enter& arg);
   int submit(const aiaccel_job& job, uint64_t now_ns, std::set<Engine*>* touched);
-  int complete(const aiaccel_completion& completion, bool first, uint64_t now_ns, std::set<Engine*>* touched);
+  int complete(const aiaccel_completion& completion, bool first, uint64_t now_ns,
+               std::set<Engine*>* touched);
   int stats(Call& call);
   void stats_engines(Call& call) const;
   void stats_tenants(Call& call) const;

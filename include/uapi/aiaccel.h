@@ -349,14 +349,14 @@ struct aiaccel_alloc {
  *
  * Anonymous memory, and shared mappings of shmem (memfd, tmpfs) and hugetlbfs, can
  * be pinned. Private huge pages of no mounted file system (MAP_ANONYMOUS, or those of
- * a memfd) count as anonymous and must be writable. Whole pages are charged to RLIMIT_MEMLOCK of the user (unless
- * CAP_IPC_LOCK), to the tenant and to the module. All is pinned or nothing.
+ * a memfd) count as anonymous and must be writable. Whole pages are charged to
+ * RLIMIT_MEMLOCK of the user (unless CAP_IPC_LOCK), to the tenant and to the module.
+ * All is pinned or nothing.
  *
  * Errors: %EFAULT where the range is not mapped, or not writable and
  * AIACCEL_PIN_WRITE is given; %EOPNOTSUPP for a mapping of any other file or
  * device, for private mappings of files and for private huge pages that are not
- * writable; %EOVERFLOW, %EDQUOT, %ENOMEM, %EINTR
- * when a fatal signal came.
+ * writable; %EOVERFLOW, %EDQUOT, %ENOMEM, %EINTR when a fatal signal came.
  */
 struct aiaccel_pin {
 	__u32 size;

@@ -51,27 +51,6 @@ uint32_t queue_to(const Context& context, uint32_t engine) {
   return create.id;
 }
 
-int submit(const Context& context, uint32_t queue, uint64_t cookie) {
-  aiaccel_job job{};
-  job.cookie = cookie;
-  job.queue = queue;
-  job.width = 1;
-  aiaccel_enter enter{};
-  enter.jobs = reinterpret_cast<uint64_t>(&job);
-  enter.nr_jobs = 1;
-  return context(AIACCEL_IOC_ENTER, enter);
-}
-
-int complete(const Context& context, uint64_t cookie, uint32_t generation) {
-  aiaccel_completion completion{};
-  completion.cookie = cookie;
-  completion.generation = generation;
-  aiaccel_enter enter{};
-  enter.completions = reinterpret_cast<uint64_t>(&completion);
-  enter.nr_completions = 1;
-  return context(AIACCEL_IOC_ENTER, enter);
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(an_engine_is_described_as_registered) {
@@ -145,7 +124,7 @@ BOOST_AUTO_TEST_CASE(its_end_fails_jobs_and_revokes_turns) {
   BOOST_TEST(complete(waiting, 7, 0) == ENOENT);
 
   // The queue stays as a dead object until it is destroyed.
-  BOOST_TEST(submit(context, queue, 2) == ESHUTDOWN);
+  BOOST_TEST(submit(context, job_of(queue, 2)) == ESHUTDOWN);
   aiaccel_queue_create create{};
   create.engine = engine;
   BOOST_TEST(context(AIACCEL_IOC_QUEUE_CREATE, create) == ENOENT);
@@ -167,7 +146,7 @@ BOOST_AUTO_TEST_CASE(its_end_while_the_ring_is_full) {
   const auto* head = reinterpret_cast<const aiaccel_ring*>(ring.data());
   const auto* events = reinterpret_cast<const aiaccel_event*>(ring.data() + head->events_offset);
   for (uint32_t i = 0; i < max; i++) {
-    BOOST_REQUIRE_EQUAL(submit(context, own, i), 0);
+    BOOST_REQUIRE_EQUAL(submit(context, job_of(own, i)), 0);
     BOOST_REQUIRE_EQUAL(complete(context, i, events[i].generation), 0);
   }
   const uint32_t generation = holder.take_turn(queue_to(holder, engine), 1);
@@ -202,7 +181,7 @@ BOOST_AUTO_TEST_CASE(contexts_close_after_the_engine) {
     const Context context;
     const uint32_t queue = queue_to(context, find_engine(context));
     context.take_turn(queue, 1);
-    BOOST_REQUIRE_EQUAL(submit(context, queue, 2), EDEADLK);
+    BOOST_REQUIRE_EQUAL(submit(context, job_of(queue, 2)), EDEADLK);
     provider.unload();
   }
   const Provider again;  // with nothing of the first left behind

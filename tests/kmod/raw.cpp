@@ -130,6 +130,31 @@ uint32_t Context::take_turn(uint32_t queue, uint64_t cookie, uint32_t width) con
   return event.generation;
 }
 
+aiaccel_job job_of(uint32_t queue, uint64_t cookie, uint32_t width) {
+  aiaccel_job job{};
+  job.cookie = cookie;
+  job.queue = queue;
+  job.width = width;
+  return job;
+}
+
+int submit(const Context& context, aiaccel_job job) {
+  aiaccel_enter enter{};
+  enter.jobs = reinterpret_cast<uint64_t>(&job);
+  enter.nr_jobs = 1;
+  return context(AIACCEL_IOC_ENTER, enter);
+}
+
+int complete(const Context& context, uint64_t cookie, uint32_t generation) {
+  aiaccel_completion completion{};
+  completion.cookie = cookie;
+  completion.generation = generation;
+  aiaccel_enter enter{};
+  enter.completions = reinterpret_cast<uint64_t>(&completion);
+  enter.nr_completions = 1;
+  return context(AIACCEL_IOC_ENTER, enter);
+}
+
 aiaccel_pin pin_of(const Map& map, uint32_t flags) {
   aiaccel_pin pin{};
   pin.flags = flags;

@@ -91,6 +91,11 @@ class Context {
 };
 
 aiaccel_pin pin_of(const Map& map, uint32_t flags = 0);
+aiaccel_job job_of(uint32_t queue, uint64_t cookie, uint32_t width = 1);
+
+// One entry, without waiting: 0 or an errno.
+int submit(const Context& context, aiaccel_job job);
+int complete(const Context& context, uint64_t cookie, uint32_t generation);
 
 // Runs `body` in a forked child; what it returns is the exit status, which is returned.
 // 128 + N when signal N ended it.

@@ -22,31 +22,6 @@ BOOST_AUTO_TEST_SUITE(turns)
 
 namespace {
 
-aiaccel_job job_of(uint32_t queue, uint64_t cookie, uint32_t width) {
-  aiaccel_job job{};
-  job.cookie = cookie;
-  job.queue = queue;
-  job.width = width;
-  return job;
-}
-
-int submit(const Context& context, aiaccel_job job) {
-  aiaccel_enter enter{};
-  enter.jobs = reinterpret_cast<uint64_t>(&job);
-  enter.nr_jobs = 1;
-  return context(AIACCEL_IOC_ENTER, enter);
-}
-
-int complete(const Context& context, uint64_t cookie, uint32_t generation) {
-  aiaccel_completion completion{};
-  completion.cookie = cookie;
-  completion.generation = generation;
-  aiaccel_enter enter{};
-  enter.completions = reinterpret_cast<uint64_t>(&completion);
-  enter.nr_completions = 1;
-  return context(AIACCEL_IOC_ENTER, enter);
-}
-
 int wait_events(const Context& context, uint32_t events, uint64_t timeout_ns) {
   aiaccel_enter enter{};
   enter.min_events = events;

@@ -216,8 +216,10 @@ BOOST_AUTO_TEST_CASE(closing_a_context_lets_others_go_on) {
 BOOST_AUTO_TEST_CASE(many_contexts_at_once) {
   Device device;
   const uint32_t slots = device.slots();
-  std::atomic<uint32_t> held{0};
-  std::atomic<uint32_t> most{0};
+  // Background turns on a CPU are counted by themselves: they are in nobody else's way.
+  const bool apart = device.engine().kind == AIACCEL_ENGINE_CPU;
+  std::atomic<uint32_t> held[2] = {};
+  std::atomic<uint32_t> most[2] = {};
   std::atomic<int> failed{0};
   std::vector<std::thread> threads;
   std::vector<Device> devices(4);
@@ -230,18 +232,20 @@ BOOST_AUTO_TEST_CASE(many_contexts_at_once) {
         const aiaccel_job wanted = job(0, queues[i], {.width = width});
         aiaccel_grant grant;
         if (aiaccel_acquire(devices[i].handle(), &wanted, late(), -1, &grant)) ++failed;
-        const uint32_t now = held += width;
-        uint32_t seen = most;
-        while (seen < now && !most.compare_exchange_weak(seen, now)) {
+        const bool background = apart && i < AIACCEL_CLASS_NORMAL;
+        const uint32_t now = held[background] += width;
+        uint32_t seen = most[background];
+        while (seen < now && !most[background].compare_exchange_weak(seen, now)) {
         }
-        held -= width;
+        held[background] -= width;
         if (aiaccel_complete(devices[i].handle(), &grant)) ++failed;
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
   BOOST_TEST(failed == 0);
-  BOOST_TEST(most <= slots);
+  BOOST_TEST(most[0] <= slots);
+  BOOST_TEST(most[1] <= slots);
   BOOST_TEST(device.engine_stats().slots_used == 0u);
   BOOST_TEST(device.engine_stats().jobs_waiting == 0u);
 }

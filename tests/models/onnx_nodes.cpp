@@ -94,13 +94,15 @@ Result run_one(const std::filesystem::path& folder) {
 
 BOOST_AUTO_TEST_SUITE(onnx_nodes)
 
-// Models whose stored answer no runtime can be held to: random ones; bfloat16 stored as uint16; and
-// two where ONNX Runtime itself differs from ONNX 1.12.
+// Models whose stored answer no runtime can be held to: random ones; bfloat16 stored as uint16; int8
+// made by conversions that overflow, which differ between platforms (ONNX's issue 5792); and three
+// where ONNX Runtime itself differs from ONNX.
 bool has_no_one_answer(const std::string& name) {
   for (const char* prefix :
        {"test_bernoulli", "test_training_dropout", "test_cast_FLOAT_to_BFLOAT16",
         "test_castlike_FLOAT_to_BFLOAT16", "test_maxunpool_export_with_output_shape",
-        "test_resize_downsample_scales_"})
+        "test_resize_downsample_scales_", "test_qlinearmatmul_2D_int8_", "test_qlinearmatmul_3D_int8_",
+        "test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True"})
     if (name.starts_with(prefix)) return true;
   return false;
 }

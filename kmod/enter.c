@@ -353,7 +353,7 @@ int aia_enter(struct aia_call *call)
 	/* Whether the counts can be told is found out before there is anything to tell. */
 	if (!err)
 		err = aia_reply(call);
-	if (!err && (arg->nr_completions || arg->nr_jobs))
+	if (!err)
 		err = take(ctx, arg, &completed, &submitted);
 	if (!err && arg->min_events)
 		err = wait_for_events(ctx, arg->min_events, arg->timeout_ns);

@@ -160,29 +160,31 @@ aiaccel_stats_engine Device::engine_stats() {
   return record;
 }
 
-std::vector<aiaccel_stats_queue> Device::queue_stats() {
-  std::vector<aiaccel_stats_queue> records(1024);
+namespace {
+
+// All records of one kind; `most` is more than there can be.
+template <typename Record>
+std::vector<Record> list_stats(Device& device, uint32_t kind, size_t most) {
+  std::vector<Record> records(most);
   aiaccel_stats arg{};
-  arg.kind = AIACCEL_STATS_QUEUES;
+  arg.kind = kind;
   arg.records = reinterpret_cast<uintptr_t>(records.data());
   arg.count = static_cast<uint32_t>(records.size());
-  arg.record_size = sizeof records[0];
-  BOOST_REQUIRE_EQUAL(call(AIACCEL_IOC_STATS, arg), 0);
+  arg.record_size = sizeof(Record);
+  BOOST_REQUIRE_EQUAL(device.call(AIACCEL_IOC_STATS, arg), 0);
   BOOST_REQUIRE_LE(arg.count, records.size());
   records.resize(arg.count);
   return records;
 }
 
+}  // namespace
+
+std::vector<aiaccel_stats_queue> Device::queue_stats() {
+  return list_stats<aiaccel_stats_queue>(*this, AIACCEL_STATS_QUEUES, 1024);
+}
+
 aiaccel_stats_tenant Device::own_tenant() {
-  std::vector<aiaccel_stats_tenant> records(256);
-  aiaccel_stats arg{};
-  arg.kind = AIACCEL_STATS_TENANTS;
-  arg.records = reinterpret_cast<uintptr_t>(records.data());
-  arg.count = static_cast<uint32_t>(records.size());
-  arg.record_size = sizeof records[0];
-  BOOST_REQUIRE_EQUAL(call(AIACCEL_IOC_STATS, arg), 0);
-  BOOST_REQUIRE_LE(arg.count, records.size());
-  records.resize(arg.count);
+  const auto records = list_stats<aiaccel_stats_tenant>(*this, AIACCEL_STATS_TENANTS, 256);
   const uint64_t own = query().tenant;
   for (const aiaccel_stats_tenant& record : records)
     if (record.tenant == own) return record;

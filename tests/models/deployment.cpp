@@ -32,9 +32,6 @@ using fixture::tone;
 using fixture::vad_inputs;
 using fixture::vad_state;
 
-#define NEED_MODELS() \
-  if (std::string why = fixture::missing(); !why.empty()) SKIP(why)
-
 namespace {
 
 DeploymentOptions embedded() {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <tap/tap.hpp>
+
 #include <aiaccel/error.hpp>
 #include <aiaccel/model.hpp>
 
@@ -70,3 +72,7 @@ inline std::vector<float> tone(float step) {
 }
 
 }  // namespace fixture
+
+// First line of every test case that runs a silero model.
+#define NEED_MODELS() \
+  if (std::string why = fixture::missing(); !why.empty()) SKIP(why)

@@ -16,9 +16,6 @@ using fixture::silero;
 using tools::Segment;
 using tools::VadStream;
 
-#define NEED_MODELS() \
-  if (std::string why = fixture::missing(); !why.empty()) SKIP(why)
-
 namespace {
 
 std::vector<float> probabilities(const Model& model, const std::vector<float>& sound) {

@@ -31,6 +31,11 @@ expect 'no tests' 'echo 1..0' 1 '0 passed, 1 failed, 0 skipped' 'has no tests'
 expect 'a missing program' 'build/tests/there-is-no-such-test' 1 '0 passed, 1 failed, 0 skipped' 'exit status 127'
 expect 'a status that says more than the results' 'echo "ok 1 - a"; echo 1..1; exit 3' \
 	1 '1 passed, 1 failed, 0 skipped' 'but the exit status is 3'
+tsan='printf "=====\nWARNING: ThreadSanitizer: data race (pid=1)\n  Write of size 8\n    #0 planted()\n\nSUMMARY: ThreadSanitizer: data race\n"'
+expect 'a report of a sanitizer in a test' "$tsan; echo ok 1 - a; echo ok 2 - b; echo 1..2; exit 66" \
+	1 '1 passed, 1 failed, 0 skipped' $'FAIL planted: a: a sanitizer reported\n.*WARNING: ThreadSanitizer.*#0 planted'
+expect 'a report of a sanitizer after the tests' "echo ok 1 - a; echo 1..1; echo planted.c:1:2: runtime error: x" \
+	1 '1 passed, 1 failed, 0 skipped' $'FAIL planted: a sanitizer reported after the last result\n +planted.c:1:2: runtime error'
 expect 'a skip' 'echo "ok 1 - a"; echo "ok 2 - d # SKIP no GPU"; echo 1..2' \
 	0 '1 passed, 0 failed, 1 skipped' 'skip planted: d: no GPU'
 expect 'nothing but skips' 'echo "ok 1 - d # SKIP no GPU"; echo 1..1' 1 '0 passed, 0 failed, 1 skipped' 'no GPU'

@@ -40,6 +40,15 @@ expect 'a skip' 'echo "ok 1 - a"; echo "ok 2 - d # SKIP no GPU"; echo 1..2' \
 	0 '1 passed, 0 failed, 1 skipped' 'skip planted: d: no GPU'
 expect 'nothing but skips' 'echo "ok 1 - d # SKIP no GPU"; echo 1..1' 1 '0 passed, 0 failed, 1 skipped' 'no GPU'
 
+# Where a suite runs: a suite of no known place is no suite that is left out in silence.
+printf "a 2 host x\nb 2 vm x\nc 2 vm-stock x\nd 2 vm-debug x\n" >"$TMP/suites"
+listed() { tests/run --table "$TMP/suites" --list "$@" 2>&1 | tr "\n" " "; }
+is "the suites of make check" "$(listed)" "a b c "
+is "the suites of the debug kernel" "$(listed --kernel debug)" "b d "
+is "the suites of another kernel" "$(listed --kernel 7.0)" "b "
+echo "e 2 vm-stcok x" >>"$TMP/suites"
+like "a suite of no known place" "$(listed)" "does not say where to run e"
+
 # The shell half of TAP: a check that fails is seen, and leaving early is no success.
 tap() { # SCRIPT: runs it after sourcing tap.sh
 	bash -c '. tests/tap/tap.sh; '"$1" 2>&1

@@ -11,6 +11,7 @@
 #include <string>
 #include <system_error>
 
+#include "broker/fds.h"
 #include "host/context.h"
 #include "user/user_transport.h"
 
@@ -45,13 +46,11 @@ class EmbeddedTransport final : public UserTransport {
   ~EmbeddedTransport() override {
     // In a forked child the arbiter's copy is not to be touched.
     if (!same_process()) context_.release();
-    context_.reset();
-    if (event_fd_ >= 0) close(event_fd_);
   }
 
   int open(host::Host& host) {
-    event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (event_fd_ < 0) return -errno;
+    event_fd_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!event_fd_) return -errno;
     if (int error = host::Context::create(
             host, this_process(), [this] { tell(); }, &context_))
       return error;
@@ -61,9 +60,9 @@ class EmbeddedTransport final : public UserTransport {
   const char* name() const noexcept override { return "embedded"; }
 
   int fd() noexcept override {
-    if (polled_.exchange(true)) return event_fd_;
+    if (polled_.exchange(true)) return event_fd_.get();
     drained();  // readable from the start where events are unread
-    return event_fd_;
+    return event_fd_.get();
   }
 
  private:
@@ -72,18 +71,20 @@ class EmbeddedTransport final : public UserTransport {
     wake_ring(static_cast<aiaccel_ring*>(context_->ring().data()));
     if (!polled_.load(std::memory_order_relaxed)) return;
     const uint64_t one = 1;
-    [[maybe_unused]] const auto bytes = write(event_fd_, &one, sizeof one);
+    [[maybe_unused]] const auto bytes = write(event_fd_.get(), &one, sizeof one);
   }
 
   int perform(host::Call& call) noexcept override { return context_->call(call); }
 
   void quiet() noexcept override {
     uint64_t count;
-    [[maybe_unused]] const auto bytes = read(event_fd_, &count, sizeof count);
+    [[maybe_unused]] const auto bytes = read(event_fd_.get(), &count, sizeof count);
   }
 
+  Fd event_fd_;
+  // Last, so that it goes first, and by its destructor: another thread may be in tell() until it is
+  // gone, and reset() would make the pointer null before that.
   std::unique_ptr<host::Context> context_;
-  int event_fd_ = -1;
 };
 
 }  // namespace

@@ -212,6 +212,27 @@ BOOST_AUTO_TEST_CASE(closing_a_context_lets_others_go_on) {
   device.must_event(1, AIACCEL_EVENT_GRANTED);
 }
 
+BOOST_AUTO_TEST_CASE(a_context_may_be_closed_while_its_turn_comes) {
+  Device other;
+  const aiaccel_job whole = job(0, other.must_queue(), {.width = other.slots()});
+  std::atomic<bool> over{false};
+  std::atomic<int> failed{0};
+  std::thread turns([&] {
+    while (!over) {
+      aiaccel_grant grant;
+      if (aiaccel_acquire(other.handle(), &whole, late(), -1, &grant)) ++failed;
+      if (aiaccel_complete(other.handle(), &grant)) ++failed;
+    }
+  });
+  for (int i = 0; i < 200; ++i) {
+    Device device;
+    BOOST_TEST(device.submit(job(1, device.must_queue())) == 0);
+  }
+  over = true;
+  turns.join();
+  BOOST_TEST(failed == 0);
+}
+
 // Several threads, each with a context of its own, and slots that are never given twice.
 BOOST_AUTO_TEST_CASE(many_contexts_at_once) {
   Device device;

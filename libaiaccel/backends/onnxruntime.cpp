@@ -11,11 +11,12 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
-#include <mutex>
 #include <stdexcept>
 #include <utility>
 
 #include <aiaccel/error.hpp>
+
+#include "mutex.h"
 
 namespace aiaccel::ort {
 namespace {
@@ -216,9 +217,9 @@ Session::Session(const Runtime& runtime, std::span<const std::byte> model, unsig
         api.CreateSessionFromArray(runtime.env(), model.data(), model.size(), options, &session),
         "cannot load " + name_);
   };
-  static std::mutex lock;
-  static bool one_was_made = false;  // under lock
-  if (std::lock_guard guard(lock); !one_was_made) {
+  static Mutex lock;
+  static bool one_was_made GUARDED_BY(lock) = false;
+  if (Lock guard(lock); !one_was_made) {
     SilentDuplicates silent;
     create();
     one_was_made = true;

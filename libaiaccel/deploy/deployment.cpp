@@ -15,7 +15,6 @@
 #include <cerrno>
 #include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -23,6 +22,7 @@
 #include "backends/cpu_class.hpp"
 #include "backends/onnxruntime.hpp"
 #include "deploy/opener.hpp"
+#include "mutex.h"
 
 namespace aiaccel {
 namespace {
@@ -30,8 +30,10 @@ namespace {
 constexpr std::size_t kKeptStats = 16;
 
 struct Counts {
-  std::mutex lock;
-  VersionStats stats;
+  explicit Counts(const std::string& version) { stats.version = version; }
+
+  Mutex lock;
+  VersionStats stats GUARDED_BY(lock);
 };
 
 std::vector<TensorView> views_of(std::span<const Tensor> tensors) {
@@ -66,7 +68,7 @@ struct [[gnu::visibility("hidden")]] Deployment::State {
   std::future<Answer> ask(std::shared_ptr<const Version> version, std::vector<TensorView> inputs,
                           std::vector<Tensor> owned);
   std::shared_ptr<const Version> now() const {
-    std::lock_guard guard(lock);
+    Lock guard(lock);
     return current;
   }
 
@@ -76,14 +78,14 @@ struct [[gnu::visibility("hidden")]] Deployment::State {
   int node = -1;
   CpuClass help;
 
-  std::mutex updating;
+  Mutex updating ACQUIRED_BEFORE(lock);
 
-  mutable std::mutex lock;
-  std::condition_variable_any work;
-  std::deque<Request> waiting;
-  bool closed = false;
-  std::shared_ptr<const Version> current, previous;
-  std::vector<std::shared_ptr<Counts>> counts;
+  mutable Mutex lock;
+  std::condition_variable_any work;  // more is waiting
+  std::deque<Request> waiting GUARDED_BY(lock);
+  bool closed GUARDED_BY(lock) = false;
+  std::shared_ptr<const Version> current GUARDED_BY(lock), previous GUARDED_BY(lock);
+  std::vector<std::shared_ptr<Counts>> counts GUARDED_BY(lock);
 
   std::vector<std::jthread> threads;
 };
@@ -100,8 +102,10 @@ class Deployment::State::Instance {
 
   void serve(std::stop_token stop) {
     for (;;) {
-      std::unique_lock guard(state_.lock);
-      if (!state_.work.wait(guard, stop, [&] { return !state_.waiting.empty(); })) return;
+      Lock guard(state_.lock);
+      if (!state_.work.wait(guard, stop,
+                            [&]() REQUIRES(state_.lock) { return !state_.waiting.empty(); }))
+        return;
       Request request = std::move(state_.waiting.front());
       state_.waiting.pop_front();
       guard.unlock();
@@ -154,7 +158,7 @@ class Deployment::State::Instance {
     }
     {
       Counts& counts = *request.version->counts;
-      std::lock_guard guard(counts.lock);
+      Lock guard(counts.lock);
       if (error) {
         counts.stats.failed++;
       } else {
@@ -201,12 +205,13 @@ std::shared_ptr<const Deployment::Version> Deployment::State::load(const Model& 
   }).join();
   if (error) std::rethrow_exception(error);
 
-  std::lock_guard guard(lock);
-  for (const auto& known : counts)
+  Lock guard(lock);
+  for (const auto& known : counts) {
+    Lock reading(known->lock);
     if (known->stats.version == model.label()) version->counts = known;
+  }
   if (!version->counts) {
-    version->counts = std::make_shared<Counts>();
-    version->counts->stats.version = model.label();
+    version->counts = std::make_shared<Counts>(model.label());
     if (counts.size() == kKeptStats) counts.erase(counts.begin());
     counts.push_back(version->counts);
   }
@@ -227,7 +232,11 @@ void Deployment::State::start(Model model) {
                             " slots, and an inference of width " + std::to_string(options.width) +
                             " is asked for");
   node = engine.numa_node;
-  current = load(model);
+  std::shared_ptr<const Version> first = load(model);
+  {
+    Lock guard(lock);
+    current = std::move(first);
+  }
   for (unsigned i = 0; i < options.instances; i++) {
     std::promise<CpuClass> ready;
     std::future<CpuClass> started = ready.get_future();
@@ -254,7 +263,7 @@ void Deployment::State::start(Model model) {
 void Deployment::State::stop() {
   std::deque<Request> left;
   {
-    std::lock_guard guard(lock);
+    Lock guard(lock);
     closed = true;
     left.swap(waiting);
   }
@@ -269,7 +278,7 @@ void Deployment::State::submit(std::shared_ptr<const Version> version,
                                Done done) {
   version->sessions[0]->check(inputs);
   {
-    std::lock_guard guard(lock);
+    Lock guard(lock);
     if (closed) throw Error(ECANCELED, "the deployment has ended");
     if (waiting.size() >= options.max_waiting)
       throw Error(EAGAIN, std::to_string(waiting.size()) + " requests wait for " +
@@ -337,19 +346,19 @@ Stream Deployment::stream() {
 }
 
 void Deployment::update(Model next) {
-  std::lock_guard updating(state_->updating);
+  Lock updating(state_->updating);
   std::shared_ptr<const Version> now = state_->now();
   if (std::string why = now->model.replaceable_by(next); !why.empty())
     throw Error(EINVAL, next.label() + " cannot replace " + now->model.label() + ": " + why);
   std::shared_ptr<const Version> version = state_->load(next);
-  std::lock_guard guard(state_->lock);
+  Lock guard(state_->lock);
   now.swap(state_->previous);  // the one before goes after the lock is let go
   state_->current.swap(version);
 }
 
 void Deployment::rollback() {
-  std::lock_guard updating(state_->updating);
-  std::lock_guard guard(state_->lock);
+  Lock updating(state_->updating);
+  Lock guard(state_->lock);
   if (!state_->previous)
     throw Error(ENOENT, "there is no version before " + state_->current->model.label());
   state_->current.swap(state_->previous);
@@ -362,12 +371,12 @@ Model Deployment::model() const {
 std::vector<VersionStats> Deployment::stats() const {
   std::vector<std::shared_ptr<Counts>> counts;
   {
-    std::lock_guard guard(state_->lock);
+    Lock guard(state_->lock);
     counts = state_->counts;
   }
   std::vector<VersionStats> stats;
   for (const auto& entry : counts) {
-    std::lock_guard guard(entry->lock);
+    Lock guard(entry->lock);
     stats.push_back(entry->stats);
   }
   return stats;

@@ -17,7 +17,7 @@ Device Opener::open() {
   std::packaged_task<Device()> task([this] { return Device::open(transport_); });
   std::future<Device> opened = task.get_future();
   {
-    std::lock_guard guard(lock_);
+    Lock guard(lock_);
     asked_.push_back(std::move(task));
   }
   wake_.notify_one();
@@ -27,8 +27,8 @@ Device Opener::open() {
 void Opener::serve(std::stop_token stop) {
   block_signals();
   for (;;) {
-    std::unique_lock guard(lock_);
-    if (!wake_.wait(guard, stop, [this] { return !asked_.empty(); })) return;
+    Lock guard(lock_);
+    if (!wake_.wait(guard, stop, [this]() REQUIRES(lock_) { return !asked_.empty(); })) return;
     std::packaged_task<Device()> task = std::move(asked_.front());
     asked_.pop_front();
     guard.unlock();

@@ -12,11 +12,12 @@
 #include <condition_variable>
 #include <deque>
 #include <future>
-#include <mutex>
 #include <string>
 #include <thread>
 
 #include <aiaccel/device.hpp>
+
+#include "mutex.h"
 
 namespace aiaccel {
 
@@ -31,10 +32,10 @@ class Opener {
   void serve(std::stop_token stop);
 
   const std::string transport_;
-  std::mutex lock_;
+  Mutex lock_;
   std::condition_variable_any wake_;
-  std::deque<std::packaged_task<Device()>> asked_;  // under lock_
-  std::jthread thread_;                             // last: it uses the others
+  std::deque<std::packaged_task<Device()>> asked_ GUARDED_BY(lock_);
+  std::jthread thread_;  // last: it uses the others
 };
 
 }  // namespace aiaccel

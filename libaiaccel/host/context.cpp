@@ -14,7 +14,9 @@
 namespace aiaccel::host {
 
 Context::Context(Host& host, Client client, std::function<void()> on_events)
-    : host_(host), client_(std::move(client)), on_events_(std::move(on_events)) {}
+    : host_(host), client_(std::move(client)), on_events_(std::move(on_events)) {
+  turns_.context = this;
+}
 
 int Context::create(Host& host, Client client, std::function<void()> on_events,
                     std::unique_ptr<Context>* result) noexcept try {
@@ -25,13 +27,12 @@ int Context::create(Host& host, Client client, std::function<void()> on_events,
   if (int error =
           context->consumed_.create("aiaccel-consumed", sizeof(uint32_t), Pages::Writers::shared))
     return error;
-  context->turns_.context = context.get();
   uint64_t seed;
   if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return -errno;
   aia_turns_init(&context->turns_.core, context->ring_.data(),
                  static_cast<const uint32_t*>(context->consumed_.data()), seed);
 
-  std::lock_guard lock(host.mutex);
+  Lock lock(host.mutex);
   if (int error = host.get_tenant(context->client_.uid, &context->tenant_)) return error;
   host.contexts.insert(context.get());
   context->number_ = ++host.last_context;
@@ -43,7 +44,7 @@ int Context::create(Host& host, Client client, std::function<void()> on_events,
 
 Context::~Context() {
   if (!tenant_) return;
-  std::lock_guard lock(host_.mutex);
+  Lock lock(host_.mutex);
   for (auto& [id, queue] : queues_) end_queue(*queue);
   // What was held is free again: for others, since nothing of this context waits any more.
   const uint64_t now = monotonic_ns();
@@ -63,7 +64,7 @@ uint32_t Context::unread() const {
 }
 
 int Context::call(Call& call) noexcept try {
-  std::lock_guard lock(host_.mutex);
+  Lock lock(host_.mutex);
   return perform(call);
 } catch (const std::bad_alloc&) {
   return -ENOMEM;

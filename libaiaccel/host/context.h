@@ -54,8 +54,6 @@ class Context {
   // Once the client has its own mappings, ours are enough.
   void close_page_fds();
 
-  uint32_t unread() const;  // takes no lock: call under the mutex or from the ring's own side
-
  private:
   friend class Host;
 
@@ -85,48 +83,49 @@ class Context {
 
   static Context& of(aia_turns* turns) { return *reinterpret_cast<Turns*>(turns)->context; }
 
-  int perform(Call& call);
-  int query(aiaccel_query& arg);
-  int engine_list(Call& call);
-  int engine_info(aiaccel_engine_info& arg);
-  int destroy(const aiaccel_destroy& arg);
-  int alloc(aiaccel_alloc& arg);
-  int pin(aiaccel_pin& arg);
-  int buffer_info(aiaccel_buffer_info& arg);
-  int queue_create(aiaccel_queue_create& arg);
-  int enter(aiaccel_enter& arg);
-  int submit(const aiaccel_job& job, uint64_t now_ns, std::set<Engine*>* touched);
+  int perform(Call& call) REQUIRES(host_.mutex);
+  int query(aiaccel_query& arg) REQUIRES(host_.mutex);
+  int engine_list(Call& call) REQUIRES(host_.mutex);
+  int engine_info(aiaccel_engine_info& arg) REQUIRES(host_.mutex);
+  int destroy(const aiaccel_destroy& arg) REQUIRES(host_.mutex);
+  int alloc(aiaccel_alloc& arg) REQUIRES(host_.mutex);
+  int pin(aiaccel_pin& arg) REQUIRES(host_.mutex);
+  int buffer_info(aiaccel_buffer_info& arg) REQUIRES(host_.mutex);
+  int queue_create(aiaccel_queue_create& arg) REQUIRES(host_.mutex);
+  int enter(aiaccel_enter& arg) REQUIRES(host_.mutex);
+  int submit(const aiaccel_job& job, uint64_t now_ns, std::set<Engine*>* touched)
+      REQUIRES(host_.mutex);
   int complete(const aiaccel_completion& completion, bool first, uint64_t now_ns,
-               std::set<Engine*>* touched);
-  int stats(Call& call);
-  void stats_engines(Call& call) const;
-  void stats_tenants(Call& call) const;
-  void stats_queues(Call& call) const;
+               std::set<Engine*>* touched) REQUIRES(host_.mutex);
+  int stats(Call& call) REQUIRES(host_.mutex);
+  void stats_engines(Call& call) const REQUIRES(host_.mutex);
+  void stats_tenants(Call& call) const REQUIRES(host_.mutex);
+  void stats_queues(Call& call) const REQUIRES(host_.mutex);
   bool sees(const Tenant& tenant) const;
 
-  uint32_t new_id();
-  int add_buffer(const Buffer& buffer, uint32_t* id, uint32_t* refused_by);
-  int charge(const Buffer& buffer, uint32_t* refused_by);
-  void uncharge(const Buffer& buffer);
-  void end_queue(Queue& queue);
+  uint32_t unread() const REQUIRES(host_.mutex);
+  uint32_t new_id() REQUIRES(host_.mutex);
+  int add_buffer(const Buffer& buffer, uint32_t* id, uint32_t* refused_by) REQUIRES(host_.mutex);
+  int charge(const Buffer& buffer, uint32_t* refused_by) REQUIRES(host_.mutex);
+  void uncharge(const Buffer& buffer) REQUIRES(host_.mutex);
+  void end_queue(Queue& queue) REQUIRES(host_.mutex);
 
   Host& host_;
   const Client client_;
   const std::function<void()> on_events_;
 
   // Set by create(), then fixed.
-  Tenant* tenant_ = nullptr;
+  Tenant* tenant_ PT_GUARDED_BY(host_.mutex) = nullptr;
   uint64_t number_ = 0;
   Pages ring_;
   Pages consumed_;
 
-  // Guarded by host_.mutex.
-  Turns turns_{};
-  std::map<Engine*, std::unique_ptr<Seat>> seats_;
-  std::map<uint32_t, std::unique_ptr<Queue>> queues_;
-  std::map<uint32_t, Buffer> buffers_;
-  uint32_t last_id_ = 0;
-  uint64_t next_offset_ = 1ULL << 32;  // clear of the ring's offsets
+  Turns turns_ GUARDED_BY(host_.mutex){};
+  std::map<Engine*, std::unique_ptr<Seat>> seats_ GUARDED_BY(host_.mutex);
+  std::map<uint32_t, std::unique_ptr<Queue>> queues_ GUARDED_BY(host_.mutex);
+  std::map<uint32_t, Buffer> buffers_ GUARDED_BY(host_.mutex);
+  uint32_t last_id_ GUARDED_BY(host_.mutex) = 0;
+  uint64_t next_offset_ GUARDED_BY(host_.mutex) = 1ULL << 32;  // clear of the ring's offsets
 };
 
 }  // namespace aiaccel::host

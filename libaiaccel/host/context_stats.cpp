@@ -107,10 +107,13 @@ void Context::stats_tenants(Call& call) const {
 
 void Context::stats_queues(Call& call) const {
   size_t count = 0;
-  for (const Context* context : host_.contexts)
+  for (const Context* context : host_.contexts) {
+    context->host_.mutex.is_held();  // it is the same
     if (sees(*context->tenant_)) count += context->queues_.size();
+  }
   Records records(call, count);
   for (const Context* context : host_.contexts) {
+    context->host_.mutex.is_held();
     if (!sees(*context->tenant_)) continue;
     for (const auto& [id, queue] : context->queues_) {
       if (records.full()) return;

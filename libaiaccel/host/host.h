@@ -15,12 +15,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "host/core.h"
+#include "mutex.h"
 
 namespace aiaccel::host {
 
@@ -76,37 +76,37 @@ class Host {
 
   const uint64_t capabilities;
   const Ceilings ceilings;
-  std::vector<std::unique_ptr<Engine>> engines;
+  std::vector<std::unique_ptr<Engine>> engines;  // `sched` and `queues` of each: under `mutex`
 
-  std::mutex mutex;
+  Mutex mutex;
 
-  // All below: under `mutex`.
-  std::set<Context*> contexts;
-  Tenant root;
-  std::map<uint64_t, std::unique_ptr<Tenant>> tenants;  // by uid
-  uint64_t last_context = 0;
+  std::set<Context*> contexts GUARDED_BY(mutex);
+  Tenant root GUARDED_BY(mutex);
+  std::map<uint64_t, std::unique_ptr<Tenant>> tenants GUARDED_BY(mutex);  // by uid
+  uint64_t last_context GUARDED_BY(mutex) = 0;
 
   // -EDQUOT: the tenant has too many contexts.
-  int get_tenant(uint64_t uid, Tenant** tenant);
-  void put_tenant(Tenant* tenant);
+  int get_tenant(uint64_t uid, Tenant** tenant) REQUIRES(mutex);
+  void put_tenant(Tenant* tenant) REQUIRES(mutex);
 
   Engine* find_engine(uint32_t id) const;
   size_t place(const Engine& engine) const;  // index in `engines`
 
   // Charges memory to the tenant and all above it; `refused_by` is set on -EDQUOT.
-  int charge_bytes(Tenant* tenant, uint64_t bytes, bool pinned, uint32_t* refused_by);
-  void uncharge_bytes(Tenant* tenant, uint64_t bytes, bool pinned);
+  int charge_bytes(Tenant* tenant, uint64_t bytes, bool pinned, uint32_t* refused_by)
+      REQUIRES(mutex);
+  void uncharge_bytes(Tenant* tenant, uint64_t bytes, bool pinned) REQUIRES(mutex);
 
   // Grants what can be granted at the engine and tells the contexts concerned.
-  void dispatch(Engine& engine, uint64_t now_ns);
+  void dispatch(Engine& engine, uint64_t now_ns) REQUIRES(mutex);
 
   // Frees a chain that the core handed back.
-  void free_turns(aia_turn* chain);
+  void free_turns(aia_turn* chain) REQUIRES(mutex);
 
  private:
-  void init_tenant(Tenant* tenant, Tenant* parent);
+  void init_tenant(Tenant* tenant, Tenant* parent) REQUIRES(mutex);
 
-  uint64_t last_tenant_ = 0;
+  uint64_t last_tenant_ GUARDED_BY(mutex) = 0;
 };
 
 uint64_t monotonic_ns();

@@ -153,7 +153,7 @@ Buffers::Table::node_type Buffers::make_entry(uint32_t id) {
 
 void Buffers::add(Table::node_type entry, const Buffer& buffer) noexcept {
   entry.mapped() = buffer;
-  std::lock_guard lock(mutex_);
+  Lock lock(mutex_);
   buffers_.insert(std::move(entry));
 }
 
@@ -198,7 +198,7 @@ int Buffers::add_pin(aiaccel_pin& pin) noexcept try {
 }
 
 void Buffers::remove(uint32_t id) {
-  std::lock_guard lock(mutex_);
+  Lock lock(mutex_);
   const auto found = buffers_.find(id);
   if (found == buffers_.end()) return;
   release(found->second);
@@ -206,7 +206,7 @@ void Buffers::remove(uint32_t id) {
 }
 
 int Buffers::map(uint64_t offset, uint64_t length, int prot, void** address) const {
-  std::lock_guard lock(mutex_);
+  Lock lock(mutex_);
   for (const auto& [id, buffer] : buffers_) {
     if (buffer.fd < 0 || offset < buffer.offset || offset - buffer.offset >= buffer.length)
       continue;
@@ -221,7 +221,7 @@ int Buffers::map(uint64_t offset, uint64_t length, int prot, void** address) con
 }
 
 int Buffers::node(uint32_t id) const {
-  std::lock_guard lock(mutex_);
+  Lock lock(mutex_);
   const auto found = buffers_.find(id);
   return found == buffers_.end() ? -1 : found->second.node;
 }

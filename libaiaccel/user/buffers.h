@@ -13,7 +13,8 @@
 
 #include <cstdint>
 #include <map>
-#include <mutex>
+
+#include "mutex.h"
 
 namespace aiaccel {
 
@@ -40,8 +41,8 @@ class Buffers {
   // The node of all pages of the buffer, -1 where it is not known.
   int node(uint32_t id) const;
 
-  // In a forked child: the locks are the parent's.
-  void forget_pins();
+  // In a forked child: the locks are the parent's, and nobody else is here.
+  void forget_pins() UNCHECKED_LOCKS;
 
  private:
   struct Buffer {
@@ -57,8 +58,8 @@ class Buffers {
   static Table::node_type make_entry(uint32_t id);
   void add(Table::node_type entry, const Buffer& buffer) noexcept;
 
-  mutable std::mutex mutex_;
-  Table buffers_;
+  mutable Mutex mutex_;
+  Table buffers_ GUARDED_BY(mutex_);
 };
 
 }  // namespace aiaccel

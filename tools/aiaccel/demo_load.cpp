@@ -35,22 +35,25 @@ Streams::Streams(Runner& runner, const Pace& pace, const std::vector<float>& spe
 void Streams::run(Clock::time_point begin) {
   ::prctl(PR_SET_TIMERSLACK, 1);  // the default of 50 us would count as latency
   const auto count = static_cast<std::size_t>(pace_.per_s * pace_.seconds);
-  latencies_ms_.reserve(count);
+  {
+    aiaccel::Lock guard(lock_);
+    latencies_ms_.reserve(count);
+  }
   for (std::size_t i = 0; i < count; i++) {
     const Clock::time_point due = begin + std::chrono::nanoseconds(static_cast<std::int64_t>(
                                               1e9 / pace_.per_s * static_cast<double>(i)));
     std::this_thread::sleep_until(due);
+    aiaccel::Lock guard(lock_);
     Line& line = lines_[i % lines_.size()];
-    std::lock_guard guard(lock_);
     open_++;
     line.due.push_back(due);
-    if (!line.busy) send_locked(line);
+    if (!line.busy) send(line);
   }
-  std::unique_lock guard(lock_);
-  all_answered_.wait(guard, [&] { return open_ == 0; });
+  aiaccel::Lock guard(lock_);
+  while (open_ > 0) all_answered_.wait(guard);
 }
 
-void Streams::send_locked(Line& line) {
+void Streams::send(Line& line) {
   line.busy = true;
   const Clock::time_point due = line.due.front();
   line.due.pop_front();
@@ -63,7 +66,7 @@ void Streams::send_locked(Line& line) {
 void Streams::answered(Line& line, Clock::time_point due, aiaccel::Answer answer,
                        std::exception_ptr error) {
   const std::chrono::duration<double, std::milli> latency = Clock::now() - due;
-  std::lock_guard guard(lock_);
+  aiaccel::Lock guard(lock_);
   if (error) {
     failed_++;
   } else {
@@ -71,11 +74,12 @@ void Streams::answered(Line& line, Clock::time_point due, aiaccel::Answer answer
     latencies_ms_.push_back(latency.count());
   }
   line.busy = false;
-  if (!line.due.empty()) send_locked(line);
+  if (!line.due.empty()) send(line);
   if (--open_ == 0) all_answered_.notify_all();
 }
 
 Json Streams::result() const {
+  aiaccel::Lock guard(lock_);
   std::vector<double> sorted = latencies_ms_;
   std::sort(sorted.begin(), sorted.end());
   return {{"p50_ms", percentile(sorted, 0.5)},    {"p99_ms", percentile(sorted, 0.99)},
@@ -88,12 +92,15 @@ Backlog::Backlog(Runner& runner, unsigned depth, const std::vector<float>& speec
 
 Backlog::~Backlog() {
   stop();
-  std::unique_lock guard(lock_);
-  none_open_.wait(guard, [&] { return open_ == 0; });
+  aiaccel::Lock guard(lock_);
+  while (open_ > 0) none_open_.wait(guard);
 }
 
 void Backlog::run() {
-  open_ = lines_.size();
+  {
+    aiaccel::Lock guard(lock_);
+    open_ = lines_.size();
+  }
   for (std::size_t i = 0; i < lines_.size(); i++) send(i);
 }
 
@@ -112,7 +119,7 @@ void Backlog::send(std::size_t line) {
                    }
                    // After a failure it does not go on: it would only spin.
                    if (!stopping_ && !error) return send(line);
-                   std::lock_guard guard(lock_);
+                   aiaccel::Lock guard(lock_);
                    if (--open_ == 0) none_open_.notify_all();
                  });
 }

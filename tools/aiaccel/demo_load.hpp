@@ -16,12 +16,12 @@
 #include <condition_variable>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "aiaccel/demo_child.hpp"
 #include "aiaccel/demo_runner.hpp"
 #include "aiaccel/speech.hpp"
+#include "mutex.h"
 
 namespace tools {
 
@@ -49,19 +49,19 @@ class Streams {
     std::deque<Clock::time_point> due;
   };
 
-  void send_locked(Line& line);
+  void send(Line& line) REQUIRES(lock_);
   void answered(Line& line, Clock::time_point due, aiaccel::Answer answer,
                 std::exception_ptr error);
 
   Runner& runner_;
   const Pace pace_;
   const std::vector<float>& speech_;
-  std::mutex lock_;  // guards what follows
-  std::condition_variable all_answered_;
-  std::vector<Line> lines_;
-  std::vector<double> latencies_ms_;
-  std::size_t open_ = 0;
-  std::size_t failed_ = 0;
+  mutable aiaccel::Mutex lock_;
+  std::condition_variable_any all_answered_;
+  std::vector<Line> lines_ GUARDED_BY(lock_);
+  std::vector<double> latencies_ms_ GUARDED_BY(lock_);
+  std::size_t open_ GUARDED_BY(lock_) = 0;
+  std::size_t failed_ GUARDED_BY(lock_) = 0;
 };
 
 class Backlog {
@@ -82,9 +82,9 @@ class Backlog {
   std::vector<VadStream> lines_;
   std::atomic<bool> stopping_ = false;
   std::atomic<std::size_t> answered_ = 0, failed_ = 0;
-  std::mutex lock_;
-  std::condition_variable none_open_;
-  std::size_t open_ = 0;  // guarded by lock_
+  aiaccel::Mutex lock_;
+  std::condition_variable_any none_open_;
+  std::size_t open_ GUARDED_BY(lock_) = 0;
 };
 
 }  // namespace tools

@@ -6,10 +6,10 @@
 
 #include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <thread>
 
 #include "backends/cpu_class.hpp"
+#include "mutex.h"
 
 namespace tools {
 namespace {
@@ -26,7 +26,7 @@ class Plain : public Runner {
       threads_.emplace_back([this, config](std::stop_token stop) {
         if (config.os_tools) {
           aiaccel::CpuClass help = aiaccel::apply_cpu_class(config.priority);
-          std::lock_guard guard(lock_);
+          aiaccel::Lock guard(lock_);
           help_ = help.refused.empty() ? help.applied : "refused: " + help.refused;
         }
         serve(stop);
@@ -40,14 +40,14 @@ class Plain : public Runner {
 
   void submit(std::vector<Tensor> inputs, Deployment::Done done) override {
     {
-      std::lock_guard guard(lock_);
+      aiaccel::Lock guard(lock_);
       waiting_.push_back({std::move(inputs), std::move(done)});
     }
     work_.notify_one();
   }
 
   std::string os_help() const override {
-    std::lock_guard guard(lock_);
+    aiaccel::Lock guard(lock_);
     return help_;
   }
 
@@ -59,8 +59,8 @@ class Plain : public Runner {
 
   void serve(std::stop_token stop) {
     for (;;) {
-      std::unique_lock guard(lock_);
-      if (!work_.wait(guard, stop, [&] { return !waiting_.empty(); })) return;
+      aiaccel::Lock guard(lock_);
+      if (!work_.wait(guard, stop, [&]() REQUIRES(lock_) { return !waiting_.empty(); })) return;
       if (stop.stop_requested()) return;
       Request request = std::move(waiting_.front());
       waiting_.pop_front();
@@ -77,10 +77,10 @@ class Plain : public Runner {
   }
 
   const aiaccel::Model model_;
-  mutable std::mutex lock_;  // guards what follows but the threads
+  mutable aiaccel::Mutex lock_;
   std::condition_variable_any work_;
-  std::deque<Request> waiting_;
-  std::string help_;
+  std::deque<Request> waiting_ GUARDED_BY(lock_);
+  std::string help_ GUARDED_BY(lock_);
   std::vector<std::jthread> threads_;
 };
 

@@ -7,10 +7,10 @@
 #include "aiaccel/demo_switch.hpp"
 
 #include <map>
-#include <mutex>
 #include <thread>
 
 #include "aiaccel/speech.hpp"
+#include "mutex.h"
 
 namespace tools {
 namespace {
@@ -40,14 +40,18 @@ std::vector<std::vector<Tensor>> answers_alone(const Model& model, const std::ve
 }
 
 struct Tally {
-  std::mutex lock;
-  std::size_t asked = 0, lost = 0, wrong = 0, streams = 0, across = 0;
-  std::map<std::string, std::size_t> answered;
+  aiaccel::Mutex lock;
+  std::size_t asked GUARDED_BY(lock) = 0;
+  std::size_t lost GUARDED_BY(lock) = 0;
+  std::size_t wrong GUARDED_BY(lock) = 0;
+  std::size_t streams GUARDED_BY(lock) = 0;
+  std::size_t across GUARDED_BY(lock) = 0;
+  std::map<std::string, std::size_t> answered GUARDED_BY(lock);
 
   // `expected` is the version that must have answered, "" when either may.
   void count(const Answer& answer, const std::string& expected, const Alone& alone,
              std::size_t chunk) {
-    std::lock_guard guard(lock);
+    aiaccel::Lock guard(lock);
     asked++;
     answered[answer.version]++;
     const auto known = alone.find(answer.version);
@@ -56,7 +60,7 @@ struct Tally {
       wrong++;
   }
   void count_lost() {
-    std::lock_guard guard(lock);
+    aiaccel::Lock guard(lock);
     asked++;
     lost++;
   }
@@ -78,7 +82,7 @@ void run_streams(Deployment& deployment, const std::vector<float>& speech, std::
     } catch (const aiaccel::Error&) {
       tally.count_lost();  // the stream ends here, and the next one begins
     }
-    std::lock_guard guard(tally.lock);
+    aiaccel::Lock guard(tally.lock);
     tally.streams++;
     tally.across += i > 0 && stream.version() != deployment.model().label();
   }
@@ -134,6 +138,7 @@ Json switch_versions(Deployment& deployment, const Model& first, const Model& ne
     std::this_thread::sleep_for(third);
     for (std::jthread& thread : threads) thread.request_stop();
   }
+  aiaccel::Lock guard(tally.lock);
   return {{"requests", tally.asked},
           {"lost", tally.lost},
           {"wrong", tally.wrong},

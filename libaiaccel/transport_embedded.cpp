@@ -13,23 +13,19 @@
 
 #include "broker/fds.h"
 #include "host/context.h"
+#include "user/per_process.h"
 #include "user/user_transport.h"
 
 namespace aiaccel {
 namespace {
 
-// One arbiter a process. A forked child makes its own: the parent's may have been left in
-// mid-change. Never destroyed: contexts may be closed by other destructors.
+// One arbiter a process.
 host::Host& process_host() {
-  static std::mutex& mutex = *new std::mutex;
-  static host::Host* host = nullptr;
-  static ForkGuard guard;
-  std::lock_guard lock(mutex);
-  if (!host || !guard.same_process()) {
-    host = new host::Host(host::find_cpu_engines(), {}, AIACCEL_CAP_STRICT);
-    guard = ForkGuard();
-  }
-  return *host;
+  constinit static PerProcess<host::Host> host;
+  return host.get([] {
+    return std::make_unique<host::Host>(host::find_cpu_engines(), host::Ceilings(),
+                                        AIACCEL_CAP_STRICT);
+  });
 }
 
 host::Client this_process() {

@@ -13,13 +13,13 @@
 #include <iterator>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <string>
 #include <string_view>
 
 #include "host/pages.h"
-#include "user/fork_guard.h"
+#include "mutex.h"
+#include "user/per_process.h"
 
 namespace aiaccel {
 namespace {
@@ -75,8 +75,7 @@ class Held {
  public:
   // 0 or -ENOMEM. Then, and where it throws bad_alloc, no more is held than before.
   int hold(uint64_t start, uint64_t end) {
-    std::lock_guard lock(mutex_);
-    forget_parent();
+    Lock lock(mutex_);
     uint64_t at = start;
     try {
       split(start);
@@ -93,8 +92,7 @@ class Held {
   }
 
   void release(uint64_t start, uint64_t end) {
-    std::lock_guard lock(mutex_);
-    forget_parent();
+    Lock lock(mutex_);
     split(start);
     split(end);
     drop(start, end);
@@ -106,16 +104,9 @@ class Held {
     uint32_t count;
   };
 
-  // Locks are not inherited by children.
-  void forget_parent() {
-    if (guard_.same_process()) return;
-    ranges_.clear();
-    guard_ = ForkGuard();
-  }
-
   // Counts the range that begins at *at, or locks what lies before the next one, and moves *at to
   // its end. False for RLIMIT_MEMLOCK.
-  bool hold_next(uint64_t* at, uint64_t end) {
+  bool hold_next(uint64_t* at, uint64_t end) REQUIRES(mutex_) {
     const auto next = ranges_.lower_bound(*at);
     if (next != ranges_.end() && next->first == *at) {
       ++next->second.count;
@@ -132,7 +123,7 @@ class Held {
     return true;
   }
 
-  void split(uint64_t at) {
+  void split(uint64_t at) REQUIRES(mutex_) {
     auto next = ranges_.upper_bound(at);
     if (next == ranges_.begin()) return;
     auto range = std::prev(next);
@@ -141,7 +132,7 @@ class Held {
     range->second.end = at;
   }
 
-  void drop(uint64_t start, uint64_t end) {
+  void drop(uint64_t start, uint64_t end) REQUIRES(mutex_) {
     auto range = ranges_.lower_bound(start);
     while (range != ranges_.end() && range->first < end) {
       if (--range->second.count) {
@@ -154,14 +145,14 @@ class Held {
     }
   }
 
-  std::mutex mutex_;
-  ForkGuard guard_;
-  std::map<uint64_t, Range> ranges_;  // by start
+  Mutex mutex_;
+  std::map<uint64_t, Range> ranges_ GUARDED_BY(mutex_);  // by start
 };
 
+// Memory that is locked is not so in children.
 Held& held() {
-  static Held& held = *new Held;  // never destroyed: devices may be closed by other destructors
-  return held;
+  constinit static PerProcess<Held> held;
+  return held.get([] { return std::make_unique<Held>(); });
 }
 
 uint64_t first_page(uint64_t addr) {
@@ -175,7 +166,8 @@ uint64_t last_end(uint64_t addr, uint64_t length) {
 }  // namespace
 
 int check_own_range(uint64_t addr, uint64_t length, bool write) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> maps(std::fopen("/proc/self/maps", "re"), std::fclose);
+  const std::unique_ptr<FILE, int (*)(FILE*)> maps(std::fopen("/proc/self/maps", "re"),
+                                                   std::fclose);
   if (!maps) return -errno;
   uint64_t at = first_page(addr);
   const uint64_t end = last_end(addr, length);

@@ -4,8 +4,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <thread>
 
 #include "child.hpp"
 #include "device.hpp"
@@ -64,6 +66,38 @@ BOOST_AUTO_TEST_CASE(a_forked_child_gets_eperm_and_the_parent_goes_on) {
   BOOST_TEST(child.wait() == 0);
   const uint32_t generation = device.must_hold(1, queue, 1);
   BOOST_TEST(device.complete(1, generation) == 0);
+}
+
+// The child has the lock as the thread that it lacks left it.
+BOOST_AUTO_TEST_CASE(a_child_can_pin_although_its_parent_was_about_to) {
+  Device device;
+  aiaccel_pin pin{};
+  pin.length = 4 << 20;
+  void* memory = mmap(nullptr, pin.length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  BOOST_REQUIRE(memory != MAP_FAILED);
+  pin.addr = reinterpret_cast<uintptr_t>(memory);
+  std::atomic<bool> over{false};
+  std::atomic<int> failed{0};
+  std::thread pins([&] {
+    while (!over) {
+      aiaccel_pin arg = pin;
+      if (device.call(AIACCEL_IOC_PIN, arg) || device.destroy(arg.id)) ++failed;
+    }
+  });
+  for (int i = 0; i < 10; ++i) {
+    Child child([&](Child&) {
+      alarm(20);  // only a hang lasts so long
+      Device own;
+      aiaccel_pin page = pin;
+      page.length = 4096;
+      return own.call(AIACCEL_IOC_PIN, page) ? 1 : 0;
+    });
+    BOOST_TEST(child.wait() == 0);
+  }
+  over = true;
+  pins.join();
+  BOOST_TEST(failed == 0);
+  munmap(memory, pin.length);
 }
 
 BOOST_AUTO_TEST_CASE(order_holds_across_processes) {

@@ -17,7 +17,6 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <mutex>
 #include <new>
 #include <system_error>
 #include <vector>
@@ -27,6 +26,7 @@
 #include "broker/wire.h"
 #include "host/core.h"
 #include "host/host.h"
+#include "mutex.h"
 #include "user/user_transport.h"
 
 namespace aiaccel {
@@ -79,25 +79,11 @@ class BrokerTransport final : public UserTransport {
     return attach(ring_.get(), hello.ring_bytes, consumed_.get());
   }
 
-  int fd() noexcept override try {
-    {
-      std::lock_guard lock(mutex_);
-      if (poll_) return poll_.get();
-      const wire::Header header{sizeof header, wire::kPollRequest, 0, 0};
-      std::vector<std::byte> message;
-      append(&message, &header, sizeof header);
-      wire::Header answer;
-      std::vector<Fd> fds;
-      if (int error = exchange(message, &answer, &fds)) return error;
-      if (answer.word) return -static_cast<int>(answer.word);
-      if (fds.size() != 1) return fail();
-      poll_ = std::move(fds[0]);
-    }
-    polled_ = true;
-    drained();  // readable from the start where events are unread
-    return poll_.get();
-  } catch (const std::bad_alloc&) {
-    return -ENOMEM;
+  int fd() noexcept override {
+    const int fd = poll_fd();
+    // Readable from the start where events are unread.
+    if (fd >= 0 && !polled_.exchange(true)) drained();
+    return fd;
   }
 
  private:
@@ -106,8 +92,28 @@ class BrokerTransport final : public UserTransport {
     return -ECONNRESET;
   }
 
-  // Sends one message and takes the header of its answer. Under mutex_.
-  int exchange(const std::vector<std::byte>& message, wire::Header* answer, std::vector<Fd>* fds) {
+  // The server is asked for it once.
+  int poll_fd() noexcept try {
+    Lock lock(mutex_);
+    if (poll_) return poll_.get();
+    const wire::Header header{sizeof header, wire::kPollRequest, 0, 0};
+    std::vector<std::byte> message;
+    append(&message, &header, sizeof header);
+    wire::Header answer;
+    std::vector<Fd> fds;
+    if (int error = exchange(message, &answer, &fds)) return error;
+    if (answer.word) return -static_cast<int>(answer.word);
+    if (fds.size() != 1) return fail();
+    poll_ = std::move(fds[0]);
+    return poll_.get();
+  } catch (const std::bad_alloc&) {
+    broken_ = true;  // an answer may be left on the socket
+    return -ENOMEM;
+  }
+
+  // Sends one message and takes the header of its answer.
+  int exchange(const std::vector<std::byte>& message, wire::Header* answer, std::vector<Fd>* fds)
+      REQUIRES(mutex_) {
     if (broken_) return -ECONNRESET;
     if (!send_all(socket_.get(), message) ||
         !receive_all(socket_.get(), answer, sizeof *answer, fds))
@@ -119,7 +125,7 @@ class BrokerTransport final : public UserTransport {
     if (call.row->request == AIACCEL_IOC_ENTER)
       if (int error = check_arrays(call.arg.enter)) return error;
     std::vector<std::byte> message = encode(call);
-    std::lock_guard lock(mutex_);
+    Lock lock(mutex_);
     wire::Header answer;
     std::vector<Fd> none;
     if (int error = exchange(message, &answer, &none)) return error;
@@ -212,7 +218,8 @@ class BrokerTransport final : public UserTransport {
     *records = std::move(wide);
   }
 
-  void quiet() noexcept override {
+  // Only once polled_ tells that poll_ is set, which it then stays.
+  void quiet() noexcept override UNCHECKED_LOCKS {
     char bytes[256];
     while (recv(poll_.get(), bytes, sizeof bytes, MSG_DONTWAIT) == sizeof bytes) {
     }
@@ -230,8 +237,8 @@ class BrokerTransport final : public UserTransport {
   const Fd socket_;
   Fd ring_;
   Fd consumed_;
-  std::mutex mutex_;  // one call on the socket at a time
-  Fd poll_;           // set once, under mutex_
+  Mutex mutex_;                 // one call on the socket at a time
+  Fd poll_ GUARDED_BY(mutex_);  // set once
   std::atomic<bool> broken_{false};
 };
 

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <new>
+#include <optional>
 #include <vector>
 
 #include "device.hpp"
@@ -179,6 +180,22 @@ BOOST_AUTO_TEST_CASE(an_acquire_that_fails_leaves_no_job_and_loses_no_event) {
           BOOST_TEST(events[i].cookie == last_cookie - 39 + i);
         events_of_others();
       });
+}
+
+BOOST_AUTO_TEST_CASE(a_descriptor_that_is_refused_leaves_no_answer_to_another_call) {
+  if (!on("broker")) SKIP("only the broker's client asks another process for it");
+  std::optional<Device> device(std::in_place);
+  fail_each_allocation([&] { return aiaccel_fd(device->handle()); },
+                       [&](int result, bool failed) {
+                         if (result < 0) {
+                           BOOST_TEST(failed);
+                           BOOST_TEST(result == -ENOMEM);
+                           aiaccel_query query{};
+                           const int asked = device->call(AIACCEL_IOC_QUERY, query);
+                           BOOST_TEST((asked == -ECONNRESET || query.nr_engines > 0));
+                         }
+                         device.emplace();
+                       });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -81,7 +81,7 @@ $(BUILD)/obj/%.cpp.o: %.cpp
 -include $(patsubst %.o,%.d,$(call objects,$(sort $(ALL_SOURCES))))
 
 ##@ Targets
-.PHONY: all lib tools tests modules setup demo check sanitizers install clean help
+.PHONY: all lib tools tests modules setup demo check check-debug sanitizers install clean help
 
 all: lib tools ## the library and the tools (default)
 
@@ -101,6 +101,12 @@ check: ## set up, build, run every suite; the last line is `N passed, N failed, 
 	$(build) all tests modules sanitizers
 	tests/run
 
+check-debug: ## the module's suites on a debug kernel (KASAN, lockdep, kmemleak …), which is built once
+	scripts/setup check
+	scripts/debug-kernel
+	$(build) all tests
+	tests/run --kernel debug
+
 sanitizers: ## the library, tests and broker again, with ASan and UBSan (build/asan) and TSan (build/tsan)
 	$(build) SAN=address,undefined tests tools
 	$(build) SAN=thread $(patsubst %,build/tsan/%,tests/conformance tests/broker tests/models bin/aiacceld)
@@ -109,5 +115,5 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this text
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n 's/^#   \([A-Z].*\)/  \1/p' Makefile

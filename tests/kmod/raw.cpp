@@ -79,7 +79,7 @@ aiaccel_engine_info Context::engine() const {
   uint32_t id = 0;
   aiaccel_engine_list list{};
   list.count = 1;
-  list.ids = reinterpret_cast<uint64_t>(&id);
+  list.ids = address(&id);
   BOOST_REQUIRE_EQUAL((*this)(AIACCEL_IOC_ENGINE_LIST, list), 0);
   aiaccel_engine_info info{};
   info.id = id;
@@ -91,7 +91,7 @@ aiaccel_stats_engine Context::engine_stats() const {
   aiaccel_stats_engine record{};
   aiaccel_stats stats{};
   stats.kind = AIACCEL_STATS_ENGINES;
-  stats.records = reinterpret_cast<uint64_t>(&record);
+  stats.records = address(&record);
   stats.count = 1;
   stats.record_size = sizeof(record);
   BOOST_REQUIRE_EQUAL((*this)(AIACCEL_IOC_STATS, stats), 0);
@@ -112,7 +112,7 @@ uint32_t Context::take_turn(uint32_t queue, uint64_t cookie, uint32_t width) con
   job.queue = queue;
   job.width = width;
   aiaccel_enter enter{};
-  enter.jobs = reinterpret_cast<uint64_t>(&job);
+  enter.jobs = address(&job);
   enter.nr_jobs = 1;
   enter.min_events = 1;
   enter.timeout_ns = now_ns() + 10'000'000'000;
@@ -140,7 +140,7 @@ aiaccel_job job_of(uint32_t queue, uint64_t cookie, uint32_t width) {
 
 int submit(const Context& context, aiaccel_job job) {
   aiaccel_enter enter{};
-  enter.jobs = reinterpret_cast<uint64_t>(&job);
+  enter.jobs = address(&job);
   enter.nr_jobs = 1;
   return context(AIACCEL_IOC_ENTER, enter);
 }
@@ -150,7 +150,7 @@ int complete(const Context& context, uint64_t cookie, uint32_t generation) {
   completion.cookie = cookie;
   completion.generation = generation;
   aiaccel_enter enter{};
-  enter.completions = reinterpret_cast<uint64_t>(&completion);
+  enter.completions = address(&completion);
   enter.nr_completions = 1;
   return context(AIACCEL_IOC_ENTER, enter);
 }

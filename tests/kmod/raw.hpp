@@ -20,6 +20,10 @@ namespace raw {
 inline constexpr const char* kDevice = "/dev/aiaccel";
 inline constexpr size_t kPage = 4096;
 
+// A pointer as a field of the UAPI wants it: with zeros above. A plain cast of a 32-bit one extends its
+// sign.
+inline uint64_t address(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer); }
+
 bool have_device();
 
 // A descriptor, closed at the end.
@@ -47,7 +51,7 @@ class Map {
   void unmap();
   int error() const { return error_; }
   char* data() const { return static_cast<char*>(data_); }
-  uint64_t address() const { return reinterpret_cast<uint64_t>(data_); }
+  uint64_t address() const { return raw::address(data_); }
   size_t size() const { return size_; }
 
  private:

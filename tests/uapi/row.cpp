@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+#include "row.hpp"
+
+#include <algorithm>
+#include <ostream>
+
+namespace uapi {
+
+namespace {
+
+std::vector<Row>& registered() {
+  static std::vector<Row> rows;
+  return rows;
+}
+
+// Which bytes a spoil sets, also to what they are already.
+std::vector<bool> touched(const Bytes& good, const Spoil& spoil) {
+  std::vector<bool> touched(good.size());
+  for (const char flip : {0, -1}) {
+    Bytes before = good;
+    for (char& byte : before) byte = static_cast<char>(byte ^ flip);
+    Bytes after = before;
+    spoil.apply(after.data());
+    for (size_t i = 0; i < good.size(); i++) touched[i] = touched[i] || after[i] != before[i];
+  }
+  return touched;
+}
+
+bool overlap(const std::vector<bool>& one, const std::vector<bool>& other) {
+  for (size_t i = 0; i < one.size(); i++)
+    if (one[i] && other[i]) return true;
+  return false;
+}
+
+}  // namespace
+
+uint32_t Row::size() const {
+  return static_cast<uint32_t>(fields.back().offset + fields.back().size);
+}
+
+uint32_t Row::refused_at() const {
+  for (const Field& field : fields)
+    if (field.kind == kRefusal) return static_cast<uint32_t>(field.offset);
+  return 0;
+}
+
+void Row::poison(Bytes& bytes, char with) const {
+  for (const Field& field : fields)
+    if (field.kind == kOut || field.kind == kRefusal)
+      memset(bytes.data() + field.offset, with, field.size);
+}
+
+const std::vector<Row>& rows() { return registered(); }
+
+const Row& row_of(unsigned long number) {
+  const auto it = std::find_if(rows().begin(), rows().end(),
+                               [&](const Row& row) { return row.number == number; });
+  BOOST_REQUIRE(it != rows().end());
+  return *it;
+}
+
+Register::Register(const Row& row) { registered().push_back(row); }
+
+Use::Use(const raw::Context& watcher) {
+  aiaccel_stats_tenant tenants[16] = {};
+  aiaccel_stats stats{};
+  stats.kind = AIACCEL_STATS_TENANTS;
+  stats.records = raw::address(tenants);
+  stats.count = 16;
+  stats.record_size = sizeof(tenants[0]);
+  BOOST_REQUIRE_EQUAL(watcher(AIACCEL_IOC_STATS, stats), 0);
+  BOOST_REQUIRE(stats.count <= 16);
+  contexts = 0;
+  for (uint32_t i = 0; i < stats.count; i++) contexts += tenants[i].contexts;
+  bytes = watcher.query().pinned_bytes;
+  const aiaccel_stats_engine engine = watcher.engine_stats();
+  queues = engine.queues;
+  jobs = engine.jobs_waiting;
+  slots = engine.slots_used;
+}
+
+std::ostream& operator<<(std::ostream& out, const Use& use) {
+  return out << use.bytes << " bytes, " << use.contexts << " contexts, " << use.queues << " queues, "
+             << use.jobs << " jobs waiting, " << use.slots << " slots";
+}
+
+void spoil_one_and_two(const char* name, const Bytes& good, const std::vector<Spoil>& spoils,
+                       const std::function<int(Bytes&)>& call, const Check& check) {
+  std::vector<std::vector<bool>> sets;
+  for (const Spoil& spoil : spoils) sets.push_back(touched(good, spoil));
+  for (size_t i = 0; i < spoils.size(); i++)
+    for (size_t j = i; j < spoils.size(); j++) {
+      if (j > i && overlap(sets[i], sets[j])) continue;
+      Bytes bytes = good;
+      spoils[i].apply(bytes.data());
+      spoils[j].apply(bytes.data());
+      const Bytes before = bytes;
+      const int error = call(bytes);
+      BOOST_TEST_CONTEXT(name << ": " << spoils[i].what << ", " << spoils[j].what) {
+        BOOST_TEST(error == spoils[i].error);
+        if (check) check(before, bytes, spoils[i]);
+      }
+    }
+}
+
+bool has_kernel_address(const void* from, size_t size) {
+  for (size_t at = 0; at + 8 <= size; at += 8) {
+    uint64_t value;
+    memcpy(&value, static_cast<const char*>(from) + at, 8);
+    if (value >= 0xffff800000000000 && value != AIACCEL_UNLIMITED) return true;
+  }
+  return false;
+}
+
+}  // namespace uapi

@@ -107,21 +107,6 @@ BOOST_AUTO_TEST_CASE(anonymous_memory_is_pinned_and_let_go) {
   sched_setaffinity(0, sizeof(before_cpus), &before_cpus);
 }
 
-BOOST_AUTO_TEST_CASE(every_page_touched_is_charged) {
-  NEED_DEVICE();
-  const Context context;
-  const Map map = anonymous(3 * kPage);
-  aiaccel_pin arg{};
-  arg.addr = map.address() + kPage - 1;
-  arg.length = kPage + 2;
-  BOOST_REQUIRE_EQUAL(pin(context, arg), 0);
-  aiaccel_buffer_info info{};
-  info.id = arg.id;
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_BUFFER_INFO, info), 0);
-  BOOST_TEST(info.length == kPage + 2);
-  BOOST_TEST(info.charged_bytes == 3 * kPage);
-}
-
 BOOST_AUTO_TEST_CASE(a_closed_file_lets_go) {
   NEED_DEVICE();
   const long before = pinned_pages();

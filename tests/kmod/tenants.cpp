@@ -208,39 +208,4 @@ BOOST_AUTO_TEST_CASE(others_are_seen_with_privilege_only) {
   BOOST_TEST(queues[0].weight == uint32_t{AIACCEL_WEIGHT_DEFAULT});
 }
 
-BOOST_AUTO_TEST_CASE(records_are_cut_and_padded) {
-  NEED_DEVICE();
-  const Context context;
-  aiaccel_stats stats{};
-  stats.kind = AIACCEL_STATS_ENGINES;
-  std::vector<char> bytes(4096, 0x5a);
-  stats.records = reinterpret_cast<uint64_t>(bytes.data());
-  stats.count = 1;
-  stats.record_size = 4096;
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
-  BOOST_TEST(std::all_of(bytes.begin() + sizeof(aiaccel_stats_engine), bytes.end(),
-                         [](char byte) { return byte == 0; }));
-  std::fill(bytes.begin(), bytes.end(), 0x5a);
-  stats.count = 1;
-  stats.record_size = 8;
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
-  BOOST_TEST(std::all_of(bytes.begin() + 8, bytes.end(), [](char byte) { return byte == 0x5a; }));
-  stats.count = 0;
-  stats.records = 0;
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
-  BOOST_TEST(stats.count >= 1u);
-}
-
-BOOST_AUTO_TEST_CASE(the_class_ceiling_needs_cap_sys_nice_to_pass) {
-  NEED_DEVICE();
-  const Context context;
-  BOOST_TEST(context.query().highest_class == AIACCEL_CLASS_HIGH);
-  aiaccel_queue_create create{};
-  create.engine = context.engine().id;
-  create.class_ = AIACCEL_CLASS_REALTIME;
-  BOOST_TEST(context(AIACCEL_IOC_QUEUE_CREATE, create) == EOPNOTSUPP);
-  create.class_ = AIACCEL_CLASS_HIGH;
-  BOOST_TEST(context(AIACCEL_IOC_QUEUE_CREATE, create) == 0);
-}
-
 BOOST_AUTO_TEST_SUITE_END()

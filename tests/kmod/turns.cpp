@@ -285,28 +285,6 @@ BOOST_AUTO_TEST_CASE(waits_survive_a_stop) {
   ::close(ready[1]);
 }
 
-BOOST_AUTO_TEST_CASE(arrays_that_end_in_unreadable_memory) {
-  NEED_DEVICE();
-  const Context context;
-  const uint32_t queue = context.queue();
-  Map page = anonymous(2 * kPage);
-  mprotect(page.data() + kPage, kPage, PROT_NONE);
-  auto* jobs = reinterpret_cast<aiaccel_job*>(page.data() + kPage) - 3;
-  for (uint64_t i = 0; i < 3; i++) jobs[i] = job_of(queue, i, 1);
-  aiaccel_enter enter{};
-  enter.jobs = reinterpret_cast<uint64_t>(jobs);
-  enter.nr_jobs = 20;
-  BOOST_TEST(context(AIACCEL_IOC_ENTER, enter) == 0);
-  BOOST_TEST(enter.nr_jobs == 3u);
-  enter.jobs = reinterpret_cast<uint64_t>(jobs + 3);
-  enter.nr_jobs = 1;
-  BOOST_TEST(context(AIACCEL_IOC_ENTER, enter) == EFAULT);
-  enter.completions = reinterpret_cast<uint64_t>(jobs + 3);
-  enter.nr_completions = 1;
-  enter.nr_jobs = 0;
-  BOOST_TEST(context(AIACCEL_IOC_ENTER, enter) == EFAULT);
-}
-
 BOOST_AUTO_TEST_CASE(nonsense_in_the_consumed_word_misleads_only_its_writer) {
   NEED_DEVICE();
   const Context context, other;
@@ -352,19 +330,6 @@ BOOST_AUTO_TEST_CASE(times_follow_the_time_namespace) {
   });
   if (status == 77 || status == 78) SKIP("no time namespaces here");
   BOOST_TEST(status == 0);
-}
-
-BOOST_AUTO_TEST_CASE(a_context_holds_so_many_queues) {
-  NEED_DEVICE();
-  const Context context;
-  const uint32_t max = context.query().max_queues;
-  for (uint32_t i = 0; i < max; i++) context.queue();
-  aiaccel_queue_create create{};
-  create.engine = context.engine().id;
-  create.class_ = AIACCEL_CLASS_LOW;
-  BOOST_TEST(context(AIACCEL_IOC_QUEUE_CREATE, create) == EDQUOT);
-  BOOST_TEST(create.refused_by == AIACCEL_REFUSED_CONTEXT);
-  BOOST_TEST(context.engine_stats().queues == max);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

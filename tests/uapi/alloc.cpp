@@ -13,11 +13,16 @@ BOOST_AUTO_TEST_SUITE(alloc)
 namespace {
 
 constexpr Field kFields[] = {
-    FIELD(aiaccel_alloc, size, kIn),         FIELD(aiaccel_alloc, flags, kIn),
-    FIELD(aiaccel_alloc, length, kIn),       FIELD(aiaccel_alloc, placement, kIn),
-    FIELD(aiaccel_alloc, node, kIn),         FIELD(aiaccel_alloc, engine, kIn),
-    FIELD(aiaccel_alloc, id, kOut),          FIELD(aiaccel_alloc, mmap_offset, kOut),
-    FIELD(aiaccel_alloc, refused_by, kRefusal), FIELD(aiaccel_alloc, __reserved, kZero),
+    FIELD(aiaccel_alloc, size, kIn),
+    FIELD(aiaccel_alloc, flags, kIn),
+    FIELD(aiaccel_alloc, length, kIn),
+    FIELD(aiaccel_alloc, placement, kIn),
+    FIELD(aiaccel_alloc, node, kIn),
+    FIELD(aiaccel_alloc, engine, kIn),
+    FIELD(aiaccel_alloc, id, kOut),
+    FIELD(aiaccel_alloc, mmap_offset, kOut),
+    FIELD(aiaccel_alloc, refused_by, kRefusal),
+    FIELD(aiaccel_alloc, __reserved, kZero),
 };
 static_assert(fills(kFields, 48) && sizeof(aiaccel_alloc) == 48);
 
@@ -36,12 +41,13 @@ std::vector<Spoil> spoils_of(const Scene& scene) {
   spoils.add(EINVAL, "an engine for LOCAL", [](auto& a) { a.engine = 1; });
   for (const uint32_t placement : {AIACCEL_PLACE_PREFER, AIACCEL_PLACE_STRICT}) {
     for (const int node : {-1, INT_MIN})
-      spoils.add(EINVAL, "a negative node", [=](auto& a) { a.placement = placement, a.node = node; });
-    spoils.add(EINVAL, "an engine for a node", [=](auto& a) { a.placement = placement, a.engine = 1; });
+      spoils.add(EINVAL, "a negative node",
+                 [=](auto& a) { a.placement = placement, a.node = node; });
+    spoils.add(EINVAL, "an engine for a node",
+               [=](auto& a) { a.placement = placement, a.engine = 1; });
   }
-  spoils.add(EINVAL, "a node for NEAR", [=](auto& a) {
-    a.placement = AIACCEL_PLACE_NEAR, a.engine = engine, a.node = 1;
-  });
+  spoils.add(EINVAL, "a node for NEAR",
+             [=](auto& a) { a.placement = AIACCEL_PLACE_NEAR, a.engine = engine, a.node = 1; });
   spoils.add(EINVAL, "a node for INTERLEAVE",
              [](auto& a) { a.placement = AIACCEL_PLACE_INTERLEAVE, a.node = 1; });
   for (const uint64_t length : U64s{~0ULL, ~0ULL - kPage + 2, 0ULL - (1 << 20) + 1})

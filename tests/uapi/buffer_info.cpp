@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// BUFFER_INFO. What it tells of buffers of each kind is checked in kmod/memory.cpp and kmod/pin.cpp.
+// BUFFER_INFO. What it tells of buffers of each kind is checked in kmod/memory.cpp and
+// kmod/pin.cpp.
 #include "row.hpp"
 
 using namespace raw;
@@ -11,10 +12,14 @@ BOOST_AUTO_TEST_SUITE(buffer_info)
 namespace {
 
 constexpr Field kFields[] = {
-    FIELD(aiaccel_buffer_info, size, kIn),         FIELD(aiaccel_buffer_info, id, kIn),
-    FIELD(aiaccel_buffer_info, kind, kOut),        FIELD(aiaccel_buffer_info, flags, kOut),
-    FIELD(aiaccel_buffer_info, length, kOut),      FIELD(aiaccel_buffer_info, charged_bytes, kOut),
-    FIELD(aiaccel_buffer_info, mmap_offset, kOut), FIELD(aiaccel_buffer_info, numa_node, kOut),
+    FIELD(aiaccel_buffer_info, size, kIn),
+    FIELD(aiaccel_buffer_info, id, kIn),
+    FIELD(aiaccel_buffer_info, kind, kOut),
+    FIELD(aiaccel_buffer_info, flags, kOut),
+    FIELD(aiaccel_buffer_info, length, kOut),
+    FIELD(aiaccel_buffer_info, charged_bytes, kOut),
+    FIELD(aiaccel_buffer_info, mmap_offset, kOut),
+    FIELD(aiaccel_buffer_info, numa_node, kOut),
     FIELD(aiaccel_buffer_info, nr_runs, kOut),
     FIELD(aiaccel_buffer_info, largest_run_bytes, kOut),
 };

@@ -15,10 +15,10 @@ BOOST_AUTO_TEST_SUITE(engine_info)
 namespace {
 
 constexpr Field kFields[] = {
-    FIELD(aiaccel_engine_info, size, kIn),        FIELD(aiaccel_engine_info, id, kIn),
-    FIELD(aiaccel_engine_info, kind, kOut),       FIELD(aiaccel_engine_info, enforcement, kOut),
-    FIELD(aiaccel_engine_info, state, kOut),      FIELD(aiaccel_engine_info, slots, kOut),
-    FIELD(aiaccel_engine_info, numa_node, kOut),  FIELD(aiaccel_engine_info, __reserved, kZero),
+    FIELD(aiaccel_engine_info, size, kIn),          FIELD(aiaccel_engine_info, id, kIn),
+    FIELD(aiaccel_engine_info, kind, kOut),         FIELD(aiaccel_engine_info, enforcement, kOut),
+    FIELD(aiaccel_engine_info, state, kOut),        FIELD(aiaccel_engine_info, slots, kOut),
+    FIELD(aiaccel_engine_info, numa_node, kOut),    FIELD(aiaccel_engine_info, __reserved, kZero),
     FIELD(aiaccel_engine_info, device_bytes, kOut), FIELD(aiaccel_engine_info, name, kOut),
     FIELD(aiaccel_engine_info, provider, kOut),
 };

@@ -28,8 +28,10 @@ const Register kRow({"ENGINE_LIST", AIACCEL_IOC_ENGINE_LIST, kFields,
                      [](const Scene&) {
                        Spoils<aiaccel_engine_list> spoils;
                        spoils.add(EFAULT, "no array", [](auto& a) { a.ids = 0; });
-                       spoils.add(EFAULT, "above a 32-bit program", [](auto& a) { a.ids |= 1ULL << 62; });
-                       spoils.add(EFAULT, "the kernel's", [](auto& a) { a.ids = 0xffff888000000000; });
+                       spoils.add(EFAULT, "above a 32-bit program",
+                                  [](auto& a) { a.ids |= 1ULL << 62; });
+                       spoils.add(EFAULT, "the kernel's",
+                                  [](auto& a) { a.ids = 0xffff888000000000; });
                        spoils.add(EFAULT, "the last byte", [](auto& a) { a.ids = ~0ULL; });
                        return spoils;
                      }});
@@ -54,7 +56,8 @@ BOOST_AUTO_TEST_CASE(writes_as_many_ids_as_fit_and_tells_how_many_there_are) {
     BOOST_TEST(context(AIACCEL_IOC_ENGINE_LIST, list) == 0);
     BOOST_TEST(list.count == engines);
     for (uint32_t i = 0; i < ids.size(); i++)
-      BOOST_TEST((ids[i] == 0x5a5a5a5au) == (i >= std::min(fit, engines)), "id " << i << " of " << fit);
+      BOOST_TEST((ids[i] == 0x5a5a5a5au) == (i >= std::min(fit, engines)),
+                 "id " << i << " of " << fit);
     for (uint32_t i = 1; i < std::min(fit, engines); i++) BOOST_TEST(ids[i] > ids[i - 1]);
   }
   aiaccel_engine_list list = list_of(nullptr, 0);  // no room, no array

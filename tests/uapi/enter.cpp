@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// ENTER: its arguments and those of its entries. Turns themselves are in kmod/turns.cpp and conformance/.
+// ENTER: its arguments and those of its entries. Turns themselves are in kmod/turns.cpp and
+// conformance/.
 #include <climits>
 
 #include "row.hpp"
@@ -13,19 +14,23 @@ BOOST_AUTO_TEST_SUITE(enter)
 namespace {
 
 constexpr Field kFields[] = {
-    FIELD(aiaccel_enter, size, kIn),           FIELD(aiaccel_enter, flags, kIn),
-    FIELD(aiaccel_enter, completions, kIn),    FIELD(aiaccel_enter, jobs, kIn),
-    FIELD(aiaccel_enter, nr_completions, kInOut), FIELD(aiaccel_enter, nr_jobs, kInOut),
-    FIELD(aiaccel_enter, min_events, kIn),     FIELD(aiaccel_enter, nr_events, kOut),
+    FIELD(aiaccel_enter, size, kIn),
+    FIELD(aiaccel_enter, flags, kIn),
+    FIELD(aiaccel_enter, completions, kIn),
+    FIELD(aiaccel_enter, jobs, kIn),
+    FIELD(aiaccel_enter, nr_completions, kInOut),
+    FIELD(aiaccel_enter, nr_jobs, kInOut),
+    FIELD(aiaccel_enter, min_events, kIn),
+    FIELD(aiaccel_enter, nr_events, kOut),
     FIELD(aiaccel_enter, timeout_ns, kIn),
 };
 static_assert(fills(kFields, 48) && sizeof(aiaccel_enter) == 48);
 
 constexpr Field kJob[] = {
-    FIELD(aiaccel_job, cookie, kIn),      FIELD(aiaccel_job, queue, kIn),
-    FIELD(aiaccel_job, flags, kIn),       FIELD(aiaccel_job, width, kIn),
+    FIELD(aiaccel_job, cookie, kIn),       FIELD(aiaccel_job, queue, kIn),
+    FIELD(aiaccel_job, flags, kIn),        FIELD(aiaccel_job, width, kIn),
     FIELD(aiaccel_job, __reserved, kZero), FIELD(aiaccel_job, cost_ns, kIn),
-    FIELD(aiaccel_job, deadline_ns, kIn), FIELD(aiaccel_job, group, kIn),
+    FIELD(aiaccel_job, deadline_ns, kIn),  FIELD(aiaccel_job, group, kIn),
     FIELD(aiaccel_job, device_bytes, kIn), FIELD(aiaccel_job, __reserved2, kZero),
 };
 static_assert(fills(kJob, 64) && sizeof(aiaccel_job) == 64);
@@ -151,7 +156,8 @@ BOOST_AUTO_TEST_CASE(completions_are_refused_in_the_ladders_order) {
   BOOST_TEST(complete_with(waiting, bytes_of(aiaccel_completion{9, 0, 0})) == EBUSY);
   BOOST_TEST(Use(context) == before);
   // cancelling looks at no generation
-  BOOST_TEST(complete_with(waiting, bytes_of(aiaccel_completion{9, 77, AIACCEL_COMPLETE_CANCEL})) == 0);
+  BOOST_TEST(complete_with(waiting, bytes_of(aiaccel_completion{9, 77, AIACCEL_COMPLETE_CANCEL})) ==
+             0);
   BOOST_TEST(complete_with(context, good) == 0);
   BOOST_TEST(complete_with(context, good) == ENOENT);
 }

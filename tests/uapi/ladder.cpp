@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The calling convention, by the rows of all ioctls: numbers, sizes, tails, unreadable and unwritable
-// memory, outputs, reserved fields, and that of two reasons the earlier one wins and a refused call
-// changes nothing. Of the transports, conformance/ladder.cpp has what all of them share.
+// The calling convention, by the rows of all ioctls: numbers, sizes, tails, unreadable and
+// unwritable memory, outputs, reserved fields, and that of two reasons the earlier one wins and a
+// refused call changes nothing. Of the transports, conformance/ladder.cpp has what all of them
+// share.
 #include <algorithm>
 
 #include "row.hpp"
@@ -18,7 +19,9 @@ int call(const Scene& scene, const Row& row, Bytes& bytes) {
   return scene.context.call(row.number, bytes.data());
 }
 
-void set_size(Bytes& bytes, uint32_t size) { memcpy(bytes.data(), &size, sizeof(size)); }
+void set_size(Bytes& bytes, uint32_t size) {
+  memcpy(bytes.data(), &size, sizeof(size));
+}
 
 // A good argument of another size than the first version's; what is added is zeros.
 Bytes sized(const Row& row, const Scene& scene, uint32_t size) {
@@ -109,10 +112,8 @@ BOOST_AUTO_TEST_CASE(memory_that_cannot_be_read) {
                                                     static_cast<uintptr_t>(kernel))) == EFAULT);
       // only the size can be read: it is looked at first
       char* split = page.data() + kPage - 4;
-      for (const auto& [size, error] :
-           std::initializer_list<std::pair<uint32_t, int>>{{row.size() - 1, EINVAL},
-                                                           {row.size(), EFAULT},
-                                                           {uint32_t{kPage} + 1, E2BIG}}) {
+      for (const auto& [size, error] : std::initializer_list<std::pair<uint32_t, int>>{
+               {row.size() - 1, EINVAL}, {row.size(), EFAULT}, {uint32_t{kPage} + 1, E2BIG}}) {
         memcpy(split, &size, sizeof(size));
         BOOST_TEST(scene.context.call(row.number, split) == error, "size " << size);
       }
@@ -143,22 +144,6 @@ BOOST_AUTO_TEST_CASE(a_reply_that_cannot_be_written_leaves_nothing_behind) {
       BOOST_TEST(scene.context(AIACCEL_IOC_DESTROY, destroy) ==
                      (destroy.id == scene.buffer || destroy.id == scene.queue ? 0 : ENOENT),
                  row.name << " left id " << destroy.id);
-  }
-}
-
-BOOST_AUTO_TEST_CASE(a_refusal_does_not_depend_on_being_told) {
-  NEED_DEVICE();
-  for (const Row& row : rows()) {
-    const Scene scene;
-    for (const Spoil& spoil : row.spoils(scene)) {
-      const Map struct_page = anonymous(kPage);
-      Bytes bytes = row.good(scene);
-      spoil.apply(bytes.data());
-      memcpy(struct_page.data(), bytes.data(), bytes.size());
-      BOOST_REQUIRE_EQUAL(mprotect(struct_page.data(), kPage, PROT_READ), 0);
-      BOOST_TEST(scene.context.call(row.number, struct_page.data()) == spoil.error,
-                 row.name << ": " << spoil.what);
-    }
   }
 }
 

@@ -31,21 +31,21 @@ const Map& file_page() {
 
 std::vector<Spoil> spoils_of(const Scene& scene) {
   const uint64_t page = scene.page.address(), file = file_page().address();
-  Spoils<aiaccel_pin> spoils;
+  Spoils<aiaccel_pin> spoils;  // those of a range set all of it: its ends are looked at together
   for (int bit = 1; bit < 32; bit++)
     spoils.add(EOPNOTSUPP, "flag", [=](auto& a) { a.flags = 1u << bit; });
   spoils.add(EINVAL, "no length", [](auto& a) { a.length = 0; });
   spoils.add(EOVERFLOW, "the last byte of all", [](auto& a) { a.addr = ~0ULL; });
-  spoils.add(EOVERFLOW, "a length that wraps", [](auto& a) { a.length = ~0ULL; });
-  spoils.add(EOVERFLOW, "a last page that wraps", [=](auto& a) { a.length = 0 - page - 1; });
+  spoils.add(EOVERFLOW, "a length that wraps", [=](auto& a) { a.addr = page, a.length = ~0ULL; });
+  spoils.add(EOVERFLOW, "a last page that wraps",
+             [=](auto& a) { a.addr = page, a.length = 0 - page - 1; });
   // as a 32-bit program might extend its highest addresses
   spoils.add(EOVERFLOW, "a sign-extended address", [](auto& a) { a.addr = 0xfffffffffffff000; });
-  for (const uint64_t address :
-       U64s{0, 1ULL << 47, 0x8000000000000000, 0xffff888000000000,
-        0xffffffffc0000000, page | 1ULL << 46})
+  for (const uint64_t address : U64s{0, 1ULL << 47, 0x8000000000000000, 0xffff888000000000,
+                                     0xffffffffc0000000, page ^ 1ULL << 46})
     spoils.add(EFAULT, "nothing mapped", [=](auto& a) { a.addr = address; });
   for (const uint64_t length : U64s{1ULL << 32, 1ULL << 47, 1ULL << 62})
-    spoils.add(EFAULT, "beyond what is mapped", [=](auto& a) { a.length = length; });
+    spoils.add(EFAULT, "beyond what is mapped", [=](auto& a) { a.addr = page, a.length = length; });
   spoils.add(EOPNOTSUPP, "a file", [=](auto& a) { a.addr = file; });
   return spoils;
 }

@@ -11,12 +11,18 @@ BOOST_AUTO_TEST_SUITE(query)
 namespace {
 
 constexpr Field kFields[] = {
-    FIELD(aiaccel_query, size, kIn),          FIELD(aiaccel_query, abi, kOut),
-    FIELD(aiaccel_query, capabilities, kOut), FIELD(aiaccel_query, tenant, kOut),
-    FIELD(aiaccel_query, nr_engines, kOut),   FIELD(aiaccel_query, highest_class, kOut),
-    FIELD(aiaccel_query, max_queues, kOut),   FIELD(aiaccel_query, max_buffers, kOut),
-    FIELD(aiaccel_query, max_jobs, kOut),     FIELD(aiaccel_query, ring_bytes, kOut),
-    FIELD(aiaccel_query, max_pinned_bytes, kOut), FIELD(aiaccel_query, pinned_bytes, kOut),
+    FIELD(aiaccel_query, size, kIn),
+    FIELD(aiaccel_query, abi, kOut),
+    FIELD(aiaccel_query, capabilities, kOut),
+    FIELD(aiaccel_query, tenant, kOut),
+    FIELD(aiaccel_query, nr_engines, kOut),
+    FIELD(aiaccel_query, highest_class, kOut),
+    FIELD(aiaccel_query, max_queues, kOut),
+    FIELD(aiaccel_query, max_buffers, kOut),
+    FIELD(aiaccel_query, max_jobs, kOut),
+    FIELD(aiaccel_query, ring_bytes, kOut),
+    FIELD(aiaccel_query, max_pinned_bytes, kOut),
+    FIELD(aiaccel_query, pinned_bytes, kOut),
 };
 static_assert(fills(kFields, 64) && sizeof(aiaccel_query) == 64);
 
@@ -40,7 +46,8 @@ BOOST_AUTO_TEST_CASE(tells_what_this_implementation_is_and_holds) {
   BOOST_TEST(query.tenant != 0u);
   BOOST_TEST(query.nr_engines >= 1u);
   BOOST_TEST(query.highest_class < uint32_t{AIACCEL_NR_CLASSES});
-  BOOST_TEST(query.max_jobs == (query.max_jobs & -query.max_jobs), "a power of two: the ring's entries");
+  BOOST_TEST(query.max_jobs == (query.max_jobs & -query.max_jobs),
+             "a power of two: the ring's entries");
   BOOST_TEST(query.ring_bytes % kPage == 0u);
   BOOST_TEST(query.pinned_bytes == 0u);
   context.alloc(3 * kPage);

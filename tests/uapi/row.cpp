@@ -50,7 +50,9 @@ void Row::poison(Bytes& bytes, char with) const {
       memset(bytes.data() + field.offset, with, field.size);
 }
 
-const std::vector<Row>& rows() { return registered(); }
+const std::vector<Row>& rows() {
+  return registered();
+}
 
 const Row& row_of(unsigned long number) {
   const auto it = std::find_if(rows().begin(), rows().end(),
@@ -59,7 +61,9 @@ const Row& row_of(unsigned long number) {
   return *it;
 }
 
-Register::Register(const Row& row) { registered().push_back(row); }
+Register::Register(const Row& row) {
+  registered().push_back(row);
+}
 
 Use::Use(const raw::Context& watcher) {
   aiaccel_stats_tenant tenants[16] = {};
@@ -80,8 +84,8 @@ Use::Use(const raw::Context& watcher) {
 }
 
 std::ostream& operator<<(std::ostream& out, const Use& use) {
-  return out << use.bytes << " bytes, " << use.contexts << " contexts, " << use.queues << " queues, "
-             << use.jobs << " jobs waiting, " << use.slots << " slots";
+  return out << use.bytes << " bytes, " << use.contexts << " contexts, " << use.queues
+             << " queues, " << use.jobs << " jobs waiting, " << use.slots << " slots";
 }
 
 void spoil_one_and_two(const char* name, const Bytes& good, const std::vector<Spoil>& spoils,

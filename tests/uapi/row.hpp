@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// What the tests of all ioctls share. Each ioctl has a file of its own here, which registers a Row: the
-// fields of its struct, an argument that is taken, and what spoils one. ladder.cpp puts every row
-// through the rules of the UAPI header's calling convention; the ioctl's file has the rest. An ioctl
-// that the kernel knows and no row names fails ladder/numbers.
+// What the tests of all ioctls share. Each ioctl has a file of its own here, which registers a Row:
+// the fields of its struct, an argument that is taken, and what spoils one. ladder.cpp puts every
+// row through the rules of the UAPI header's calling convention; the ioctl's file has the rest. An
+// ioctl that the kernel knows and no row names fails ladder/numbers.
 //
 // One thread only.
 #pragma once
@@ -39,8 +39,8 @@ struct Field {
 #define FIELD(type, name, kind) \
   { #name, offsetof(type, name), sizeof(type::name), kind }
 
-// No padding: each field begins where the one before it ends. All of them are of fixed width, so that a
-// struct for which this holds in a 32-bit and in a 64-bit program has one layout.
+// No padding: each field begins where the one before it ends. All of them are of fixed width, so
+// that a struct for which this holds in a 32-bit and in a 64-bit program has one layout.
 constexpr bool fills(std::span<const Field> fields, size_t size) {
   size_t end = 0;
   for (const Field& field : fields) {

@@ -16,9 +16,9 @@ BOOST_AUTO_TEST_SUITE(stats)
 namespace {
 
 constexpr Field kFields[] = {
-    FIELD(aiaccel_stats, size, kIn),          FIELD(aiaccel_stats, kind, kIn),
-    FIELD(aiaccel_stats, records, kIn),       FIELD(aiaccel_stats, count, kInOut),
-    FIELD(aiaccel_stats, record_size, kIn),   FIELD(aiaccel_stats, time_ns, kOut),
+    FIELD(aiaccel_stats, size, kIn),        FIELD(aiaccel_stats, kind, kIn),
+    FIELD(aiaccel_stats, records, kIn),     FIELD(aiaccel_stats, count, kInOut),
+    FIELD(aiaccel_stats, record_size, kIn), FIELD(aiaccel_stats, time_ns, kOut),
 };
 static_assert(fills(kFields, 32) && sizeof(aiaccel_stats) == 32);
 
@@ -47,15 +47,15 @@ constexpr Field kTenant[] = {
 static_assert(fills(kTenant, 200) && sizeof(aiaccel_stats_tenant) == 200);
 
 constexpr Field kQueue[] = {
-    FIELD(aiaccel_stats_queue, context, kOut),     FIELD(aiaccel_stats_queue, tenant, kOut),
-    FIELD(aiaccel_stats_queue, engine, kOut),      FIELD(aiaccel_stats_queue, id, kOut),
-    FIELD(aiaccel_stats_queue, class_, kOut),      FIELD(aiaccel_stats_queue, weight, kOut),
-    FIELD(aiaccel_stats_queue, waiting, kOut),     FIELD(aiaccel_stats_queue, slots_held, kOut),
-    FIELD(aiaccel_stats_queue, pid, kOut),         FIELD(aiaccel_stats_queue, __reserved, kOut),
-    FIELD(aiaccel_stats_queue, submitted, kOut),   FIELD(aiaccel_stats_queue, granted, kOut),
-    FIELD(aiaccel_stats_queue, completed, kOut),   FIELD(aiaccel_stats_queue, wait_ns, kOut),
-    FIELD(aiaccel_stats_queue, run_ns, kOut),      FIELD(aiaccel_stats_queue, max_wait_ns, kOut),
-    FIELD(aiaccel_stats_queue, comm, kOut),        FIELD(aiaccel_stats_queue, label, kOut),
+    FIELD(aiaccel_stats_queue, context, kOut),   FIELD(aiaccel_stats_queue, tenant, kOut),
+    FIELD(aiaccel_stats_queue, engine, kOut),    FIELD(aiaccel_stats_queue, id, kOut),
+    FIELD(aiaccel_stats_queue, class_, kOut),    FIELD(aiaccel_stats_queue, weight, kOut),
+    FIELD(aiaccel_stats_queue, waiting, kOut),   FIELD(aiaccel_stats_queue, slots_held, kOut),
+    FIELD(aiaccel_stats_queue, pid, kOut),       FIELD(aiaccel_stats_queue, __reserved, kOut),
+    FIELD(aiaccel_stats_queue, submitted, kOut), FIELD(aiaccel_stats_queue, granted, kOut),
+    FIELD(aiaccel_stats_queue, completed, kOut), FIELD(aiaccel_stats_queue, wait_ns, kOut),
+    FIELD(aiaccel_stats_queue, run_ns, kOut),    FIELD(aiaccel_stats_queue, max_wait_ns, kOut),
+    FIELD(aiaccel_stats_queue, comm, kOut),      FIELD(aiaccel_stats_queue, label, kOut),
 };
 static_assert(fills(kQueue, 176) && sizeof(aiaccel_stats_queue) == 176);
 
@@ -92,9 +92,9 @@ const Register kRow({"STATS", AIACCEL_IOC_STATS, kFields,
 
 }  // namespace
 
-// By records longer and shorter than the kernel's, and by arrays that end early, twice with different
-// bytes where they go: what is not told is not written, what is told is written wholly, and no address
-// of the kernel is in it.
+// By records longer and shorter than the kernel's, and by arrays that end early, twice with
+// different bytes where they go: what is not told is not written, what is told is written wholly,
+// and no address of the kernel is in it.
 BOOST_AUTO_TEST_CASE(records_are_cut_and_filled_and_bounded) {
   NEED_DEVICE();
   const Scene scene;
@@ -116,11 +116,13 @@ BOOST_AUTO_TEST_CASE(records_are_cut_and_filled_and_bounded) {
           BOOST_TEST(!has_kernel_address(to.data(), count * record_size));
         }
         for (size_t i = 0; i < bytes[0].size(); i++) {
-          const bool told = i < size_t{count} * record_size, filler = i % record_size >= record.size;
+          const bool told = i < size_t{count} * record_size,
+                     filler = i % record_size >= record.size;
           const bool kept = bytes[0][i] == 0x5a && bytes[1][i] == static_cast<char>(0xa5);
           if (kept == told || (told && filler && bytes[0][i]))
-            BOOST_REQUIRE_MESSAGE(false, "byte " << i << ", kind " << record.kind << ", record_size "
-                                                 << record_size << ", room for " << fit);
+            BOOST_REQUIRE_MESSAGE(false, "byte " << i << ", kind " << record.kind
+                                                 << ", record_size " << record_size << ", room for "
+                                                 << fit);
         }
       }
 }

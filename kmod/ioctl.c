@@ -107,13 +107,13 @@ int aia_reply(struct aia_call *call)
 	return copy_to_user(call->user, call->arg, bytes) ? -EFAULT : 0;
 }
 
-static int reply_refusal(struct aia_call *call, const struct row *row, int err)
+/* Where it cannot be written, the caller still learns the error. */
+static void reply_refusal(struct aia_call *call, const struct row *row)
 {
 	u32 __user *to = call->user + row->refused_at;
 
-	if (!row->refused_at || call->user_size < row->refused_at + sizeof(u32))
-		return err;
-	return put_user(call->refused_by, to) ? -EFAULT : err;
+	if (row->refused_at && call->user_size >= row->refused_at + sizeof(u32))
+		put_user(call->refused_by, to);
 }
 
 long aia_ioctl(struct file *file, unsigned int cmd, unsigned long user)
@@ -143,5 +143,7 @@ long aia_ioctl(struct file *file, unsigned int cmd, unsigned long user)
 	call.arg = &arg;
 	call.known_size = row->size;
 	err = row->run(&call);
-	return err ? reply_refusal(&call, row, err) : 0;
+	if (err)
+		reply_refusal(&call, row);
+	return err;
 }

@@ -147,6 +147,24 @@ BOOST_AUTO_TEST_CASE(a_reply_that_cannot_be_written_leaves_nothing_behind) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_refusal_does_not_depend_on_being_told) {
+  NEED_DEVICE();
+  for (const Row& row : rows()) {
+    const Scene scene;
+    for (const Spoil& spoil : row.spoils(scene)) {
+      // ENTER looks whether it can tell what it took before it takes any entry
+      if (row.number == AIACCEL_IOC_ENTER && spoil.error == ENOENT) continue;
+      const Map struct_page = anonymous(kPage);
+      Bytes bytes = row.good(scene);
+      spoil.apply(bytes.data());
+      memcpy(struct_page.data(), bytes.data(), bytes.size());
+      BOOST_REQUIRE_EQUAL(mprotect(struct_page.data(), kPage, PROT_READ), 0);
+      BOOST_TEST(scene.context.call(row.number, struct_page.data()) == spoil.error,
+                 row.name << ": " << spoil.what);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(of_two_reasons_the_earlier_wins_and_nothing_changes) {
   NEED_DEVICE();
   for (const Row& row : rows()) {

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
 #
 # build/tests/NAME from tests/NAME/*.cpp and *.c: Boost.Test programs that speak TAP (tests/tap). A
-# folder may have a build.mk of its own that sets TEST_SOURCES_NAME (sources of a tool under test) or
-# TEST_LIBS_NAME.
+# folder may have a build.mk of its own that sets TEST_SOURCES_NAME (sources of a tool under test),
+# TEST_LIBS_NAME, or OWN_MAIN_NAME (it is no Boost.Test program).
 
-TESTS := $(filter-out tap,$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
+# No sanitizer sees what the fuzzer of the module looks for.
+TESTS := $(filter-out tap $(if $(SAN),fuzz),$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
 TEST_BINS := $(TESTS:%=$(BUILD)/tests/%)
 TAP_SOURCES := tests/tap/main.cpp
 
 -include $(wildcard $(TESTS:%=tests/%/build.mk))
 
-$(foreach t,$(TESTS),$(eval $(call program,$(BUILD)/tests/$(t),$(sort $(wildcard tests/$(t)/*.cpp tests/$(t)/*.c)) $(TAP_SOURCES) $(TEST_SOURCES_$(t)),-lboost_unit_test_framework $(TEST_LIBS_$(t)))))
+$(foreach t,$(TESTS),$(eval $(call program,$(BUILD)/tests/$(t),$(sort $(wildcard tests/$(t)/*.cpp tests/$(t)/*.c)) $(if $(OWN_MAIN_$(t)),,$(TAP_SOURCES)) $(TEST_SOURCES_$(t)),-lboost_unit_test_framework $(TEST_LIBS_$(t)))))
 # The tests themselves are compiled to be compiled quickly: with sanitizers, optimising takes 4 times as long.
 $(call objects,$(filter tests/%,$(ALL_SOURCES))): OBJ_FLAGS := -Itests -Itools -DBOOST_TEST_DYN_LINK -O0 -g1
 

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+#include "fuzz/calls.hpp"
+
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace fuzz {
+
+namespace {
+
+constexpr uint64_t kCookies = 64;  // few, so that they are met again
+
+#define FIELD(type, member, kind)                            \
+  Field {                                                    \
+    offsetof(type, member), sizeof(type::member), Kind::kind \
+  }
+
+uint64_t address(const void* at) {
+  return reinterpret_cast<uint64_t>(at);
+}
+
+void fill_nothing(Actor&, int, void*) {}
+void learn_nothing(Actor&, int, const void*) {}
+
+// ---- what is here ----
+
+constexpr Field kQueryFields[] = {FIELD(aiaccel_query, size, kSize)};
+
+constexpr Field kEngineListFields[] = {FIELD(aiaccel_engine_list, size, kSize),
+                                       FIELD(aiaccel_engine_list, count, kNumber),
+                                       FIELD(aiaccel_engine_list, ids, kPointer)};
+void fill_engine_list(Actor& actor, int, void* argument) {
+  auto& arg = *static_cast<aiaccel_engine_list*>(argument);
+  arg.count = actor.random.below(16);
+  arg.ids = address(actor.scratch);
+}
+
+constexpr Field kEngineInfoFields[] = {FIELD(aiaccel_engine_info, size, kSize),
+                                       FIELD(aiaccel_engine_info, id, kId),
+                                       FIELD(aiaccel_engine_info, __reserved, kNumber)};
+void fill_engine_info(Actor& actor, int, void* argument) {
+  static_cast<aiaccel_engine_info*>(argument)->id = actor.engine();
+}
+
+constexpr Field kStatsFields[] = {
+    FIELD(aiaccel_stats, size, kSize), FIELD(aiaccel_stats, kind, kNumber),
+    FIELD(aiaccel_stats, records, kPointer), FIELD(aiaccel_stats, count, kNumber),
+    FIELD(aiaccel_stats, record_size, kNumber)};
+void fill_stats(Actor& actor, int, void* argument) {
+  auto& arg = *static_cast<aiaccel_stats*>(argument);
+  constexpr uint32_t kSizes[] = {8, 64, 152, 256, 1024, 4096};
+  arg.kind = 1 + actor.random.below(3);
+  arg.record_size = actor.random.one_of(kSizes);
+  arg.count = actor.random.below(sizeof(actor.scratch) / arg.record_size + 1);
+  arg.records = address(actor.scratch);
+}
+
+// ---- objects ----
+
+constexpr Field kDestroyFields[] = {FIELD(aiaccel_destroy, size, kSize),
+                                    FIELD(aiaccel_destroy, id, kId)};
+void fill_destroy(Actor& actor, int index, void* argument) {
+  Context& context = actor.world.contexts[static_cast<size_t>(index)];
+  uint64_t id = actor.random.percent(85) ? context.buffers.pick(actor.random)
+                                         : context.queues.pick(actor.random);
+  if (!id) id = actor.random.below(64);
+  static_cast<aiaccel_destroy*>(argument)->id = static_cast<uint32_t>(id);
+}
+void learn_destroy(Actor& actor, int index, const void* argument) {
+  Context& context = actor.world.contexts[static_cast<size_t>(index)];
+  const uint32_t id = static_cast<const aiaccel_destroy*>(argument)->id;
+  if (actor.random.percent(10)) return;  // to be a stale one
+  context.buffers.forget(id);
+  context.queues.forget(id);
+}
+
+constexpr Field kAllocFields[] = {
+    FIELD(aiaccel_alloc, size, kSize),        FIELD(aiaccel_alloc, flags, kFlags),
+    FIELD(aiaccel_alloc, length, kNumber),    FIELD(aiaccel_alloc, placement, kNumber),
+    FIELD(aiaccel_alloc, node, kNumber),      FIELD(aiaccel_alloc, engine, kId),
+    FIELD(aiaccel_alloc, __reserved, kNumber)};
+void fill_alloc(Actor& actor, int, void* argument) {
+  auto& arg = *static_cast<aiaccel_alloc*>(argument);
+  Random& random = actor.random;
+  const uint64_t most_pages = random.percent(3) ? 2048 : 64;
+  arg.length = 1 + random.below(most_pages * kPage);
+  arg.placement = random.below(5);
+  if (arg.placement == AIACCEL_PLACE_PREFER || arg.placement == AIACCEL_PLACE_STRICT)
+    arg.node = random.percent(20);
+  if (arg.placement == AIACCEL_PLACE_NEAR) arg.engine = actor.engine();
+}
+void learn_alloc(Actor& actor, int index, const void* argument) {
+  const auto& arg = *static_cast<const aiaccel_alloc*>(argument);
+  Context& context = actor.world.contexts[static_cast<size_t>(index)];
+  const uint64_t pages = (arg.length + kPage - 1) / kPage;
+  context.buffers.put(actor.random, arg.id);
+  context.offsets.put(actor.random, arg.mmap_offset | std::min<uint64_t>(pages, kPage - 1));
+}
+
+constexpr Field kPinFields[] = {FIELD(aiaccel_pin, size, kSize), FIELD(aiaccel_pin, flags, kFlags),
+                                FIELD(aiaccel_pin, addr, kPointer),
+                                FIELD(aiaccel_pin, length, kNumber)};
+void fill_pin(Actor& actor, int, void* argument) {
+  auto& arg = *static_cast<aiaccel_pin*>(argument);
+  Random& random = actor.random;
+  const uint64_t most_pages = random.percent(10) ? kWindowPages : 16;
+  arg.flags = random.percent(50) ? AIACCEL_PIN_WRITE : 0;
+  arg.addr = window(static_cast<int>(random.below(random.percent(50) ? kQuiet : kWindows))) +
+             random.below(8) * kPage + random.below(kPage);
+  arg.length = 1 + random.below(most_pages * kPage);
+}
+void learn_pin(Actor& actor, int index, const void* argument) {
+  actor.world.contexts[static_cast<size_t>(index)].buffers.put(
+      actor.random, static_cast<const aiaccel_pin*>(argument)->id);
+}
+
+constexpr Field kBufferInfoFields[] = {FIELD(aiaccel_buffer_info, size, kSize),
+                                       FIELD(aiaccel_buffer_info, id, kId)};
+void fill_buffer_info(Actor& actor, int index, void* argument) {
+  static_cast<aiaccel_buffer_info*>(argument)->id = static_cast<uint32_t>(
+      actor.world.contexts[static_cast<size_t>(index)].buffers.pick(actor.random));
+}
+
+// ---- turns ----
+
+constexpr Field kQueueCreateFields[] = {FIELD(aiaccel_queue_create, size, kSize),
+                                        FIELD(aiaccel_queue_create, flags, kFlags),
+                                        FIELD(aiaccel_queue_create, engine, kId),
+                                        FIELD(aiaccel_queue_create, class_, kNumber),
+                                        FIELD(aiaccel_queue_create, weight, kNumber),
+                                        FIELD(aiaccel_queue_create, budget_ns, kNumber),
+                                        FIELD(aiaccel_queue_create, __reserved, kNumber),
+                                        FIELD(aiaccel_queue_create, label, kBytes)};
+void fill_queue_create(Actor& actor, int, void* argument) {
+  auto& arg = *static_cast<aiaccel_queue_create*>(argument);
+  arg.engine = actor.engine();
+  arg.class_ = actor.random.below(AIACCEL_CLASS_REALTIME);
+  arg.weight = actor.random.below(AIACCEL_WEIGHT_MAX + 1);
+  for (uint32_t i = actor.random.below(AIACCEL_LABEL_LEN); i-- > 0;)
+    arg.label[i] = static_cast<char>(' ' + actor.random.below('~' - ' ' + 1));
+}
+void learn_queue_create(Actor& actor, int index, const void* argument) {
+  actor.world.contexts[static_cast<size_t>(index)].queues.put(
+      actor.random, static_cast<const aiaccel_queue_create*>(argument)->id);
+}
+
+constexpr Field kEnterFields[] = {FIELD(aiaccel_enter, size, kSize),
+                                  FIELD(aiaccel_enter, flags, kFlags),
+                                  FIELD(aiaccel_enter, completions, kPointer),
+                                  FIELD(aiaccel_enter, jobs, kPointer),
+                                  FIELD(aiaccel_enter, nr_completions, kNumber),
+                                  FIELD(aiaccel_enter, nr_jobs, kNumber),
+                                  FIELD(aiaccel_enter, min_events, kNumber),
+                                  FIELD(aiaccel_enter, timeout_ns, kNumber)};
+constexpr Field kCompletionFields[] = {FIELD(aiaccel_completion, cookie, kNumber),
+                                       FIELD(aiaccel_completion, generation, kNumber),
+                                       FIELD(aiaccel_completion, flags, kFlags)};
+constexpr Field kJobFields[] = {
+    FIELD(aiaccel_job, cookie, kNumber),       FIELD(aiaccel_job, queue, kId),
+    FIELD(aiaccel_job, flags, kFlags),         FIELD(aiaccel_job, width, kNumber),
+    FIELD(aiaccel_job, __reserved, kNumber),   FIELD(aiaccel_job, cost_ns, kNumber),
+    FIELD(aiaccel_job, deadline_ns, kNumber),  FIELD(aiaccel_job, group, kNumber),
+    FIELD(aiaccel_job, device_bytes, kNumber), FIELD(aiaccel_job, __reserved2, kNumber)};
+
+constexpr uint32_t kMostEntries = 64;
+
+uint32_t fill_completions(Actor& actor, int index, aiaccel_completion* completions) {
+  Context& context = actor.world.contexts[static_cast<size_t>(index)];
+  Random& random = actor.random;
+  uint32_t nr = 0;
+  take_events(actor, index);
+  // all that is known to be granted: a context that holds a turn gets no other
+  for (uint64_t turn; nr < kMostEntries / 2 && (turn = context.turns.take()); nr++) {
+    completions[nr].cookie = turn >> 32;
+    completions[nr].generation = static_cast<uint32_t>(turn);
+  }
+  for (uint32_t cancels = random.percent(30) ? random.below(8) : 0; cancels > 0; cancels--, nr++) {
+    const uint64_t known = random.percent(90) ? context.jobs.take() : 0;
+    completions[nr].cookie = known ? known - 1 : random.below(kCookies);
+    completions[nr].flags = AIACCEL_COMPLETE_CANCEL;
+    if (!known) break;
+  }
+  if (nr && random.percent(10)) mutate(random, kCompletionFields, &completions[random.below(nr)]);
+  return nr;
+}
+
+uint32_t fill_jobs(Actor& actor, int index, aiaccel_job* jobs) {
+  Context& context = actor.world.contexts[static_cast<size_t>(index)];
+  Random& random = actor.random;
+  const uint64_t any = context.queues.pick(random);
+  if (!any && random.percent(90)) return 0;
+  const uint32_t nr = random.percent(5) ? random.below(kMostEntries) : random.below(5);
+  for (uint32_t i = 0; i < nr; i++) {
+    jobs[i].cookie = random.below(kCookies);
+    jobs[i].queue = static_cast<uint32_t>(context.queues.pick(random));
+    jobs[i].width = 1 + random.percent(20);
+    jobs[i].cost_ns = random.percent(50) ? random.below(10'000'000) : 0;
+    jobs[i].deadline_ns = random.percent(50) ? now_ns() + random.below(10'000'000) : 0;
+  }
+  if (nr && random.percent(10)) mutate(random, kJobFields, &jobs[random.below(nr)]);
+  return nr;
+}
+
+void fill_enter(Actor& actor, int index, void* argument) {
+  auto& arg = *static_cast<aiaccel_enter*>(argument);
+  auto* completions = reinterpret_cast<aiaccel_completion*>(actor.scratch);
+  auto* jobs = reinterpret_cast<aiaccel_job*>(actor.scratch + sizeof(actor.scratch) / 2);
+  Random& random = actor.random;
+  memset(actor.scratch, 0, sizeof(actor.scratch));
+  arg.completions = address(completions);
+  arg.jobs = address(jobs);
+  arg.nr_completions = fill_completions(actor, index, completions);
+  arg.nr_jobs = fill_jobs(actor, index, jobs);
+  arg.min_events = random.percent(40) ? random.below(3) : 0;
+  // never: until a signal or the end of the process
+  arg.timeout_ns = random.percent(2) ? AIACCEL_NEVER : now_ns() + random.below(3'000'000);
+}
+void learn_enter(Actor& actor, int index, const void* argument) {
+  const auto* jobs =
+      reinterpret_cast<const aiaccel_job*>(actor.scratch + sizeof(actor.scratch) / 2);
+  const uint32_t taken = static_cast<const aiaccel_enter*>(argument)->nr_jobs;
+  for (uint32_t i = 0; i < taken; i++)
+    actor.world.contexts[static_cast<size_t>(index)].jobs.put(actor.random, jobs[i].cookie + 1);
+  take_events(actor, index);
+}
+
+#define ROW(number, type, weight, fields, fill, learn)                       \
+  Row {                                                                      \
+    AIACCEL_IOC_##number, #number, sizeof(type), weight, fields, fill, learn \
+  }
+
+constexpr Row kRows[] = {
+    ROW(QUERY, aiaccel_query, 3, kQueryFields, fill_nothing, learn_nothing),
+    ROW(ENGINE_LIST, aiaccel_engine_list, 3, kEngineListFields, fill_engine_list, learn_nothing),
+    ROW(ENGINE_INFO, aiaccel_engine_info, 3, kEngineInfoFields, fill_engine_info, learn_nothing),
+    ROW(STATS, aiaccel_stats, 6, kStatsFields, fill_stats, learn_nothing),
+    ROW(DESTROY, aiaccel_destroy, 16, kDestroyFields, fill_destroy, learn_destroy),
+    ROW(ALLOC, aiaccel_alloc, 14, kAllocFields, fill_alloc, learn_alloc),
+    ROW(PIN, aiaccel_pin, 14, kPinFields, fill_pin, learn_pin),
+    ROW(BUFFER_INFO, aiaccel_buffer_info, 6, kBufferInfoFields, fill_buffer_info, learn_nothing),
+    ROW(QUEUE_CREATE, aiaccel_queue_create, 6, kQueueCreateFields, fill_queue_create,
+        learn_queue_create),
+    ROW(ENTER, aiaccel_enter, 29, kEnterFields, fill_enter, learn_enter),
+};
+constexpr int kNrRows = static_cast<int>(std::size(kRows));
+
+constexpr uint32_t sum_of_weights() {
+  uint32_t sum = 0;
+  for (const Row& row : kRows) sum += row.weight;
+  return sum;
+}
+
+// Mostly the actor's own struct; else one that lies where it cannot be read, or not wholly, or that
+// other threads take away meanwhile.
+void* place_argument(Actor& actor, const Row& row) {
+  if (!actor.random.percent(4)) return actor.argument;
+  const uint64_t at = actor.random.percent(50)
+                          ? hostile_address(actor.random)
+                          : any_window(actor.random) + actor.random.below(kWindowPages) * kPage -
+                                actor.random.below(row.size);
+  auto* to = reinterpret_cast<void*>(at);
+  guarded([&] { memcpy(to, actor.argument, row.size); });
+  return to;
+}
+
+void call_unknown(Actor& actor, int fd) {
+  unsigned long number = actor.random.percent(50) ? _IO(AIACCEL_IOC_TYPE, actor.random.below(256))
+                                                  : kRows[actor.random.below(kNrRows)].number ^
+                                                        (1UL << actor.random.below(32));
+  for (const Row& row : kRows)
+    if (row.number == number) return;
+  const int result = ioctl(fd, number, actor.argument);
+  actor.tally().count(tally_unknown(), result < 0 ? errno : 0);
+}
+
+}  // namespace
+
+std::span<const Row> rows() {
+  return kRows;
+}
+
+int tally_unknown() {
+  return kNrRows;
+}
+int tally_open() {
+  return kNrRows + 1;
+}
+int tally_map_ring() {
+  return kNrRows + 2;
+}
+int tally_map_consumed() {
+  return kNrRows + 3;
+}
+int tally_map_buffer() {
+  return kNrRows + 4;
+}
+
+void call_number(Actor& actor, int fd, int index) {
+  const Row& row = kRows[index];
+  memset(actor.argument, 0, sizeof(actor.argument));
+  memcpy(actor.argument, &row.size, sizeof(row.size));
+  row.fill(actor, 0, actor.argument);
+  const int result = ioctl(fd, row.number, actor.argument);
+  actor.tally().count(index, result < 0 ? errno : 0);
+}
+
+void call_row(Actor& actor, int index, int context) {
+  const Row& row = kRows[index];
+  memset(actor.argument, 0, sizeof(actor.argument));
+  memcpy(actor.argument, &row.size, sizeof(row.size));
+  row.fill(actor, context, actor.argument);
+  if (actor.random.percent(15)) mutate(actor.random, row.fields, actor.argument);
+  void* argument = place_argument(actor, row);
+  const int fd = actor.world.contexts[static_cast<size_t>(context)].fd;
+  const int result = ioctl(fd, row.number, argument);
+  actor.tally().count(index, result < 0 ? errno : 0);
+  if (result >= 0 && argument == actor.argument) row.learn(actor, context, actor.argument);
+}
+
+void call_device(Actor& actor) {
+  const int context = static_cast<int>(actor.random.below(kContexts));
+  const int fd = actor.world.contexts[static_cast<size_t>(context)].fd;
+  if (fd < 0) return;
+  if (actor.random.percent(1)) return call_unknown(actor, fd);
+  int row = 0;
+  for (uint32_t left = actor.random.below(sum_of_weights()); left >= kRows[row].weight; row++)
+    left -= kRows[row].weight;
+  call_row(actor, row, context);
+}
+
+}  // namespace fuzz

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
 #include <stdexcept>
 
 #include "tap/tap.hpp"
@@ -25,6 +26,18 @@ BOOST_AUTO_TEST_CASE(fails_and_skips) {
 }
 
 BOOST_AUTO_TEST_CASE(dies) { raise(SIGKILL); }
+
+// In the kernel, where the module of planted faults is loaded.
+BOOST_AUTO_TEST_CASE(warns) {
+  std::ofstream fault("/sys/module/aiaccel_planted/parameters/fault");
+  BOOST_TEST((fault << "warn" << std::flush).good());
+}
+
+BOOST_AUTO_TEST_CASE(hangs) { pause(); }
+
+BOOST_AUTO_TEST_CASE(spins) {
+  for (volatile bool on = true; on;) continue;
+}
 
 // What the child reports or prints must not be taken for the parent's.
 BOOST_AUTO_TEST_CASE(forks) {

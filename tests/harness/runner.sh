@@ -58,6 +58,10 @@ like 'tap.sh: nok of a missing command is a failure' "$(tap 'nok x no-such-progr
 like 'tap.sh: is' "$(tap 'is x 1 2; tap_done')" 'not ok 1 - x'
 is 'tap.sh: no plan when the script leaves early' "$(tap 'ok x true; exit 0')" 'ok 1 - x'
 nok 'tap.sh: no check made' tap tap_done
+for slow in 'ok x sleep 2' 'sleep 2'; do
+	like "tap.sh: $slow, with too little time" "$(AIACCEL_TEST_LIMIT=1 tap "$slow; tap_done")" \
+		'^not ok 1 - (x|the beginning): not done after 1 s$'
+done
 
 # The Boost.Test half.
 planted() { # CASE: its TAP lines and exit status
@@ -71,11 +75,15 @@ is 'Boost: a skip' "$(planted skips)" $'ok 1 - planted/skips # SKIP planted reas
 is 'Boost: a skip hides no failure' "$(planted fails_and_skips)" $'not ok 1 - planted/fails_and_skips\n1..1\nstatus 1'
 is 'Boost: no plan after a crash' "$(planted dies)" 'status 137'
 is 'Boost: a child that comes out' "$(planted forks)" $'ok 1 - planted/forks\n1..1\nstatus 0'
+for case in hangs spins; do
+	is "Boost: a test that $case" "$(AIACCEL_TEST_LIMIT=1 planted $case)" \
+		"not ok 1 - planted/$case: not done after 1 s"$'\nstatus 75'
+done
 like 'Boost: no test case' "$(planted nothing_of_this_name)" 'not ok 1 - no test case was run'
 
 # Every folder of tests is in the table, so that no test is forgotten.
 for program in tests/*/*.sh; do
-	case $program in tests/tap/*) continue ;; esac
+	case $program in tests/tap/* | tests/harness/guest.sh) continue ;; esac
 	ok "$program is in tests/suites" grep -qF "$program" tests/suites
 done
 for folder in tests/*/; do

@@ -9,6 +9,7 @@
 // - A forked child that comes out of its part of a test, by a signal that Boost caught or by returning,
 //   ends there with status 99: it must not go through the remaining test cases a second time.
 // - No test case run is a failure, as is a failure that belongs to no test case.
+// - Each test case is marked in the kernel's log, and has a time limit: guard.hpp.
 //
 // Arguments after `--` belong to the tests (boost::unit_test::framework::master_test_suite().argv).
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <streambuf>
 #include <string>
 
+#include "tap/guard.hpp"
 #include "tap/tap.hpp"
 
 namespace {
@@ -52,15 +54,21 @@ class CommentBuf : public std::streambuf {
 
 class Observer : public ut::test_observer {
  public:
+  // False where no test case can be limited.
+  bool set_up() { return limit_.set_up(g_out); }
+
   void test_unit_start(const ut::test_unit& unit) override {
     if (unit.p_type != ut::TUT_CASE) return;
     failed_ = false;
     skip_reason_.clear();
+    if (!tap::mark_kernel_log(unit.full_name())) put("# /dev/kmsg cannot be written to");
+    limit_.start("not ok " + std::to_string(count_ + 1) + " - " + unit.full_name());
   }
 
   void test_unit_finish(const ut::test_unit& unit, unsigned long) override {
     end_child();
     if (unit.p_type != ut::TUT_CASE) return;
+    limit_.stop();
     std::string line = (failed_ ? "not ok " : "ok ") + std::to_string(++count_) + " - " + unit.full_name();
     if (failed_)
       any_failed_ = true;
@@ -107,6 +115,7 @@ class Observer : public ut::test_observer {
   int count_ = 0;
   bool failed_ = false;
   bool any_failed_ = false;
+  tap::Limit limit_;
   std::string skip_reason_;
 };
 
@@ -140,6 +149,10 @@ int main(int argc, char** argv) {
   // Above the descriptors that tests count on being free, and not for what they execute.
   int copy = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 200);
   if (copy >= 0) g_out = copy;
+  if (!g_observer.set_up()) {
+    put("# no time limit: AIACCEL_TEST_LIMIT is not a number of seconds, or there are no timers");
+    return 74;
+  }
   int status = ut::unit_test_main(init, argc, argv);
   return only_lists(argc, argv) ? status : g_observer.finish(status);
 }

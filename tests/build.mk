@@ -4,12 +4,13 @@
 # folder may have a build.mk of its own that sets TEST_SOURCES_NAME (sources of a tool under test),
 # TEST_LIBS_NAME, or OWN_MAIN_NAME (it is no Boost.Test program).
 
-# No sanitizer sees what the fuzzer of the module looks for.
-TESTS := $(filter-out tap $(if $(SAN),fuzz),$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
+# kcov is no test; no sanitizer sees what the fuzzer of the module looks for.
+TESTS := $(filter-out tap kcov $(if $(SAN),fuzz),$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
 TEST_BINS := $(TESTS:%=$(BUILD)/tests/%)
 TAP_SOURCES := tests/tap/main.cpp
 
 -include $(wildcard $(TESTS:%=tests/%/build.mk))
+include tests/kcov/build.mk
 
 $(foreach t,$(TESTS),$(eval $(call program,$(BUILD)/tests/$(t),$(sort $(wildcard tests/$(t)/*.cpp tests/$(t)/*.c)) $(if $(OWN_MAIN_$(t)),,$(TAP_SOURCES)) $(TEST_SOURCES_$(t)),-lboost_unit_test_framework $(TEST_LIBS_$(t)))))
 # The tests themselves are compiled to be compiled quickly: with sanitizers, optimising takes 4 times as long.

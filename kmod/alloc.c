@@ -45,10 +45,13 @@ static nodemask_t allowed_nodes(void)
 	return nodes;
 }
 
-/* The node of @left nearest to @from, which is taken out of it; or NUMA_NO_NODE. */
+/*
+ * The node of @left nearest to @from, which is taken out of it; or NUMA_NO_NODE. Some
+ * firmware says that all are equally near: none is nearer than @from itself.
+ */
 static int take_nearest(nodemask_t *left, int from)
 {
-	int best = NUMA_NO_NODE, node;
+	int best = node_isset(from, *left) ? from : NUMA_NO_NODE, node;
 
 	for_each_node_mask(node, *left)
 		if (best == NUMA_NO_NODE || node_distance(from, node) < node_distance(from, best))

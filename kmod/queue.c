@@ -156,8 +156,10 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 		goto err_uncharge;
 	err = xa_alloc_cyclic(&aia_queues, &queue->number, queue, xa_limit_32b, &next_number,
 			      GFP_KERNEL_ACCOUNT);
-	if (err < 0)
+	if (err < 0) {
+		call->refused_by = AIACCEL_REFUSED_MEMCG;
 		goto err_leave;
+	}
 	arg->id = queue->object.id;
 	err = aia_reply(call);
 	if (err)
@@ -194,5 +196,8 @@ int aia_queue_create(struct aia_call *call)
 	err = create(call, engine);
 	if (err)
 		aia_engine_put(engine); /* else the queue keeps it */
+	/* The notifier, the seat and the nodes are not charged to a memory cgroup. */
+	if (err == -ENOMEM && call->refused_by == AIACCEL_REFUSED_NOT)
+		call->refused_by = AIACCEL_REFUSED_MEMORY;
 	return err;
 }

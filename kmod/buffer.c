@@ -248,8 +248,8 @@ static int insert_pages(struct vm_area_struct *vma, struct page **pages)
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		err = vm_insert_pages(vma, at, pages, &left);
-		if (err)
-			return err;
+		if (err) /* -EFAULT: an upper level of page tables could not be had */
+			return err == -EFAULT ? -ENOMEM : err;
 		pages += nr;
 		at += nr << PAGE_SHIFT;
 		cond_resched();

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Every allocation and every copy from and to user memory that a call makes is made to fail once, in
-// turn. A call that fails must leave nothing behind. Needs a kernel with fault injection; the stock
-// ones have none.
+// Each ioctl of questions and of turns, and open and close: every allocation and every copy from
+// and to user memory that it makes is made to fail once, in turn (see faults.hpp). Memory is in
+// fail_nth_memory.cpp, what modules do in fail_nth_modules.cpp.
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cstring>
-#include <fstream>
+#include <cerrno>
 
-#include "raw.hpp"
+#include "cgroup.hpp"
+#include "faults.hpp"
 
 using namespace raw;
 
@@ -18,171 +18,304 @@ BOOST_AUTO_TEST_SUITE(fail_nth)
 
 namespace {
 
-constexpr const char* kNth = "/proc/thread-self/fail-nth";
-constexpr int kMostFaults = 2000;
+constexpr uint64_t kJobs = 10;  // more than ENTER reads without allocating
 
-void set_up_faults() {
-  const std::string debug = "/sys/kernel/debug/";
-  for (const char* kind : {"failslab", "fail_page_alloc", "fail_usercopy"}) {
-    std::ofstream(debug + kind + "/ignore-gfp-wait") << "N" << std::flush;
-    std::ofstream(debug + kind + "/verbose") << "0" << std::flush;
-    std::ofstream(debug + kind + "/min-order") << "0" << std::flush;
-  }
+int create_queue(const Context& context, aiaccel_queue_create& create, uint32_t engine) {
+  create = {};
+  create.engine = engine;
+  create.class_ = AIACCEL_CLASS_NORMAL;
+  return context(AIACCEL_IOC_QUEUE_CREATE, create);
 }
 
-// What of the arbiter is in use; equal before and after when nothing was left behind.
-struct Use {
-  uint64_t bytes = 0;
-  uint32_t contexts = 0, queues = 0, jobs = 0, slots = 0;
+int cancel(const Context& context, uint64_t cookie) {
+  aiaccel_completion completion{};
+  completion.cookie = cookie;
+  completion.flags = AIACCEL_COMPLETE_CANCEL;
+  aiaccel_enter enter{};
+  enter.completions = address(&completion);
+  enter.nr_completions = 1;
+  return context(AIACCEL_IOC_ENTER, enter);
+}
 
-  explicit Use(const Context& watcher) {
-    aiaccel_stats_tenant tenants[16] = {};
-    aiaccel_stats stats{};
-    stats.kind = AIACCEL_STATS_TENANTS;
-    stats.records = reinterpret_cast<uint64_t>(tenants);
-    stats.count = 16;
-    stats.record_size = sizeof(tenants[0]);
-    BOOST_REQUIRE_EQUAL(watcher(AIACCEL_IOC_STATS, stats), 0);
-    for (uint32_t i = 0; i < stats.count && i < 16; i++) {
-      contexts += tenants[i].contexts;
-      if (tenants[i].kind == AIACCEL_TENANT_ROOT)
-        bytes = tenants[i].allocated_bytes + tenants[i].pinned_bytes;
-    }
-    const aiaccel_stats_engine engine = watcher.engine_stats();
-    queues = engine.queues;
-    jobs = engine.jobs_waiting;
-    slots = engine.slots_used;
+// The swept ENTER: jobs with cookies from 0, and the withdrawal of those from 100.
+class Entries {
+ public:
+  explicit Entries(bool with_completions, uint64_t nr_jobs = kJobs)
+      : nr_completions_(with_completions ? kJobs : 0), nr_jobs_(nr_jobs) {
+    ring_ = context_.map(context_.query().ring_bytes, AIACCEL_RING_OFFSET, PROT_READ);
+    consumed_ = context_.map(kPage, AIACCEL_CONSUMED_OFFSET);
+    BOOST_REQUIRE(!ring_.error() && !consumed_.error());
   }
-  bool operator==(const Use&) const = default;
+
+  // The jobs to be withdrawn wait; no event is unread.
+  void prepare() {
+    for (uint64_t i = 0; i < nr_completions_; i++) jobs_[i] = job_of(queue_, 100 + i);
+    aiaccel_enter enter{};
+    enter.jobs = address(jobs_);
+    enter.nr_jobs = nr_completions_;
+    BOOST_REQUIRE_EQUAL(context_(AIACCEL_IOC_ENTER, enter), 0);
+    BOOST_REQUIRE_EQUAL(enter.nr_jobs, nr_completions_);
+    *reinterpret_cast<volatile uint32_t*>(consumed_.data()) =
+        reinterpret_cast<const volatile aiaccel_ring*>(ring_.data())->produced;
+    for (uint64_t i = 0; i < nr_jobs_; i++) jobs_[i] = job_of(queue_, i);
+    for (uint64_t i = 0; i < nr_completions_; i++)
+      completions_[i] = {100 + i, 0, AIACCEL_COMPLETE_CANCEL};
+  }
+
+  int call() {
+    enter_ = {};
+    enter_.completions = address(completions_);
+    enter_.nr_completions = nr_completions_;
+    enter_.jobs = address(jobs_);
+    enter_.nr_jobs = nr_jobs_;
+    enter_.min_events = nr_jobs_ ? 1 : 0;
+    enter_.timeout_ns = AIACCEL_NEVER;
+    return context_(AIACCEL_IOC_ENTER, enter_);
+  }
+
+  // What was taken is what was told. Takes it back.
+  void look(int err) {
+    const uint64_t completed = take_back(100, nr_completions_, false);
+    const uint64_t submitted = take_back(0, nr_jobs_, true);
+    if (!err) {
+      BOOST_TEST(completed == enter_.nr_completions);
+      BOOST_TEST(submitted == enter_.nr_jobs);
+      BOOST_TEST((submitted == 0 || completed == nr_completions_));
+      if (completed + submitted < nr_completions_ + nr_jobs_) in_part_++;
+    } else if (err == EFAULT && completed + submitted) {
+      // The reply could be written at the start of the call and not at its end.
+      BOOST_TEST(completed == nr_completions_);
+      BOOST_TEST(submitted == nr_jobs_);
+    } else {
+      BOOST_TEST(completed + submitted == 0u);
+    }
+    if (err) prepare();
+  }
+
+  int in_part() const { return in_part_; }
+
+ private:
+  // Cancels what waits or has its turn; how many were there (or were not), all of them first.
+  uint64_t take_back(uint64_t first, uint64_t nr, bool there) {
+    uint64_t count = 0;
+    for (uint64_t i = 0; i < nr; i++) {
+      const int err = cancel(context_, first + i);
+      BOOST_TEST((err == 0 || err == ENOENT));
+      if ((err == 0) != there) continue;
+      BOOST_TEST(count == i);
+      count++;
+    }
+    return count;
+  }
+
+  const Context context_;
+  const uint32_t queue_ = context_.queue();
+  const uint32_t nr_completions_;
+  const uint32_t nr_jobs_;
+  Map ring_, consumed_;
+  aiaccel_job jobs_[kJobs] = {};
+  aiaccel_completion completions_[kJobs] = {};
+  aiaccel_enter enter_{};
+  int in_part_ = 0;
 };
 
-// Whether the fault was met. One that was not may be met in here: hence the second try.
-bool disarm(const Fd& nth) {
-  char left[32] = {};
-  const bool read_it = pread(nth.get(), left, sizeof(left) - 1, 0) > 0;
-  if (write(nth.get(), "0", 1) != 1) BOOST_REQUIRE(write(nth.get(), "0", 1) == 1);
-  return read_it && strtol(left, nullptr, 10) == 0;
-}
-
-// Runs `body` again and again, the Nth time with its Nth possible fault, until it makes no more.
-void sweep(const std::function<void()>& body) {
-  if (access(kNth, F_OK)) SKIP("this kernel injects no faults");
-  set_up_faults();
-  const Context watcher;
-  const Fd nth(open(kNth, O_RDWR | O_CLOEXEC));
-  BOOST_REQUIRE(nth.get() >= 0);
-  body();  // what is allocated once and kept
-  const Use before(watcher);
-  for (int n = 1; n < kMostFaults; n++) {
-    const std::string text = std::to_string(n);
-    BOOST_REQUIRE(write(nth.get(), text.c_str(), text.size()) > 0);
-    body();
-    const bool used_up = disarm(nth);
-    BOOST_REQUIRE_MESSAGE(eventually([&] { return Use(watcher) == before; }), "fault " << n);
-    if (!used_up) {  // the body has fewer
-      BOOST_TEST(n > 1);
-      BOOST_TEST_MESSAGE(n - 1 << " faults");
-      return;
-    }
-  }
-  BOOST_ERROR("no end of faults");
-}
-
-// With the plain calls: nothing here may assert, as any of them may fail.
-template <typename T>
-bool call(int fd, unsigned long number, T& arg) {
-  arg.size = sizeof(T);
-  return ioctl(fd, number, &arg) == 0;
+void sweep_enter(const std::string& name, int least, Entries&& entries, bool in_part) {
+  sweep({.name = name,
+         .errors = {ENOMEM, EFAULT},
+         .least = least,
+         .call = [&] { return entries.call(); },
+         .undo = {},
+         .prepare = [&] { entries.prepare(); },
+         .look = [&](int err) { entries.look(err); }});
+  BOOST_TEST((entries.in_part() > 0) == in_part);
 }
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(opening_and_asking) {
+BOOST_AUTO_TEST_CASE(open_and_close) {
   NEED_DEVICE();
-  sweep([] {
-    const Fd fd(open(kDevice, O_RDWR));
+  NEED_FAULTS();
+  if (!have_cgroups()) SKIP("no cgroup version 2 at " + kCgroups);
+  // New tenants, two levels of them, for each open.
+  const Cgroup above("/sweep"), own("/sweep/own");
+  int fd = -1;
+  const auto shut = [&] {
+    const int err = close(fd) ? errno : 0;
+    fd = -1;
+    return err;
+  };
+  sweep({.name = "open",
+         .errors = {ENOMEM, EFAULT},
+         .least = 5,
+         .call =
+             [&] {
+               fd = open(kDevice, O_RDWR | O_CLOEXEC);
+               return fd < 0 ? errno : 0;
+             },
+         .undo =
+             [&] {
+               BOOST_TEST(shut() == 0);
+               Cgroup::leave();
+             },
+         .prepare = [&] { own.enter(); },
+         .look = {}});
+  const Map pages = anonymous(4 * kPage);
+  // Closing needs no memory, whatever it takes down.
+  sweep({.name = "close",
+         .errors = {},
+         .least = 0,
+         .call = shut,
+         .undo = {},
+         .prepare =
+             [&] {
+               const Context context;
+               context.alloc(20 * kPage);
+               const auto mapped = context.alloc(20 * kPage);
+               const Map map = context.map(20 * kPage, mapped.mmap_offset);
+               aiaccel_pin pin = pin_of(pages);
+               BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_PIN, pin), 0);
+               context.take_turn(context.queue(), 1);
+               fd = dup(context.fd());
+               BOOST_REQUIRE(fd >= 0);
+             },
+         .look = {}});
+}
+
+BOOST_AUTO_TEST_CASE(questions) {
+  NEED_DEVICE();
+  NEED_FAULTS();
+  const Context context;
+  const auto ask = [&](const char* name, int least, const std::function<int()>& call,
+                       std::set<int> errors = {EFAULT}) {
+    sweep({name, std::move(errors), least, call, {}, {}, {}});
+  };
+  ask("QUERY", 2, [&] {
     aiaccel_query query{};
-    uint32_t ids[4];
+    return context(AIACCEL_IOC_QUERY, query);
+  });
+  ask("ENGINE_LIST", 2, [&] {
+    uint32_t ids[4] = {};
     aiaccel_engine_list list{};
     list.count = 4;
-    list.ids = reinterpret_cast<uint64_t>(ids);
+    list.ids = address(ids);
+    return context(AIACCEL_IOC_ENGINE_LIST, list);
+  });
+  const uint32_t engine = context.engine().id;
+  ask("ENGINE_INFO", 2, [&] {
     aiaccel_engine_info info{};
-    info.id = 1;
-    std::vector<char> records(16384);
-    if (!call(fd.get(), AIACCEL_IOC_QUERY, query)) return;
-    if (!call(fd.get(), AIACCEL_IOC_ENGINE_LIST, list)) return;
-    if (!call(fd.get(), AIACCEL_IOC_ENGINE_INFO, info)) return;
-    for (uint32_t kind = 1; kind <= 3; kind++) {
-      aiaccel_stats stats{};
-      stats.kind = kind;
-      stats.records = reinterpret_cast<uint64_t>(records.data());
-      stats.count = 16;
-      stats.record_size = 512;
-      if (!call(fd.get(), AIACCEL_IOC_STATS, stats)) return;
-    }
+    info.id = engine;
+    return context(AIACCEL_IOC_ENGINE_INFO, info);
   });
+  std::vector<uint32_t> queues(20);
+  for (uint32_t& queue : queues) queue = context.queue();
+  std::vector<char> records(32768);
+  const auto ask_stats = [&](uint32_t kind) {
+    aiaccel_stats stats{};
+    stats.kind = kind;
+    stats.records = address(records.data());
+    stats.count = 32;
+    stats.record_size = 1024;  // longer than they are: the rest is cleared
+    return context(AIACCEL_IOC_STATS, stats);
+  };
+  ask("STATS, engines", 3, [&] { return ask_stats(AIACCEL_STATS_ENGINES); });
+  ask("STATS, tenants", 5, [&] { return ask_stats(AIACCEL_STATS_TENANTS); }, {EFAULT, ENOMEM});
+  ask("STATS, 20 queues", 22, [&] { return ask_stats(AIACCEL_STATS_QUEUES); });
 }
 
-BOOST_AUTO_TEST_CASE(allocating_and_mapping) {
+BOOST_AUTO_TEST_CASE(queue_create_and_destroy) {
   NEED_DEVICE();
-  sweep([] {
-    const Fd fd(open(kDevice, O_RDWR));
-    aiaccel_alloc alloc{};
-    alloc.length = 20 * kPage;
-    if (!call(fd.get(), AIACCEL_IOC_ALLOC, alloc)) return;
-    const Map map(20 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), alloc.mmap_offset);
-    aiaccel_buffer_info info{};
-    info.id = alloc.id;
-    if (!call(fd.get(), AIACCEL_IOC_BUFFER_INFO, info)) return;
-    const Map ring(kPage, PROT_READ, MAP_SHARED, fd.get(), AIACCEL_RING_OFFSET);
-    const Map word(kPage, PROT_READ, MAP_SHARED, fd.get(), AIACCEL_CONSUMED_OFFSET);
-  });
+  NEED_FAULTS();
+  if (!have_cgroups()) SKIP("no cgroup version 2 at " + kCgroups);
+  const Cgroup above("/sweep"), own("/sweep/own");
+  own.enter();  // three levels of nodes
+  Context context;
+  const uint32_t engine = context.engine().id;
+  aiaccel_queue_create create{};
+  uint32_t last = 0;
+  Swept queue{.name = "QUEUE_CREATE, later",
+              .errors = {ENOMEM, EFAULT},
+              .least = 3,
+              .call = [&] { return create_queue(context, create, engine); },
+              .undo = [&] { BOOST_TEST(destroy_errno(context, last) == 0); },
+              .prepare = {},
+              .look =
+                  [&](int err) {
+                    if (err) {
+                      // No id names what nobody was told of.
+                      for (uint32_t id = last + 1; id < last + 4; id++)
+                        BOOST_TEST(destroy_errno(context, id) == ENOENT);
+                      BOOST_TEST((err != ENOMEM || create.refused_by != AIACCEL_REFUSED_NOT));
+                    } else {
+                      BOOST_TEST(create.id > last);
+                      last = create.id;
+                    }
+                  }};
+  {
+    const uint32_t other = create_queue(context, create, engine) ? 0 : create.id;
+    sweep(queue);
+    sweep({.name = "DESTROY, queue",
+           .errors = {EFAULT},
+           .least = 1,
+           .call = [&] { return destroy_errno(context, create.id); },
+           .undo = {},
+           .prepare =
+               [&] {
+                 BOOST_REQUIRE_EQUAL(create_queue(context, create, engine), 0);
+                 BOOST_REQUIRE_EQUAL(submit(context, job_of(create.id, 1)), 0);
+               },
+           .look = {}});
+    BOOST_TEST(destroy_errno(context, other) == 0);
+  }
+  // With the registration of the notifier, the seat and the nodes.
+  queue.name = "QUEUE_CREATE, first of a context";
+  queue.least = 8;
+  queue.prepare = [&] {
+    context = Context();
+    last = 0;
+  };
+  queue.undo = [&] { context.close(); };
+  context.close();
+  sweep(queue);
+  Cgroup::leave();
 }
 
-BOOST_AUTO_TEST_CASE(pinning) {
+BOOST_AUTO_TEST_CASE(first_queue_of_an_address_space) {
   NEED_DEVICE();
-  sweep([] {
-    const Fd fd(open(kDevice, O_RDWR));
-    const Map map(600 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map.error()) return;
-    madvise(map.data(), map.size(), MADV_NOHUGEPAGE);
-    // most pages are there: faulting in is the kernel's own matter
-    memset(map.data(), 1, 590 * kPage);
-    aiaccel_pin pin = pin_of(map, AIACCEL_PIN_WRITE);
-    call(fd.get(), AIACCEL_IOC_PIN, pin);
-  });
+  NEED_FAULTS();
+  const Context watcher;
+  const uint32_t engine = watcher.engine().id;
+  const Use before(watcher);
+  for (int nth = 1; nth < kMostFaults; nth++) {
+    const int status = in_child([&] {
+      const Faults faults;
+      const Context context;
+      aiaccel_queue_create create{};
+      faults.arm(nth);
+      const int err = create_queue(context, create, engine);
+      const bool met = faults.disarm() == 0;
+      if (!err) return met ? 0 : 1;
+      if (!met || (err != ENOMEM && err != EFAULT)) return 2;
+      if (err == ENOMEM && !create.refused_by) return 3;
+      return create_queue(context, create, engine) ? 4 : 0;
+    });
+    BOOST_TEST_INFO_SCOPE("fault " << nth);
+    BOOST_TEST((status == 0 || status == 1), "status " << status);
+    BOOST_TEST(Use(watcher) == before);
+    if (status == 0) continue;
+    BOOST_TEST(nth > 7);
+    note("QUEUE_CREATE, first of an address space: " + std::to_string(nth - 1) + " faults");
+    return;
+  }
+  BOOST_ERROR("no end of faults");
 }
 
-BOOST_AUTO_TEST_CASE(queues_and_turns) {
+BOOST_AUTO_TEST_CASE(enter) {
   NEED_DEVICE();
-  sweep([] {
-    const Fd fd(open(kDevice, O_RDWR));
-    aiaccel_queue_create create{};
-    create.engine = 1;
-    create.class_ = AIACCEL_CLASS_NORMAL;
-    if (!call(fd.get(), AIACCEL_IOC_QUEUE_CREATE, create)) return;
-    aiaccel_job jobs[10] = {};
-    aiaccel_completion cancels[10] = {};
-    for (uint64_t i = 0; i < 10; i++) {
-      jobs[i].cookie = cancels[i].cookie = i;
-      jobs[i].queue = create.id;
-      jobs[i].width = 1;
-      cancels[i].flags = AIACCEL_COMPLETE_CANCEL;
-    }
-    aiaccel_enter enter{};
-    enter.jobs = reinterpret_cast<uint64_t>(jobs);
-    enter.nr_jobs = 10;
-    enter.min_events = 1;
-    enter.timeout_ns = AIACCEL_NEVER;
-    if (!call(fd.get(), AIACCEL_IOC_ENTER, enter)) return;
-    enter = {};
-    enter.completions = reinterpret_cast<uint64_t>(cancels);
-    enter.nr_completions = 5;
-    if (!call(fd.get(), AIACCEL_IOC_ENTER, enter)) return;
-    aiaccel_destroy destroy{};
-    destroy.id = create.id;
-    call(fd.get(), AIACCEL_IOC_DESTROY, destroy);
-  });
+  NEED_FAULTS();
+  sweep_enter("ENTER, 1 job", 4, Entries(false, 1), false);
+  sweep_enter("ENTER, 10 jobs", 10, Entries(false), true);
+  sweep_enter("ENTER, 10 cancels", 4, Entries(true, 0), false);
+  sweep_enter("ENTER, 10 cancels and 10 jobs", 10, Entries(true), true);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -11,6 +11,8 @@
 #include <fstream>
 #include <optional>
 
+#include "account.hpp"
+#include "cgroup.hpp"
 #include "module.hpp"
 #include "raw.hpp"
 
@@ -19,45 +21,6 @@ using namespace raw;
 BOOST_AUTO_TEST_SUITE(tenants)
 
 namespace {
-
-const std::string kCgroups = "/sys/fs/cgroup";
-
-// A cgroup, removed at the end.
-class Cgroup {
- public:
-  explicit Cgroup(const std::string& path) : path_(kCgroups + path) {
-    BOOST_REQUIRE_MESSAGE(mkdir(path_.c_str(), 0755) == 0 || errno == EEXIST,
-                          path_ << ": " << strerror(errno));
-  }
-  ~Cgroup() {
-    if (!eventually([&] { return rmdir(path_.c_str()) == 0; }))
-      BOOST_ERROR(path_ << ": " << strerror(errno));
-  }
-  // Moves the calling process, for a child's use.
-  void enter() const {
-    std::ofstream procs(path_ + "/cgroup.procs");
-    if (!(procs << getpid() << std::flush)) _exit(102);
-  }
-
- private:
-  std::string path_;
-};
-
-bool have_cgroups() { return access((kCgroups + "/cgroup.procs").c_str(), F_OK) == 0; }
-
-template <typename T>
-std::vector<T> list(const Context& context, uint32_t kind) {
-  std::vector<T> records(1024);
-  aiaccel_stats stats{};
-  stats.kind = kind;
-  stats.records = reinterpret_cast<uint64_t>(records.data());
-  stats.count = static_cast<uint32_t>(records.size());
-  stats.record_size = sizeof(T);
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
-  BOOST_REQUIRE(stats.count <= records.size());
-  records.resize(stats.count);
-  return records;
-}
 
 std::vector<aiaccel_stats_tenant> all_tenants(const Context& context) {
   return list<aiaccel_stats_tenant>(context, AIACCEL_STATS_TENANTS);

@@ -12,6 +12,7 @@
 #   CC= CXX= CFLAGS= CXXFLAGS= LDFLAGS=    as usual
 #   KVER=                    kernel for `make modules`: the newest installed with headers unless given
 #   DESTDIR= PREFIX=         for `make install`
+#   KERNELS=                 for check-kernels: stock, a suite of Debian, a release in /boot
 #   VM=1                     `make demo` inside the virtual machine, on the real module
 
 VERSION := $(shell cat VERSION)
@@ -81,12 +82,14 @@ $(BUILD)/obj/%.cpp.o: %.cpp
 -include $(patsubst %.o,%.d,$(call objects,$(sort $(ALL_SOURCES))))
 
 ##@ Targets
-.PHONY: all lib tools tests modules setup demo check check-debug sanitizers install clean help
+.PHONY: all lib tools tests modules setup demo check check-debug check-kernels sanitizers install clean help
 
 all: lib tools ## the library and the tools (default)
 
 setup: ## install what building and testing needs (apt, through sudo where not root)
 	scripts/setup check
+
+KERNELS ?= stock bookworm-backports trixie-backports
 
 # As many jobs as there are processors, unless make was told how many.
 build = +$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -106,6 +109,11 @@ check-debug: ## the module's suites on a debug kernel (KASAN, lockdep, kmemleak 
 	scripts/debug-kernel
 	$(build) all tests
 	tests/run --kernel debug
+
+check-kernels: ## the module built for, and its suites run on, each of KERNELS
+	scripts/setup kernels
+	$(build) all tests
+	tests/kernels/run $(KERNELS)
 
 sanitizers: ## the library, tests and broker again, with ASan and UBSan (build/asan) and TSan (build/tsan)
 	$(build) SAN=address,undefined tests tools

@@ -1,183 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// Contexts under random calls, with readers that fall behind and engines that fail. Every answer is
-// the one that the state of the job calls for; every turn given out is told exactly once, unless
-// its job ended before; every turn is handed back exactly once.
+// Contexts under random calls; see turns_play.hpp.
 
 #include <tap/tap.hpp>
 
-#include <cerrno>
-#include <map>
 #include <random>
 
-#include "core/turns_stage.hpp"
-
-namespace {
-
-class Play {
- public:
-  explicit Play(unsigned seed) : random_(seed), stage_(1 + pick(4)) {
-    for (unsigned i = 0; i < kContexts; i++)
-      contexts_.push_back(std::make_unique<Context>(stage_, i % AIACCEL_NR_CLASSES));
-    // So that rings wrap, and fill, within a short play.
-    for (auto& c : contexts_) {
-      c->turns.ring.produced = c->turns.ring.shared->produced = c->consumed = ~0U - pick(300);
-      if (pick(2)) fill(*c);
-    }
-  }
-
-  void step() {
-    stage_.now += pick(1000);
-    Context& c = *contexts_[pick(kContexts)];
-    std::uint64_t cookie = pick(kCookies);
-    switch (pick(16)) {
-      case 0:
-      case 1:
-      case 2:
-      case 3:
-      case 4:
-        submit(c, cookie);
-        break;
-      case 5:
-      case 6:
-      case 7:
-      case 8:
-        if (c.seat.turn && pick(4))
-          cookie = aia_container_of(c.seat.turn, aia_turn, job)->note.cookie;
-        complete(c, cookie, pick(8) ? 0 : AIACCEL_COMPLETE_CANCEL, pick(5) == 0);
-        break;
-      case 9:
-        complete(c, cookie, AIACCEL_COMPLETE_CANCEL, false);
-        break;
-      case 10:
-        read(c, pick(40));
-        break;
-      case 11:
-        c.flush();
-        break;
-      case 12:
-        if (!pick(20)) c.fail_queue();
-        break;
-      case 13:
-        if (!pick(20)) c.end_queue();
-        break;
-      default:
-        stage_.dispatch();
-        break;
-    }
-    check();
-  }
-
-  void end() {
-    for (auto& c : contexts_) {
-      c->end_queue();
-      BOOST_TEST_REQUIRE(aia_turns_empty(&c->turns));
-      BOOST_TEST_REQUIRE(!c->flush());
-      aia_sched_queue_fini(&c->queue);
-      read(*c, ~0U);
-    }
-    BOOST_TEST_REQUIRE(stage_.live.empty());
-    BOOST_TEST_REQUIRE(stage_.engine.slots_used == 0u);
-    BOOST_TEST_REQUIRE(stage_.engine.waiting == 0u);
-    aia_sched_node_fini(&stage_.node);
-  }
-
-  std::uint64_t told() const { return told_; }
-
- private:
-  static constexpr unsigned kContexts = 6, kCookies = 12;
-
-  unsigned pick(unsigned below) { return static_cast<unsigned>(random_() % below); }
-
-  void fill(Context& c) {
-    while (aia_ring_unread(&c.turns.ring) < AIA_TURNS_MAX) {
-      BOOST_TEST_REQUIRE(c.submit(1000) == 0);
-      stage_.dispatch();
-      BOOST_TEST_REQUIRE(c.cancel(1000) == 0);
-    }
-  }
-
-  // The turn that the name names, as the header defines it.
-  aia_turn* named(const Context& c, std::uint64_t cookie) const {
-    for (aia_turn* turn : stage_.live)
-      if (turn->turns == &c.turns && turn->note.cookie == cookie && !turn->note.last) return turn;
-    return nullptr;
-  }
-
-  void submit(Context& c, std::uint64_t cookie) {
-    std::uint32_t width = 1 + pick(stage_.engine.slots + 1);
-    int expected = named(c, cookie)              ? -EEXIST
-                   : width > stage_.engine.slots ? -EINVAL
-                   : c.seat.turn                 ? -EDEADLK
-                                                 : 0;
-    BOOST_TEST_REQUIRE(c.submit(cookie, width) == expected);
-  }
-
-  void complete(Context& c, std::uint64_t cookie, std::uint32_t flags, bool wrong) {
-    const aia_turn* turn = named(c, cookie);
-    std::uint32_t generation = (turn ? turn->note.generation : 0) + wrong;
-    bool cancel = flags & AIACCEL_COMPLETE_CANCEL;
-    int expected = !turn                                             ? -ENOENT
-                   : turn->job.state == AIA_SCHED_WAITING && !cancel ? -EBUSY
-                   : turn->revoked || (wrong && !cancel)             ? -ESTALE
-                                                                     : 0;
-    bool ends = expected == 0 || (expected == -ESTALE && (cancel || !wrong));
-    BOOST_TEST_REQUIRE(c.complete(cookie, generation, flags) == expected);
-    BOOST_TEST_REQUIRE(c.wants_dispatch == (expected == 0));
-    BOOST_TEST_REQUIRE((named(c, cookie) == nullptr) == (ends || !turn));
-  }
-
-  void read(Context& c, unsigned most) {
-    const auto* ring = c.turns.ring.shared;
-    const auto* events = c.turns.ring.events;
-    for (; most && c.consumed != ring->produced; most--) {
-      const aiaccel_event& e = events[c.consumed++ % ring->entries];
-      told_ += e.cookie < kCookies;
-      BOOST_TEST_REQUIRE(e.events != 0u);
-      bool granted = e.events & AIACCEL_EVENT_GRANTED;
-      // A generation is granted once; everything else of it comes later, or with it.
-      if (granted) BOOST_TEST_REQUIRE(seen_[&c].insert(e.generation).second);
-      if (e.events & AIACCEL_EVENT_FAILED) {
-        BOOST_TEST_REQUIRE(e.events == 1u * AIACCEL_EVENT_FAILED);
-        BOOST_TEST_REQUIRE(e.generation == 0u);
-      } else {
-        BOOST_TEST_REQUIRE(seen_[&c].count(e.generation) == 1u);
-      }
-    }
-  }
-
-  void check() {
-    std::size_t live = 0;
-    for (const auto& c : contexts_) {
-      live += c->turns.live;
-      std::set<std::uint32_t> slots;
-      std::set<const aia_link*> waiting;
-      const aia_link* head = &c->turns.ring.waiting;
-      for (const aia_link* l = head->next; l != head; l = l->next) waiting.insert(l);
-      for (const aia_turn* turn : stage_.live) {
-        if (turn->turns != &c->turns) continue;
-        BOOST_TEST_REQUIRE(slots.insert(turn->note.slot).second);
-        BOOST_TEST_REQUIRE((turn->note.events != 0) == waiting.count(&turn->note.of_ring));
-      }
-    }
-    BOOST_TEST_REQUIRE(live == stage_.live.size());
-  }
-
-  std::mt19937_64 random_;
-  Stage stage_;
-  std::vector<std::unique_ptr<Context>> contexts_;
-  std::map<const Context*, std::set<std::uint32_t>> seen_;
-  std::uint64_t told_ = 0;
-};
-
-}  // namespace
+#include "core/turns_play.hpp"
 
 BOOST_AUTO_TEST_SUITE(turns_random)
 
 BOOST_AUTO_TEST_CASE(answers_events_and_memory) {
   std::uint64_t told = 0;
   for (unsigned seed = 1; seed <= 12; seed++) {
-    Play play(seed);
+    Play play(std::mt19937_64{seed});
     for (unsigned step = 0; step < 8000; step++)
       BOOST_TEST_CONTEXT("seed " << seed << ", step " << step) play.step();
     BOOST_TEST_CONTEXT("seed " << seed) play.end();

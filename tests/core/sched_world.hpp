@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+//
+// The scheduler under any operations in any order. After each step the invariants of sched.h hold,
+// and what was granted is what a search through everything finds by the rules.
+//
+// What happens is chosen by whoever makes a World: a random generator, or a fuzzer's bytes. Needs
+// BOOST_TEST_REQUIRE, from <tap/tap.hpp> or from libfuzzer/fuzz.hpp. Single-threaded.
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "core/arena.hpp"
+#include "core/choices.hpp"
+
+inline bool is_below(const aia_sched_share* share, const aia_sched_share* ancestor) {
+  for (; share; share = share->parent)
+    if (share == ancestor) return true;
+  return false;
+}
+
+// A small world: a tree of tenants, seats with some queues each, more jobs than fit.
+class World {
+ public:
+  explicit World(Choices choices) : choices_(std::move(choices)) {
+    aia_sched_engine_init(&engine_, 1 + pick(8));
+    engine_.gives_way = pick(2);
+    for (unsigned i = 0; i < kNodes; i++)
+      aia_sched_node_init(&nodes_[i], &engine_, parent_of(i), weight());
+    for (auto& seat : seats_) aia_sched_seat_init(&seat, &engine_);
+    for (auto& queue : queues_) open(queue);
+  }
+
+  void step() {
+    now_ += pick(3) ? pick(2000000) : 0;
+    switch (pick(12)) {
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+        submit(jobs_[pick(kJobs)], queues_[pick(kQueues)]);
+        break;
+      case 4:
+        withdraw(jobs_[pick(kJobs)]);
+        break;
+      case 5:
+      case 6:
+        complete(*any_granted());
+        break;
+      case 7:
+        reopen(queues_[pick(kQueues)]);
+        break;
+      case 8:
+        engine_.state = pick(5) ? 1u * AIACCEL_ENGINE_ACTIVE : 1 + pick(3);
+        break;
+      default:
+        grant_all();
+        ask_to_yield();
+        break;
+    }
+    const char* why;
+    BOOST_TEST_REQUIRE(is_sound(engine_, pointers(nodes_), pointers(queues_), &why), why);
+  }
+
+  std::uint64_t granted() const { return engine_.granted; }
+  std::uint64_t asked() const { return asked_; }
+
+  // Everything can be taken down from any state.
+  void end() {
+    for (auto& job : jobs_) withdraw(job), complete(job);
+    for (auto& queue : queues_) aia_sched_queue_fini(&queue);
+    for (unsigned i = kNodes; i-- > 0;) aia_sched_node_fini(&nodes_[i]);
+    BOOST_TEST_REQUIRE(engine_.slots_used == 0u);
+    BOOST_TEST_REQUIRE(engine_.waiting == 0u);
+    for (const auto& seat : seats_) BOOST_TEST_REQUIRE(aia_list_empty(&seat.queues));
+    for (const auto& share : engine_.root)
+      BOOST_TEST_REQUIRE(aia_rb_first(&share.members) == nullptr);
+  }
+
+ private:
+  static constexpr unsigned kNodes = 9, kSeats = 10, kQueues = 24, kJobs = 40;
+
+  template <typename T, std::size_t N>
+  static std::vector<const T*> pointers(const T (&array)[N]) {
+    std::vector<const T*> result;
+    for (const T& item : array) result.push_back(&item);
+    return result;
+  }
+
+  unsigned pick(unsigned below) { return static_cast<unsigned>(choices_() % below); }
+  std::uint32_t weight() { return pick(4) ? 1 + pick(AIACCEL_WEIGHT_MAX) : 0; }
+  aia_sched_node* parent_of(unsigned i) { return i ? &nodes_[(i - 1) / 2] : nullptr; }
+
+  void open(aia_sched_queue& queue) {
+    aia_sched_queue_init(&queue, &seats_[pick(kSeats)], &nodes_[pick(kNodes)],
+                         pick(AIACCEL_NR_CLASSES), weight());
+  }
+
+  void reopen(aia_sched_queue& queue) {
+    if (queue.waiting || (queue.seat->turn && queue.seat->turn->queue == &queue)) return;
+    aia_sched_queue_fini(&queue);
+    open(queue);
+  }
+
+  void submit(aia_sched_job& job, aia_sched_queue& queue) {
+    if (job.state != AIA_SCHED_IDLE) return;
+    job.width = 1 + pick(engine_.slots);
+    job.deadline_ns = pick(2) ? 0 : 1 + pick(5);
+    job.cost_ns = pick(3) ? pick(5000000) : choices_();
+    int err = aia_sched_submit(&queue, &job, now_);
+    int expected = engine_.state != AIACCEL_ENGINE_ACTIVE ? -ESHUTDOWN
+                   : queue.seat->turn                     ? -EDEADLK
+                                                          : 0;
+    BOOST_TEST_REQUIRE(err == expected);
+  }
+  // A random one of those that have a turn, or one that has none.
+  aia_sched_job* any_granted() {
+    unsigned i = pick(kJobs), end = i + kJobs;
+    while (i < end && jobs_[i % kJobs].state != AIA_SCHED_GRANTED) i++;
+    return &jobs_[i % kJobs];
+  }
+  void withdraw(aia_sched_job& job) {
+    if (job.state == AIA_SCHED_WAITING) aia_sched_withdraw(&job);
+  }
+  void complete(aia_sched_job& job) {
+    if (job.state == AIA_SCHED_GRANTED) aia_sched_complete(&job, now_);
+  }
+
+  static bool is_eligible(const aia_sched_queue& q) { return q.waiting && !q.seat->turn; }
+
+  // Of the children of `parent` below which somebody is eligible, is `chosen` one that had least?
+  bool had_least(const aia_sched_share* parent, const aia_sched_share* chosen) const {
+    for (const auto& q : queues_) {
+      if (!is_eligible(q) || !is_below(&q.share, parent)) continue;
+      const aia_sched_share* child = &q.share;
+      while (child->parent != parent) child = child->parent;
+      if (aia_vtime_before(child->vtime, chosen->vtime)) return false;
+    }
+    return true;
+  }
+
+  // Is this the job that the rules name?
+  bool is_next(const aia_sched_job& job) const {
+    if (job.state != AIA_SCHED_WAITING || !is_eligible(*job.queue)) return false;
+    const aia_sched_queue& queue = *job.queue;
+    for (const auto& q : queues_)
+      if (is_eligible(q) && q.class_ > queue.class_) return false;
+    for (const auto& other : jobs_) {
+      if (other.state != AIA_SCHED_WAITING || other.queue != &queue || &other == &job) continue;
+      std::uint64_t theirs = other.deadline_ns ? other.deadline_ns : ~0ULL;
+      std::uint64_t ours = job.deadline_ns ? job.deadline_ns : ~0ULL;
+      if (theirs < ours || (theirs == ours && other.seq < job.seq)) return false;
+    }
+    for (const aia_sched_share* s = &queue.share; s->parent; s = s->parent)
+      if (!had_least(s->parent, s)) return false;
+    return true;
+  }
+
+  // Whether turns of `holder` are in the way of jobs of `class_`.
+  bool in_way(std::uint32_t holder, std::uint32_t class_) const {
+    return !engine_.gives_way || holder >= AIACCEL_CLASS_NORMAL || class_ < AIACCEL_CLASS_NORMAL;
+  }
+
+  std::uint32_t room_for(const aia_sched_job& wanting, bool after_yields) const {
+    std::uint32_t used = 0;
+    for (const auto& job : jobs_)
+      if (job.state == AIA_SCHED_GRANTED && !(after_yields && job.yield_asked) &&
+          in_way(job.queue->class_, wanting.queue->class_))
+        used += job.width;
+    return used < engine_.slots ? engine_.slots - used : 0;
+  }
+
+  void grant_all() {
+    for (;;) {
+      std::vector<const aia_sched_job*> candidates;
+      for (const auto& job : jobs_)
+        if (is_next(job)) candidates.push_back(&job);
+      std::uint32_t free[kJobs] = {};
+      for (const auto* job : candidates) free[job - jobs_] = room_for(*job, false);
+      const aia_sched_job* got = aia_sched_grant_next(&engine_, now_);
+      if (!got) {
+        // Nobody waits, or one that is next does not fit.
+        bool blocked = candidates.empty() || engine_.state == AIACCEL_ENGINE_FAULTED;
+        for (const auto* job : candidates) blocked |= job->width > free[job - jobs_];
+        BOOST_TEST_REQUIRE(blocked);
+        return;
+      }
+      BOOST_TEST_REQUIRE(
+          (std::find(candidates.begin(), candidates.end(), got) != candidates.end()));
+      BOOST_TEST_REQUIRE(got->width <= free[got - jobs_]);
+      BOOST_TEST_REQUIRE(engine_.state != AIACCEL_ENGINE_FAULTED);
+    }
+  }
+
+  // Only lower classes are asked, each once, and none after there is room enough.
+  void ask_to_yield() {
+    for (;;) {
+      std::uint32_t coming[kJobs] = {};
+      bool asked_before[kJobs];
+      for (unsigned i = 0; i < kJobs; i++) {
+        asked_before[i] = jobs_[i].yield_asked;
+        if (is_next(jobs_[i])) coming[i] = room_for(jobs_[i], true);
+      }
+      aia_sched_job* holder = aia_sched_yield_next(&engine_);
+      if (!holder) return;
+      asked_++;
+      BOOST_TEST_REQUIRE(holder->state == AIA_SCHED_GRANTED);
+      BOOST_TEST_REQUIRE(!asked_before[holder - jobs_]);
+      bool wanted = false;
+      for (const auto& job : jobs_)
+        wanted |= is_next(job) && job.width > coming[&job - jobs_] &&
+                  job.queue->class_ > holder->queue->class_ &&
+                  in_way(holder->queue->class_, job.queue->class_);
+      BOOST_TEST_REQUIRE(wanted);
+      for (const auto& job : jobs_) {
+        if (job.state != AIA_SCHED_GRANTED || job.yield_asked) continue;
+        if (!in_way(job.queue->class_, holder->queue->class_)) continue;
+        BOOST_TEST_REQUIRE(job.queue->class_ >= holder->queue->class_);
+      }
+    }
+  }
+
+  Choices choices_;
+  std::uint64_t now_ = 1;
+  std::uint64_t asked_ = 0;
+  aia_sched_engine engine_{};
+  aia_sched_node nodes_[kNodes]{};
+  aia_sched_seat seats_[kSeats]{};
+  aia_sched_queue queues_[kQueues]{};
+  aia_sched_job jobs_[kJobs]{};
+};

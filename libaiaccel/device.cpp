@@ -24,6 +24,7 @@ int aiaccel_device::map_ring() {
   void* mapped;
   if (int error = transport->map(AIACCEL_RING_OFFSET, ring_bytes, PROT_READ, &mapped)) return error;
   ring = static_cast<const aiaccel_ring*>(mapped);
+  if (!find_parts()) return -EPROTO;
   if (int error =
           transport->map(AIACCEL_CONSUMED_OFFSET, static_cast<size_t>(sysconf(_SC_PAGESIZE)),
                          PROT_READ | PROT_WRITE, &mapped))
@@ -32,15 +33,29 @@ int aiaccel_device::map_ring() {
   return 0;
 }
 
+// The arbiter may be another process: what its ring says of itself must lie within it.
+bool aiaccel_device::find_parts() {
+  if (ring_bytes < sizeof *ring) return false;
+  const aiaccel_ring head = *ring;
+  entries = head.entries;
+  const uint64_t events_end = head.events_offset + uint64_t{entries} * sizeof(aiaccel_event);
+  const uint64_t yield_end = head.yield_offset + uint64_t{entries} * sizeof(uint32_t);
+  if (!entries || (entries & (entries - 1)) || events_end > ring_bytes || yield_end > ring_bytes ||
+      head.events_offset % alignof(aiaccel_event) || head.yield_offset % alignof(uint32_t))
+    return false;
+  auto* bytes = reinterpret_cast<unsigned char*>(const_cast<aiaccel_ring*>(ring));
+  events = reinterpret_cast<const aiaccel_event*>(bytes + head.events_offset);
+  yield = reinterpret_cast<uint32_t*>(bytes + head.yield_offset);
+  return true;
+}
+
 bool aiaccel_device::peek_event(aiaccel_event* event) {
   const uint32_t at = *consumed;  // only written here
-  if (at == __atomic_load_n(&ring->produced, __ATOMIC_ACQUIRE)) {
-    transport->drained();
-    if (at == __atomic_load_n(&ring->produced, __ATOMIC_ACQUIRE)) return false;
-  }
-  const auto* bytes = reinterpret_cast<const unsigned char*>(ring);
-  const auto* events = reinterpret_cast<const aiaccel_event*>(bytes + ring->events_offset);
-  *event = events[at % ring->entries];
+  if (at == __atomic_load_n(&ring->produced, __ATOMIC_ACQUIRE)) transport->drained();
+  // More than fit are none: whoever says so would have us read, and keep, without end.
+  const uint32_t unread = __atomic_load_n(&ring->produced, __ATOMIC_ACQUIRE) - at;
+  if (unread == 0 || unread > entries) return false;
+  *event = events[at % entries];
   return true;
 }
 
@@ -49,6 +64,5 @@ void aiaccel_device::take_event() {
 }
 
 uint32_t* aiaccel_device::yield_word(uint32_t slot) const {
-  auto* bytes = reinterpret_cast<unsigned char*>(const_cast<aiaccel_ring*>(ring));
-  return reinterpret_cast<uint32_t*>(bytes + ring->yield_offset) + slot;
+  return yield + slot % entries;
 }

@@ -23,7 +23,7 @@ struct aiaccel_device {
       : transport(std::move(opened)) {}
   ~aiaccel_device();
 
-  // Maps the ring: 0 or -errno.
+  // Maps the ring: 0 or -errno; -EPROTO where it is none.
   int map_ring();
 
   // Copies the ring's oldest event, which stays there until take_event(); false when it is empty.
@@ -37,10 +37,16 @@ struct aiaccel_device {
 
   size_t ring_bytes = 0;
   const aiaccel_ring* ring = nullptr;
+  uint32_t entries = 0;  // as it was mapped: what is written there later is not looked at
+  const aiaccel_event* events = nullptr;
+  uint32_t* yield = nullptr;
   uint32_t* consumed = nullptr;
 
   std::deque<aiaccel_event> kept;  // met by aiaccel_acquire() and not its own
   uint64_t last_cookie = 0;        // of those that aiaccel_acquire() chose
+
+ private:
+  bool find_parts();
 };
 
 #endif  // AIACCEL_DEVICE_H

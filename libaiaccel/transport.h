@@ -45,6 +45,10 @@ int open_kernel(std::unique_ptr<Transport>* transport) noexcept;
 int open_broker(std::unique_ptr<Transport>* transport) noexcept;
 int open_embedded(std::unique_ptr<Transport>* transport) noexcept;
 
+// The broker's, on a socket that is connected to one already.
+class Fd;
+int open_broker_on(Fd socket, std::unique_ptr<Transport>* transport);
+
 }  // namespace aiaccel
 
 #endif  // AIACCEL_TRANSPORT_H

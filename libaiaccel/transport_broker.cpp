@@ -8,9 +8,12 @@
 // client's own.
 //
 // Invariant: between calls nothing is under way on the socket. After any failure in mid-message it
-// is not used again.
+// is not used again. A server that talks nonsense counts as gone: it is believed no more than
+// what does us no harm.
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include <algorithm>
@@ -26,6 +29,7 @@
 #include "broker/wire.h"
 #include "host/core.h"
 #include "host/host.h"
+#include "host/pages.h"
 #include "mutex.h"
 #include "user/user_transport.h"
 
@@ -52,6 +56,19 @@ bool receive_all(int socket, void* data, size_t bytes, std::vector<Fd>* fds) {
   return true;
 }
 
+// Whether so many bytes are there and stay there: a page that goes from under a mapping is a SIGBUS.
+bool has(const Fd& pages, size_t bytes) {
+  struct stat info;
+  const int seals = fcntl(pages.get(), F_GET_SEALS);
+  return seals >= 0 && (seals & F_SEAL_SHRINK) && fstat(pages.get(), &info) == 0 &&
+         static_cast<uint64_t>(info.st_size) >= bytes;
+}
+
+constexpr uint32_t kMaxErrno = 4095;
+
+// More engines or records than any host has.
+constexpr uint32_t kMaxListed = 1 << 20;
+
 void append(std::vector<std::byte>* message, const void* data, size_t bytes) {
   const auto* from = static_cast<const std::byte*>(data);
   message->insert(message->end(), from, from + bytes);
@@ -69,6 +86,7 @@ class BrokerTransport final : public UserTransport {
     wire::Hello hello;
     std::vector<Fd> fds;
     if (!receive_all(socket_.get(), &header, sizeof header, &fds)) return -ECONNREFUSED;
+    if (header.word > kMaxErrno) return -EPROTO;
     if (header.word) return -static_cast<int>(header.word);
     if (header.struct_bytes != sizeof hello ||
         !receive_all(socket_.get(), &hello, sizeof hello, &fds))
@@ -76,6 +94,9 @@ class BrokerTransport final : public UserTransport {
     if (hello.version != wire::kVersion || fds.size() != 2) return -EPROTO;
     ring_ = std::move(fds[0]);
     consumed_ = std::move(fds[1]);
+    if (hello.ring_bytes < sizeof(aiaccel_ring) || !has(ring_, hello.ring_bytes) ||
+        !has(consumed_, host::page_size()))
+      return -EPROTO;
     return attach(ring_.get(), hello.ring_bytes, consumed_.get());
   }
 
@@ -102,6 +123,7 @@ class BrokerTransport final : public UserTransport {
     wire::Header answer;
     std::vector<Fd> fds;
     if (int error = exchange(message, &answer, &fds)) return error;
+    if (answer.struct_bytes || answer.array_bytes) return fail();
     if (answer.word) return -static_cast<int>(answer.word);
     if (fds.size() != 1) return fail();
     poll_ = std::move(fds[0]);
@@ -116,7 +138,7 @@ class BrokerTransport final : public UserTransport {
       REQUIRES(mutex_) {
     if (broken_) return -ECONNRESET;
     if (!send_all(socket_.get(), message) ||
-        !receive_all(socket_.get(), answer, sizeof *answer, fds))
+        !receive_all(socket_.get(), answer, sizeof *answer, fds) || answer->word > kMaxErrno)
       return fail();
     return 0;
   }
@@ -130,16 +152,51 @@ class BrokerTransport final : public UserTransport {
     std::vector<Fd> none;
     if (int error = exchange(message, &answer, &none)) return error;
     host::Arg arg{};
-    if (answer.struct_bytes > sizeof arg ||
+    const bool whole = answer.struct_bytes == call.row->size;
+    if ((!whole && (answer.struct_bytes || !answer.word)) ||
+        answer.array_bytes > (answer.word ? 0 : room_for_array(call)) ||
         !receive_all(socket_.get(), &arg, answer.struct_bytes, &none))
       return fail();
     call.array.resize(answer.array_bytes);
-    if (!receive_all(socket_.get(), call.array.data(), call.array.size(), &none)) return fail();
+    if (!receive_all(socket_.get(), call.array.data(), call.array.size(), &none) ||
+        (!answer.word && !can_be(call, arg)))
+      return fail();
     adopt(call, arg);
     return -static_cast<int>(answer.word);
   } catch (const std::bad_alloc&) {
     broken_ = true;  // an answer may be left on the socket
     return -ENOMEM;
+  }
+
+  // What the caller's array takes, and so the longest that an answer can be.
+  static uint64_t room_for_array(const host::Call& call) {
+    switch (call.row->request) {
+      case AIACCEL_IOC_ENGINE_LIST:
+        return uint64_t{call.arg.engine_list.count} * sizeof(uint32_t);
+      case AIACCEL_IOC_STATS:
+        return uint64_t{call.arg.stats.count} * call.arg.stats.record_size;
+      default:
+        return 0;
+    }
+  }
+
+  // Whether a call can end so: callers step through their arrays by what an answer counts.
+  static bool can_be(const host::Call& call, const host::Arg& answer) {
+    switch (call.row->request) {
+      case AIACCEL_IOC_ENTER:
+        return answer.enter.nr_completions <= call.arg.enter.nr_completions &&
+               answer.enter.nr_jobs <= call.arg.enter.nr_jobs;
+      case AIACCEL_IOC_ENGINE_LIST:
+        return answer.engine_list.count <= kMaxListed;
+      case AIACCEL_IOC_STATS: {
+        const uint32_t size = answer.stats.record_size;
+        return answer.stats.count <= kMaxListed && size > 0 &&
+               size <= call.arg.stats.record_size && call.array.size() % size == 0 &&
+               call.array.size() / size <= call.arg.stats.count;
+      }
+      default:
+        return true;
+    }
   }
 
   // What the server could only answer by hanging up.
@@ -188,24 +245,41 @@ class BrokerTransport final : public UserTransport {
     return message;
   }
 
-  // The server's outputs, with what was not sent as the caller had it.
-  static void adopt(host::Call& call, host::Arg& answer) {
-    const host::Arg asked = call.arg;
-    call.arg = answer;
-    call.arg.size = asked.size;
+  // Takes over what the call gives. What it was given is the caller's: were it taken from an answer,
+  // a server could make us allocate more than was asked for, or wait for ever.
+  static void adopt(host::Call& call, const host::Arg& answer) {
+    host::Arg& arg = call.arg;
     switch (call.row->request) {
       case AIACCEL_IOC_ENTER:
-        call.arg.enter.completions = asked.enter.completions;
-        call.arg.enter.jobs = asked.enter.jobs;
+        arg.enter.nr_completions = answer.enter.nr_completions;
+        arg.enter.nr_jobs = answer.enter.nr_jobs;
         break;
       case AIACCEL_IOC_ENGINE_LIST:
-        call.arg.engine_list.ids = asked.engine_list.ids;
+        arg.engine_list.count = answer.engine_list.count;
         break;
       case AIACCEL_IOC_STATS:
-        call.arg.stats.records = asked.stats.records;
-        call.arg.stats.record_size = asked.stats.record_size;
-        widen(&call.array, answer.stats.record_size, asked.stats.record_size);
+        arg.stats.count = answer.stats.count;
+        arg.stats.time_ns = answer.stats.time_ns;
+        widen(&call.array, answer.stats.record_size, arg.stats.record_size);
         break;
+      case AIACCEL_IOC_ALLOC:
+        arg.alloc.id = answer.alloc.id;
+        arg.alloc.mmap_offset = answer.alloc.mmap_offset;
+        arg.alloc.refused_by = answer.alloc.refused_by;
+        break;
+      case AIACCEL_IOC_PIN:
+        arg.pin.id = answer.pin.id;
+        arg.pin.refused_by = answer.pin.refused_by;
+        break;
+      case AIACCEL_IOC_QUEUE_CREATE:
+        arg.queue_create.id = answer.queue_create.id;
+        arg.queue_create.refused_by = answer.queue_create.refused_by;
+        break;
+      default: {  // all of it but the size
+        const uint32_t size = arg.size;
+        arg = answer;
+        arg.size = size;
+      }
     }
   }
 
@@ -248,13 +322,17 @@ int connect_once(const std::string& path, std::unique_ptr<Transport>* transport)
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return -errno;
   if (connect(socket.get(), reinterpret_cast<sockaddr*>(&name), sizeof name) < 0) return -errno;
+  return open_broker_on(std::move(socket), transport);
+}
+
+}  // namespace
+
+int open_broker_on(Fd socket, std::unique_ptr<Transport>* transport) {
   auto broker = std::make_unique<BrokerTransport>(std::move(socket));
   if (int error = broker->open()) return error;
   *transport = std::move(broker);
   return 0;
 }
-
-}  // namespace
 
 int open_broker(std::unique_ptr<Transport>* transport) noexcept try {
   BrokerAddress address;

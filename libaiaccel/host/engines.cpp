@@ -11,25 +11,15 @@
 #include <vector>
 
 #include "host/host.h"
+#include "host/number_list.h"
 
 namespace aiaccel::host {
 namespace {
 
-// "0-3,8" as numbers; empty where the file is not there.
+// Empty where the file is not there.
 std::vector<int> read_list(const std::string& path) {
-  std::vector<int> numbers;
   std::ifstream file(path);
-  int first;
-  while (file >> first) {
-    int last = first;
-    if (file.peek() == '-') {
-      file.get();
-      file >> last;
-    }
-    for (int number = first; number <= last; ++number) numbers.push_back(number);
-    if (file.peek() == ',') file.get();
-  }
-  return numbers;
+  return read_number_list(file);
 }
 
 aiaccel_engine_info cpu_engine(uint32_t id, int node, size_t cpus) {

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -24,35 +25,12 @@
 namespace aiaccel {
 namespace {
 
-// One line of /proc/self/maps.
-struct Mapping {
-  uint64_t start, end;
-  char access[5];
-  unsigned long inode;
-  std::string path;
-
-  bool shared() const { return access[3] == 's'; }
-};
-
 // What getline() reads into.
 struct Line {
   char* text = nullptr;
   size_t room = 0;
   ~Line() { std::free(text); }
 };
-
-bool parse(const char* line, Mapping* mapping) {
-  unsigned long start, end;
-  int path = 0;
-  if (std::sscanf(line, "%lx-%lx %4s %*s %*s %lu %n", &start, &end, mapping->access,
-                  &mapping->inode, &path) != 4)
-    return false;
-  mapping->start = start;
-  mapping->end = end;
-  mapping->path = line + path;
-  if (!mapping->path.empty() && mapping->path.back() == '\n') mapping->path.pop_back();
-  return true;
-}
 
 bool on_memory_file_system(const std::string& path) {
   struct statfs info;
@@ -165,6 +143,20 @@ uint64_t last_end(uint64_t addr, uint64_t length) {
 
 }  // namespace
 
+bool parse_mapping(const char* line, Mapping* mapping) {
+  unsigned long start, end;
+  int path = 0;
+  if (std::sscanf(line, "%lx-%lx %4s %*s %*s %lu %n", &start, &end, mapping->access,
+                  &mapping->inode, &path) != 4 ||
+      start >= end || std::strlen(mapping->access) != 4)
+    return false;
+  mapping->start = start;
+  mapping->end = end;
+  mapping->path = line + path;
+  if (!mapping->path.empty() && mapping->path.back() == '\n') mapping->path.pop_back();
+  return true;
+}
+
 int check_own_range(uint64_t addr, uint64_t length, bool write) {
   const std::unique_ptr<FILE, int (*)(FILE*)> maps(std::fopen("/proc/self/maps", "re"),
                                                    std::fclose);
@@ -175,7 +167,7 @@ int check_own_range(uint64_t addr, uint64_t length, bool write) {
   Mapping mapping;
   bool unsupported = false;
   while (at < end && getline(&line.text, &line.room, maps.get()) > 0) {
-    if (!parse(line.text, &mapping) || mapping.end <= at) continue;
+    if (!parse_mapping(line.text, &mapping) || mapping.end <= at) continue;
     if (mapping.start > at) break;
     if (mapping.access[0] != 'r' || (write && mapping.access[1] != 'w')) break;
     unsupported |= !can_be_held(mapping);

@@ -12,8 +12,22 @@
 #define AIACCEL_USER_OWN_PAGES_H
 
 #include <cstdint>
+#include <string>
 
 namespace aiaccel {
+
+// One line of /proc/self/maps.
+struct Mapping {
+  uint64_t start, end;
+  char access[5];
+  unsigned long inode;
+  std::string path;
+
+  bool shared() const { return access[3] == 's'; }
+};
+
+// False where the line is none.
+bool parse_mapping(const char* line, Mapping* mapping);
 
 // What /proc/self/maps says of a range: -EFAULT where it is not mapped, or not with the access that
 // is wanted; -EOPNOTSUPP for what PIN does not take; else 0.

@@ -48,6 +48,9 @@ std::string run_espeak(const std::string& text) {
   return wav;
 }
 
+constexpr std::uint32_t kLowestRate = 4000;
+constexpr std::uint32_t kHighestRate = 192000;
+
 template <typename T>
 T read_at(const std::string& bytes, std::size_t at) {
   T value{};
@@ -55,24 +58,24 @@ T read_at(const std::string& bytes, std::size_t at) {
   return value;
 }
 
-struct Sound {
-  int rate = 0;
-  std::vector<float> samples;
-};
+}  // namespace
 
-// 16-bit mono PCM. A stream's header has no true length, so the data goes to the end.
+// A stream's header has no true length, so the data goes to the end.
 Sound read_wav(const std::string& wav) {
   const Failure wrong("espeak-ng gave something else than 16-bit mono sound",
                       "espeak-ng --version");
+  if (wav.size() < 12) throw wrong;
   if (wav.compare(0, 4, "RIFF") != 0 || wav.compare(8, 4, "WAVE") != 0) throw wrong;
   Sound sound;
   for (std::size_t at = 12; at + 8 <= wav.size();) {
-    const std::uint32_t length = read_at<std::uint32_t>(wav, at + 4);
+    const std::size_t length = read_at<std::uint32_t>(wav, at + 4);
     if (wav.compare(at, 4, "fmt ") == 0) {
       if (read_at<std::uint16_t>(wav, at + 8) != 1 || read_at<std::uint16_t>(wav, at + 10) != 1 ||
           read_at<std::uint16_t>(wav, at + 22) != 16)
         throw wrong;
-      sound.rate = static_cast<int>(read_at<std::uint32_t>(wav, at + 12));
+      const auto rate = read_at<std::uint32_t>(wav, at + 12);
+      if (rate < kLowestRate || rate > kHighestRate) throw wrong;
+      sound.rate = static_cast<int>(rate);
     } else if (wav.compare(at, 4, "data") == 0) {
       for (at += 8; at + 2 <= wav.size(); at += 2)
         sound.samples.push_back(static_cast<float>(read_at<std::int16_t>(wav, at)) / 32768.0f);
@@ -106,8 +109,6 @@ std::vector<float> resample(const Sound& sound) {
   }
   return out;
 }
-
-}  // namespace
 
 std::vector<float> synthesize_speech(const std::vector<std::string>& sentences) {
   std::vector<float> all(kSampleRate);

@@ -22,6 +22,17 @@ inline constexpr std::size_t kContext = 64;  // samples of the step before, give
 // them; samples from -1 to 1. Throws Failure where espeak-ng is missing or fails.
 std::vector<float> synthesize_speech(const std::vector<std::string>& sentences);
 
+struct Sound {
+  int rate = 0;
+  std::vector<float> samples;
+};
+
+// 16-bit mono PCM at 4 to 192 kHz, of the bytes of a WAV file. Throws Failure for anything else.
+Sound read_wav(const std::string& wav);
+
+// The samples brought to kSampleRate.
+std::vector<float> resample(const Sound& sound);
+
 // One line of audio through silero-vad v5 or v6: each step needs the state of the one before.
 class VadStream {
  public:

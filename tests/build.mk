@@ -4,8 +4,8 @@
 # folder may have a build.mk of its own that sets TEST_SOURCES_NAME (sources of a tool under test),
 # TEST_LIBS_NAME, or OWN_MAIN_NAME (it is no Boost.Test program).
 
-# kcov is no test; no sanitizer sees what the fuzzer of the module looks for.
-TESTS := $(filter-out tap kcov $(if $(SAN),fuzz),$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
+# kcov and libfuzzer are no such programs; no sanitizer sees what the fuzzer of the module looks for.
+TESTS := $(filter-out tap kcov libfuzzer $(if $(SAN),fuzz),$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
 TEST_BINS := $(TESTS:%=$(BUILD)/tests/%)
 TAP_SOURCES := tests/tap/main.cpp
 
@@ -17,3 +17,9 @@ $(foreach t,$(TESTS),$(eval $(call program,$(BUILD)/tests/$(t),$(sort $(wildcard
 $(call objects,$(filter tests/%,$(ALL_SOURCES))): OBJ_FLAGS := -Itests -Itools -DBOOST_TEST_DYN_LINK -O0 -g1
 
 tests: $(TEST_BINS) ## the test programs in build/tests
+
+# Not of those: fuzz targets are built by another compiler, once, without the other sanitizers.
+include tests/libfuzzer/build.mk
+ifeq ($(SAN),)
+tests: $(FUZZ_BINS)
+endif

@@ -47,6 +47,20 @@ void map_program(const Part& part) {
   close(fd);
 }
 
+void touch_part(Actor& actor, const Part& part) {
+  const bool write = actor.random.percent(60);
+  const auto value = static_cast<uint8_t>(actor.random.next());
+  guarded([&] {
+    for (uint64_t page = 0; page < part.pages; page++) {
+      auto* byte = reinterpret_cast<volatile uint8_t*>(part.at + page * kPage);
+      if (write)
+        *byte = value;
+      else
+        (void)*byte;
+    }
+  });
+}
+
 }  // namespace
 
 void remap(Actor& actor) {
@@ -129,21 +143,11 @@ void advise(Actor& actor) {
       MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_WILLNEED};
   const Part part(actor.random);
   madvise(part.address(), part.bytes(), actor.random.one_of(kAdvices));
+  if (actor.random.percent(50)) touch_part(actor, part);
 }
 
 void touch(Actor& actor) {
-  const Part part(actor.random);
-  const bool write = actor.random.percent(60);
-  const auto value = static_cast<uint8_t>(actor.random.next());
-  guarded([&] {
-    for (uint64_t page = 0; page < part.pages; page++) {
-      auto* byte = reinterpret_cast<volatile uint8_t*>(part.at + page * kPage);
-      if (write)
-        *byte = value;
-      else
-        (void)*byte;
-    }
-  });
+  touch_part(actor, Part(actor.random));
 }
 
 void punch(Actor& actor) {

@@ -61,9 +61,9 @@ struct Context {
   std::atomic<int> fd{-1};
   Pool<32> buffers;
   Pool<8> queues;
-  Pool<16> offsets;  // mmap offset | pages, up to a page's worth of them
-  Pool<32> turns;    // cookie << 32 | generation
-  Pool<32> jobs;     // cookie + 1 of those that were taken
+  Pool<4> offsets;  // mmap offset | pages, up to a page's worth of them; few, to be fresh
+  Pool<32> turns;   // cookie << 32 | generation
+  Pool<32> jobs;    // cookie + 1 of those that were taken
 };
 
 // Places for mappings, at addresses where the kernel puts nothing of its own accord: what is

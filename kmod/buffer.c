@@ -21,6 +21,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
@@ -285,7 +286,7 @@ int aia_buffer_mmap(struct aia_context *ctx, struct vm_area_struct *vma)
 
 	if (!buffer)
 		return -EINVAL;
-	first = vma->vm_pgoff - buffer->offset;
+	first = array_index_nospec(vma->vm_pgoff - buffer->offset, buffer->nr_pages);
 	if (vma_pages(vma) > buffer->nr_pages - first) {
 		aia_buffer_put(buffer);
 		return -EINVAL;

@@ -248,16 +248,6 @@ BOOST_AUTO_TEST_CASE(offsets_tell_nothing_of_others_and_are_not_used_again) {
   BOOST_TEST(one.map(kPage, first.mmap_offset).error() == EINVAL);
 }
 
-BOOST_AUTO_TEST_CASE(dropped_table_entries_come_back) {
-  NEED_DEVICE();
-  const Context context;
-  const Map map = context.map(4 << 20, context.alloc(4 << 20).mmap_offset);
-  BOOST_REQUIRE_EQUAL(map.error(), 0);
-  strcpy(map.data() + (3 << 20), "kept");
-  if (madvise(map.data(), map.size(), MADV_DONTNEED)) SKIP("MADV_DONTNEED is refused here");
-  BOOST_TEST(!strcmp(map.data() + (3 << 20), "kept"));
-}
-
 BOOST_AUTO_TEST_CASE(read_only_mappings_stay_so_when_the_device_was_opened_so) {
   NEED_DEVICE();
   const Fd fd(open(kDevice, O_RDONLY | O_CLOEXEC));

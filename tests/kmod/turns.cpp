@@ -108,24 +108,6 @@ BOOST_AUTO_TEST_CASE(the_ring_is_not_inherited) {
                }) == 128 + SIGSEGV);
 }
 
-BOOST_AUTO_TEST_CASE(another_address_space_gets_eperm) {
-  NEED_DEVICE();
-  const Context context;
-  const aiaccel_alloc alloc = context.alloc(kPage);
-  const int status = in_child([&] {
-    aiaccel_query query{};
-    aiaccel_enter enter{};
-    if (context(AIACCEL_IOC_QUERY, query) != EPERM) return 1;
-    if (context(AIACCEL_IOC_ENTER, enter) != EPERM) return 2;
-    if (context.map(kPage, alloc.mmap_offset).error() != EPERM) return 3;
-    if (context.map(kPage, AIACCEL_RING_OFFSET, PROT_READ).error() != EPERM) return 4;
-    if (context.call(_IO('x', 0), &query) != ENOTTY) return 5;
-    const Context own;  // its own works
-    return own(AIACCEL_IOC_QUERY, query) ? 6 : 0;
-  });
-  BOOST_TEST(status == 0);
-}
-
 BOOST_AUTO_TEST_CASE(a_killed_holder_gives_back_slots_and_memory) {
   NEED_DEVICE();
   const Context watcher;

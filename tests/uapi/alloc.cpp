@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // ALLOC: its arguments. Where pages come from, and mmap, are in kmod/memory.cpp.
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <climits>
+#include <fstream>
+#include <string>
 
 #include "row.hpp"
 
@@ -101,6 +106,39 @@ BOOST_AUTO_TEST_CASE(lengths_are_rounded_up_to_pages) {
     context.alloc(length);
     BOOST_TEST(context.query().pinned_bytes - before == (length + kPage - 1) / kPage * kPage);
   }
+}
+
+BOOST_AUTO_TEST_CASE(no_placement_leaves_the_cpuset) {
+  NEED_DEVICE();
+  if (access("/sys/devices/system/node/node1", F_OK))
+    SKIP("one NUMA node; tests/vm/run --numa has two");
+  const std::string cgroup = "/sys/fs/cgroup/aiaccel-node0";
+  BOOST_REQUIRE_EQUAL(mkdir(cgroup.c_str(), 0755), 0);
+  std::ofstream mems(cgroup + "/cpuset.mems");
+  const bool limited = static_cast<bool>(mems << 0 << std::flush);
+  const int status = in_child([&] {
+    std::ofstream(cgroup + "/cgroup.procs") << getpid() << std::flush;
+    const Context context;
+    aiaccel_alloc alloc{};
+    alloc.length = 4 * kPage;
+    alloc.node = 1;
+    for (const uint32_t placement : {AIACCEL_PLACE_STRICT, AIACCEL_PLACE_PREFER}) {
+      alloc.placement = placement;
+      if (context(AIACCEL_IOC_ALLOC, alloc) != EINVAL) return 1;
+    }
+    alloc.node = 0;
+    for (const uint32_t placement : {AIACCEL_PLACE_STRICT, AIACCEL_PLACE_INTERLEAVE}) {
+      alloc.placement = placement;
+      if (context(AIACCEL_IOC_ALLOC, alloc)) return 2;
+      aiaccel_buffer_info info{};
+      info.id = alloc.id;
+      if (context(AIACCEL_IOC_BUFFER_INFO, info) || info.numa_node != 0) return 3;
+    }
+    return 0;
+  });
+  BOOST_TEST(eventually([&] { return rmdir(cgroup.c_str()) == 0; }));
+  if (!limited) SKIP("no cpuset controller");
+  BOOST_TEST(status == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

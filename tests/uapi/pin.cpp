@@ -2,6 +2,7 @@
 //
 // PIN: its arguments. What can be pinned, how, and by whom is in kmod/pin.cpp.
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "row.hpp"
 
@@ -85,6 +86,37 @@ BOOST_AUTO_TEST_CASE(whole_pages_by_what_they_touch) {
     BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_BUFFER_INFO, info), 0);
     BOOST_TEST(info.length == range.length);
     BOOST_TEST(info.charged_bytes == range.pages * kPage);
+  }
+}
+
+// What engines may have written must not be taken for clean and dropped. Anonymous pages are dirty
+// to the page tables alone until somebody marks them.
+BOOST_AUTO_TEST_CASE(pages_pinned_for_writing_are_dirty_afterwards) {
+  NEED_DEVICE();
+  const Fd flags(open("/proc/kpageflags", O_RDONLY | O_CLOEXEC));
+  if (flags.get() < 0) SKIP("no /proc/kpageflags in this kernel");
+  const Context context;
+  const Map map = anonymous(2 * kPage);
+  madvise(map.data(), map.size(), MADV_NOHUGEPAGE);
+  memset(map.data(), 1, map.size());
+  const auto dirty = [&](size_t page) {
+    uint64_t bits = 0;
+    const uint64_t frame = frame_of(map.data() + page * kPage);
+    BOOST_REQUIRE(pread(flags.get(), &bits, 8, static_cast<off_t>(frame * 8)) == 8);
+    return (bits >> 4 & 1) != 0;  // KPF_DIRTY
+  };
+  for (const uint32_t write : {0u, uint32_t{AIACCEL_PIN_WRITE}}) {
+    const size_t page = write ? 1 : 0;
+    BOOST_REQUIRE(!dirty(page));
+    aiaccel_pin pin{};
+    pin.flags = write;
+    pin.addr = map.address() + page * kPage;
+    pin.length = kPage;
+    BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_PIN, pin), 0);
+    aiaccel_destroy destroy{};
+    destroy.id = pin.id;
+    BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_DESTROY, destroy), 0);
+    BOOST_TEST(dirty(page) == (write != 0));
   }
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "row.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <ostream>
 
@@ -105,6 +108,15 @@ void spoil_one_and_two(const char* name, const Bytes& good, const std::vector<Sp
         if (check) check(before, bytes, spoils[i]);
       }
     }
+}
+
+uint64_t frame_of(const void* at) {
+  const raw::Fd fd(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  uint64_t entry = 0;
+  BOOST_REQUIRE(pread(fd.get(), &entry, 8, static_cast<off_t>(raw::address(at) / raw::kPage * 8)) ==
+                8);
+  BOOST_REQUIRE(entry >> 63);  // present
+  return entry & ((1ULL << 55) - 1);
 }
 
 bool has_kernel_address(const void* from, size_t size) {

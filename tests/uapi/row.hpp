@@ -127,6 +127,9 @@ using Check = std::function<void(const Bytes& before, const Bytes& after, const 
 void spoil_one_and_two(const char* name, const Bytes& good, const std::vector<Spoil>& spoils,
                        const std::function<int(Bytes&)>& call, const Check& check = {});
 
+// The page frame behind an address, which must be touched. Only root is told.
+uint64_t frame_of(const void* at);
+
 // An address in a pattern of 8 bytes that only the kernel has; ~0 is AIACCEL_UNLIMITED.
 bool has_kernel_address(const void* from, size_t size);
 

@@ -84,7 +84,8 @@ static void buffer_free(struct kref *ref)
 	else
 		aia_pin_release(buffer);
 	kvfree(buffer->pages);
-	aia_tenant_uncharge_bytes(buffer->tenant, buffer->kind, (u64)buffer->nr_pages << PAGE_SHIFT);
+	aia_tenant_uncharge_bytes(buffer->tenant, buffer->kind,
+				  (u64)buffer->nr_pages << PAGE_SHIFT);
 	aia_tenant_put(buffer->tenant);
 	kfree(buffer);
 }

@@ -74,6 +74,7 @@ static const struct row rows[] = {
 	ROW(QUEUE_CREATE, aia_queue_create, aiaccel_queue_create, REFUSED_BY(aiaccel_queue_create)),
 	ROW(ENTER,	  aia_enter,	    aiaccel_enter,	  0),
 };
+
 /* clang-format on */
 
 union any {

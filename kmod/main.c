@@ -9,6 +9,7 @@
 
 #include "aia.h"
 
+/* What they guard: aia.h and docs/locking.md. */
 DEFINE_MUTEX(aia_config_lock);
 DEFINE_SPINLOCK(aia_turn_lock);
 

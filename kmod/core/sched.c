@@ -327,8 +327,8 @@ static struct aia_sched_job *next_in_line(struct aia_sched_engine *engine)
 			continue;
 		for (; first; first = aia_rb_first(&share->members))
 			share = share_of(first);
-		return aia_sched_queue_first(
-			aia_container_of(share, struct aia_sched_queue, share));
+		return aia_sched_queue_first(aia_container_of(share, struct aia_sched_queue,
+							       share));
 	}
 	return NULL;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Faults in the kernel for the test runner to catch: writing the name of one to the module's parameter
- * `fault` makes it happen, in the context of the writer. Nothing here is ever put right.
+ * Faults in the kernel for the test runner to catch: writing the name of one to the module's
+ * parameter `fault` makes it happen, in the context of the writer. Nothing here is ever put right.
  */
 #include <linux/bug.h>
 #include <linux/mm.h>

@@ -87,9 +87,9 @@ for program in tests/*/*.sh; do
 	ok "$program is in tests/suites" grep -qF "$program" tests/suites
 done
 for folder in tests/*/; do
-	case $folder in tests/tap/ | tests/harness/) continue ;; esac
+	case $folder in tests/tap/ | tests/harness/ | tests/kcov/) continue ;; esac
 	name=$(basename "$folder")
 	compgen -G "$folder*.cpp" >/dev/null || continue
-	ok "$folder is in tests/suites" grep -qE "build/tests/$name( |$)" tests/suites
+	ok "$folder is in tests/suites" grep -qE "(build/tests/$name|tests/$name/run)( |\$)" tests/suites
 done
 tap_done

@@ -41,7 +41,7 @@ class EmbeddedTransport final : public UserTransport {
  public:
   ~EmbeddedTransport() override {
     // In a forked child the arbiter's copy is not to be touched.
-    if (!same_process()) context_.release();
+    if (!same_process()) (void)context_.release();
   }
 
   int open(host::Host& host) {

@@ -138,7 +138,7 @@ int Context::engine_info(aiaccel_engine_info& arg) {
 uint32_t Context::new_id() {
   do {
     ++last_id_;
-  } while (last_id_ == 0 || buffers_.count(last_id_) || queues_.count(last_id_));
+  } while (last_id_ == 0 || buffers_.contains(last_id_) || queues_.contains(last_id_));
   return last_id_;
 }
 

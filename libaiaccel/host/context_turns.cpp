@@ -86,7 +86,7 @@ int Context::submit(const aiaccel_job& job, uint64_t now_ns, std::set<Engine*>* 
     aia_limit_uncharge(&tenant_->jobs, 1);
     return error;
   }
-  turn.release();  // the core's, until it comes back in a chain of freed ones
+  (void)turn.release();  // the core's, until it comes back in a chain of freed ones
   return 0;
 }
 

@@ -18,7 +18,7 @@ uint64_t monotonic_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-Host::Host(std::vector<aiaccel_engine_info> infos, const Ceilings& limits, uint64_t caps)
+Host::Host(const std::vector<aiaccel_engine_info>& infos, const Ceilings& limits, uint64_t caps)
     : capabilities(caps), ceilings(limits) {
   for (const aiaccel_engine_info& info : infos) {
     auto engine = std::make_unique<Engine>();

@@ -69,7 +69,8 @@ struct Tenant {
 class Host {
  public:
   // `capabilities`: what QUERY says.
-  Host(std::vector<aiaccel_engine_info> engines, const Ceilings& ceilings, uint64_t capabilities);
+  Host(const std::vector<aiaccel_engine_info>& engines, const Ceilings& ceilings,
+       uint64_t capabilities);
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
   ~Host();

@@ -97,7 +97,7 @@ Report make_report(const Sample* before, Sample now) {
       if (const auto busy = growth(past->second.busy_ns, record.busy_ns))
         tenant.slots_mean = static_cast<double>(*busy) / static_cast<double>(*interval);
     }
-    report.tenants.push_back(std::move(tenant));
+    report.tenants.push_back(tenant);
   }
   std::stable_sort(report.tenants.begin(), report.tenants.end(),
                    [](const TenantReport& a, const TenantReport& b) {

@@ -157,7 +157,7 @@ void serve(const Options& options) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   Options options;
   CLI::App app{"aiacceld: arbitrates engines and memory between the programs that connect to it"};
   app.set_version_flag("--version", AIACCEL_VERSION);
@@ -171,11 +171,9 @@ int main(int argc, char** argv) {
   app.add_option("--host-bytes", options.ceilings.host_bytes, "what all may allocate and pin")
       ->transform(CLI::AsSizeValue(false));
   CLI11_PARSE(app, argc, argv);
-  try {
-    serve(options);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "aiacceld: %s\n", error.what());
-    return 1;
-  }
+  serve(options);
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "aiacceld: %s\n", error.what());
+  return 1;
 }

@@ -130,7 +130,7 @@ void Server::serve(uint64_t number, uint32_t events) {
 bool Server::serve(Connection& connection, uint64_t number, uint32_t events) {
   // One long answer a round: many connections of one user do not keep others waiting for theirs.
   const bool asks = !(events & EPOLLOUT) && (events & EPOLLIN);
-  if (asks && sated_.count(connection.uid())) return true;
+  if (asks && sated_.contains(connection.uid())) return true;
   const bool waited = connection.unsent() > 0;
   bool well = false;  // an error or a hang-up, and nothing left to read
   if (events & EPOLLOUT)

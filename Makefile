@@ -82,7 +82,7 @@ $(BUILD)/obj/%.cpp.o: %.cpp
 -include $(patsubst %.o,%.d,$(call objects,$(sort $(ALL_SOURCES))))
 
 ##@ Targets
-.PHONY: all lib tools tests modules setup demo check check-debug check-kernels sanitizers install clean help
+.PHONY: all lib tools tests modules tidy setup demo check check-debug check-kernels sanitizers install clean help
 
 all: lib tools ## the library and the tools (default)
 

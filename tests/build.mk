@@ -23,3 +23,5 @@ include tests/libfuzzer/build.mk
 ifeq ($(SAN),)
 tests: $(FUZZ_BINS)
 endif
+
+include tests/build/tidy.mk

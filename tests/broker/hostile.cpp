@@ -4,6 +4,7 @@
 // other clients are served, and nothing stays behind. Each case has a server of its own.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -264,6 +265,30 @@ BOOST_AUTO_TEST_CASE(a_flood_of_connections) {
   Device fresh;
   BOOST_TEST(fresh.query().abi == 1u);
   BOOST_TEST(settles(fresh, 2));
+}
+
+// Where it was not the broker's own clients who had it all: nobody need go for the next to come.
+BOOST_AUTO_TEST_CASE(a_shortage_that_passes_keeps_nobody_out) {
+  BrokerServer server;
+  Device device;
+  BOOST_REQUIRE(settles(device, 1));
+  rlimit before{};
+  BOOST_REQUIRE(prlimit(server.pid(), RLIMIT_NOFILE, nullptr, &before) == 0);
+  const rlimit taken{server.open_descriptors(), before.rlim_max};
+  BOOST_REQUIRE(prlimit(server.pid(), RLIMIT_NOFILE, &taken, nullptr) == 0);
+  const Fd late(server.must_connect());
+  // Long enough for the broker to try, and to give up for now.
+  BOOST_REQUIRE(device.query().abi == 1u);
+  const timespec pause{0, 20'000'000};
+  nanosleep(&pause, nullptr);
+  char hello[sizeof(wire::Header) + sizeof(wire::Hello)];
+  BOOST_TEST(recv(late.get(), hello, sizeof hello, MSG_DONTWAIT) == -1);
+  BOOST_REQUIRE(prlimit(server.pid(), RLIMIT_NOFILE, &before, nullptr) == 0);
+  BOOST_TEST(eventually([&] {
+    return recv(late.get(), hello, sizeof hello, MSG_DONTWAIT) ==
+           static_cast<ssize_t>(sizeof hello);
+  }));
+  BOOST_TEST(settles(device, 2));
 }
 
 BOOST_AUTO_TEST_CASE(clients_that_go_leave_nothing) {

@@ -11,7 +11,6 @@
 #include <csignal>
 #include <exception>
 #include <system_error>
-#include <thread>
 
 namespace aiacceld {
 namespace {
@@ -20,6 +19,9 @@ using aiaccel::Fd;
 
 // What all answers together may take that the clients of one user have left unread.
 constexpr size_t kMaxUnsent = 16 << 20;
+
+// For how long nobody is let in where a descriptor or memory could not be had.
+constexpr std::chrono::milliseconds kShortage(100);
 
 // In place of a client's number: the listener's events, and as if of its process, the signals'.
 constexpr uint64_t kOurs = 0;
@@ -62,10 +64,12 @@ void Server::watch(int fd, Source source, uint32_t events, int operation) {
 void Server::run() {
   for (;;) {
     epoll_event events[64];
-    const bool may_end = idle_ && clients_.empty();
-    const int timeout = may_end ? static_cast<int>(std::chrono::milliseconds(*idle_).count()) : -1;
-    const int count = epoll_wait(epoll_.get(), events, 64, timeout);
+    const bool may_end = idle_ && clients_.empty() && listening_;
+    const std::chrono::milliseconds forever(-1);
+    const auto patience = !listening_ ? kShortage : may_end ? *idle_ : forever;
+    const int count = epoll_wait(epoll_.get(), events, 64, static_cast<int>(patience.count()));
     if (count == 0 && may_end) return;
+    if (!listening_ && std::chrono::steady_clock::now() >= listen_again_at_) listen_again();
     sated_.clear();
     for (int i = 0; i < count; ++i) {
       const Source source{events[i].data.u64 >> 1, (events[i].data.u64 & 1) != 0};
@@ -84,13 +88,10 @@ void Server::accept_client() {
   Fd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket) {
     if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-      // Until a client goes there is nothing to be had, and epoll would tell us of it without end.
-      if (clients_.empty()) {
-        std::this_thread::sleep_for(
-            std::chrono::milliseconds(100));  // it is others who have it all
-        return;
-      }
+      // There is nothing to be had, and epoll would tell us of it without end. Until a client goes;
+      // or for a while, since it may be others who have it all.
       listening_ = false;
+      listen_again_at_ = std::chrono::steady_clock::now() + kShortage;
       watch(listener_.get(), {kOurs, false}, 0, EPOLL_CTL_MOD);
     }
     return;

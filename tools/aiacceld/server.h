@@ -50,6 +50,7 @@ class Server {
   aiaccel::Fd epoll_;
   const std::optional<std::chrono::seconds> idle_;
   bool listening_ = true;  // false while there are no descriptors left for more clients
+  std::chrono::steady_clock::time_point listen_again_at_;  // then at the latest
   uint64_t last_client_ = 0;
   std::map<uint64_t, std::unique_ptr<Connection>> clients_;
   std::set<uint64_t> sated_;  // users who got an answer in this round that did not fit at once

@@ -276,6 +276,45 @@ BOOST_AUTO_TEST_CASE(a_broker_that_it_starts_again_has_not_its_class) {
   }
 }
 
+// Killed at any moment: while a turn is waited for, held, or handed back.
+BOOST_AUTO_TEST_CASE(brokers_may_be_killed_while_it_serves) {
+  NEED_MODELS();
+  BrokerPlace place;
+  DeploymentOptions options;
+  options.transport = "broker";
+  options.instances = 2;
+  Deployment deployment(v5(), options);
+  auto inputs = vad_inputs(tone(3), vad_state());
+  const std::vector<Tensor> right = v5().run(inputs);
+  std::atomic<unsigned> answered = 0, refused = 0, wrong = 0;
+  {
+    std::vector<std::jthread> asking;
+    for (int i = 0; i < 3; i++)
+      asking.emplace_back([&](std::stop_token stop) {
+        while (!stop.stop_requested()) {
+          auto [error, what] = error_of([&] {
+            if (!(deployment.infer(inputs).outputs == right)) wrong++;
+            answered++;
+          });
+          // Of a broker that was killed again before it was reached; the next request tries anew.
+          if (error == ECONNRESET || error == ECONNREFUSED || error == ENOENT)
+            refused++;
+          else if (error)
+            wrong++;
+        }
+      });
+    for (int kills = 0; kills < 20; kills++) {
+      const unsigned seen = answered;
+      while (answered < seen + 3) std::this_thread::sleep_for(1ms);
+      if (pid_t pid = place.broker()) kill(pid, SIGKILL);
+    }
+  }
+  BOOST_TEST_MESSAGE(answered << " answers, " << refused << " refused");
+  BOOST_TEST(wrong == 0u);
+  BOOST_TEST(refused < answered);
+  BOOST_TEST((deployment.infer(inputs).outputs == right));
+}
+
 BOOST_AUTO_TEST_CASE(updates_and_rolls_back_only_what_fits) {
   NEED_MODELS();
   Deployment deployment(v5(), embedded());

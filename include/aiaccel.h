@@ -14,6 +14,13 @@
  * an engine at a time, so a program with several workers opens one device for each: that
  * is cheap and needs no lock.
  *
+ * A broker that ends takes its contexts with it. From then on every call on a device of it
+ * returns -ECONNRESET, a wait in aiaccel_acquire() or ENTER within a quarter of a second, and
+ * aiaccel_fd() polls readable. Queues, jobs and turns are gone: what was granted is held no
+ * more, though nothing stops the work. Memory keeps its bytes, stays mapped and can be
+ * mapped again until the device is closed; the next broker does not count it. To go on, open
+ * another device, take over what is needed, then close the old one.
+ *
  * Processes: a device serves the process that opened it. After fork(), the child gets
  * -EPERM, or no events, and may only close it.
  */
@@ -58,8 +65,8 @@ const char *aiaccel_transport(const struct aiaccel_device *device);
  * @request: AIACCEL_IOC_…
  * @arg:     its struct, with size set
  *
- * As ioctl(), but returns 0 or a negative errno. The broker adds -ECONNRESET: it is gone
- * and with it this context; memory that is mapped stays. Open a new one.
+ * As ioctl(), but returns 0 or a negative errno. The broker adds -ECONNRESET: it is gone,
+ * as told above, or answered what no broker answers.
  */
 int aiaccel_call(struct aiaccel_device *device, unsigned long request, void *arg);
 
@@ -113,12 +120,15 @@ struct aiaccel_grant {
  *
  * Events of other jobs that come meanwhile are kept for aiaccel_read_events().
  * -ETIMEDOUT, -ECANCELED, -EINTR (a signal), -ENOMEM: the job was withdrawn. -ENODEV: the
- * engine went away. Others as struct aiaccel_job has them.
+ * engine went away. -ECONNRESET: the broker did. Others as struct aiaccel_job has them.
  */
 int aiaccel_acquire(struct aiaccel_device *device, const struct aiaccel_job *job,
 		    uint64_t timeout_ns, int cancel_fd, struct aiaccel_grant *grant);
 
-/* Ends the turn, and drops what was kept of its events. -ESTALE: it had been revoked. */
+/*
+ * Ends the turn, and drops what was kept of its events. -ESTALE: it had been revoked.
+ * -ECONNRESET: it ended with the broker.
+ */
 int aiaccel_complete(struct aiaccel_device *device, const struct aiaccel_grant *grant);
 
 /* What refused_by names, in words: "RLIMIT_MEMLOCK", "the tenant's ceiling", … */

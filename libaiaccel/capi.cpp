@@ -23,6 +23,8 @@ struct Choice {
   Open open;
 };
 
+constexpr int kMostTries = 10;
+
 constexpr Choice kChoices[] = {
     {"kernel", aiaccel::open_kernel},
     {"broker", aiaccel::open_broker},
@@ -96,12 +98,17 @@ const char* aiaccel_version(void) {
 }
 
 int aiaccel_open(const char* transport, aiaccel_device** device) try {
-  std::unique_ptr<Transport> opened;
-  if (int error = open_named(transport ? transport : default_transport(), &opened)) return error;
-  auto made = std::make_unique<aiaccel_device>(std::move(opened));
-  if (int error = made->map_ring()) return error;
-  *device = made.release();
-  return 0;
+  for (int tries = 0;; ++tries) {
+    std::unique_ptr<Transport> opened;
+    if (int error = open_named(transport ? transport : default_transport(), &opened)) return error;
+    auto made = std::make_unique<aiaccel_device>(std::move(opened));
+    const int error = made->map_ring();
+    // A broker that ended as soon as it had let us in: there is another one, or none, by now.
+    if (error == -ECONNRESET && tries < kMostTries) continue;
+    if (error) return error;
+    *device = made.release();
+    return 0;
+  }
 } catch (const std::bad_alloc&) {
   return -ENOMEM;
 } catch (const std::system_error& error) {

@@ -3,6 +3,10 @@
 // A context of one transport, and what is reached from it. Engines, buffers and queues keep their
 // context open, so they may outlive the Device that made them.
 //
+// Error ECONNRESET: the broker ended, and with it what was reached from this Device but for memory,
+// which Buffers keep. Open another one, make queues anew, copy out of the Buffers or keep them as they
+// are; <aiaccel.h> says more.
+//
 // Threads: as <aiaccel.h> says: open one Device for each worker.
 #ifndef AIACCEL_DEVICE_HPP
 #define AIACCEL_DEVICE_HPP

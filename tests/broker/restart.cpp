@@ -63,8 +63,7 @@ bool all_are(const unsigned char* bytes, unsigned char value) {
 int open_again(const SharedPage& shared, aiaccel_device** device) {
   for (;;) {
     const int error = aiaccel_open("broker", device);
-    if (error == 0 || (error != -ENOENT && error != -ECONNREFUSED && error != -ECONNRESET))
-      return error;
+    if (error == 0 || (error != -ENOENT && error != -ECONNREFUSED)) return error;
     if (shared->stop) return 0;
     const timespec pause{0, 1'000'000};
     nanosleep(&pause, nullptr);

@@ -35,8 +35,8 @@ std::vector<Spoil> spoils_of(const Scene& scene) {
   const uint64_t ceiling = scene.context.query().max_pinned_bytes;
   const uint32_t engine = scene.engine;
   Spoils<aiaccel_alloc> spoils;
-  for (int bit = 0; bit < 32; bit++)
-    spoils.add(EOPNOTSUPP, "flag", [=](auto& a) { a.flags = 1u << bit; });
+  for (const uint32_t flags : {1u, 0x80000000u, ~0u})
+    spoils.add(EOPNOTSUPP, "flags", [=](auto& a) { a.flags = flags; });
   for (const uint32_t placement : {AIACCEL_PLACE_NEAR + 1u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "placement", [=](auto& a) { a.placement = placement; });
   spoils.add(EINVAL, "reserved", [](auto& a) { a.__reserved = 1; });

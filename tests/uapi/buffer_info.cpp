@@ -63,7 +63,7 @@ BOOST_AUTO_TEST_CASE(names_buffers_of_its_own_context_only) {
 // buffer.
 BOOST_AUTO_TEST_CASE(runs_are_those_of_the_page_tables) {
   NEED_DEVICE();
-  constexpr size_t kPages = 64;
+  constexpr size_t kPages = 32;
   const Context context;
   const Map from = anonymous(kPages * kPage), to = anonymous(kPages * kPage);
   madvise(from.data(), from.size(), MADV_NOHUGEPAGE);

@@ -151,13 +151,14 @@ BOOST_AUTO_TEST_CASE(a_refusal_does_not_depend_on_being_told) {
   NEED_DEVICE();
   for (const Row& row : rows()) {
     const Scene scene;
+    const Map struct_page = anonymous(kPage);
+    const Bytes good = row.good(scene);
     for (const Spoil& spoil : row.spoils(scene)) {
       // ENTER looks whether it can tell what it took before it takes any entry
       if (row.number == AIACCEL_IOC_ENTER && spoil.error == ENOENT) continue;
-      const Map struct_page = anonymous(kPage);
-      Bytes bytes = row.good(scene);
-      spoil.apply(bytes.data());
-      memcpy(struct_page.data(), bytes.data(), bytes.size());
+      BOOST_REQUIRE_EQUAL(mprotect(struct_page.data(), kPage, PROT_READ | PROT_WRITE), 0);
+      memcpy(struct_page.data(), good.data(), good.size());
+      spoil.apply(struct_page.data());
       BOOST_REQUIRE_EQUAL(mprotect(struct_page.data(), kPage, PROT_READ), 0);
       BOOST_TEST(scene.context.call(row.number, struct_page.data()) == spoil.error,
                  row.name << ": " << spoil.what);

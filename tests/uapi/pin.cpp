@@ -33,8 +33,8 @@ const Map& file_page() {
 std::vector<Spoil> spoils_of(const Scene& scene) {
   const uint64_t page = scene.page.address(), file = file_page().address();
   Spoils<aiaccel_pin> spoils;  // those of a range set all of it: its ends are looked at together
-  for (int bit = 1; bit < 32; bit++)
-    spoils.add(EOPNOTSUPP, "flag", [=](auto& a) { a.flags = 1u << bit; });
+  for (const uint32_t flags : {2u, 3u, 0x80000000u, ~0u})
+    spoils.add(EOPNOTSUPP, "flags", [=](auto& a) { a.flags = flags; });
   spoils.add(EINVAL, "no length", [](auto& a) { a.length = 0; });
   spoils.add(EOVERFLOW, "the last byte of all", [](auto& a) { a.addr = ~0ULL; });
   spoils.add(EOVERFLOW, "a length that wraps", [=](auto& a) { a.addr = page, a.length = ~0ULL; });

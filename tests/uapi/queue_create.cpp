@@ -28,8 +28,8 @@ static_assert(fills(kFields, 104) && sizeof(aiaccel_queue_create) == 104);
 
 std::vector<Spoil> spoils_of(const Scene&) {
   Spoils<aiaccel_queue_create> spoils;
-  for (int bit = 0; bit < 32; bit++)
-    spoils.add(EOPNOTSUPP, "flag", [=](auto& a) { a.flags = 1u << bit; });
+  for (const uint32_t flags : {1u, 0x80000000u, ~0u})
+    spoils.add(EOPNOTSUPP, "flags", [=](auto& a) { a.flags = flags; });
   for (const uint32_t class_ : {uint32_t{AIACCEL_CLASS_REALTIME}, 5u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "class", [=](auto& a) { a.class_ = class_; });
   for (const uint64_t budget : U64s{1, 1ULL << 63})

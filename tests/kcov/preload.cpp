@@ -133,9 +133,7 @@ EXPORT int open(const char* path, int flags, ...) {
   va_end(arguments);
   const bool device = strcmp(path, kDevice) == 0;
   before(device, device);
-  const long fd = syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-  if (device && g_wanted) find_sections();
-  return static_cast<int>(after(fd));
+  return static_cast<int>(after(syscall(SYS_openat, AT_FDCWD, path, flags, mode)));
 }
 
 EXPORT int close(int fd) {

@@ -43,6 +43,7 @@ namespace {
 
 constexpr uint64_t kActsEach = 40;
 constexpr int kLeastPercent = 30;
+constexpr uint64_t kLeastCalls = 2000;  // also where a second does not suffice for many
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr const char* kDirectFile = "build/fuzz.direct";
 
@@ -187,7 +188,8 @@ class Crowd {
 void run(const Shared& shared, uint64_t seed, uint64_t seconds) {
   Crowd crowd(shared, seed);
   const auto processes = static_cast<size_t>(sysconf(_SC_NPROCESSORS_ONLN)) + 1;
-  for (const uint64_t until = now_ns() + seconds * kSecond; now_ns() < until; usleep(10'000)) {
+  const uint64_t until = now_ns() + seconds * kSecond;
+  for (; now_ns() < until || shared.tally->all_calls() < kLeastCalls; usleep(10'000)) {
     crowd.keep(processes);
     crowd.disturb(shared.tally->all_acts());
     crowd.reap();

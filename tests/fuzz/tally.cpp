@@ -29,6 +29,12 @@ uint64_t Tally::made(int call) const {
   return sum;
 }
 
+uint64_t Tally::all_calls() const {
+  uint64_t sum = 0;
+  for (int call = 0; call < kMaxCalls; call++) sum += made(call);
+  return sum;
+}
+
 std::string Tally::errors(int call) const {
   std::vector<int> seen;
   for (int error = 1; error < kMaxErrno; error++)

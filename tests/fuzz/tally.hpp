@@ -27,6 +27,7 @@ class Tally {
 
   uint64_t acts(int act) const { return acts_[act]; }
   uint64_t all_acts() const;
+  uint64_t all_calls() const;
   uint64_t made(int call) const;
   uint64_t succeeded(int call) const { return results_[call][0]; }
   // "EINVAL 12, ENOENT 3", the most frequent first

@@ -17,7 +17,11 @@ splat)
 	ok behind true
 	;;
 pin) ok culprit plant pin ;;
-leak) ok culprit plant leak ;;
+leak)
+	ok before true
+	for i in {1..10}; do ok "culprit $i" plant leak; done
+	ok behind true
+	;;
 stuck)
 	echo 5 >/proc/sys/kernel/watchdog_thresh
 	ok before true

@@ -18,22 +18,26 @@ BOOST_AUTO_TEST_SUITE(races)
 
 namespace {
 
-constexpr int kRounds = 100;
+constexpr int kRounds = 2000;  // threads of a busy machine seldom run side by side
 
-// Runs `body` again and again in a thread of its own.
+// Runs `body` again and again in a thread of its own, once at least before the constructor returns.
 class Beside {
  public:
   explicit Beside(std::function<void()> body)
       : thread_([this, body = std::move(body)] {
+          body();
+          begun_ = true;
           while (!stop_.load(std::memory_order_relaxed)) body();
-        }) {}
+        }) {
+    while (!begun_) std::this_thread::yield();
+  }
   ~Beside() {
     stop_ = true;
     thread_.join();
   }
 
  private:
-  std::atomic<bool> stop_{false};
+  std::atomic<bool> begun_{false}, stop_{false};
   std::thread thread_;
 };
 
@@ -41,9 +45,9 @@ class Beside {
 template <typename T>
 std::function<void()> flip(T& where, T one, T other) {
   auto* at = const_cast<volatile T*>(&where);
-  return [=] {
-    *at = one;
-    *at = other;
+  return [=, first = false]() mutable {
+    first = !first;
+    *at = first ? one : other;
   };
 }
 
@@ -126,7 +130,7 @@ BOOST_AUTO_TEST_CASE(classes_weights_and_labels_that_change) {
     label();
   });
   int taken = 0;
-  for (int round = 0; round < 4 * kRounds; round++) {
+  for (int round = 0; round < kRounds; round++) {
     const int error = context(AIACCEL_IOC_QUEUE_CREATE, create);
     BOOST_REQUIRE((error == 0 || error == EOPNOTSUPP || error == EINVAL));
     if (error) continue;
@@ -143,7 +147,7 @@ BOOST_AUTO_TEST_CASE(classes_weights_and_labels_that_change) {
     BOOST_REQUIRE_EQUAL(record.label[63], 0);
     destroy(context, create.id);
   }
-  BOOST_TEST_MESSAGE(taken << " of " << 4 * kRounds << " were taken");
+  BOOST_TEST_MESSAGE(taken << " of " << kRounds << " were taken");
   BOOST_TEST(Use(context) == before);
 }
 
@@ -227,7 +231,7 @@ BOOST_AUTO_TEST_CASE(ids_that_are_guessed) {
         if (context(AIACCEL_IOC_DESTROY, destroy) == 0) hits++;
       }
     });
-    for (int round = 0; round < kRounds; round++) {
+    for (int round = 0; round < kRounds / 10; round++) {
       aiaccel_alloc alloc{};
       alloc.length = 3 * kPage;
       BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ALLOC, alloc), 0);
@@ -257,20 +261,24 @@ BOOST_AUTO_TEST_CASE(a_large_pin_lets_other_threads_go_on) {
   const Context context;
   const Map map = anonymous(64 << 20);
   madvise(map.data(), map.size(), MADV_NOHUGEPAGE);
-  std::atomic<int> state{0}, error{-1};
+  const auto resident = [&](size_t at) {
+    unsigned char in_core = 0;
+    BOOST_REQUIRE_EQUAL(mincore(map.data() + at, kPage, &in_core), 0);
+    return (in_core & 1) != 0;
+  };
+  std::atomic<int> error{-1};
   std::thread pinning([&] {
     aiaccel_pin pin = pin_of(map, AIACCEL_PIN_WRITE);
-    state = 1;
     error = context(AIACCEL_IOC_PIN, pin);
-    state = 2;
   });
   int mapped = 0;
-  while (state == 0) std::this_thread::yield();
-  for (; state == 1; mapped++) anonymous(kPage);
+  while (!resident(map.size() / 4) && error < 0) std::this_thread::yield();
+  for (; !resident(map.size() - kPage) && error < 0; mapped++) anonymous(kPage);
   pinning.join();
   BOOST_TEST(error == 0);
-  BOOST_TEST(mapped > 5,
-             "mapped " << mapped << " times while " << map.size() / kPage << " pages were pinned");
+  // while it was held all the time, it could be one
+  BOOST_TEST(mapped > 3, "mapped " << mapped << " times");
+  BOOST_TEST_MESSAGE("mapped " << mapped << " times");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -55,9 +55,9 @@ uint32_t queue_to(const Context& context, uint32_t engine) {
 
 BOOST_AUTO_TEST_CASE(an_engine_is_described_as_registered) {
   NEED_DEVICE();
-  Provider provider;
   const Context context;
   const uint32_t before = context.query().nr_engines;
+  Provider provider;
   aiaccel_engine_info info{};
   info.id = find_engine(context);
   BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ENGINE_INFO, info), 0);
@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(an_engine_is_described_as_registered) {
   provider.unload();
   BOOST_TEST(find_engine(context) == 0u);
   BOOST_TEST(context(AIACCEL_IOC_ENGINE_INFO, info) == ENOENT);
-  BOOST_TEST(context.query().nr_engines == before - 1);
+  BOOST_TEST(context.query().nr_engines == before);
   const Provider again;
   BOOST_TEST(find_engine(context) > info.id);  // ids are not used again
 }

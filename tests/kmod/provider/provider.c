@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A module that registers one engine while it is loaded, as a vendor's driver would, for
- * tests/kmod/provider.cpp. It refuses to load when a bad description is accepted.
+ * A module that registers engines as a vendor's driver would, for the tests: one of no device, there
+ * from loading on and whenever its parameter `engine` is set, and one for each of QEMU's edu devices
+ * that it is bound to. It refuses to load when a bad description is accepted.
+ *
+ * Locking: the parameter's, and the device's around probe and remove.
  */
 #include <linux/err.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/numa.h>
+#include <linux/pci.h>
 
 #include "provider.h"
 
@@ -19,7 +24,81 @@ static const struct aia_engine_desc good = {
 	.device_bytes = 1 << 20,
 };
 
-static struct aia_engine *engine;
+/* ---- of no device ---- */
+
+static struct aia_engine *engine; /* NULL: not registered */
+
+static int add_engine(void)
+{
+	struct aia_engine *added;
+
+	if (engine)
+		return 0;
+	added = aia_engine_register(&good);
+	if (IS_ERR(added))
+		return PTR_ERR(added);
+	engine = added;
+	return 0;
+}
+
+static void remove_engine(void)
+{
+	if (engine)
+		aia_engine_unregister(engine);
+	engine = NULL;
+}
+
+static int set_engine(const char *value, const struct kernel_param *param)
+{
+	bool wanted;
+	int err = kstrtobool(value, &wanted);
+
+	if (err)
+		return err;
+	if (wanted)
+		return add_engine();
+	remove_engine();
+	return 0;
+}
+
+static const struct kernel_param_ops engine_ops = { .set = set_engine };
+module_param_cb(engine, &engine_ops, NULL, 0200);
+MODULE_PARM_DESC(engine, "whether test-engine is registered");
+
+/* ---- of a device ---- */
+
+static int edu_probe(struct pci_dev *dev, const struct pci_device_id *id)
+{
+	struct aia_engine_desc desc = good;
+	struct aia_engine *added;
+
+	desc.name = pci_name(dev);
+	desc.numa_node = dev_to_node(&dev->dev);
+	added = aia_engine_register(&desc);
+	if (IS_ERR(added))
+		return PTR_ERR(added);
+	pci_set_drvdata(dev, added);
+	return 0;
+}
+
+static void edu_remove(struct pci_dev *dev)
+{
+	aia_engine_unregister(pci_get_drvdata(dev));
+}
+
+static const struct pci_device_id edu_ids[] = {
+	{ PCI_DEVICE(0x1234, 0x11e8) },
+	{ }
+};
+
+static struct pci_driver edu_driver = {
+	.name = "aiaccel_provider",
+	.id_table = edu_ids,
+	.probe = edu_probe,
+	.remove = edu_remove,
+};
+
+/* ---- loading ---- */
 
 static bool refused(struct aia_engine_desc desc, int err)
 {
@@ -52,21 +131,23 @@ static bool refuses_bad_ones(void)
 
 static int __init provider_init(void)
 {
-	engine = aia_engine_register(&good);
-	if (IS_ERR(engine))
-		return PTR_ERR(engine);
-	if (refuses_bad_ones())
-		return 0;
-	aia_engine_unregister(engine);
-	return -EINVAL;
+	int err = add_engine();
+
+	if (err)
+		return err;
+	err = refuses_bad_ones() ? pci_register_driver(&edu_driver) : -EINVAL;
+	if (err)
+		remove_engine();
+	return err;
 }
 
 static void __exit provider_exit(void)
 {
-	aia_engine_unregister(engine);
+	pci_unregister_driver(&edu_driver);
+	remove_engine();
 }
 
 module_init(provider_init);
 module_exit(provider_exit);
-MODULE_DESCRIPTION("An engine of another module, for tests");
+MODULE_DESCRIPTION("Engines of another module, for tests");
 MODULE_LICENSE("GPL");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The module's parameters and the ceilings they set; unloading.
+// The module's parameters and the ceilings they set.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/stat.h>
@@ -210,22 +210,6 @@ BOOST_AUTO_TEST_CASE(the_memory_cgroup_refuses_without_a_kill) {
   });
   BOOST_TEST(status == 0);
   BOOST_TEST(eventually([&] { return rmdir(cgroup.c_str()) == 0; }));
-}
-
-BOOST_AUTO_TEST_CASE(open_files_and_mappings_hold_the_module) {
-  NEED_DEVICE();
-  Map map;
-  {
-    const Context context;
-    BOOST_TEST(unload_module("aiaccel") == EWOULDBLOCK);
-    map = context.map(kPage, context.alloc(kPage).mmap_offset);
-    BOOST_REQUIRE_EQUAL(map.error(), 0);
-  }
-  BOOST_TEST(unload_module("aiaccel") == EWOULDBLOCK);
-  map.data()[0] = 1;
-  map.unmap();
-  const Reloaded module("");
-  BOOST_TEST(module.error() == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,7 +2,7 @@
 //
 // Each ioctl of questions and of turns, and open and close: every allocation and every copy from
 // and to user memory that it makes is made to fail once, in turn (see faults.hpp). Memory is in
-// fail_nth_memory.cpp, what modules do in fail_nth_modules.cpp.
+// fail_nth_memory.cpp, providers in fail_nth_provider.cpp.
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>

@@ -464,7 +464,7 @@ BOOST_AUTO_TEST_CASE(whenever_it_is_killed_nothing_is_left) {
   const Reloaded module(kCeilings.parameters());
   BOOST_REQUIRE_EQUAL(module.error(), 0);
   // Kernels made for debugging are slow.
-  const int victims = injects_faults() ? 180 : 2016;
+  const int victims = injects_faults() ? 126 : 2016;
   const unsigned seed = std::random_device()();
   note("seed " + std::to_string(seed));
   const int64_t pinned = pinned_pages(), files = open_files();

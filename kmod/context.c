@@ -17,6 +17,7 @@
 #include <linux/poll.h>
 #include <linux/random.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/time_namespace.h>
 
@@ -117,6 +118,9 @@ int aia_context_watch(struct aia_context *ctx)
 	if (!err)
 		ctx->watched = true;
 	mutex_unlock(&ctx->watch_lock);
+	/* It gives up for any signal. Nothing was done yet: the call is made again. */
+	if (err == -EINTR && !fatal_signal_pending(current))
+		err = -ERESTARTNOINTR;
 	return err;
 }
 

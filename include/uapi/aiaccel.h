@@ -42,7 +42,8 @@
  * bytes that the kernel does not know are zero. Outputs are written back as far
  * as the caller's size goes. Fields marked "out" are ignored on input unless
  * said otherwise. On an error nothing has changed, and nothing is written back
- * but the field refused_by where a struct has one.
+ * but the field refused_by where a struct has one and its size was accepted, and,
+ * where an array turns out not to be writable, what of it was written before.
  *
  * Each check below comes before those under it:
  *
@@ -50,8 +51,9 @@
  *  %EPERM	  the caller's address space is not the one that opened the context
  *  %EINVAL	  size is below that of the struct's first version
  *  %E2BIG	  size is larger than known, and the unknown tail is not zero
- *  %EFAULT	  memory named by the caller cannot be read; where it cannot be
- *		  written, this comes after all checks
+ *  %EFAULT	  the struct cannot be read. Arrays that it points to are read
+ *		  after its own checks. What cannot be written is found out
+ *		  after all checks; by ENTER before it takes an entry
  *  %EOPNOTSUPP	  a flag, an enumerator, or a non-zero field that this
  *		  implementation knows but does not carry out, or a bit it does
  *		  not know
@@ -319,8 +321,8 @@ enum aiaccel_placement {
  * the kernel kill a process. A part of a buffer may be mapped, at mmap_offset plus a
  * multiple of the page size.
  *
- * Errors: %EINVAL for a node that does not exist or that the caller may not use,
- * %ENOENT for an engine, %EDQUOT, %ENOMEM, %EINTR when a fatal signal came.
+ * Errors: %EINVAL for a node that does not exist or that the caller may not use
+ * (after %EOVERFLOW), %ENOENT for an engine, %EDQUOT, %ENOMEM, %EINTR when a fatal signal came.
  */
 struct aiaccel_alloc {
 	__u32 size;
@@ -560,7 +562,8 @@ struct aiaccel_completion {
  * taken or when enough events are there, else it fails.
  *
  * Errors besides those of the entries: %EINVAL when min_events is above
- * max_jobs, %ETIMEDOUT, %EINTR.
+ * max_jobs, %ETIMEDOUT, %EINTR. %EFAULT although entries were taken, when the struct
+ * could be written as the call began and no longer when it ended.
  */
 struct aiaccel_enter {
 	__u32 size;

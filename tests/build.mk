@@ -4,8 +4,8 @@
 # folder may have a build.mk of its own that sets TEST_SOURCES_NAME (sources of a tool under test),
 # TEST_LIBS_NAME, or OWN_MAIN_NAME (it is no Boost.Test program).
 
-# kcov and libfuzzer are no such programs; no sanitizer sees what the fuzzer of the module looks for.
-TESTS := $(filter-out tap kcov libfuzzer $(if $(SAN),fuzz),$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
+# kcov and libfuzzer are no such programs; what tests the module is no matter for sanitizers of user space.
+TESTS := $(filter-out tap kcov libfuzzer $(if $(SAN),fuzz kmod uapi),$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
 TEST_BINS := $(TESTS:%=$(BUILD)/tests/%)
 TAP_SOURCES := tests/tap/main.cpp
 

@@ -36,6 +36,7 @@
 #include "fuzz/acts.hpp"
 #include "fuzz/calls.hpp"
 #include "fuzz/worker.hpp"
+#include "tap/guard.hpp"
 
 using namespace fuzz;
 
@@ -279,7 +280,7 @@ int main(int argc, char** argv) {
   const uint64_t seed = option(argc, argv, "--seed=", std::random_device()());
   const uint64_t seconds = option(argc, argv, "--time=", 20);
   printf("# seed %lu, %lu s\n", seed, seconds);
-  std::ofstream("/dev/kmsg") << "<4>fuzz: --seed=" << seed << std::endl;
+  tap::mark_kernel_log("--seed=" + std::to_string(seed));
   std::ofstream("/proc/self/oom_score_adj") << "-1000";
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   check_rows(device);

@@ -24,6 +24,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
 #include <linux/uaccess.h>
+#include <linux/user_namespace.h>
 
 #include "aia.h"
 #include "compat.h"
@@ -179,7 +180,8 @@ static int charge_user(struct aia_buffer *buffer)
 	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
 	long before, after;
 
-	if (!capable(CAP_IPC_LOCK)) {
+	/* Not audited: most callers have not got it, and would fill the audit log. */
+	if (!ns_capable_noaudit(&init_user_ns, CAP_IPC_LOCK)) {
 		before = atomic_long_read(&user->locked_vm);
 		do {
 			after = before + buffer->nr_pages;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The only place where kernels differ. What a kernel has is found out by compiling the
- * files in probe/ (see Kbuild), each of which defines AIA_HAVE_<its name> in probed.h when it
- * compiles; versions are not looked at, because distributions backport.
+ * The only place where kernels differ. What a kernel has is found out by building the
+ * files in probe/ as modules (see Kbuild): each that compiles, and whose symbols the kernel
+ * exports, defines AIA_HAVE_<its name> in probed.h. Versions are not looked at, because
+ * distributions backport.
  */
 #ifndef AIA_COMPAT_H
 #define AIA_COMPAT_H

@@ -146,7 +146,7 @@ static bool fail_next_queue(struct aia_engine *engine, struct list_head *done)
 	struct aia_queue *queue;
 
 	spin_lock(&aia_turn_lock);
-	engine->sched.state = AIACCEL_ENGINE_FAULTED;
+	WRITE_ONCE(engine->sched.state, AIACCEL_ENGINE_FAULTED);
 	queue = list_first_entry_or_null(&engine->queues, struct aia_queue, of_engine);
 	if (queue) {
 		list_move(&queue->of_engine, done);

@@ -4,6 +4,8 @@
 #include <sys/ioctl.h>
 #include <uapi/aiaccel.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <vector>
 
@@ -20,8 +22,11 @@ std::vector<Record> list(int device, uint32_t kind) {
   stats.records = reinterpret_cast<uint64_t>(records.data());
   stats.count = static_cast<uint32_t>(records.size());
   stats.record_size = sizeof(Record);
-  if (ioctl(device, AIACCEL_IOC_STATS, &stats)) stats.count = 0;
-  if (stats.count < records.size()) records.resize(stats.count);
+  if (ioctl(device, AIACCEL_IOC_STATS, &stats) || stats.count > records.size()) {
+    perror("fuzz: STATS");
+    exit(1);
+  }
+  records.resize(stats.count);
   return records;
 }
 

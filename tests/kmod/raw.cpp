@@ -187,7 +187,7 @@ uint64_t now_ns() {
 }
 
 bool eventually(const std::function<bool()>& true_now) {
-  const uint64_t end = now_ns() + 10'000'000'000;
+  const uint64_t end = now_ns() + 60'000'000'000;
   while (!true_now()) {
     if (now_ns() > end) return false;
     usleep(2000);

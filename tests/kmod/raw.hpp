@@ -110,7 +110,7 @@ void become_user(unsigned uid);
 
 uint64_t now_ns();
 
-// Waits until `true_now` holds; false when it does not within ten seconds.
+// Waits until `true_now` holds; false when it does not within a minute.
 bool eventually(const std::function<bool()>& true_now);
 
 }  // namespace raw

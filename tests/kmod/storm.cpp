@@ -381,17 +381,20 @@ class Storm {
   void run(int victims) {
     // A cgroup for some of them at a time: a tenant goes with its last context.
     std::optional<Cgroup> cgroup;
-    int started = 0, ended = 0;
+    int started = 0, ended = 0, allowed = 0;
     while (ended < victims) {
-      if (started % 64 == 0 && started < victims && have_cgroups()) {
-        Cgroup::leave();
-        if (started == 0 || running() == 0) cgroup.reset();
-        if (!cgroup) cgroup.emplace("/storm");
-        cgroup->enter();
+      if (started == allowed && running() == 0) {
+        allowed = std::min(allowed + 64, victims);
+        if (have_cgroups()) {
+          Cgroup::leave();
+          cgroup.reset();
+          cgroup.emplace("/storm");
+          cgroup->enter();
+        }
       }
       bool idle = true;
       for (size_t i = 0; i < kAtOnce; i++) {
-        if (!victims_[i].pid && started < victims) {
+        if (!victims_[i].pid && started < allowed) {
           start(i, started++);
           idle = false;
         } else if (victims_[i].pid && end(i)) {
@@ -477,7 +480,8 @@ BOOST_AUTO_TEST_CASE(whenever_it_is_killed_nothing_is_left) {
     for (uint32_t stage = 0; stage < kStages; stage++) {
       const int number = storm.ended_in()[stage];
       text += std::string(stage ? ", " : "") + kNames[stage] + " " + std::to_string(number);
-      BOOST_TEST((number > 0 || stage == kBetween), "none in " << kNames[stage]);
+      // Of few, none may meet a stage that is short.
+      BOOST_TEST((number > 0 || stage == kBetween || victims < 1000), "none in " << kNames[stage]);
     }
     note(text);
     BOOST_TEST(eventually([&] { return Use(watcher) == before; }), Use(watcher)

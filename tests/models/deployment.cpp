@@ -311,7 +311,7 @@ BOOST_AUTO_TEST_CASE(brokers_may_be_killed_while_it_serves) {
   }
   BOOST_TEST_MESSAGE(answered << " answers, " << refused << " refused");
   BOOST_TEST(wrong == 0u);
-  BOOST_TEST(refused < answered);
+  BOOST_TEST(answered >= 60u);
   BOOST_TEST((deployment.infer(inputs).outputs == right));
 }
 

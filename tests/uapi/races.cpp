@@ -277,8 +277,8 @@ BOOST_AUTO_TEST_CASE(a_large_pin_lets_other_threads_go_on) {
   for (; !resident(map.size() - kPage) && error < 0; mapped++) anonymous(kPage);
   pinning.join();
   BOOST_TEST(error == 0);
-  // while it was held all the time, it could be one
-  BOOST_TEST(mapped > 3, "mapped " << mapped << " times");
+  // were it held all the time, it could be one
+  BOOST_TEST(mapped > 1, "mapped " << mapped << " times");
   BOOST_TEST_MESSAGE("mapped " << mapped << " times");
 }
 

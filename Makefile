@@ -13,6 +13,8 @@
 #   KVER=                    kernel for `make modules`: the newest installed with headers unless given
 #   DESTDIR= PREFIX=         for `make install`
 #   KERNELS=                 for check-kernels: stock, a suite of Debian, a release in /boot
+#   TIME= SEED=              for fuzz (and TIME for fuzz-user): seconds; the same steps again
+#   SUITES=                  for coverage: only suites whose name matches
 #   VM=1                     `make demo` inside the virtual machine, on the real module
 
 VERSION := $(shell cat VERSION)
@@ -89,7 +91,9 @@ all: lib tools ## the library and the tools (default)
 setup: ## install what building and testing needs (apt, through sudo where not root)
 	scripts/setup check
 
-KERNELS ?= stock bookworm-backports trixie-backports
+# 6.1, 6.12 and 7.x; the distribution's own is one of the first two.
+KERNELS ?= stock $(if $(wildcard /usr/src/linux-source-6.1.tar.xz),bookworm-backports,bookworm) trixie-backports
+TIME ?= 600
 
 # As many jobs as there are processors, unless make was told how many.
 build = +$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))

@@ -17,6 +17,10 @@ quiet() { # COMMAND...: it succeeds and reports nothing
 	cat "$TMP/errors"
 	return 1
 }
+mkdir "$TMP/planted"
+printf 'void f(int *p)\n{\n\tkfree(p);\n\t*p = 1;\n}\n' >"$TMP/planted/planted.c"
+nok 'a planted use after free is found' quiet spatch -D report --very-quiet \
+	--cocci-file "$scripts/scripts/coccinelle/free/kfree.cocci" --dir "$TMP/planted"
 find "$scripts/scripts/coccinelle" -name '*.cocci' | sort >"$TMP/patches"
 while read -r patch; do
 	name=${patch#"$scripts/scripts/coccinelle/"}

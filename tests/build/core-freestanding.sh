@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# The core is what DESIGN says: integers only, no library. Each source compiles freestanding without
+# The core is what docs/architecture.md says: integers only, no library. Each source compiles freestanding without
 # floating-point registers, all of them together need nothing from outside but what a compiler may
 # emit calls to, and they hold no data that could change.
 cd "$(dirname "$0")/../.." || exit 1

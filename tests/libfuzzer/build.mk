@@ -32,4 +32,4 @@ $(FUZZ_BINS): $(FUZZ)/%: $(FUZZ)/obj/tests/libfuzzer/%.cpp.o $(FUZZ_LIB)
 
 .PHONY: fuzz-user
 fuzz-user: $(FUZZ_BINS) ## fuzz the user-space targets of tests/libfuzzer for TIME=seconds in all
-	tests/libfuzzer/run --time $(or $(TIME),600)
+	tests/libfuzzer/run --time $(TIME)

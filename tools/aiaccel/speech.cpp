@@ -81,7 +81,7 @@ Sound read_wav(const std::string& wav) {
         sound.samples.push_back(static_cast<float>(read_at<std::int16_t>(wav, at)) / 32768.0f);
       break;
     }
-    at += 8 + std::size_t{length};
+    at += 8 + length;
   }
   if (sound.rate <= 0 || sound.samples.empty()) throw wrong;
   return sound;

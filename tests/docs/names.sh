@@ -10,16 +10,18 @@ cd "$(dirname "$0")/../.." || exit 1
 # names FILE: what stands between backticks and looks like a test, a line each
 names() {
 	# shellcheck disable=SC2016 # backticks of Markdown
-	grep -o '`[^` ]*`' "$1" | tr -d '`' | grep -E '^[a-z0-9_]+(/[a-z0-9_]+)*/([a-z0-9]+_[a-z0-9_]+|\*)$' | sort -u
+	grep -o '`[^` ]*`' "$1" | tr -d '`' | grep -E '^(kmod|uapi|core|conformance|broker|models|libfuzzer)/[a-z0-9_]+(/([a-z0-9_]+|\*))?$|^[a-z0-9_]+/([a-z0-9]+_[a-z0-9_]+|\*)$' | sort -u
 }
 
 # exists NAME
 # shellcheck disable=SC2317 # called through ok
 exists() {
 	local file=${1%/*} case=${1##*/} path
+	case $1 in libfuzzer/*) [ -e "tests/$1.cpp" ]; return ;; esac
 	for path in "tests/$file.cpp" "tests/uapi/$file.cpp" "tests/conformance/$file.cpp"; do
 		[ -e "$path" ] || continue
-		[ "$case" = '*' ] || grep -qE "TEST_CASE\(${case}[,)]" "$path"
+		[ "$case" != '*' ] || case='[a-z0-9_]*'
+		grep -qE "TEST_CASE\(${case}[,)]" "$path"
 		return
 	done
 	echo "there is no tests/$file.cpp"

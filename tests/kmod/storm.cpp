@@ -40,6 +40,7 @@ constexpr size_t kAtOnce = 3;
 constexpr unsigned kUser = 54321;
 constexpr size_t kHuge = 2 << 20;
 constexpr size_t kLockable = 64 << 20;
+constexpr uint64_t kPatienceNs = 60'000'000'000;
 constexpr Ceilings kCeilings{.contexts = 64, .queues = 200, .jobs = 200};
 
 enum Stage : uint32_t {
@@ -161,7 +162,7 @@ class Worker {
       case kStats:
         return inside(stage, [&] { return stats() == 0; });
       case kWait:
-        if (queue_ || create_queue()) return false;
+        if (!queue_ && create_queue()) return false;
         return inside(stage, [&] { return wait_for_ever(); });
       case kHold:
         if (!take_turn()) return false;
@@ -382,6 +383,7 @@ class Storm {
     // A cgroup for some of them at a time: a tenant goes with its last context.
     std::optional<Cgroup> cgroup;
     int started = 0, ended = 0, allowed = 0;
+    uint64_t since_ns = now_ns();  // the last one started or ended
     while (ended < victims) {
       if (started == allowed && running() == 0) {
         allowed = std::min(allowed + 64, victims);
@@ -402,6 +404,8 @@ class Storm {
           idle = false;
         }
       }
+      if (!idle) since_ns = now_ns();
+      if (now_ns() - since_ns > kPatienceNs) return give_up();
       if (idle) usleep(pick(300));
     }
     if (cgroup) Cgroup::leave();
@@ -411,6 +415,19 @@ class Storm {
 
  private:
   uint32_t pick(size_t below) { return static_cast<uint32_t>(random_() % below); }
+
+  // None of them gets where it is to be killed.
+  void give_up() {
+    for (size_t i = 0; i < kAtOnce; i++) {
+      const Victim& victim = victims_[i];
+      if (!victim.pid) continue;
+      BOOST_ERROR("one for " << kNames[victim.stage] << " is in " << kNames[slots_[i].inside]
+                             << " after " << slots_[i].done << " rounds");
+      kill(victim.pid, SIGKILL);
+      waitpid(victim.pid, nullptr, 0);
+    }
+    Cgroup::leave();
+  }
 
   size_t running() const {
     size_t count = 0;

@@ -57,19 +57,6 @@ const Register kRow({"QUEUE_CREATE", AIACCEL_IOC_QUEUE_CREATE, kFields,
                      },
                      spoils_of});
 
-// The one queue of the context.
-aiaccel_stats_queue only_queue(const Context& context) {
-  aiaccel_stats_queue record{};
-  aiaccel_stats stats{};
-  stats.kind = AIACCEL_STATS_QUEUES;
-  stats.records = address(&record);
-  stats.count = 1;
-  stats.record_size = sizeof(record);
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
-  BOOST_REQUIRE_EQUAL(stats.count, 1u);
-  return record;
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(every_class_and_the_edges_of_weights_and_labels) {

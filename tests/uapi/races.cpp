@@ -136,13 +136,7 @@ BOOST_AUTO_TEST_CASE(classes_weights_and_labels_that_change) {
     BOOST_REQUIRE((error == 0 || error == EOPNOTSUPP || error == EINVAL));
     if (error) continue;
     taken++;
-    aiaccel_stats_queue record{};
-    aiaccel_stats stats{};
-    stats.kind = AIACCEL_STATS_QUEUES;
-    stats.records = address(&record);
-    stats.count = 1;
-    stats.record_size = sizeof(record);
-    BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
+    const aiaccel_stats_queue record = only_queue(context);
     BOOST_REQUIRE((record.class_ == AIACCEL_CLASS_IDLE || record.class_ == AIACCEL_CLASS_LOW));
     BOOST_REQUIRE((record.weight == 7 || record.weight == AIACCEL_WEIGHT_DEFAULT));
     BOOST_REQUIRE_EQUAL(record.label[63], 0);

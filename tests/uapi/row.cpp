@@ -86,6 +86,18 @@ Use::Use(const raw::Context& watcher) {
   slots = engine.slots_used;
 }
 
+aiaccel_stats_queue only_queue(const raw::Context& context) {
+  aiaccel_stats_queue record{};
+  aiaccel_stats stats{};
+  stats.kind = AIACCEL_STATS_QUEUES;
+  stats.records = raw::address(&record);
+  stats.count = 1;
+  stats.record_size = sizeof(record);
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
+  BOOST_REQUIRE_EQUAL(stats.count, 1u);
+  return record;
+}
+
 std::ostream& operator<<(std::ostream& out, const Use& use) {
   return out << use.bytes << " bytes, " << use.contexts << " contexts, " << use.queues
              << " queues, " << use.jobs << " jobs waiting, " << use.slots << " slots";

@@ -120,6 +120,9 @@ struct Use {
 };
 std::ostream& operator<<(std::ostream& out, const Use& use);
 
+// What STATS has of the one queue that there is.
+aiaccel_stats_queue only_queue(const raw::Context& context);
+
 // Each spoil alone brings its error, and of two that do not touch the same bytes the one that comes
 // first. `call` answers 0 or an errno; `check` is told what its argument was before and after, and
 // which spoil it should have met.

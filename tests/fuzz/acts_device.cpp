@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "broker/fds.h"
 #include "fuzz/acts.hpp"
 #include "fuzz/calls.hpp"
 
@@ -151,20 +152,7 @@ void poll_context(Actor& actor) {
 void send_context(Actor& actor) {
   const int fd = actor.context().fd;
   if (fd < 0) return;
-  char byte = 0;
-  iovec vector{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-  sendmsg(actor.world.shared->mail[0], &message, MSG_DONTWAIT);
+  aiaccel::send_with_fds(actor.world.shared->mail[0], "", 1, {fd}, MSG_DONTWAIT);
 }
 
 void receive_context(Actor& actor) {

@@ -26,6 +26,7 @@
 #include <thread>
 
 #include "account.hpp"
+#include "broker/fds.h"
 #include "cgroup.hpp"
 #include "faults.hpp"
 #include "module.hpp"
@@ -281,21 +282,8 @@ class Worker {
   bool pass_files() {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) return false;
-    const int files[3] = {context_.fd(), pair[0], pair[1]};
-    char byte = 0;
-    iovec data{&byte, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(files))] = {};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(files));
-    memcpy(CMSG_DATA(header), files, sizeof(files));
-    const bool sent = sendmsg(pair[0], &message, 0) == 1;
+    const bool sent =
+        aiaccel::send_with_fds(pair[0], "", 1, {context_.fd(), pair[0], pair[1]}, 0) == 1;
     close(pair[0]);
     close(pair[1]);
     return sent;

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "broker/fds.h"
 #include "raw.hpp"
 
 using namespace raw;
@@ -139,33 +140,13 @@ BOOST_AUTO_TEST_CASE(turns_end_with_the_address_space_although_the_file_lives) {
   int sockets[2];
   BOOST_REQUIRE_EQUAL(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
   Holder holder([&](const Context& context) {
-    char byte = 'x', control[CMSG_SPACE(sizeof(int))] = {};
-    iovec data{&byte, 1};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    const int fd = context.fd();
-    memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-    if (sendmsg(sockets[1], &message, 0) != 1) _exit(1);
+    if (aiaccel::send_with_fds(sockets[1], "", 1, {context.fd()}, 0) != 1) _exit(1);
     sleep_for_ever(context);
   });
-  char byte, control[CMSG_SPACE(sizeof(int))];
-  iovec data{&byte, 1};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  BOOST_REQUIRE_EQUAL(recvmsg(sockets[0], &message, 0), 1);
-  int received = -1;
-  memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(received));
-  const Fd fd(received);
+  char byte;
+  std::vector<aiaccel::Fd> received;
+  BOOST_REQUIRE_EQUAL(aiaccel::receive_with_fds(sockets[0], &byte, 1, &received), 1);
+  BOOST_REQUIRE_EQUAL(received.size(), 1u);
   ::close(sockets[0]);
   ::close(sockets[1]);
   BOOST_TEST(watcher.engine_stats().slots_used == watcher.engine().slots);

@@ -21,6 +21,7 @@
 #include <fstream>
 #include <string>
 
+#include "broker/fds.h"
 #include "kmod/module.hpp"
 #include "row.hpp"
 
@@ -262,29 +263,17 @@ BOOST_AUTO_TEST_CASE(a_forked_child_and_a_receiver_of_the_descriptor_get_eperm) 
   int ends[2];
   BOOST_REQUIRE_EQUAL(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends), 0);
   const Fd here(ends[0]), there(ends[1]);
-  char byte = 0;
-  iovec data{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
   BOOST_REQUIRE_EQUAL(in_child([&] {
                         const Context own;
-                        const int fd = own.fd();
-                        cmsghdr* head = CMSG_FIRSTHDR(&message);
-                        head->cmsg_level = SOL_SOCKET;
-                        head->cmsg_type = SCM_RIGHTS;
-                        head->cmsg_len = CMSG_LEN(sizeof(int));
-                        memcpy(CMSG_DATA(head), &fd, sizeof(fd));
-                        return sendmsg(there.get(), &message, 0) == 1 ? 0 : 1;
+                        return aiaccel::send_with_fds(there.get(), "", 1, {own.fd()}, 0) == 1 ? 0
+                                                                                              : 1;
                       }),
                       0);
-  BOOST_REQUIRE_EQUAL(recvmsg(here.get(), &message, MSG_CMSG_CLOEXEC), 1);
-  int fd = -1;
-  memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
-  const Fd received(fd);
+  char byte;
+  std::vector<aiaccel::Fd> files;
+  BOOST_REQUIRE_EQUAL(aiaccel::receive_with_fds(here.get(), &byte, 1, &files), 1);
+  BOOST_REQUIRE_EQUAL(files.size(), 1u);
+  const aiaccel::Fd& received = files[0];
   aiaccel_query query{};
   query.size = sizeof(query);
   BOOST_TEST(ioctl(received.get(), AIACCEL_IOC_QUERY, &query) == -1);

@@ -21,14 +21,17 @@
  * job       A request for a turn. Users name it by a cookie of their choice.
  * grant     The turn: slots held from granted to completed. It bears a
  *	     generation, so that a late holder is told from the present one.
- * buffer    Pages that engines reach, allocated here or pinned from the caller.
+ * buffer    Pages that engines reach: allocated here, pinned from the caller, or
+ *	     another driver's, imported.
+ * reservation  Bytes of an engine's own memory, leased to a context.
+ * policy    What the administrator lets tenants have; see POLICY.
  *
  * Lifetimes
  * ---------
  * Grants and waiting jobs end when the address space that opened the context
  * begins to go away, before its memory is torn down, and at the latest when the
  * file is closed. A process that dumps core keeps its turns until the dump is
- * written. Queues and buffers go with the file. The pages of an allocated
+ * written. Queues, buffers and reservations go with the file. The pages of an allocated
  * buffer live on while they are mapped. Closing needs no preparation and cannot
  * fail. Opening fails with %EDQUOT at the tenant's or the module's ceiling of
  * contexts, with %ENOMEM, and with %EPERM for what has no address space.
@@ -92,10 +95,17 @@
 #define AIACCEL_IOC_ENGINE_LIST	  _IO(AIACCEL_IOC_TYPE, 0x01)
 #define AIACCEL_IOC_ENGINE_INFO	  _IO(AIACCEL_IOC_TYPE, 0x02)
 #define AIACCEL_IOC_STATS	  _IO(AIACCEL_IOC_TYPE, 0x03)
+#define AIACCEL_IOC_ENGINE_REGISTER   _IO(AIACCEL_IOC_TYPE, 0x04)
+#define AIACCEL_IOC_ENGINE_UNREGISTER _IO(AIACCEL_IOC_TYPE, 0x05)
+#define AIACCEL_IOC_POLICY	  _IO(AIACCEL_IOC_TYPE, 0x06)
+#define AIACCEL_IOC_CONTROL	  _IO(AIACCEL_IOC_TYPE, 0x07)
 #define AIACCEL_IOC_DESTROY	  _IO(AIACCEL_IOC_TYPE, 0x08)
+#define AIACCEL_IOC_REVOKE	  _IO(AIACCEL_IOC_TYPE, 0x09)
 #define AIACCEL_IOC_ALLOC	  _IO(AIACCEL_IOC_TYPE, 0x10)
 #define AIACCEL_IOC_PIN		  _IO(AIACCEL_IOC_TYPE, 0x11)
 #define AIACCEL_IOC_BUFFER_INFO	  _IO(AIACCEL_IOC_TYPE, 0x12)
+#define AIACCEL_IOC_RESERVE	  _IO(AIACCEL_IOC_TYPE, 0x13)
+#define AIACCEL_IOC_IMPORT	  _IO(AIACCEL_IOC_TYPE, 0x14)
 #define AIACCEL_IOC_QUEUE_CREATE  _IO(AIACCEL_IOC_TYPE, 0x20)
 #define AIACCEL_IOC_ENTER	  _IO(AIACCEL_IOC_TYPE, 0x21)
 
@@ -110,6 +120,7 @@
  *				free (%ENOMEM).
  * @AIACCEL_REFUSED_CONTEXT:	A limit of each context, see QUERY (%EDQUOT).
  * @AIACCEL_REFUSED_CLASS:	The class is above the tenant's ceiling (%EPERM).
+ * @AIACCEL_REFUSED_ENGINE:	The engine has not so many bytes free (%EDQUOT).
  */
 enum aiaccel_refusal {
 	AIACCEL_REFUSED_NOT	= 0,
@@ -120,6 +131,7 @@ enum aiaccel_refusal {
 	AIACCEL_REFUSED_MEMORY	= 5,
 	AIACCEL_REFUSED_CONTEXT	= 6,
 	AIACCEL_REFUSED_CLASS	= 7,
+	AIACCEL_REFUSED_ENGINE	= 8,
 };
 
 /*
@@ -136,8 +148,10 @@ enum aiaccel_refusal {
  * @AIACCEL_CAP_ENFORCED:  Limits and order hold against a client that does not
  *			   use libaiaccel.
  * @AIACCEL_CAP_STRICT:    %AIACCEL_PLACE_STRICT is carried out.
- * @AIACCEL_CAP_FOLIOS:    &aiaccel_buffer_info.nr_runs and .largest_run_bytes are
+ * @AIACCEL_CAP_FOLIOS:	   &aiaccel_buffer_info.nr_runs and .largest_run_bytes are
  *			   known.
+ * @AIACCEL_CAP_IMPORT:	   IMPORT is carried out.
+ * @AIACCEL_CAP_REGISTER:  ENGINE_REGISTER and ENGINE_UNREGISTER are carried out.
  */
 enum aiaccel_capability {
 	AIACCEL_CAP_HOST	= 1 << 0,
@@ -145,6 +159,8 @@ enum aiaccel_capability {
 	AIACCEL_CAP_ENFORCED	= 1 << 2,
 	AIACCEL_CAP_STRICT	= 1 << 3,
 	AIACCEL_CAP_FOLIOS	= 1 << 4,
+	AIACCEL_CAP_IMPORT	= 1 << 5,
+	AIACCEL_CAP_REGISTER	= 1 << 6,
 };
 
 /**
@@ -164,6 +180,11 @@ enum aiaccel_capability {
  * @max_pinned_bytes:  out: the tenant's ceiling for pinned and allocated memory,
  *		       %AIACCEL_UNLIMITED where there is none
  * @pinned_bytes:      out: what of it the tenant uses now
+ * @max_device_bytes:  out: the tenant's ceiling for reservations on each engine,
+ *		       %AIACCEL_UNLIMITED where there is none
+ * @on_missing:	       out: &enum aiaccel_on_missing, what the tenant's programs
+ *		       should do while no arbiter answers
+ * @__reserved:	       zero
  *
  * Errors: those of the ladder only.
  */
@@ -180,6 +201,9 @@ struct aiaccel_query {
 	__u32 ring_bytes;
 	__aligned_u64 max_pinned_bytes;
 	__aligned_u64 pinned_bytes;
+	__aligned_u64 max_device_bytes;
+	__u32 on_missing;
+	__u32 __reserved;
 };
 
 #define AIACCEL_UNLIMITED	(~0ULL)
@@ -221,13 +245,19 @@ enum aiaccel_enforcement {
 /**
  * enum aiaccel_engine_state
  * @AIACCEL_ENGINE_ACTIVE:    Jobs are taken and granted.
- * @AIACCEL_ENGINE_DRAINING:  New jobs are refused (%ESHUTDOWN).
+ * @AIACCEL_ENGINE_DRAINING:  New jobs and queues are refused (%ESHUTDOWN). What
+ *			      waits is still granted. Come back later.
  * @AIACCEL_ENGINE_FAULTED:   Likewise, and nothing is granted.
+ * @AIACCEL_ENGINE_LEAVING:   The implementation is about to be replaced or removed.
+ *			      New jobs and queues are refused (%ENODEV), waiting
+ *			      jobs have FAILED, turns go on to their end. Close the
+ *			      device, and open it again when it is there.
  */
 enum aiaccel_engine_state {
 	AIACCEL_ENGINE_ACTIVE	= 1,
 	AIACCEL_ENGINE_DRAINING	= 2,
 	AIACCEL_ENGINE_FAULTED	= 3,
+	AIACCEL_ENGINE_LEAVING	= 4,
 };
 
 /**
@@ -241,8 +271,10 @@ enum aiaccel_engine_state {
  * @numa_node:	   out: the node it is nearest to, -1 where unknown
  * @__reserved:	   zero
  * @device_bytes:  out: memory of its own, 0 where it has none
+ * @reserved_bytes: out: what of it is reserved, by all
  * @name:	   out: a name that survives reboots: a PCI address, a UUID, or
  *		   cpu-node<N>
+ * @alias:	   out: another such name, or empty
  * @provider:	   out: who registered it
  *
  * Errors: %ENOENT.
@@ -257,14 +289,71 @@ struct aiaccel_engine_info {
 	__s32 numa_node;
 	__u32 __reserved;
 	__aligned_u64 device_bytes;
+	__aligned_u64 reserved_bytes;
 	char name[AIACCEL_NAME_LEN];
+	char alias[AIACCEL_NAME_LEN];
 	char provider[AIACCEL_NAME_LEN];
 };
 
 /**
- * struct aiaccel_destroy - ioctl(AIACCEL_IOC_DESTROY): let go of a buffer or queue
+ * struct aiaccel_engine_register - ioctl(AIACCEL_IOC_ENGINE_REGISTER)
+ * @size:	   sizeof(struct aiaccel_engine_register)
+ * @flags:	   in: none is defined
+ * @kind:	   in: &enum aiaccel_engine_kind, not CPU
+ * @enforcement:   in: %AIACCEL_ADVISORY or %AIACCEL_GATED; %EOPNOTSUPP for
+ *		   PREEMPTIBLE, which only a driver can be
+ * @slots:	   in: 1 to 1024
+ * @numa_node:	   in: the nearest node, -1 where unknown
+ * @device_bytes:  in: memory of its own
+ * @name:	   in: as in ENGINE_INFO: printable ASCII without spaces, not empty, ended
+ *		   by a NUL and zeros
+ * @alias:	   in: likewise, or all zeros
+ * @provider:	   in: as @name
+ * @id:		   out: the engine
+ * @__reserved:	   zero
+ *
+ * Makes an engine that no kernel driver registers: a GPU of a closed driver, say.
+ * It stays when the caller is gone, until ENGINE_UNREGISTER or the end of the
+ * implementation, so a short-lived helper at boot is enough.
+ *
+ * Errors: %EPERM without CAP_SYS_ADMIN; %EEXIST when an engine has the name or
+ * the alias as its name or its alias; %ENOSPC when there are 1024 engines so made;
+ * %ENOMEM.
+ */
+struct aiaccel_engine_register {
+	__u32 size;
+	__u32 flags;
+	__u32 kind;
+	__u32 enforcement;
+	__u32 slots;
+	__s32 numa_node;
+	__aligned_u64 device_bytes;
+	char name[AIACCEL_NAME_LEN];
+	char alias[AIACCEL_NAME_LEN];
+	char provider[AIACCEL_NAME_LEN];
+	__u32 id;
+	__u32 __reserved;
+};
+
+/**
+ * struct aiaccel_engine_unregister - ioctl(AIACCEL_IOC_ENGINE_UNREGISTER)
+ * @size:  sizeof(struct aiaccel_engine_unregister)
+ * @id:	   in: an engine that ENGINE_REGISTER made
+ *
+ * Its turns are revoked, its jobs fail, its reservations keep what they are and
+ * can only be let go of.
+ *
+ * Errors: %ENOENT, also for an engine made otherwise; %EPERM without CAP_SYS_ADMIN.
+ */
+struct aiaccel_engine_unregister {
+	__u32 size;
+	__u32 id;
+};
+
+/**
+ * struct aiaccel_destroy - ioctl(AIACCEL_IOC_DESTROY): let go of an object
  * @size:  sizeof(struct aiaccel_destroy)
- * @id:	   in: the buffer or queue
+ * @id:	   in: the buffer, queue or reservation
  *
  * A queue's waiting jobs are cancelled and its grants completed, without events;
  * an ENTER that waits for them in another thread goes on waiting.
@@ -372,6 +461,7 @@ struct aiaccel_pin {
 enum aiaccel_buffer_kind {
 	AIACCEL_BUFFER_ALLOCATED = 1,
 	AIACCEL_BUFFER_PINNED	 = 2,
+	AIACCEL_BUFFER_IMPORTED	 = 3,
 };
 
 /**
@@ -381,7 +471,7 @@ enum aiaccel_buffer_kind {
  * @kind:		out: &enum aiaccel_buffer_kind
  * @flags:		out: as given to PIN
  * @length:		out: bytes as asked for
- * @charged_bytes:	out: bytes that the tenant pays: whole pages
+ * @charged_bytes:	out: bytes that the tenant pays: whole pages; 0 where imported
  * @mmap_offset:	out: as given by ALLOC, else 0
  * @numa_node:		out: the node of all its pages; -1 where they are on several
  *			or it is not known
@@ -401,6 +491,71 @@ struct aiaccel_buffer_info {
 	__s32 numa_node;
 	__u32 nr_runs;
 	__aligned_u64 largest_run_bytes;
+};
+
+/**
+ * struct aiaccel_import - ioctl(AIACCEL_IOC_IMPORT): hold another driver's dma-buf
+ * @size:	 sizeof(struct aiaccel_import)
+ * @flags:	 in: none is defined
+ * @fd:		 in: a dma-buf: GPU memory, say, that its driver exports
+ * @id:		 out: the buffer
+ * @length:	 out: its bytes
+ * @refused_by:	 out, on errors too: &enum aiaccel_refusal
+ * @__reserved:	 zero
+ *
+ * The buffer refers to the dma-buf, whose exporter pays for its memory, until it is
+ * destroyed; the descriptor may be closed. It counts as one of the context's
+ * buffers. To map it, map the dma-buf.
+ *
+ * Errors: %EBADF for no descriptor, %EINVAL for one of no dma-buf, %EOPNOTSUPP without
+ * %AIACCEL_CAP_IMPORT (before all others), %EDQUOT, %ENOMEM.
+ */
+struct aiaccel_import {
+	__u32 size;
+	__u32 flags;
+	__s32 fd;
+	__u32 id;
+	__aligned_u64 length;
+	__u32 refused_by;
+	__u32 __reserved;
+};
+
+/**
+ * struct aiaccel_reserve - ioctl(AIACCEL_IOC_RESERVE): lease an engine's own memory
+ * @size:	 sizeof(struct aiaccel_reserve)
+ * @flags:	 in: none is defined
+ * @engine:	 in: the engine, whose device_bytes are shared out; 0 with an @id
+ * @id:		 in: a reservation to make larger or smaller, or 0 for a new one;
+ *		 out: the reservation
+ * @bytes:	 in: how many it shall hold; 0 is allowed, to grow from
+ * @max_bytes:	 out: the least ceiling that holds for the caller: the engine's bytes
+ *		 or that of the tenant or of one above it
+ * @free_bytes:	 out: by how much it could grow now
+ * @refused_by:	 out, on errors too: &enum aiaccel_refusal
+ * @__reserved:	 zero
+ *
+ * A reservation is a promise that all who reserve are not given more than there is;
+ * whether memory can be had without one is up to the engine (see &enum
+ * aiaccel_enforcement). It goes with DESTROY or the file. The sum of an engine's
+ * reservations is at most its device_bytes; those of a tenant and of the tenants
+ * below it are on each engine at most what its policy says. A smaller size always
+ * succeeds, also above a ceiling that was lowered since. Reservations count as
+ * queues do towards the ceilings of the context and of the tenant.
+ *
+ * Errors: %EINVAL for an @engine together with an @id, %ENOENT for either, %ENODEV
+ * when the engine of @id is gone (unless @bytes is less than it holds), %EDQUOT,
+ * %ENOMEM, %EINTR when a fatal signal came.
+ */
+struct aiaccel_reserve {
+	__u32 size;
+	__u32 flags;
+	__u32 engine;
+	__u32 id;
+	__aligned_u64 bytes;
+	__aligned_u64 max_bytes;
+	__aligned_u64 free_bytes;
+	__u32 refused_by;
+	__u32 __reserved;
 };
 
 /*
@@ -462,9 +617,13 @@ enum aiaccel_class {
  * @label:	 in: what the queue is for, such as silero-vad@v5.0.0: printable
  *		 ASCII, ended by a NUL and zeros
  *
- * Errors: %ENOENT for the engine, %ESHUTDOWN when it takes no new work, %EPERM for
- * a class above the tenant's ceiling without CAP_SYS_NICE, %EDQUOT, %ENOMEM, %EINTR
- * when a fatal signal came.
+ * When the tenant's ceiling is lowered (see POLICY), the queue's jobs count as of the
+ * highest class still allowed, and as of @class_ again when it is raised; not so for
+ * a queue created with CAP_SYS_NICE.
+ *
+ * Errors: %ENOENT for the engine, %ESHUTDOWN when it takes no new work, %ENODEV when it
+ * is leaving, %EPERM for a class above the tenant's ceiling without CAP_SYS_NICE, %EDQUOT,
+ * %ENOMEM, %EINTR when a fatal signal came.
  */
 struct aiaccel_queue_create {
 	__u32 size;
@@ -498,8 +657,8 @@ struct aiaccel_queue_create {
  *
  * Errors besides: %EAGAIN when the context has max_jobs jobs, %EDEADLK when it
  * holds a turn on this engine (complete that first, in the same ENTER if you
- * like), %ESHUTDOWN when the engine takes no new work, %EDQUOT for the tenant's
- * ceiling of jobs, %ENOMEM.
+ * like), %ESHUTDOWN when the engine takes no new work, %ENODEV when it is leaving,
+ * %EDQUOT for the tenant's ceiling of jobs, %ENOMEM.
  */
 struct aiaccel_job {
 	__aligned_u64 cookie;
@@ -624,8 +783,8 @@ struct aiaccel_ring {
  *			    to complete soon; nothing forces it. The yield word of
  *			    the slot then holds the generation of the turn.
  * @AIACCEL_EVENT_REVOKED:  Its turn was ended; completing it answers %ESTALE.
- * @AIACCEL_EVENT_FAILED:   It will get no turn, because the engine went away. The
- *			    job is forgotten.
+ * @AIACCEL_EVENT_FAILED:   It will get no turn, because the engine went away or an
+ *			    administrator said so (REVOKE). The job is forgotten.
  */
 enum aiaccel_event_bits {
 	AIACCEL_EVENT_GRANTED	= 1 << 0,
@@ -666,14 +825,19 @@ struct aiaccel_event {
  * @AIACCEL_STATS_ENGINES:  struct aiaccel_stats_engine, all of them, for everybody
  * @AIACCEL_STATS_TENANTS:  struct aiaccel_stats_tenant
  * @AIACCEL_STATS_QUEUES:   struct aiaccel_stats_queue
+ * @AIACCEL_STATS_TURNS:    struct aiaccel_stats_turn, those that wait or run now, and the
+ *			    last few thousand of each engine that ended
+ * @AIACCEL_STATS_RESERVATIONS: struct aiaccel_stats_reservation
  *
- * Of tenants and queues a caller sees those of its own tenant, or all of them with
+ * Of all but engines a caller sees those of its own tenant, or all of them with
  * CAP_SYS_ADMIN.
  */
 enum aiaccel_stats_kind {
 	AIACCEL_STATS_ENGINES	= 1,
 	AIACCEL_STATS_TENANTS	= 2,
 	AIACCEL_STATS_QUEUES	= 3,
+	AIACCEL_STATS_TURNS	= 4,
+	AIACCEL_STATS_RESERVATIONS = 5,
 };
 
 /**
@@ -708,6 +872,8 @@ struct aiaccel_stats {
  * @queues:	   queues to it
  * @granted:	   turns begun
  * @busy_ns:	   slots times nanoseconds held, of ended turns
+ * @device_bytes:  memory of its own
+ * @reserved_bytes: what of it is reserved
  */
 struct aiaccel_stats_engine {
 	__u32 id;
@@ -718,6 +884,8 @@ struct aiaccel_stats_engine {
 	__u32 queues;
 	__aligned_u64 granted;
 	__aligned_u64 busy_ns;
+	__aligned_u64 device_bytes;
+	__aligned_u64 reserved_bytes;
 };
 
 /**
@@ -748,6 +916,15 @@ enum aiaccel_tenant_kind {
  * @granted:		turns begun, its children's excluded
  * @busy_ns:		slots times nanoseconds held, of ended turns, likewise
  * @name:		the cgroup's path, its end where it is too long; or uid:<N>
+ * @reserved_bytes:	held by RESERVE on all engines, its children's included
+ * @max_bytes:		its ceiling for allocated and pinned memory together
+ * @max_device_bytes:	its ceiling for reservations on each engine, or %AIACCEL_UNLIMITED
+ * @max_class:		the highest class that it may use, &enum aiaccel_class
+ * @on_missing:		&enum aiaccel_on_missing
+ * @engine_time:	its ceiling of time on each engine, in 1/10000 of the engine;
+ *			%AIACCEL_ENGINE_TIME_ALL where there is none
+ * @grants:		its ceiling of turns held at once on each engine; 0 where there
+ *			is none
  */
 struct aiaccel_stats_tenant {
 	__aligned_u64 tenant;
@@ -762,6 +939,13 @@ struct aiaccel_stats_tenant {
 	__aligned_u64 granted;
 	__aligned_u64 busy_ns;
 	char name[AIACCEL_PATH_LEN];
+	__aligned_u64 reserved_bytes;
+	__aligned_u64 max_bytes;
+	__aligned_u64 max_device_bytes;
+	__u32 max_class;
+	__u32 on_missing;
+	__u32 engine_time;
+	__u32 grants;
 };
 
 /**
@@ -805,6 +989,257 @@ struct aiaccel_stats_queue {
 	__aligned_u64 max_wait_ns;
 	char comm[16];
 	char label[AIACCEL_LABEL_LEN];
+};
+
+/**
+ * enum aiaccel_turn_state - What became of a job
+ * @AIACCEL_TURN_WAITING:    It waits.
+ * @AIACCEL_TURN_RUNNING:    It has its turn.
+ * @AIACCEL_TURN_COMPLETED:  Its holder completed it, or ended.
+ * @AIACCEL_TURN_WITHDRAWN:  It was cancelled, or its owner ended, before its turn.
+ * @AIACCEL_TURN_REVOKED:    Its turn was ended by others.
+ * @AIACCEL_TURN_FAILED:     It could have no turn: the engine went, or an
+ *			     administrator ended it.
+ * @AIACCEL_TURN_REFUSED:    It was not taken (%ESHUTDOWN): the engine was draining or
+ *			     faulted. submitted_ns tells when; granted_ns is 0.
+ */
+enum aiaccel_turn_state {
+	AIACCEL_TURN_WAITING	= 1,
+	AIACCEL_TURN_RUNNING	= 2,
+	AIACCEL_TURN_COMPLETED	= 3,
+	AIACCEL_TURN_WITHDRAWN	= 4,
+	AIACCEL_TURN_REVOKED	= 5,
+	AIACCEL_TURN_FAILED	= 6,
+	AIACCEL_TURN_REFUSED	= 7,
+};
+
+/**
+ * struct aiaccel_stats_turn - One job, from which it follows who waited for whom
+ * @context:	    its context, as in &struct aiaccel_stats_queue
+ * @tenant:	    its tenant
+ * @engine:	    its engine
+ * @queue:	    its queue's id in the context
+ * @pid:	    as in &struct aiaccel_stats_queue
+ * @state:	    &enum aiaccel_turn_state
+ * @class_:	    the class that it counted as last
+ * @width:	    its slots
+ * @submitted_ns:   when it came; times are those of the caller's time namespace
+ * @granted_ns:	    when its turn began, 0 if it did not
+ * @ended_ns:	    when it ended, 0 if it did not
+ * @capped_ns:	    of its wait, how long the tenant's ceilings of engine time or of
+ *		    turns, or those of a tenant above it, held it back
+ * @comm:	    the command that opened the context
+ * @label:	    the queue's
+ *
+ * Turns that ended are kept until newer ones of the engine push them out; how far
+ * back an engine's go is told by its oldest one. REFUSED jobs of one queue that follow
+ * each other are one record, with the first one's submitted_ns, the last one's
+ * ended_ns and their number in capped_ns.
+ */
+struct aiaccel_stats_turn {
+	__aligned_u64 context;
+	__aligned_u64 tenant;
+	__u32 engine;
+	__u32 queue;
+	__s32 pid;
+	__u32 state;
+	__u32 class_;
+	__u32 width;
+	__aligned_u64 submitted_ns;
+	__aligned_u64 granted_ns;
+	__aligned_u64 ended_ns;
+	__aligned_u64 capped_ns;
+	char comm[16];
+	char label[AIACCEL_LABEL_LEN];
+};
+
+/**
+ * struct aiaccel_stats_reservation
+ * @context:	 its context, as in &struct aiaccel_stats_queue
+ * @tenant:	 its tenant
+ * @engine:	 its engine
+ * @id:		 its id in its context
+ * @bytes:	 what it holds
+ * @pid:	 as in &struct aiaccel_stats_queue
+ * @__reserved:	 zero
+ * @comm:	 the command that opened the context
+ */
+struct aiaccel_stats_reservation {
+	__aligned_u64 context;
+	__aligned_u64 tenant;
+	__u32 engine;
+	__u32 id;
+	__aligned_u64 bytes;
+	__s32 pid;
+	__u32 __reserved;
+	char comm[16];
+};
+
+/*
+ * ---------------------------------------------------------------------------
+ * What the administrator says
+ * ---------------------------------------------------------------------------
+ *
+ * The calls below need CAP_SYS_ADMIN, of the initial user namespace; the broker's
+ * need its own user or root.
+ */
+
+/**
+ * enum aiaccel_policy_match - What a rule is for
+ * @AIACCEL_MATCH_PATH:  cgroups whose whole path, which begins with a slash, matches
+ * @AIACCEL_MATCH_NAME:  cgroups whose path's last part matches: a unit, or a pod
+ * @AIACCEL_MATCH_USER:  the tenant of the user, where users are tenants: see &enum
+ *			 aiaccel_tenant_kind
+ *
+ * Patterns: * stands for any characters but a slash, ** for slashes too, ? for one
+ * character but a slash, [a-z] and [!a-z] for one of a set; \ takes the next one
+ * as it is.
+ */
+enum aiaccel_policy_match {
+	AIACCEL_MATCH_PATH	= 1,
+	AIACCEL_MATCH_NAME	= 2,
+	AIACCEL_MATCH_USER	= 3,
+};
+
+/**
+ * enum aiaccel_policy_bits - What a rule sets
+ * @AIACCEL_SETS_MAX_CLASS:     &aiaccel_policy_rule.max_class, and so on
+ */
+enum aiaccel_policy_bits {
+	AIACCEL_SETS_MAX_CLASS	  = 1 << 0,
+	AIACCEL_SETS_WEIGHT	  = 1 << 1,
+	AIACCEL_SETS_PINNED_BYTES = 1 << 2,
+	AIACCEL_SETS_DEVICE_BYTES = 1 << 3,
+	AIACCEL_SETS_ENGINE_TIME  = 1 << 4,
+	AIACCEL_SETS_GRANTS	  = 1 << 5,
+	AIACCEL_SETS_ON_MISSING	  = 1 << 6,
+};
+
+/**
+ * enum aiaccel_on_missing - What a program does while no arbiter answers
+ * @AIACCEL_ON_MISSING_OPEN:    It works on, without turns.
+ * @AIACCEL_ON_MISSING_CLOSED:  It waits.
+ *
+ * Advice to libraries (the CUDA shim follows it): what is missing can hold nobody.
+ */
+enum aiaccel_on_missing {
+	AIACCEL_ON_MISSING_OPEN	  = 0,
+	AIACCEL_ON_MISSING_CLOSED = 1,
+};
+
+#define AIACCEL_PATTERN_LEN	256	/* of a rule, with its NUL */
+#define AIACCEL_POLICY_MAX	1024	/* rules */
+#define AIACCEL_ENGINE_TIME_ALL	10000
+
+/**
+ * struct aiaccel_policy_rule - What some tenants get
+ * @match:	   &enum aiaccel_policy_match
+ * @sets:	   &enum aiaccel_policy_bits; fields whose bit is not set are zero
+ * @uid:	   for USER, as the initial user namespace numbers it; else zero
+ * @max_class:	   the highest class without CAP_SYS_NICE, not above HIGH
+ * @weight:	   against its siblings, %AIACCEL_WEIGHT_MIN to %AIACCEL_WEIGHT_MAX
+ * @engine_time:   slots times time that its turns may take on each engine, in 1/10000
+ *		   of all that the engine has, 1 to %AIACCEL_ENGINE_TIME_ALL. What a turn
+ *		   took too long is waited for after it.
+ * @pinned_bytes:  allocated and pinned memory
+ * @device_bytes:  reservations on each engine
+ * @grants:	   turns held at once on each engine, at least 1
+ * @on_missing:	   &enum aiaccel_on_missing
+ * @pattern:	   for PATH and NAME: printable ASCII, not empty, ended by a NUL and
+ *		   zeros; else all zeros
+ */
+struct aiaccel_policy_rule {
+	__u32 match;
+	__u32 sets;
+	__u32 uid;
+	__u32 max_class;
+	__u32 weight;
+	__u32 engine_time;
+	__aligned_u64 pinned_bytes;
+	__aligned_u64 device_bytes;
+	__u32 grants;
+	__u32 on_missing;
+	char pattern[AIACCEL_PATTERN_LEN];
+};
+
+/* Replace the rules; without it they are read. */
+#define AIACCEL_POLICY_REPLACE	(1U << 0)
+
+/**
+ * struct aiaccel_policy - ioctl(AIACCEL_IOC_POLICY): the rules for all tenants
+ * @size:	sizeof(struct aiaccel_policy)
+ * @flags:	in: %AIACCEL_POLICY_REPLACE
+ * @rules:	user pointer to struct aiaccel_policy_rule[count]
+ * @count:	in: how many rules there are (REPLACE) or fit; out: how many there are
+ * @rule_size:	in: bytes from one rule to the next: sizeof(struct aiaccel_policy_rule)
+ *
+ * All rules that match a tenant hold for it, in their order; where several set the
+ * same, the last one does. What none sets, or the root tenant, has the
+ * implementation's defaults. A tenant is bound by those above it too: bytes, turns and
+ * engine time count against each of them, its class is at most theirs where a rule
+ * sets it, and on_missing is that of the nearest one for which a rule sets it.
+ *
+ * REPLACE takes all rules or none, and they hold at once for the tenants that are
+ * there: queues count as of the class still allowed, shares and ceilings change; what
+ * is held above a new ceiling stays held, and nothing is added to it.
+ *
+ * Errors: %EPERM without CAP_SYS_ADMIN; %EINVAL for a rule that breaks what its struct
+ * says, and for more than %AIACCEL_POLICY_MAX; %EOPNOTSUPP for an unknown match or
+ * bit, and for another rule_size; %ENOMEM.
+ */
+struct aiaccel_policy {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 rules;
+	__u32 count;
+	__u32 rule_size;
+};
+
+/**
+ * struct aiaccel_control - ioctl(AIACCEL_IOC_CONTROL): stop and resume engines
+ * @size:    sizeof(struct aiaccel_control)
+ * @flags:   in: none is defined
+ * @engine:  in: an engine, or 0 for all of them and those registered later
+ * @state:   in: %AIACCEL_ENGINE_ACTIVE, %AIACCEL_ENGINE_DRAINING or
+ *	     %AIACCEL_ENGINE_LEAVING (this one only for all)
+ *
+ * What engine 0 was told holds for engines registered later until it is told otherwise.
+ *
+ * Errors: %ENOENT, %EPERM without CAP_SYS_ADMIN; %EOPNOTSUPP for another state; %EINVAL
+ * for LEAVING and an engine; %EBUSY for an engine that is faulted.
+ */
+struct aiaccel_control {
+	__u32 size;
+	__u32 flags;
+	__u32 engine;
+	__u32 state;
+};
+
+/* Waiting jobs as well: they have FAILED. */
+#define AIACCEL_REVOKE_WAITING	(1U << 0)
+
+/**
+ * struct aiaccel_revoke - ioctl(AIACCEL_IOC_REVOKE): end the turns of others
+ * @size:     sizeof(struct aiaccel_revoke)
+ * @flags:    in: %AIACCEL_REVOKE_WAITING
+ * @context:  in: one context's, by its number in STATS; or 0
+ * @tenant:   in: all of one tenant's and of the tenants below it; or 0
+ * @engine:   in: on this engine only, or 0
+ * @count:    out: how many turns and jobs were ended
+ *
+ * The turns are REVOKED, and their slots go to who is next. On an engine that is not
+ * preemptible the work itself runs on: to stop it, stop the process.
+ *
+ * Errors: %EINVAL unless just one of @context and @tenant is given; %ENOENT for it or for
+ * @engine; %EPERM without CAP_SYS_ADMIN.
+ */
+struct aiaccel_revoke {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 context;
+	__aligned_u64 tenant;
+	__u32 engine;
+	__u32 count;
 };
 
 #endif /* _UAPI_AIACCEL_H */

@@ -51,7 +51,6 @@
 
 #define AIA_MAX_QUEUES	64	/* of a context */
 #define AIA_MAX_BUFFERS 4096	/* of a context */
-#define AIA_MAX_SLOTS	1024	/* of an engine */
 #define AIA_MAX_DEPTH	32	/* levels of tenants below the root */
 
 extern struct mutex aia_config_lock;

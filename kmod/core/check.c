@@ -35,7 +35,8 @@ int aia_check_engine_info(const struct aiaccel_engine_info *arg)
 
 int aia_check_stats(const struct aiaccel_stats *arg)
 {
-	if (arg->kind < AIACCEL_STATS_ENGINES || arg->kind > AIACCEL_STATS_QUEUES)
+	if ((arg->kind < AIACCEL_STATS_ENGINES || arg->kind > AIACCEL_STATS_QUEUES) &&
+	    arg->kind != AIACCEL_STATS_RESERVATIONS)
 		return -EOPNOTSUPP;
 	if (arg->record_size < 8 || arg->record_size > 4096 || arg->record_size % 8)
 		return -EINVAL;
@@ -79,17 +80,60 @@ int aia_check_buffer_info(const struct aiaccel_buffer_info *arg)
 	return 0;
 }
 
-bool aia_check_label(const char label[AIACCEL_LABEL_LEN])
+int aia_check_import(const struct aiaccel_import *arg)
+{
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	return arg->__reserved ? -EINVAL : 0;
+}
+
+int aia_check_reserve(const struct aiaccel_reserve *arg)
+{
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	return arg->__reserved || (arg->engine && arg->id) ? -EINVAL : 0;
+}
+
+/* Characters from @lowest to the last that is printed, a NUL, and zeros to the end. */
+static bool is_text(const char *text, size_t size, char lowest)
 {
 	size_t i = 0;
 
-	while (i < AIACCEL_LABEL_LEN && label[i] >= ' ' && label[i] <= '~')
+	while (i < size && text[i] >= lowest && text[i] <= '~')
 		i++;
-	if (i == AIACCEL_LABEL_LEN)
+	if (i == size)
 		return false;
-	while (i < AIACCEL_LABEL_LEN && !label[i])
+	while (i < size && !text[i])
 		i++;
-	return i == AIACCEL_LABEL_LEN;
+	return i == size;
+}
+
+bool aia_check_label(const char label[AIACCEL_LABEL_LEN])
+{
+	return is_text(label, AIACCEL_LABEL_LEN, ' ');
+}
+
+static bool is_name(const char name[AIACCEL_NAME_LEN])
+{
+	return name[0] && is_text(name, AIACCEL_NAME_LEN, '!');
+}
+
+int aia_check_engine_register(const struct aiaccel_engine_register *arg)
+{
+	if (arg->flags || arg->kind <= AIACCEL_ENGINE_CPU || arg->kind > AIACCEL_ENGINE_OTHER ||
+	    arg->enforcement < AIACCEL_ADVISORY || arg->enforcement > AIACCEL_GATED)
+		return -EOPNOTSUPP;
+	if (arg->__reserved || !arg->slots || arg->slots > AIA_MAX_SLOTS || arg->numa_node < -1 ||
+	    !is_name(arg->name) || !is_name(arg->provider) ||
+	    !is_text(arg->alias, AIACCEL_NAME_LEN, '!'))
+		return -EINVAL;
+	return 0;
+}
+
+int aia_check_engine_unregister(const struct aiaccel_engine_unregister *arg)
+{
+	(void)arg;
+	return 0;
 }
 
 int aia_check_queue_create(const struct aiaccel_queue_create *arg)

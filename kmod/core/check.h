@@ -11,13 +11,19 @@
 #include <uapi/aiaccel.h>
 #include "types.h"
 
+#define AIA_MAX_SLOTS 1024 /* of an engine */
+
 int aia_check_engine_list(const struct aiaccel_engine_list *arg);
 int aia_check_engine_info(const struct aiaccel_engine_info *arg);
+int aia_check_engine_register(const struct aiaccel_engine_register *arg);
+int aia_check_engine_unregister(const struct aiaccel_engine_unregister *arg);
 int aia_check_stats(const struct aiaccel_stats *arg);
 int aia_check_destroy(const struct aiaccel_destroy *arg);
 int aia_check_alloc(const struct aiaccel_alloc *arg);
 int aia_check_pin(const struct aiaccel_pin *arg);
 int aia_check_buffer_info(const struct aiaccel_buffer_info *arg);
+int aia_check_import(const struct aiaccel_import *arg);
+int aia_check_reserve(const struct aiaccel_reserve *arg);
 int aia_check_queue_create(const struct aiaccel_queue_create *arg);
 int aia_check_enter(const struct aiaccel_enter *arg);
 int aia_check_job(const struct aiaccel_job *arg);

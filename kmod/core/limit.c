@@ -14,10 +14,10 @@ void aia_limit_init(struct aia_limit *limit, struct aia_limit *parent, __u64 max
 	limit->used = 0;
 }
 
-/* Not `used + amount > max`: the sum could wrap, and max may lie below used. */
-static bool has_room(const struct aia_limit *limit, __u64 amount)
+/* max may lie below used. */
+static __u64 room_at(const struct aia_limit *limit)
 {
-	return limit->used <= limit->max && amount <= limit->max - limit->used;
+	return limit->used < limit->max ? limit->max - limit->used : 0;
 }
 
 struct aia_limit *aia_limit_charge(struct aia_limit *limit, __u64 amount)
@@ -25,11 +25,23 @@ struct aia_limit *aia_limit_charge(struct aia_limit *limit, __u64 amount)
 	struct aia_limit *l;
 
 	for (l = limit; l; l = l->parent)
-		if (!has_room(l, amount))
+		if (amount > room_at(l))
 			return l;
 	for (l = limit; l; l = l->parent)
 		l->used += amount;
 	return NULL;
+}
+
+void aia_limit_room(const struct aia_limit *limit, __u64 *max, __u64 *room)
+{
+	*max = AIA_LIMIT_NONE;
+	*room = AIA_LIMIT_NONE;
+	for (; limit; limit = limit->parent) {
+		if (limit->max < *max)
+			*max = limit->max;
+		if (room_at(limit) < *room)
+			*room = room_at(limit);
+	}
 }
 
 void aia_limit_uncharge(struct aia_limit *limit, __u64 amount)

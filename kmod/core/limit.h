@@ -24,6 +24,9 @@ void aia_limit_init(struct aia_limit *limit, struct aia_limit *parent, __u64 max
 /* NULL when charged; else the limit, nearest first, that refused. */
 struct aia_limit *aia_limit_charge(struct aia_limit *limit, __u64 amount);
 
+/* The lowest ceiling up the chain, and how much could be charged now. */
+void aia_limit_room(const struct aia_limit *limit, __u64 *max, __u64 *room);
+
 /* @amount was charged before. */
 void aia_limit_uncharge(struct aia_limit *limit, __u64 amount);
 

@@ -44,6 +44,20 @@ aiaccel_queue_create queue_arg(const char* label = "silero-vad@v5.0.0") {
   return arg;
 }
 
+aiaccel_engine_register register_arg() {
+  aiaccel_engine_register arg{};
+  arg.size = sizeof arg;
+  arg.kind = AIACCEL_ENGINE_GPU;
+  arg.enforcement = AIACCEL_ADVISORY;
+  arg.slots = 1;
+  arg.numa_node = -1;
+  arg.device_bytes = ~0ULL;
+  std::strcpy(arg.name, "0000:01:00.0");
+  std::strcpy(arg.provider, "nvml");
+  arg.id = 9;  // out
+  return arg;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(check)
@@ -61,9 +75,41 @@ BOOST_AUTO_TEST_CASE(calls_that_any_number_suits) {
   aiaccel_destroy destroy{sizeof destroy, ~0U};
   aiaccel_buffer_info info{};
   info.id = ~0U;
+  aiaccel_engine_unregister unregister{sizeof unregister, ~0U};
   BOOST_TEST(aia_check_engine_list(&list) == 0);
   BOOST_TEST(aia_check_destroy(&destroy) == 0);
   BOOST_TEST(aia_check_buffer_info(&info) == 0);
+  BOOST_TEST(aia_check_engine_unregister(&unregister) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(engine_register) {
+  const aiaccel_engine_register good = register_arg();
+  auto with = [&](auto spoil) { return after(aia_check_engine_register, good, spoil); };
+  BOOST_TEST(with([](auto&) {}) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
+  for (__u32 kind : {0U, __u32{AIACCEL_ENGINE_CPU}, AIACCEL_ENGINE_OTHER + 1U, ~0U})
+    BOOST_TEST(with([=](auto& a) { a.kind = kind; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.kind = AIACCEL_ENGINE_OTHER; }) == 0);
+  for (__u32 enforcement : {0U, __u32{AIACCEL_PREEMPTIBLE}, ~0U})
+    BOOST_TEST(with([=](auto& a) { a.enforcement = enforcement; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.enforcement = AIACCEL_GATED; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.__reserved = 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.slots = 0; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.slots = AIA_MAX_SLOTS; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.slots = AIA_MAX_SLOTS + 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.numa_node = -2; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.alias[0] = 'x'; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.alias[1] = 'x'; }) == -EINVAL);  // after its NUL
+  BOOST_TEST(with([](auto& a) { a.name[0] = 0; }) == -EINVAL);
+  for (char c : {'', ' ', '', 'é'}) {
+    BOOST_TEST(with([=](auto& a) { a.name[1] = c; }) == -EINVAL);
+    BOOST_TEST(with([=](auto& a) { a.alias[0] = c; }) == -EINVAL);
+    BOOST_TEST(with([=](auto& a) { a.provider[1] = c; }) == -EINVAL);
+  }
+  BOOST_TEST(with([](auto& a) { std::memset(a.name, 'x', sizeof a.name - 1); }) == 0);
+  BOOST_TEST(with([](auto& a) { std::memset(a.name, 'x', sizeof a.name); }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { std::memset(a.provider, 0, sizeof a.provider); }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.kind = a.slots = 0; }) == -EOPNOTSUPP);
 }
 
 BOOST_AUTO_TEST_CASE(stats) {
@@ -72,9 +118,9 @@ BOOST_AUTO_TEST_CASE(stats) {
   good.record_size = 8;
   good.count = ~0U;
   BOOST_TEST(aia_check_stats(&good) == 0);
-  for (__u32 kind : {AIACCEL_STATS_ENGINES, AIACCEL_STATS_TENANTS})
+  for (__u32 kind : {AIACCEL_STATS_ENGINES, AIACCEL_STATS_TENANTS, AIACCEL_STATS_RESERVATIONS})
     BOOST_TEST(after(aia_check_stats, good, [=](auto& a) { a.kind = kind; }) == 0);
-  for (__u32 kind : {0U, AIACCEL_STATS_QUEUES + 1U, ~0U})
+  for (__u32 kind : {0U, AIACCEL_STATS_RESERVATIONS + 1U, ~0U})
     BOOST_TEST(after(aia_check_stats, good, [=](auto& a) { a.kind = kind; }) == -EOPNOTSUPP);
   for (__u32 size : {0U, 4U, 7U, 12U, 4097U, 4104U, ~0U - 7})
     BOOST_TEST(after(aia_check_stats, good, [=](auto& a) { a.record_size = size; }) == -EINVAL);
@@ -138,6 +184,28 @@ BOOST_AUTO_TEST_CASE(pin) {
   BOOST_TEST(with([](auto& a) { a.addr = ~0ULL; }) == -EOVERFLOW);
   BOOST_TEST(with([](auto& a) { a.addr = ~0ULL - 4095, a.length = 4095; }) == -EOVERFLOW);
   BOOST_TEST(with([](auto& a) { a.addr = 1ULL << 63, a.length = 1ULL << 62; }) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(import) {
+  aiaccel_import good{};
+  good.fd = -1;  // looked at later
+  auto with = [&](auto spoil) { return after(aia_check_import, good, spoil); };
+  BOOST_TEST(with([](auto&) {}) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = a.__reserved = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.__reserved = 1; }) == -EINVAL);
+}
+
+BOOST_AUTO_TEST_CASE(reserve) {
+  aiaccel_reserve good{};
+  good.engine = ~0U;
+  good.bytes = ~0ULL;
+  auto with = [&](auto spoil) { return after(aia_check_reserve, good, spoil); };
+  BOOST_TEST(with([](auto&) {}) == 0);
+  BOOST_TEST(with([](auto& a) { a.engine = 0, a.id = 7, a.bytes = 0; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.engine = 0; }) == 0);  // names nothing: ENOENT, later
+  BOOST_TEST(with([](auto& a) { a.id = 7; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.__reserved = 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.flags = a.__reserved = 1; }) == -EOPNOTSUPP);
 }
 
 BOOST_AUTO_TEST_CASE(queue_create) {

@@ -66,6 +66,30 @@ BOOST_AUTO_TEST_CASE(a_lowered_ceiling_refuses_until_there_is_room) {
   BOOST_TEST(chain.used(40));
 }
 
+BOOST_AUTO_TEST_CASE(room_is_that_of_the_tightest) {
+  Chain chain(100, AIA_LIMIT_NONE, 60);
+  __u64 max = 0, room = 0;
+  auto look = [&](const aia_limit& from) { aia_limit_room(&from, &max, &room); };
+  look(chain.leaf);
+  BOOST_TEST((max == 60 && room == 60));
+  BOOST_TEST(aia_limit_charge(&chain.root, 70) == nullptr);  // a sibling's
+  look(chain.leaf);
+  BOOST_TEST((max == 60 && room == 30));
+  BOOST_TEST(aia_limit_charge(&chain.leaf, room + 1) == &chain.root);
+  BOOST_TEST(aia_limit_charge(&chain.leaf, room) == nullptr);
+  look(chain.leaf);
+  BOOST_TEST((max == 60 && room == 0));
+  chain.leaf.max = 10;  // lowered
+  aia_limit_uncharge(&chain.root, 70);
+  look(chain.leaf);
+  BOOST_TEST((max == 10 && room == 0));
+  look(chain.middle);
+  BOOST_TEST((max == 100 && room == 70));
+  const Chain none(AIA_LIMIT_NONE, AIA_LIMIT_NONE, AIA_LIMIT_NONE);
+  look(none.leaf);
+  BOOST_TEST((max == AIA_LIMIT_NONE && room == AIA_LIMIT_NONE));
+}
+
 BOOST_AUTO_TEST_CASE(random_charges_keep_the_sums) {
   constexpr unsigned seed = 3;
   std::mt19937 random(seed);

@@ -1088,12 +1088,12 @@ struct aiaccel_stats_reservation {
  * enum aiaccel_policy_match - What a rule is for
  * @AIACCEL_MATCH_PATH:  cgroups whose whole path, which begins with a slash, matches
  * @AIACCEL_MATCH_NAME:  cgroups whose path's last part matches: a unit, or a pod
- * @AIACCEL_MATCH_USER:  the tenant of the user, where users are tenants: see &enum
- *			 aiaccel_tenant_kind
+ * @AIACCEL_MATCH_USER:  the tenant of the user, and that of the user namespaces that the user
+ *			 owns, where users are tenants: see &enum aiaccel_tenant_kind
  *
  * Patterns: * stands for any characters but a slash, ** for slashes too, ? for one
- * character but a slash, [a-z] and [!a-z] for one of a set; \ takes the next one
- * as it is.
+ * character but a slash, [a-z] and [!a-z] for one of a set, in which no slash
+ * is; \ takes the next one as it is. A [ without its ] and a \ at the end are refused.
  */
 enum aiaccel_policy_match {
 	AIACCEL_MATCH_PATH	= 1,

@@ -7,6 +7,7 @@
  * Reads its argument only, which is a copy that no user can change.
  */
 #include "check.h"
+#include "rule.h"
 #include "turns.h"
 
 /*
@@ -167,4 +168,62 @@ int aia_check_job(const struct aiaccel_job *arg)
 int aia_check_completion(const struct aiaccel_completion *arg)
 {
 	return arg->flags & ~AIACCEL_COMPLETE_CANCEL ? -EOPNOTSUPP : 0;
+}
+
+int aia_check_policy(const struct aiaccel_policy *arg)
+{
+	bool replace = arg->flags & AIACCEL_POLICY_REPLACE;
+
+	if (arg->flags & ~AIACCEL_POLICY_REPLACE ||
+	    arg->rule_size != sizeof(struct aiaccel_policy_rule))
+		return -EOPNOTSUPP;
+	return replace && arg->count > AIACCEL_POLICY_MAX ? -EINVAL : 0;
+}
+
+/* Not empty, printable ASCII, a NUL, and zeros to the end; for USER zeros alone. */
+static bool good_pattern(const struct aiaccel_policy_rule *arg)
+{
+	size_t length = 0, i;
+
+	while (length < AIACCEL_PATTERN_LEN && arg->pattern[length] >= ' ' &&
+	       arg->pattern[length] <= '~')
+		length++;
+	for (i = length; i < AIACCEL_PATTERN_LEN; i++)
+		if (arg->pattern[i])
+			return false;
+	if (arg->match == AIACCEL_MATCH_USER)
+		return !length;
+	return length && length < AIACCEL_PATTERN_LEN && aia_rule_is_pattern(arg->pattern);
+}
+
+/* A field that is not set is zero; one that is set lies in its range. */
+static bool in_range(const struct aiaccel_policy_rule *arg, __u32 bit, __u64 value, __u64 min,
+		     __u64 max)
+{
+	return arg->sets & bit ? value >= min && value <= max : !value;
+}
+
+int aia_check_policy_rule(const struct aiaccel_policy_rule *arg)
+{
+	__u32 known = AIACCEL_SETS_MAX_CLASS | AIACCEL_SETS_WEIGHT | AIACCEL_SETS_PINNED_BYTES |
+		      AIACCEL_SETS_DEVICE_BYTES | AIACCEL_SETS_ENGINE_TIME | AIACCEL_SETS_GRANTS |
+		      AIACCEL_SETS_ON_MISSING;
+
+	if (arg->match < AIACCEL_MATCH_PATH || arg->match > AIACCEL_MATCH_USER ||
+	    arg->sets & ~known || arg->on_missing > AIACCEL_ON_MISSING_CLOSED)
+		return -EOPNOTSUPP;
+	if (!in_range(arg, AIACCEL_SETS_MAX_CLASS, arg->max_class, 0, AIACCEL_CLASS_HIGH) ||
+	    !in_range(arg, AIACCEL_SETS_WEIGHT, arg->weight, AIACCEL_WEIGHT_MIN,
+		      AIACCEL_WEIGHT_MAX) ||
+	    !in_range(arg, AIACCEL_SETS_PINNED_BYTES, arg->pinned_bytes, 0, AIACCEL_UNLIMITED) ||
+	    !in_range(arg, AIACCEL_SETS_DEVICE_BYTES, arg->device_bytes, 0, AIACCEL_UNLIMITED) ||
+	    !in_range(arg, AIACCEL_SETS_ENGINE_TIME, arg->engine_time, 1,
+		      AIACCEL_ENGINE_TIME_ALL) ||
+	    !in_range(arg, AIACCEL_SETS_GRANTS, arg->grants, 1, ~0U) ||
+	    !in_range(arg, AIACCEL_SETS_ON_MISSING, arg->on_missing, 0,
+		      AIACCEL_ON_MISSING_CLOSED))
+		return -EINVAL;
+	if (arg->match != AIACCEL_MATCH_USER && arg->uid)
+		return -EINVAL;
+	return good_pattern(arg) ? 0 : -EINVAL;
 }

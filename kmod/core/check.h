@@ -28,6 +28,8 @@ int aia_check_queue_create(const struct aiaccel_queue_create *arg);
 int aia_check_enter(const struct aiaccel_enter *arg);
 int aia_check_job(const struct aiaccel_job *arg);
 int aia_check_completion(const struct aiaccel_completion *arg);
+int aia_check_policy(const struct aiaccel_policy *arg);
+int aia_check_policy_rule(const struct aiaccel_policy_rule *arg);
 
 /* Printable ASCII, a NUL, and zeros to the end. */
 bool aia_check_label(const char label[AIACCEL_LABEL_LEN]);

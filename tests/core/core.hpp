@@ -12,6 +12,7 @@ extern "C" {
 #include <core/list.h>
 #include <core/rbtree.h>
 #include <core/ring.h>
+#include <core/rule.h>
 #include <core/sched.h>
 #include <core/turns.h>
 #include <core/vtime.h>

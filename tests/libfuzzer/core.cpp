@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "core/naive_glob.hpp"
 #include "core/sched_world.hpp"
 #include "core/turns_play.hpp"
 
@@ -66,6 +67,23 @@ void check_arguments(fuzz::Input& in) {
   MUST(of_ladder(aia_check_job(&job)));
   const auto completion = made<aiaccel_completion>(in);
   MUST(of_ladder(aia_check_completion(&completion)));
+
+  const auto policy = made<aiaccel_policy>(in);
+  MUST(of_ladder(aia_check_policy(&policy)));
+  auto rule = made<aiaccel_policy_rule>(in);
+  const std::string pattern = in.text(12), text = in.text(12);
+  pattern.copy(rule.pattern, sizeof rule.pattern);
+  const int ruled = aia_check_policy_rule(&rule);
+  MUST(of_ladder(ruled));
+  const bool matches = aia_rule_glob(pattern.c_str(), text.c_str());
+  if (aia_rule_is_pattern(pattern.c_str()))
+    MUST(matches == naive::glob(pattern.c_str(), text.c_str()));
+  aia_settings settings = aia_settings_none;
+  if (!ruled) {
+    aia_rule_apply(&rule, rule.match == AIACCEL_MATCH_USER ? nullptr : text.c_str(), rule.uid,
+                   &settings);
+    MUST(settings.max_class <= AIACCEL_CLASS_HIGH && settings.weight && settings.engine_time);
+  }
 }
 
 }  // namespace

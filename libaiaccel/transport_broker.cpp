@@ -180,7 +180,12 @@ class BrokerTransport final : public UserTransport {
     }
   }
 
-  // Whether a call can end so: callers step through their arrays by what an answer counts.
+  static bool ends(const char (&text)[AIACCEL_NAME_LEN]) {
+    return std::memchr(text, 0, sizeof text);
+  }
+
+  // Whether a call can end so: callers step through their arrays by what an answer
+  // counts, and read names to their end.
   static bool can_be(const host::Call& call, const host::Arg& answer) {
     switch (call.row->request) {
       case AIACCEL_IOC_ENTER:
@@ -188,6 +193,9 @@ class BrokerTransport final : public UserTransport {
                answer.enter.nr_jobs <= call.arg.enter.nr_jobs;
       case AIACCEL_IOC_ENGINE_LIST:
         return answer.engine_list.count <= kMaxListed;
+      case AIACCEL_IOC_ENGINE_INFO:
+        return ends(answer.engine_info.name) && ends(answer.engine_info.alias) &&
+               ends(answer.engine_info.provider);
       case AIACCEL_IOC_STATS: {
         const uint32_t size = answer.stats.record_size;
         return answer.stats.count <= kMaxListed && size > 0 &&
@@ -270,6 +278,12 @@ class BrokerTransport final : public UserTransport {
       case AIACCEL_IOC_PIN:
         arg.pin.id = answer.pin.id;
         arg.pin.refused_by = answer.pin.refused_by;
+        break;
+      case AIACCEL_IOC_RESERVE:
+        arg.reserve.id = answer.reserve.id;
+        arg.reserve.max_bytes = answer.reserve.max_bytes;
+        arg.reserve.free_bytes = answer.reserve.free_bytes;
+        arg.reserve.refused_by = answer.reserve.refused_by;
         break;
       case AIACCEL_IOC_QUEUE_CREATE:
         arg.queue_create.id = answer.queue_create.id;

@@ -27,7 +27,7 @@
 
 namespace aiaccel::wire {
 
-inline constexpr uint32_t kVersion = 1;
+inline constexpr uint32_t kVersion = 2;
 
 struct Header {
   uint32_t bytes;         // of the whole message, this header included

@@ -25,6 +25,10 @@ constexpr Row kRows[] = {
     row<aiaccel_alloc>(AIACCEL_IOC_ALLOC, offsetof(aiaccel_alloc, refused_by)),
     row<aiaccel_pin>(AIACCEL_IOC_PIN, offsetof(aiaccel_pin, refused_by)),
     row<aiaccel_buffer_info>(AIACCEL_IOC_BUFFER_INFO),
+    row<aiaccel_reserve>(AIACCEL_IOC_RESERVE, offsetof(aiaccel_reserve, refused_by)),
+    row<aiaccel_import>(AIACCEL_IOC_IMPORT, offsetof(aiaccel_import, refused_by)),
+    row<aiaccel_engine_register>(AIACCEL_IOC_ENGINE_REGISTER),
+    row<aiaccel_engine_unregister>(AIACCEL_IOC_ENGINE_UNREGISTER),
     row<aiaccel_queue_create>(AIACCEL_IOC_QUEUE_CREATE, offsetof(aiaccel_queue_create, refused_by)),
     row<aiaccel_enter>(AIACCEL_IOC_ENTER),
 };

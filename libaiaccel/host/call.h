@@ -27,6 +27,10 @@ union Arg {
   aiaccel_alloc alloc;
   aiaccel_pin pin;
   aiaccel_buffer_info buffer_info;
+  aiaccel_reserve reserve;
+  aiaccel_import import;
+  aiaccel_engine_register engine_register;
+  aiaccel_engine_unregister engine_unregister;
   aiaccel_queue_create queue_create;
   aiaccel_enter enter;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A client's context: its life, and the calls about engines, buffers and ids. Turns are in
-// context_turns.cpp, statistics in context_stats.cpp.
+// context_turns.cpp, reservations in context_reserve.cpp, statistics in context_stats.cpp.
 #include "host/context.h"
 
 #include <sys/random.h>
@@ -50,6 +50,7 @@ Context::~Context() {
   const uint64_t now = monotonic_ns();
   for (auto& [engine, seat] : seats_) host_.dispatch(*engine, now);
   for (auto& [id, buffer] : buffers_) uncharge(buffer);
+  for (auto& [id, reservation] : reservations_) end_reservation(reservation);
   host_.contexts.erase(this);
   host_.put_tenant(tenant_);
 }
@@ -88,6 +89,12 @@ int Context::perform(Call& call) {
       return pin(call.arg.pin);
     case AIACCEL_IOC_BUFFER_INFO:
       return buffer_info(call.arg.buffer_info);
+    case AIACCEL_IOC_RESERVE:
+      return reserve(call.arg.reserve);
+    case AIACCEL_IOC_IMPORT:
+    case AIACCEL_IOC_ENGINE_REGISTER:
+    case AIACCEL_IOC_ENGINE_UNREGISTER:
+      return -EOPNOTSUPP;  // the capabilities say so
     case AIACCEL_IOC_QUEUE_CREATE:
       return queue_create(call.arg.queue_create);
     case AIACCEL_IOC_ENTER:
@@ -108,6 +115,9 @@ int Context::query(aiaccel_query& arg) {
   arg.ring_bytes = static_cast<uint32_t>(ring_.bytes());
   arg.max_pinned_bytes = tenant_->bytes.max;
   arg.pinned_bytes = tenant_->bytes.used;
+  arg.max_device_bytes = tenant_->max_device_bytes;
+  arg.on_missing = tenant_->on_missing;
+  arg.__reserved = 0;
   return 0;
 }
 
@@ -131,6 +141,7 @@ int Context::engine_info(aiaccel_engine_info& arg) {
   arg = engine->info;
   arg.size = size;
   arg.state = engine->sched.state;
+  arg.reserved_bytes = host_.device_bytes(*engine).used;
   return 0;
 }
 
@@ -138,7 +149,8 @@ int Context::engine_info(aiaccel_engine_info& arg) {
 uint32_t Context::new_id() {
   do {
     ++last_id_;
-  } while (last_id_ == 0 || buffers_.contains(last_id_) || queues_.contains(last_id_));
+  } while (last_id_ == 0 || buffers_.contains(last_id_) || queues_.contains(last_id_) ||
+           reservations_.contains(last_id_));
   return last_id_;
 }
 
@@ -147,6 +159,11 @@ int Context::destroy(const aiaccel_destroy& arg) {
   if (auto buffer = buffers_.find(arg.id); buffer != buffers_.end()) {
     uncharge(buffer->second);
     buffers_.erase(buffer);
+    return 0;
+  }
+  if (auto reservation = reservations_.find(arg.id); reservation != reservations_.end()) {
+    end_reservation(reservation->second);
+    reservations_.erase(reservation);
     return 0;
   }
   const auto queue = queues_.find(arg.id);

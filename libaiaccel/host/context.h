@@ -4,8 +4,8 @@
 // of the UAPI header but waits for nothing and touches no memory of the client: the transport waits
 // on the ring, and the memory of buffers is made on the client's side once it is charged here.
 //
-// Invariants: an id names one buffer or one queue; a seat exists for each engine to which the
-// context had a queue; whatever is charged is uncharged by the destructor.
+// Invariants: an id names one buffer, queue or reservation; a seat exists for each engine to which
+// the context had a queue; whatever is charged is uncharged by the destructor.
 //
 // Threads: public members take the Host's mutex themselves, but for what says otherwise.
 #ifndef AIACCEL_HOST_CONTEXT_H
@@ -73,6 +73,10 @@ class Context {
     uint64_t charged_bytes;
     uint64_t mmap_offset;
   };
+  struct Reservation {
+    Engine* engine;
+    uint64_t bytes;
+  };
   // Standard layout, so that the core's aia_turns leads back to its context.
   struct Turns {
     aia_turns core;
@@ -91,6 +95,9 @@ class Context {
   int alloc(aiaccel_alloc& arg) REQUIRES(host_.mutex);
   int pin(aiaccel_pin& arg) REQUIRES(host_.mutex);
   int buffer_info(aiaccel_buffer_info& arg) REQUIRES(host_.mutex);
+  int reserve(aiaccel_reserve& arg) REQUIRES(host_.mutex);
+  int resize(Reservation& reservation, aiaccel_reserve& arg) REQUIRES(host_.mutex);
+  void end_reservation(const Reservation& reservation) REQUIRES(host_.mutex);
   int queue_create(aiaccel_queue_create& arg) REQUIRES(host_.mutex);
   int enter(aiaccel_enter& arg) REQUIRES(host_.mutex);
   int submit(const aiaccel_job& job, uint64_t now_ns, std::set<Engine*>* touched)
@@ -101,11 +108,13 @@ class Context {
   void stats_engines(Call& call) const REQUIRES(host_.mutex);
   void stats_tenants(Call& call) const REQUIRES(host_.mutex);
   void stats_queues(Call& call) const REQUIRES(host_.mutex);
+  void stats_reservations(Call& call) const REQUIRES(host_.mutex);
   bool sees(const Tenant& tenant) const;
 
   uint32_t unread() const REQUIRES(host_.mutex);
   uint32_t new_id() REQUIRES(host_.mutex);
   int add_buffer(const Buffer& buffer, uint32_t* id, uint32_t* refused_by) REQUIRES(host_.mutex);
+  int charge_line(uint32_t* refused_by) REQUIRES(host_.mutex);
   int charge(const Buffer& buffer, uint32_t* refused_by) REQUIRES(host_.mutex);
   void uncharge(const Buffer& buffer) REQUIRES(host_.mutex);
   void end_queue(Queue& queue) REQUIRES(host_.mutex);
@@ -124,6 +133,7 @@ class Context {
   std::map<Engine*, std::unique_ptr<Seat>> seats_ GUARDED_BY(host_.mutex);
   std::map<uint32_t, std::unique_ptr<Queue>> queues_ GUARDED_BY(host_.mutex);
   std::map<uint32_t, Buffer> buffers_ GUARDED_BY(host_.mutex);
+  std::map<uint32_t, Reservation> reservations_ GUARDED_BY(host_.mutex);
   uint32_t last_id_ GUARDED_BY(host_.mutex) = 0;
   uint64_t next_offset_ GUARDED_BY(host_.mutex) = 1ULL << 32;  // clear of the ring's offsets
 };

@@ -52,12 +52,22 @@ bool Context::sees(const Tenant& tenant) const {
 int Context::stats(Call& call) {
   aiaccel_stats& arg = call.arg.stats;
   if (int error = aia_check_stats(&arg)) return error;
-  if (arg.kind == AIACCEL_STATS_ENGINES)
-    stats_engines(call);
-  else if (arg.kind == AIACCEL_STATS_TENANTS)
-    stats_tenants(call);
-  else
-    stats_queues(call);
+  switch (arg.kind) {
+    case AIACCEL_STATS_ENGINES:
+      stats_engines(call);
+      break;
+    case AIACCEL_STATS_TENANTS:
+      stats_tenants(call);
+      break;
+    case AIACCEL_STATS_QUEUES:
+      stats_queues(call);
+      break;
+    case AIACCEL_STATS_RESERVATIONS:
+      stats_reservations(call);
+      break;
+    default:
+      return -EOPNOTSUPP;
+  }
   arg.time_ns = monotonic_ns();
   return 0;
 }
@@ -76,6 +86,8 @@ void Context::stats_engines(Call& call) const {
     record.queues = engine->queues;
     record.granted = sched.granted;
     record.busy_ns = sched.busy_ns;
+    record.device_bytes = engine->info.device_bytes;
+    record.reserved_bytes = host_.device_bytes(*engine).used;
     records.add(record);
   }
 }
@@ -91,7 +103,7 @@ void Context::stats_tenants(Call& call) const {
     record.kind = tenant.kind;
     record.weight = AIACCEL_WEIGHT_DEFAULT;
     record.contexts = tenant.parent ? static_cast<uint32_t>(tenant.contexts.used) : 0;
-    record.queues = tenant.parent ? static_cast<uint32_t>(tenant.queues.used) : 0;
+    record.queues = tenant.queues;
     record.allocated_bytes = tenant.allocated_bytes;
     record.pinned_bytes = tenant.pinned_bytes;
     for (const aia_sched_node& node : tenant.nodes) {
@@ -99,6 +111,12 @@ void Context::stats_tenants(Call& call) const {
       record.busy_ns += node.busy_ns;
     }
     copy_text(tenant.name, record.name, sizeof record.name);
+    for (const aia_limit& limit : tenant.device_bytes) record.reserved_bytes += limit.used;
+    record.max_bytes = tenant.bytes.max;
+    record.max_device_bytes = tenant.max_device_bytes;
+    record.max_class = AIACCEL_CLASS_HIGH;
+    record.on_missing = tenant.on_missing;
+    record.engine_time = AIACCEL_ENGINE_TIME_ALL;
     records.add(record);
   };
   add(host_.root);
@@ -142,6 +160,31 @@ void Context::stats_queues(Call& call) const {
   }
 }
 
+void Context::stats_reservations(Call& call) const {
+  size_t count = 0;
+  for (const Context* context : host_.contexts) {
+    context->host_.mutex.is_held();
+    if (sees(*context->tenant_)) count += context->reservations_.size();
+  }
+  Records records(call, count);
+  for (const Context* context : host_.contexts) {
+    context->host_.mutex.is_held();
+    if (!sees(*context->tenant_)) continue;
+    for (const auto& [id, reservation] : context->reservations_) {
+      if (records.full()) return;
+      aiaccel_stats_reservation record{};
+      record.context = context->number_;
+      record.tenant = context->tenant_->id;
+      record.engine = reservation.engine->info.id;
+      record.id = id;
+      record.bytes = reservation.bytes;
+      record.pid = context->client_.pid;
+      copy_text(context->client_.comm, record.comm, sizeof record.comm);
+      records.add(record);
+    }
+  }
+}
+
 uint32_t record_bytes(uint32_t kind) {
   switch (kind) {
     case AIACCEL_STATS_ENGINES:
@@ -150,6 +193,8 @@ uint32_t record_bytes(uint32_t kind) {
       return sizeof(aiaccel_stats_tenant);
     case AIACCEL_STATS_QUEUES:
       return sizeof(aiaccel_stats_queue);
+    case AIACCEL_STATS_RESERVATIONS:
+      return sizeof(aiaccel_stats_reservation);
   }
   return 0;
 }

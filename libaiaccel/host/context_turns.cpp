@@ -20,10 +20,6 @@ int Context::queue_create(aiaccel_queue_create& arg) {
   Engine* engine = host_.find_engine(arg.engine);
   if (!engine) return -ENOENT;
   if (engine->sched.state != AIACCEL_ENGINE_ACTIVE) return -ESHUTDOWN;
-  if (queues_.size() >= kMaxQueues) {
-    arg.refused_by = AIACCEL_REFUSED_CONTEXT;
-    return -EDQUOT;
-  }
 
   auto queue = std::make_unique<Queue>();
   queue->engine = engine;
@@ -37,11 +33,11 @@ int Context::queue_create(aiaccel_queue_create& arg) {
   }
   const uint32_t id = new_id();
   Queue& made = *queues_.emplace(id, std::move(queue)).first->second;
-  if (aia_limit_charge(&tenant_->queues, 1)) {
+  if (int error = charge_line(&arg.refused_by)) {
     queues_.erase(id);
-    arg.refused_by = AIACCEL_REFUSED_TENANT;
-    return -EDQUOT;
+    return error;
   }
+  ++tenant_->queues;
   aia_sched_queue_init(&made.sched, &seat->sched, &tenant_->nodes[host_.place(*engine)], arg.class_,
                        made.weight);
   ++engine->queues;
@@ -55,7 +51,8 @@ void Context::end_queue(Queue& queue) {
   host_.free_turns(freed);
   aia_sched_queue_fini(&queue.sched);
   --queue.engine->queues;
-  aia_limit_uncharge(&tenant_->queues, 1);
+  --tenant_->queues;
+  aia_limit_uncharge(&tenant_->lines, 1);
 }
 
 int Context::complete(const aiaccel_completion& completion, bool first, uint64_t now_ns,

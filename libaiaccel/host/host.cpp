@@ -31,7 +31,7 @@ Host::Host(const std::vector<aiaccel_engine_info>& infos, const Ceilings& limits
   aia_limit_init(&root.bytes, nullptr, ceilings.host_bytes);
   aia_limit_init(&root.jobs, nullptr, AIA_LIMIT_NONE);
   aia_limit_init(&root.contexts, nullptr, AIA_LIMIT_NONE);
-  aia_limit_init(&root.queues, nullptr, AIA_LIMIT_NONE);
+  aia_limit_init(&root.lines, nullptr, AIA_LIMIT_NONE);
   aia_limit_init(&root.buffers, nullptr, AIA_LIMIT_NONE);
   init_tenant(&root, nullptr);
 }
@@ -42,9 +42,13 @@ void Host::init_tenant(Tenant* tenant, Tenant* parent) {
   tenant->id = ++last_tenant_;
   tenant->parent = parent;
   tenant->nodes.resize(engines.size());
-  for (size_t i = 0; i < engines.size(); ++i)
+  tenant->device_bytes.resize(engines.size());
+  for (size_t i = 0; i < engines.size(); ++i) {
     aia_sched_node_init(&tenant->nodes[i], &engines[i]->sched, parent ? &parent->nodes[i] : nullptr,
                         AIACCEL_WEIGHT_DEFAULT);
+    aia_limit_init(&tenant->device_bytes[i], parent ? &parent->device_bytes[i] : nullptr,
+                   parent ? tenant->max_device_bytes : engines[i]->info.device_bytes);
+  }
 }
 
 int Host::get_tenant(uint64_t uid, Tenant** result) {
@@ -57,7 +61,7 @@ int Host::get_tenant(uint64_t uid, Tenant** result) {
     aia_limit_init(&tenant->bytes, &root.bytes, ceilings.tenant_bytes);
     aia_limit_init(&tenant->jobs, &root.jobs, ceilings.tenant_jobs);
     aia_limit_init(&tenant->contexts, &root.contexts, ceilings.tenant_contexts);
-    aia_limit_init(&tenant->queues, &root.queues, ceilings.tenant_queues);
+    aia_limit_init(&tenant->lines, &root.lines, ceilings.tenant_lines);
     aia_limit_init(&tenant->buffers, &root.buffers, ceilings.tenant_buffers);
     init_tenant(tenant.get(), &root);
     found = tenants.emplace(uid, std::move(tenant)).first;
@@ -85,6 +89,10 @@ size_t Host::place(const Engine& engine) const {
   const auto found = std::find_if(engines.begin(), engines.end(),
                                   [&](const auto& other) { return other.get() == &engine; });
   return static_cast<size_t>(found - engines.begin());
+}
+
+const aia_limit& Host::device_bytes(const Engine& engine) const {
+  return root.device_bytes[place(engine)];
 }
 
 int Host::charge_bytes(Tenant* tenant, uint64_t bytes, bool pinned, uint32_t* refused_by) {

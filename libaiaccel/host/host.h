@@ -36,7 +36,7 @@ struct Ceilings {
   uint64_t tenant_jobs = 16384;
   uint64_t tenant_contexts = 256;
   // What the arbiter itself remembers for one tenant, and lists in STATS, stays small so.
-  uint64_t tenant_queues = 4096;
+  uint64_t tenant_lines = 4096;  // queues and reservations
   uint64_t tenant_buffers = 16384;
 };
 
@@ -59,11 +59,15 @@ struct Tenant {
   aia_limit bytes{};  // the root's is the ceiling of the whole arbiter
   aia_limit jobs{};
   aia_limit contexts{};
-  aia_limit queues{};
+  aia_limit lines{};  // queues and reservations
   aia_limit buffers{};
   uint64_t allocated_bytes = 0;  // its children's included
   uint64_t pinned_bytes = 0;
-  std::vector<aia_sched_node> nodes;  // by place of the engine; never moved once made
+  uint32_t queues = 0;  // its own
+  uint64_t max_device_bytes = AIACCEL_UNLIMITED;
+  uint32_t on_missing = AIACCEL_ON_MISSING_OPEN;
+  std::vector<aia_limit> device_bytes;  // by place of the engine; never moved once made
+  std::vector<aia_sched_node> nodes;    // by place of the engine; never moved once made
 };
 
 class Host {
@@ -92,6 +96,8 @@ class Host {
 
   Engine* find_engine(uint32_t id) const;
   size_t place(const Engine& engine) const;  // index in `engines`
+  // What is reserved there by all, of its bytes.
+  const aia_limit& device_bytes(const Engine& engine) const REQUIRES(mutex);
 
   // Charges memory to the tenant and all above it; `refused_by` is set on -EDQUOT.
   int charge_bytes(Tenant* tenant, uint64_t bytes, bool pinned, uint32_t* refused_by)

@@ -101,7 +101,7 @@ class World {
     MUST(host_.tenants.empty());
     const host::Tenant& root = host_.root;
     MUST(!root.bytes.used && !root.allocated_bytes && !root.pinned_bytes);
-    MUST(!root.jobs.used && !root.queues.used && !root.buffers.used && !root.contexts.used);
+    MUST(!root.jobs.used && !root.lines.used && !root.buffers.used && !root.contexts.used);
     for (const auto& engine : host_.engines)
       MUST(!engine->queues && !engine->sched.slots_used && !engine->sched.waiting);
   }
@@ -247,7 +247,7 @@ class World {
                    {.tenant_bytes = 64 << 20,
                     .tenant_jobs = 20,
                     .tenant_contexts = kMaxClients,
-                    .tenant_queues = 10,
+                    .tenant_lines = 10,
                     .tenant_buffers = 10},
                    AIACCEL_CAP_CRASH};
   std::vector<std::unique_ptr<Client>> clients_;

@@ -175,6 +175,9 @@ int aia_stats(struct aia_call *call)
 	case AIACCEL_STATS_QUEUES:
 		err = list_queues(&listing, only);
 		break;
+	default:
+		err = -EOPNOTSUPP;
+		break;
 	}
 	if (err)
 		return err;

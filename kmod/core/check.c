@@ -36,12 +36,33 @@ int aia_check_engine_info(const struct aiaccel_engine_info *arg)
 
 int aia_check_stats(const struct aiaccel_stats *arg)
 {
-	if ((arg->kind < AIACCEL_STATS_ENGINES || arg->kind > AIACCEL_STATS_QUEUES) &&
-	    arg->kind != AIACCEL_STATS_RESERVATIONS)
+	if (arg->kind < AIACCEL_STATS_ENGINES || arg->kind > AIACCEL_STATS_RESERVATIONS)
 		return -EOPNOTSUPP;
 	if (arg->record_size < 8 || arg->record_size > 4096 || arg->record_size % 8)
 		return -EINVAL;
 	return 0;
+}
+
+int aia_check_control(const struct aiaccel_control *arg)
+{
+	if (arg->flags)
+		return -EOPNOTSUPP;
+	switch (arg->state) {
+	case AIACCEL_ENGINE_ACTIVE:
+	case AIACCEL_ENGINE_DRAINING:
+		return 0;
+	case AIACCEL_ENGINE_LEAVING:
+		return arg->engine ? -EINVAL : 0;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+int aia_check_revoke(const struct aiaccel_revoke *arg)
+{
+	if (arg->flags & ~AIACCEL_REVOKE_WAITING)
+		return -EOPNOTSUPP;
+	return !arg->context == !arg->tenant ? -EINVAL : 0;
 }
 
 int aia_check_destroy(const struct aiaccel_destroy *arg)

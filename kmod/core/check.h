@@ -18,6 +18,8 @@ int aia_check_engine_info(const struct aiaccel_engine_info *arg);
 int aia_check_engine_register(const struct aiaccel_engine_register *arg);
 int aia_check_engine_unregister(const struct aiaccel_engine_unregister *arg);
 int aia_check_stats(const struct aiaccel_stats *arg);
+int aia_check_control(const struct aiaccel_control *arg);
+int aia_check_revoke(const struct aiaccel_revoke *arg);
 int aia_check_destroy(const struct aiaccel_destroy *arg);
 int aia_check_alloc(const struct aiaccel_alloc *arg);
 int aia_check_pin(const struct aiaccel_pin *arg);

@@ -162,14 +162,28 @@ static bool is_earlier(const struct aia_rb_node *a, const struct aia_rb_node *b)
 	return a_last != b_last ? a_last < b_last : job_of(a)->seq < job_of(b)->seq;
 }
 
+int aia_sched_takes_work(const struct aia_sched_engine *engine)
+{
+	switch (engine->state) {
+	case AIACCEL_ENGINE_ACTIVE:
+		return 0;
+	case AIACCEL_ENGINE_LEAVING:
+		return -ENODEV;
+	default:
+		return -ESHUTDOWN;
+	}
+}
+
 int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns)
 {
 	struct aia_sched_engine *engine = queue->seat->engine;
+	int err;
 
 	if (!job->width || job->width > engine->slots)
 		return -EINVAL;
-	if (engine->state != AIACCEL_ENGINE_ACTIVE)
-		return -ESHUTDOWN;
+	err = aia_sched_takes_work(engine);
+	if (err)
+		return err;
 	if (queue->seat->turn)
 		return -EDEADLK;
 
@@ -312,12 +326,12 @@ struct aia_sched_job *aia_sched_queue_first(struct aia_sched_queue *queue)
 
 /* ---- the choice ---- */
 
-/* The job that is next, whether there is room for it or not. A faulted engine has none. */
+/* The job that is next, whether there is room for it or not. None where no turn may begin. */
 static struct aia_sched_job *next_in_line(struct aia_sched_engine *engine)
 {
 	__u32 c = AIACCEL_NR_CLASSES;
 
-	if (engine->state == AIACCEL_ENGINE_FAULTED)
+	if (engine->state == AIACCEL_ENGINE_FAULTED || engine->state == AIACCEL_ENGINE_LEAVING)
 		return NULL;
 	while (c-- > 0) {
 		struct aia_sched_share *share = &engine->root[c];

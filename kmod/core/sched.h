@@ -44,6 +44,7 @@
 #define AIA_CORE_SCHED_H
 
 #include <uapi/aiaccel.h>
+#include "history.h"
 #include "rbtree.h"
 #include "types.h"
 #include "vtime.h"
@@ -78,6 +79,7 @@ struct aia_sched_engine {
 	__u32 background_yielding;	/* of slots_yielding, likewise */
 	bool gives_way;			/* set after init, before the first job */
 	__u32 state;			/* enum aiaccel_engine_state */
+	struct aia_history *history;	/* set after init; NULL: none is kept */
 	__u32 waiting;			/* jobs without a turn */
 	__u64 granted;			/* turns begun */
 	__u64 busy_ns;			/* slots x ns of ended turns */
@@ -104,6 +106,8 @@ struct aia_sched_queue {
 	struct aia_sched_share share;
 	struct aia_sched_seat *seat;
 	struct aia_sched_node *node;
+	const struct aia_history_who *who;	/* set after init, where a history is kept */
+	__u64 refused, refused_at;	/* history.c: the record of the last refusals */
 	struct aia_link of_seat;
 	struct aia_rb_root jobs;	/* waiting, by deadline and age */
 	__u32 class_;
@@ -147,10 +151,12 @@ void aia_sched_queue_init(struct aia_sched_queue *queue, struct aia_sched_seat *
 			  struct aia_sched_node *node, __u32 class_, __u32 weight);
 void aia_sched_queue_fini(struct aia_sched_queue *queue);	/* it has no job */
 
+/* 0; -ESHUTDOWN: the engine drains or is faulted; -ENODEV: it leaves. */
+int aia_sched_takes_work(const struct aia_sched_engine *engine);
+
 /*
  * Puts a job in line; width, cost_ns and deadline_ns are set. -EINVAL: width is 0 or
- * above the engine's slots. -ESHUTDOWN: the engine is not active. -EDEADLK: the
- * seat holds a turn.
+ * above the engine's slots. Those of aia_sched_takes_work(). -EDEADLK: the seat holds a turn.
  */
 int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns);
 

@@ -64,6 +64,19 @@ static void retire(struct aia_turns *turns, struct aia_turn *turn, struct aia_tu
 	*freed = turn;
 }
 
+/* Out of the scheduler's hands, whatever the job's state, and into the history. */
+static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
+		      enum aiaccel_turn_state if_waiting, __u64 now_ns)
+{
+	if (turn->job.state == AIA_SCHED_WAITING) {
+		aia_sched_withdraw(&turn->job);
+		aia_history_add(&turn->job, if_waiting, now_ns);
+	} else if (turn->job.state == AIA_SCHED_GRANTED) {
+		aia_sched_complete(&turn->job, now_ns);
+		aia_history_add(&turn->job, if_granted, now_ns);
+	}
+}
+
 /* ---- what users ask for ---- */
 
 int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
@@ -80,6 +93,8 @@ int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, str
 	turn->job.cost_ns = arg->cost_ns;
 	turn->job.deadline_ns = arg->deadline_ns;
 	err = aia_sched_submit(queue, &turn->job, now_ns);
+	if (err == -ESHUTDOWN || err == -ENODEV)
+		aia_history_refused(queue, arg->width, now_ns);
 	if (err)
 		return err;
 
@@ -111,10 +126,7 @@ int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion 
 		return -ESTALE;
 	}
 	*engine = turn->job.queue->seat->engine;
-	if (turn->job.state == AIA_SCHED_WAITING)
-		aia_sched_withdraw(&turn->job);
-	else
-		aia_sched_complete(&turn->job, now_ns);
+	take_back(turn, AIACCEL_TURN_COMPLETED, AIACCEL_TURN_WITHDRAWN, now_ns);
 	retire(turns, turn, freed);
 	return 0;
 }
@@ -175,15 +187,6 @@ void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct ai
 
 /* ---- the end of a queue ---- */
 
-/* Out of the scheduler's hands, whatever the job's state. */
-static void take_back(struct aia_turn *turn, __u64 now_ns)
-{
-	if (turn->job.state == AIA_SCHED_WAITING)
-		aia_sched_withdraw(&turn->job);
-	else if (turn->job.state == AIA_SCHED_GRANTED)
-		aia_sched_complete(&turn->job, now_ns);
-}
-
 void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
 			 struct aia_turn **freed)
 {
@@ -196,7 +199,8 @@ void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue,
 			struct aia_turn *next = turn->next_hash;
 
 			if (turn->job.queue == queue) {
-				take_back(turn, now_ns);
+				take_back(turn, AIACCEL_TURN_COMPLETED, AIACCEL_TURN_WITHDRAWN,
+					  now_ns);
 				retire(turns, turn, freed);
 			}
 			turn = next;
@@ -204,28 +208,66 @@ void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue,
 	}
 }
 
-void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
-			  struct aia_turns **woken, struct aia_turn **freed)
+__u32 aia_turns_revoke(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
+		       struct aia_turns **woken, struct aia_turn **freed)
 {
 	struct aia_sched_job *job = queue->seat->turn;
+	struct aia_turn *turn;
 
-	if (job && job->queue == queue) {
+	if (!job || job->queue != queue)
+		return 0;
+	turn = turn_of_job(job);
+	take_back(turn, AIACCEL_TURN_REVOKED, AIACCEL_TURN_FAILED, now_ns);
+	turn->revoked = true;
+	tell(turns, turn, AIACCEL_EVENT_REVOKED, now_ns, woken, freed);
+	return 1;
+}
+
+__u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
+			     struct aia_turns **woken, struct aia_turn **freed)
+{
+	struct aia_sched_job *job;
+	__u32 count = 0;
+
+	for (; (job = aia_sched_queue_first(queue)); count++) {
 		struct aia_turn *turn = turn_of_job(job);
 
-		take_back(turn, now_ns);
-		turn->revoked = true;
-		tell(turns, turn, AIACCEL_EVENT_REVOKED, now_ns, woken, freed);
-	}
-	while ((job = aia_sched_queue_first(queue))) {
-		struct aia_turn *turn = turn_of_job(job);
-
-		take_back(turn, now_ns);
+		take_back(turn, AIACCEL_TURN_REVOKED, AIACCEL_TURN_FAILED, now_ns);
 		turn->note.last = true;
 		tell(turns, turn, AIACCEL_EVENT_FAILED, now_ns, woken, freed);
 	}
+	return count;
+}
+
+void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
+			  struct aia_turns **woken, struct aia_turn **freed)
+{
+	aia_turns_revoke(turns, queue, now_ns, woken, freed);
+	aia_turns_fail_waiting(turns, queue, now_ns, woken, freed);
 }
 
 bool aia_turns_empty(const struct aia_turns *turns)
 {
 	return !turns->live;
+}
+
+__u32 aia_turns_list(const struct aia_turns *turns, const struct aia_sched_queue *queue,
+		     struct aia_history_record *records)
+{
+	const struct aia_turn *turn;
+	__u32 i, count = 0;
+
+	for (i = 0; i < AIA_TURNS_MAX; i++)
+		for (turn = turns->hash[i]; turn; turn = turn->next_hash) {
+			const struct aia_sched_job *job = &turn->job;
+
+			if (job->queue != queue || job->state == AIA_SCHED_IDLE)
+				continue;
+			aia_history_describe(&records[count++], job,
+					     job->state == AIA_SCHED_WAITING ?
+						     AIACCEL_TURN_WAITING :
+						     AIACCEL_TURN_RUNNING,
+					     0);
+		}
+	return count;
 }

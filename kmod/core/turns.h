@@ -51,7 +51,7 @@ void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *con
 /*
  * @arg was checked by aia_check_job(); @turn is zeroed. On 0 the turn is taken. Errors as
  * struct aiaccel_job lists them, in this order: -EAGAIN, -EEXIST, and those of
- * aia_sched_submit(). Follow with aia_turns_dispatch() on the queue's engine.
+ * aia_sched_submit(). A job refused for the engine's state is in its history. Follow with aia_turns_dispatch() on the queue's engine.
  */
 int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
 		     const struct aiaccel_job *arg, __u64 now_ns);
@@ -83,11 +83,21 @@ void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue,
 			 struct aia_turn **freed);
 
 /*
- * Ends all of the queue's turns because its engine goes: waiting jobs FAILED, granted
- * ones REVOKED. @turns may be told by pushing it on *woken.
+ * The queue's waiting jobs FAILED; its turn is REVOKED, if it has one. They say how many these
+ * were, and push @turns on *woken when there was any. Dispatch the engine after.
  */
+__u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
+			     struct aia_turns **woken, struct aia_turn **freed);
+__u32 aia_turns_revoke(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
+		       struct aia_turns **woken, struct aia_turn **freed);
+
+/* Both, because its engine goes. */
 void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
 			  struct aia_turns **woken, struct aia_turn **freed);
+
+/* Describes the queue's jobs that wait or run; @records has room for AIA_TURNS_MAX. How many. */
+__u32 aia_turns_list(const struct aia_turns *turns, const struct aia_sched_queue *queue,
+		     struct aia_history_record *records);
 
 /* Looks for room in the ring. True when something was written. */
 bool aia_turns_flush(struct aia_turns *turns, struct aia_turn **freed);

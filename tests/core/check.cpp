@@ -118,7 +118,8 @@ BOOST_AUTO_TEST_CASE(stats) {
   good.record_size = 8;
   good.count = ~0U;
   BOOST_TEST(aia_check_stats(&good) == 0);
-  for (__u32 kind : {AIACCEL_STATS_ENGINES, AIACCEL_STATS_TENANTS, AIACCEL_STATS_RESERVATIONS})
+  for (__u32 kind : {AIACCEL_STATS_ENGINES, AIACCEL_STATS_TENANTS, AIACCEL_STATS_TURNS,
+                     AIACCEL_STATS_RESERVATIONS})
     BOOST_TEST(after(aia_check_stats, good, [=](auto& a) { a.kind = kind; }) == 0);
   for (__u32 kind : {0U, AIACCEL_STATS_RESERVATIONS + 1U, ~0U})
     BOOST_TEST(after(aia_check_stats, good, [=](auto& a) { a.kind = kind; }) == -EOPNOTSUPP);
@@ -127,6 +128,35 @@ BOOST_AUTO_TEST_CASE(stats) {
   BOOST_TEST(after(aia_check_stats, good, [](auto& a) { a.record_size = 4096; }) == 0);
   BOOST_TEST(after(aia_check_stats, good, [](auto& a) { a.kind = a.record_size = 0; }) ==
              -EOPNOTSUPP);
+}
+
+BOOST_AUTO_TEST_CASE(control) {
+  aiaccel_control good{};
+  good.engine = ~0U;
+  good.state = AIACCEL_ENGINE_DRAINING;
+  auto with = [&](auto spoil) { return after(aia_check_control, good, spoil); };
+  BOOST_TEST(with([](auto&) {}) == 0);
+  BOOST_TEST(with([](auto& a) { a.state = AIACCEL_ENGINE_ACTIVE; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.engine = 0; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
+  for (__u32 state : {0U, 0U + AIACCEL_ENGINE_FAULTED, AIACCEL_ENGINE_LEAVING + 1U, ~0U})
+    BOOST_TEST(with([=](auto& a) { a.state = state; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.state = AIACCEL_ENGINE_LEAVING; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.state = AIACCEL_ENGINE_LEAVING, a.engine = 0; }) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(revoke) {
+  aiaccel_revoke good{};
+  good.context = ~0ULL;
+  good.engine = good.count = ~0U;
+  auto with = [&](auto spoil) { return after(aia_check_revoke, good, spoil); };
+  BOOST_TEST(with([](auto&) {}) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_REVOKE_WAITING; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.context = 0, a.tenant = 1ULL << 40; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_REVOKE_WAITING << 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.tenant = 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.context = 0; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.context = 0, a.flags = 2; }) == -EOPNOTSUPP);
 }
 
 BOOST_AUTO_TEST_CASE(alloc) {

@@ -8,6 +8,7 @@
 
 extern "C" {
 #include <core/check.h>
+#include <core/history.h>
 #include <core/limit.h>
 #include <core/list.h>
 #include <core/rbtree.h>

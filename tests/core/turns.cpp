@@ -94,6 +94,11 @@ BOOST_AUTO_TEST_CASE(what_the_scheduler_refuses_leaves_nothing_behind) {
   BOOST_TEST(c.submit(1, 3) == -EINVAL);
   stage.engine.state = AIACCEL_ENGINE_DRAINING;
   BOOST_TEST(c.submit(1) == -ESHUTDOWN);
+  stage.engine.state = AIACCEL_ENGINE_FAULTED;
+  BOOST_TEST(c.submit(1) == -ESHUTDOWN);
+  stage.engine.state = AIACCEL_ENGINE_LEAVING;
+  BOOST_TEST(c.submit(1, 3) == -EINVAL);
+  BOOST_TEST(c.submit(1) == -ENODEV);
   stage.engine.state = AIACCEL_ENGINE_ACTIVE;
   BOOST_TEST(aia_turns_empty(&c.turns));
   BOOST_TEST(c.complete(1, 0) == -ENOENT);
@@ -245,6 +250,60 @@ BOOST_AUTO_TEST_CASE(a_failing_engine_revokes_turns_and_fails_jobs) {
   BOOST_TEST(!c.wants_dispatch);
   BOOST_TEST(c.complete(1, generation) == -ENOENT);
   BOOST_TEST(stage.live.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_draining_engine_grants_what_waits_and_a_leaving_one_does_not) {
+  Stage stage(1);
+  Context holder(stage), next(stage);
+  BOOST_TEST(holder.submit(1) == 0);
+  stage.dispatch();
+  const std::uint32_t generation = only_event(holder).generation;
+  BOOST_TEST(next.submit(1) == 0);
+  BOOST_TEST(holder.submit(2) == -EDEADLK);
+  stage.engine.state = AIACCEL_ENGINE_DRAINING;
+  BOOST_TEST(holder.complete(1, generation) == 0);
+  BOOST_TEST(holder.submit(2) == -ESHUTDOWN);
+  stage.dispatch();
+  BOOST_TEST(only_event(next).events == kGranted);
+  stage.engine.state = AIACCEL_ENGINE_ACTIVE;
+  BOOST_TEST(holder.submit(3) == 0);
+  stage.engine.state = AIACCEL_ENGINE_LEAVING;
+  BOOST_TEST(next.cancel(1) == 0);
+  BOOST_TEST(stage.dispatch().empty());
+}
+
+BOOST_AUTO_TEST_CASE(revoking_ends_the_turn_alone_and_failing_those_that_wait_alone) {
+  Stage stage(1);
+  Context c(stage), other(stage);
+  aia_turns* woken = nullptr;
+  aia_turn* freed = nullptr;
+  BOOST_TEST(aia_turns_revoke(&c.turns, &c.queue, 5, &woken, &freed) == 0u);
+  BOOST_TEST(aia_turns_fail_waiting(&c.turns, &c.queue, 5, &woken, &freed) == 0u);
+  BOOST_TEST(woken == nullptr);
+  for (std::uint64_t cookie : {1, 2, 3}) BOOST_TEST(c.submit(cookie) == 0);
+  stage.dispatch();
+  const std::uint32_t generation = only_event(c).generation;
+  BOOST_TEST(other.submit(1) == 0);
+  // A queue of the same seat that does not hold the turn has none to lose.
+  aia_sched_queue second;
+  aia_sched_queue_init(&second, &c.seat, &stage.node, AIACCEL_CLASS_LOW, 0);
+  BOOST_TEST(aia_turns_revoke(&c.turns, &second, 5, &woken, &freed) == 0u);
+  aia_sched_queue_fini(&second);
+
+  BOOST_TEST(aia_turns_revoke(&c.turns, &c.queue, 5, &woken, &freed) == 1u);
+  BOOST_TEST((Stage::unchain(woken) == std::multiset<aia_turns*>{&c.turns}));
+  BOOST_TEST(only_event(c).events == kRevoked);
+  BOOST_TEST(c.queue.waiting == 2u);
+  stage.dispatch();
+  BOOST_TEST(only_event(other).events == kGranted);  // its slots went to who was next
+
+  woken = nullptr;
+  BOOST_TEST(aia_turns_fail_waiting(&c.turns, &c.queue, 6, &woken, &freed) == 2u);
+  stage.free_all(freed);
+  BOOST_TEST((Stage::unchain(woken) == std::multiset<aia_turns*>{&c.turns}));
+  for (const aiaccel_event& e : c.read()) BOOST_TEST(e.events == kFailed);
+  BOOST_TEST(c.queue.waiting == 0u);
+  BOOST_TEST(c.complete(1, generation) == -ESTALE);
 }
 
 BOOST_AUTO_TEST_CASE(cancel_forgets_a_revoked_turn) {

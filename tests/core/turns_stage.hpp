@@ -65,6 +65,7 @@ class Context {
     aia_turns_init(&turns, memory_, &consumed, 0x9e3779b97f4a7c15);
     aia_sched_seat_init(&seat, &stage.engine);
     aia_sched_queue_init(&queue, &seat, &stage.node, class_, 0);
+    queue.who = &who;
   }
   Context(const Context&) = delete;
 
@@ -124,6 +125,7 @@ class Context {
   aia_turns turns{};
   aia_sched_seat seat{};
   aia_sched_queue queue{};
+  aia_history_who who{};
   std::uint32_t consumed = 0;
   bool wants_dispatch = false;
 

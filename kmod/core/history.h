@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What became of the turns of one engine: a ring of records, the oldest pushed out by the newest.
+ * Whose a turn was is copied into its record, so that it is known after its owner went.
+ *
+ * turns.c adds a record where a turn ends or a job is refused; adapters read. Adding is O(1): it
+ * happens under the adapter's lock. Memory is the adapter's: sizeof(struct aia_history_record)
+ * for each record, 144 bytes, so 576 KiB for AIA_HISTORY_RECORDS.
+ *
+ * Invariant: record number n, counted from 0, is at n modulo the capacity while it is kept.
+ * The caller serialises.
+ */
+#ifndef AIA_CORE_HISTORY_H
+#define AIA_CORE_HISTORY_H
+
+#include <uapi/aiaccel.h>
+#include "types.h"
+
+#define AIA_HISTORY_RECORDS 4096 /* of an engine; a few seconds of the busiest ones */
+
+struct aia_sched_job;
+struct aia_sched_queue;
+
+/* Whose queue it is. */
+struct aia_history_who {
+	__u64 context;
+	__u64 tenant;
+	__u32 queue;
+	__s32 pid;			/* as the adapter numbers processes */
+	char comm[16];
+	char label[AIACCEL_LABEL_LEN];
+};
+
+struct aia_history_record {
+	struct aia_history_who who;
+	__u64 submitted_ns, granted_ns, ended_ns;
+	__u64 capped_ns;		/* of a refused one: how many they were */
+	__u16 state;			/* enum aiaccel_turn_state */
+	__u16 class_;
+	__u32 width;
+};
+
+struct aia_history {
+	struct aia_history_record *records;
+	__u32 capacity;			/* a power of two */
+	__u64 added;			/* records so far */
+};
+
+/* @records: @capacity of them, a power of two. */
+void aia_history_init(struct aia_history *history, struct aia_history_record *records,
+		      __u32 capacity);
+
+/* What there is to say of a job now. */
+void aia_history_describe(struct aia_history_record *record, const struct aia_sched_job *job,
+			  enum aiaccel_turn_state state, __u64 ended_ns);
+
+/* A job ended. Nothing happens where its engine keeps no history; here and below. */
+void aia_history_add(const struct aia_sched_job *job, enum aiaccel_turn_state state, __u64 now_ns);
+
+/*
+ * A job of @width was refused. One that follows another of its queue, with no job taken in between, is
+ * counted in the same record: who asks in a loop does not push out what others did.
+ */
+void aia_history_refused(struct aia_sched_queue *queue, __u32 width, __u64 now_ns);
+
+/*
+ * Copies out up to @max records from number *@from on, or from the oldest that is kept, and moves
+ * *@from past them. Returns how many; 0 at the end.
+ */
+__u32 aia_history_read(const struct aia_history *history, __u64 *from,
+		       struct aia_history_record *records, __u32 max);
+
+/* As STATS tells it; @offset_ns is added to times. */
+void aia_history_tell(const struct aia_history_record *record, __u32 engine, __u64 offset_ns,
+		      struct aiaccel_stats_turn *out);
+
+#endif

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+//
+// What an engine's history says of each end that a turn can have, what it pushes out, what it
+// counts in one record, and how it is read in pieces.
+
+#include <tap/tap.hpp>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "core/turns_stage.hpp"
+
+namespace {
+
+using Records = std::vector<aia_history_record>;
+
+struct Kept : Stage {
+  explicit Kept(std::uint32_t slots, std::uint32_t capacity = 16) : Stage(slots), memory(capacity) {
+    aia_history_init(&history, memory.data(), capacity);
+    engine.history = &history;
+  }
+  Records read(__u64 from = 0, std::uint32_t at_once = 3) const {
+    Records all;
+    for (;;) {
+      Records some(at_once);
+      some.resize(aia_history_read(&history, &from, some.data(), at_once));
+      if (some.empty()) return all;
+      all.insert(all.end(), some.begin(), some.end());
+    }
+  }
+
+  Records memory;
+  aia_history history{};
+};
+
+Records live(const Context& context) {
+  Records records(AIA_TURNS_MAX);
+  records.resize(aia_turns_list(&context.turns, &context.queue, records.data()));
+  return records;
+}
+
+std::uint32_t generation_of(Context& context) {
+  return context.read().back().generation;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(history)
+
+BOOST_AUTO_TEST_CASE(each_end_has_its_state_and_its_times) {
+  Kept stage(2);
+  Context c(stage, AIACCEL_CLASS_HIGH);
+  c.who.context = 7;
+  c.who.tenant = 8;
+  c.who.queue = 9;
+  c.who.pid = 10;
+  std::strcpy(c.who.comm, "server");
+  std::strcpy(c.who.label, "asr");
+
+  stage.now = 100;
+  for (std::uint64_t cookie : {1, 2, 3, 4, 5}) BOOST_TEST(c.submit(cookie, 2) == 0);
+  BOOST_TEST(live(c).size() == 5u);
+  for (const aia_history_record& r : live(c)) {
+    BOOST_TEST(r.state == AIACCEL_TURN_WAITING);
+    BOOST_TEST(r.granted_ns == 0u);
+    BOOST_TEST(r.ended_ns == 0u);
+  }
+  stage.now = 110;
+  stage.dispatch();
+  std::uint32_t running = 0;
+  for (const aia_history_record& r : live(c))
+    running += r.state == AIACCEL_TURN_RUNNING && r.granted_ns == 110;
+  BOOST_TEST(running == 1u);
+  BOOST_TEST(stage.read().empty());
+  stage.now = 120;
+  BOOST_TEST(c.complete(1, generation_of(c)) == 0);
+  BOOST_TEST(c.cancel(2) == 0);
+  stage.dispatch();
+  aia_turns* woken = nullptr;
+  aia_turn* freed = nullptr;
+  aia_turns_revoke(&c.turns, &c.queue, 130, &woken, &freed);
+  stage.now = 140;
+  stage.dispatch();
+  aia_turns_fail_waiting(&c.turns, &c.queue, 150, &woken, &freed);
+  stage.free_all(freed);
+  stage.now = 160;
+  c.end_queue();  // one is granted, one is revoked, one has failed
+  BOOST_TEST(live(c).empty());
+
+  const Records records = stage.read();
+  BOOST_TEST_REQUIRE(records.size() == 5u);
+  const struct {
+    std::uint32_t state;
+    std::uint64_t granted_ns, ended_ns;
+  } expected[] = {{AIACCEL_TURN_COMPLETED, 110, 120},
+                  {AIACCEL_TURN_WITHDRAWN, 0, 120},
+                  {AIACCEL_TURN_REVOKED, 120, 130},
+                  {AIACCEL_TURN_FAILED, 0, 150},
+                  {AIACCEL_TURN_COMPLETED, 140, 160}};
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    aiaccel_stats_turn told;
+    aia_history_tell(&records[i], 3, 1000, &told);
+    BOOST_TEST(told.state == expected[i].state, "record " << i);
+    BOOST_TEST(told.submitted_ns == 1100u);
+    BOOST_TEST(told.granted_ns == (expected[i].granted_ns ? expected[i].granted_ns + 1000 : 0));
+    BOOST_TEST(told.ended_ns == expected[i].ended_ns + 1000);
+    BOOST_TEST(told.capped_ns == 0u);
+    BOOST_TEST(told.class_ == 1u * AIACCEL_CLASS_HIGH);
+    BOOST_TEST(told.width == 2u);
+    BOOST_TEST(told.context == 7u);
+    BOOST_TEST(told.tenant == 8u);
+    BOOST_TEST(told.engine == 3u);
+    BOOST_TEST(told.queue == 9u);
+    BOOST_TEST(told.pid == 10);
+    BOOST_TEST(told.comm == "server");
+    BOOST_TEST(told.label == "asr");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_oldest_go_first_and_a_late_reader_goes_on_with_what_is_left) {
+  Kept stage(1, 8);
+  Context c(stage);
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    stage.now = 100 + i;
+    BOOST_TEST_REQUIRE(c.submit(1) == 0);
+    BOOST_TEST_REQUIRE(c.cancel(1) == 0);
+    const Records records = stage.read();
+    BOOST_TEST_REQUIRE(records.size() == (i < 8 ? i + 1 : 8));
+    BOOST_TEST(records.back().ended_ns == 100 + i);
+    BOOST_TEST(records.front().ended_ns == 100 + (i < 8 ? 0 : i - 7));
+  }
+  BOOST_TEST(stage.read(11).front().ended_ns == 112u);  // number 11 is gone
+  BOOST_TEST(stage.read(15).front().ended_ns == 115u);
+  BOOST_TEST(stage.read(20).empty());
+}
+
+BOOST_AUTO_TEST_CASE(refusals_in_a_row_are_one_record) {
+  Kept stage(1, 8);
+  Context c(stage), other(stage);
+  other.who.context = 2;
+  stage.engine.state = AIACCEL_ENGINE_DRAINING;
+  for (stage.now = 10; stage.now < 60; ++stage.now) {
+    BOOST_TEST_REQUIRE(c.submit(1) == -ESHUTDOWN);
+    BOOST_TEST_REQUIRE(other.submit(1) == -ESHUTDOWN);
+  }
+  stage.engine.state = AIACCEL_ENGINE_LEAVING;
+  BOOST_TEST(c.submit(1) == -ENODEV);
+  Records records = stage.read();
+  BOOST_TEST_REQUIRE(records.size() == 2u);
+  BOOST_TEST(records[0].state == AIACCEL_TURN_REFUSED);
+  BOOST_TEST(records[0].submitted_ns == 10u);
+  BOOST_TEST(records[0].granted_ns == 0u);
+  BOOST_TEST(records[0].ended_ns == 60u);
+  BOOST_TEST(records[0].capped_ns == 51u);
+  BOOST_TEST(records[1].who.context == 2u);
+  BOOST_TEST(records[1].ended_ns == 59u);
+  BOOST_TEST(records[1].capped_ns == 50u);
+
+  // A job that is taken ends the row.
+  stage.engine.state = AIACCEL_ENGINE_ACTIVE;
+  BOOST_TEST(c.submit(1) == 0);
+  BOOST_TEST(c.cancel(1) == 0);
+  stage.engine.state = AIACCEL_ENGINE_DRAINING;
+  BOOST_TEST(c.submit(1) == -ESHUTDOWN);
+  BOOST_TEST(other.submit(1) == -ESHUTDOWN);
+  records = stage.read();
+  BOOST_TEST_REQUIRE(records.size() == 4u);
+  BOOST_TEST(records[3].capped_ns == 1u);
+  BOOST_TEST(records[1].capped_ns == 51u);
+
+  // So does being pushed out: what is at that place now is somebody else's.
+  for (int i = 0; i < 10; ++i) {
+    Context passing(stage);
+    BOOST_TEST(passing.submit(1) == -ESHUTDOWN);
+    aia_sched_queue_fini(&passing.queue);
+  }
+  stage.now = 99;
+  BOOST_TEST(other.submit(1) == -ESHUTDOWN);
+  records = stage.read();
+  BOOST_TEST_REQUIRE(records.size() == 8u);
+  BOOST_TEST(records.back().who.context == 2u);
+  BOOST_TEST(records.back().submitted_ns == 99u);
+  BOOST_TEST(records.back().capped_ns == 1u);
+  for (std::size_t i = 0; i + 1 < records.size(); ++i) BOOST_TEST(records[i].capped_ns == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(other_refusals_are_not_kept) {
+  Kept stage(1);
+  Context c(stage);
+  BOOST_TEST(c.submit(1, 2) == -EINVAL);
+  BOOST_TEST(c.submit(1) == 0);
+  BOOST_TEST(c.submit(1) == -EEXIST);
+  stage.dispatch();
+  BOOST_TEST(c.submit(2) == -EDEADLK);
+  BOOST_TEST(stage.read().empty());
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -93,8 +93,8 @@ unsigned int aiaccel_read_events(struct aiaccel_device *device, struct aiaccel_e
 
 /**
  * aiaccel_find_engine - Look an engine up by name
- * @name: its name, or its kind and its place among the engines of that kind: "cpu0", "gpu1",
- *	  "fpga0", "other0"
+ * @name: its name or its alias (a PCI address, a UUID), or its kind and its place among the
+ *	  engines of that kind: "cpu0", "gpu1", "fpga0", "other0"
  * @info: the result; size need not be set
  *
  * -ENOENT: there is none.

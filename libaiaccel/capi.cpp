@@ -150,7 +150,8 @@ int aiaccel_find_engine(aiaccel_device* device, const char* name, aiaccel_engine
     const int error = device->transport->call(AIACCEL_IOC_ENGINE_INFO, &engine);
     if (error == -ENOENT) continue;  // it went away since the list was made
     if (error) return error;
-    if (std::strcmp(engine.name, name) == 0) {  // its own name wins
+    // Its own names win.
+    if (std::strcmp(engine.name, name) == 0 || (*name && std::strcmp(engine.alias, name) == 0)) {
       *info = engine;
       return 0;
     }

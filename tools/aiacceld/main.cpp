@@ -23,7 +23,9 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <vector>
 
+#include "aiacceld/gpus.h"
 #include "aiacceld/server.h"
 #include "broker/address.h"
 
@@ -120,6 +122,15 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+std::vector<aiaccel_engine_info> find_engines() {
+  std::vector<aiaccel_engine_info> engines = aiaccel::host::find_cpu_engines();
+  for (aiaccel_engine_info gpu : aiacceld::find_gpus()) {
+    gpu.id = static_cast<uint32_t>(engines.size() + 1);
+    engines.push_back(gpu);
+  }
+  return engines;
+}
+
 void serve(const Options& options) {
   std::string path = options.path;
   if (path.empty()) {
@@ -136,7 +147,7 @@ void serve(const Options& options) {
   raise_descriptor_limit();
   signal(SIGPIPE, SIG_IGN);
   if (inherited) {
-    aiacceld::Server(std::move(inherited), options.ceilings, idle).run();
+    aiacceld::Server(std::move(inherited), find_engines(), options.ceilings, idle).run();
     return;
   }
   const Fd lock = lock_path(path);
@@ -151,7 +162,7 @@ void serve(const Options& options) {
     run_before_clients();
     go_to_background();
   }
-  aiacceld::Server(std::move(listener), options.ceilings, idle).run();
+  aiacceld::Server(std::move(listener), find_engines(), options.ceilings, idle).run();
   unlink(path.c_str());
 }
 

@@ -42,9 +42,9 @@ Fd block_signals() {
 
 }  // namespace
 
-Server::Server(Fd listener, const aiaccel::host::Ceilings& ceilings,
-               std::optional<std::chrono::seconds> idle)
-    : host_(aiaccel::host::find_cpu_engines(), ceilings, AIACCEL_CAP_CRASH | AIACCEL_CAP_STRICT),
+Server::Server(Fd listener, const std::vector<aiaccel_engine_info>& engines,
+               const aiaccel::host::Ceilings& ceilings, std::optional<std::chrono::seconds> idle)
+    : host_(engines, ceilings, AIACCEL_CAP_CRASH | AIACCEL_CAP_STRICT),
       listener_(std::move(listener)),
       signals_(block_signals()),
       epoll_(made(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),

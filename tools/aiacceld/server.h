@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "aiacceld/connection.h"
 #include "broker/fds.h"
@@ -23,8 +24,8 @@ namespace aiacceld {
 class Server {
  public:
   // `idle`: how long to stay without a client; nothing: for ever. Throws std::system_error.
-  Server(aiaccel::Fd listener, const aiaccel::host::Ceilings& ceilings,
-         std::optional<std::chrono::seconds> idle);
+  Server(aiaccel::Fd listener, const std::vector<aiaccel_engine_info>& engines,
+         const aiaccel::host::Ceilings& ceilings, std::optional<std::chrono::seconds> idle);
 
   // Serves until SIGTERM, SIGINT or until it was idle for so long.
   void run();

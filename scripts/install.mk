@@ -22,6 +22,7 @@ install: all ## library, headers, tools, man pages, units, udev rules, DKMS sour
 	$(call put,755,$(LIB_SHARED),$(libdir)/$(notdir $(LIB_SHARED)))
 	ln -sf $(notdir $(LIB_SHARED)) $(DESTDIR)$(libdir)/libaiaccel.so
 	$(call put,644,$(LIB_STATIC),$(libdir)/libaiaccel.a)
+	$(call put,755,$(SHIM),$(libdir)/aiaccel/$(notdir $(SHIM)))
 	$(call put-all,644,include/aiaccel.h include/aiaccel.hpp,$(includedir))
 	$(call put-all,644,$(wildcard include/aiaccel/*.hpp),$(includedir)/aiaccel)
 	$(call put-all,644,include/uapi/aiaccel.h,$(includedir)/uapi)

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+//
+// Walking loaded objects; see elf.h.
+#include "shim/elf.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace aiaccel::shim {
+namespace {
+
+// The parts of an object's dynamic section. glibc has made its addresses absolute, except in
+// objects that it may not write to (the vDSO).
+struct Object {
+  ElfW(Addr) base = 0;
+  const ElfW(Sym) * symbols = nullptr;
+  const char* strings = nullptr;
+  const uint32_t* gnu_hash = nullptr;
+  const uint16_t* versions = nullptr;
+  const ElfW(Rela) * relocations[2] = {};
+  size_t nr_relocations[2] = {};
+  const ElfW(Phdr) * relro = nullptr;
+
+  explicit Object(const dl_phdr_info& info) : base(info.dlpi_addr) {
+    for (int i = 0; i < info.dlpi_phnum; ++i) {
+      if (info.dlpi_phdr[i].p_type == PT_DYNAMIC)
+        read(reinterpret_cast<const ElfW(Dyn)*>(base + info.dlpi_phdr[i].p_vaddr));
+      if (info.dlpi_phdr[i].p_type == PT_GNU_RELRO) relro = &info.dlpi_phdr[i];
+    }
+  }
+
+  template <typename T>
+  const T* at(ElfW(Addr) address) const {
+    return reinterpret_cast<const T*>(address < base ? base + address : address);
+  }
+
+  void read(const ElfW(Dyn) * entry) {
+    for (; entry->d_tag != DT_NULL; ++entry) {
+      switch (entry->d_tag) {
+        case DT_SYMTAB:
+          symbols = at<ElfW(Sym)>(entry->d_un.d_ptr);
+          break;
+        case DT_STRTAB:
+          strings = at<char>(entry->d_un.d_ptr);
+          break;
+        case DT_GNU_HASH:
+          gnu_hash = at<uint32_t>(entry->d_un.d_ptr);
+          break;
+        case DT_VERSYM:
+          versions = at<uint16_t>(entry->d_un.d_ptr);
+          break;
+        case DT_RELA:
+          relocations[0] = at<ElfW(Rela)>(entry->d_un.d_ptr);
+          break;
+        case DT_RELASZ:
+          nr_relocations[0] = entry->d_un.d_val / sizeof(ElfW(Rela));
+          break;
+        case DT_JMPREL:
+          relocations[1] = at<ElfW(Rela)>(entry->d_un.d_ptr);
+          break;
+        case DT_PLTRELSZ:
+          nr_relocations[1] = entry->d_un.d_val / sizeof(ElfW(Rela));
+          break;
+        default:
+          break;
+      }
+    }
+  }
+
+  void* find(const char* name) const {
+    if (!symbols || !strings || !gnu_hash) return nullptr;
+    uint32_t hash = 5381;
+    for (const char* c = name; *c; ++c) hash = hash * 33 + static_cast<unsigned char>(*c);
+    const uint32_t nr_buckets = gnu_hash[0];
+    const uint32_t first = gnu_hash[1];
+    const uint32_t* buckets = gnu_hash + 4 + gnu_hash[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
+    const uint32_t* chain = buckets + nr_buckets;
+    if (nr_buckets == 0) return nullptr;
+    for (uint32_t i = buckets[hash % nr_buckets]; i >= first; ++i) {
+      const uint32_t other = chain[i - first];
+      const bool hidden = versions && (versions[i] & 0x8000) != 0;  // an older version of it
+      if ((other | 1) == (hash | 1) && !hidden && symbols[i].st_shndx != SHN_UNDEF &&
+          std::strcmp(strings + symbols[i].st_name, name) == 0)
+        return reinterpret_cast<void*>(base + symbols[i].st_value);
+      if (other & 1) break;
+    }
+    return nullptr;
+  }
+};
+
+bool is_ours(const dl_phdr_info& info) {
+  const auto here = reinterpret_cast<ElfW(Addr)>(&is_ours);
+  for (int i = 0; i < info.dlpi_phnum; ++i) {
+    const ElfW(Phdr)& part = info.dlpi_phdr[i];
+    if (part.p_type == PT_LOAD && here - (info.dlpi_addr + part.p_vaddr) < part.p_memsz)
+      return true;
+  }
+  return false;
+}
+
+struct Search {
+  const char* const* objects;
+  const char* name;
+  void* found;
+};
+
+int search_object(dl_phdr_info* info, size_t /*size*/, void* data) {
+  auto& search = *static_cast<Search*>(data);
+  const char* slash = std::strrchr(info->dlpi_name, '/');
+  const char* file = slash ? slash + 1 : info->dlpi_name;
+  for (const char* const* object = search.objects; *object; ++object)
+    if (std::strncmp(file, *object, std::strlen(*object)) == 0 && !is_ours(*info))
+      search.found = Object(*info).find(search.name);
+  return search.found != nullptr;
+}
+
+#if defined(__x86_64__)
+bool is_function_reference(uint64_t type) {
+  return type == R_X86_64_JUMP_SLOT || type == R_X86_64_GLOB_DAT || type == R_X86_64_64;
+}
+#elif defined(__aarch64__)
+bool is_function_reference(uint64_t type) {
+  return type == R_AARCH64_JUMP_SLOT || type == R_AARCH64_GLOB_DAT || type == R_AARCH64_ABS64;
+}
+#endif
+
+// Whether the slot may be written, having been made writable where it is read-only since the object
+// was loaded.
+bool make_writable(const Object& object, ElfW(Addr) slot) {
+  if (!object.relro) return true;
+  const ElfW(Addr) start = object.base + object.relro->p_vaddr;
+  if (slot - start >= object.relro->p_memsz) return true;
+  const auto page = static_cast<ElfW(Addr)>(sysconf(_SC_PAGESIZE));
+  return mprotect(reinterpret_cast<void*>(slot & ~(page - 1)), page, PROT_READ | PROT_WRITE) == 0;
+}
+
+int redirect_object(dl_phdr_info* info, size_t /*size*/, void* data) {
+  if (is_ours(*info)) return 0;
+  const auto replace = reinterpret_cast<void* (*)(const char*, void*)>(data);
+  const Object object(*info);
+  if (!object.symbols || !object.strings) return 0;
+  for (int list = 0; list < 2; ++list) {
+    for (size_t i = 0; object.relocations[list] && i < object.nr_relocations[list]; ++i) {
+      const ElfW(Rela)& relocation = object.relocations[list][i];
+      const uint64_t symbol = ELF64_R_SYM(relocation.r_info);
+      if (symbol == 0 || !is_function_reference(ELF64_R_TYPE(relocation.r_info))) continue;
+      const char* name = object.strings + object.symbols[symbol].st_name;
+      // Its own functions are its own matter: the driver calls itself by them.
+      if (name[0] != 'c' || name[1] != 'u' || object.find(name)) continue;
+      const ElfW(Addr) slot = object.base + relocation.r_offset;
+      void* value = replace(name, *reinterpret_cast<void**>(slot));
+      if (value && make_writable(object, slot))
+        __atomic_store_n(reinterpret_cast<void**>(slot), value, __ATOMIC_RELEASE);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+void* find_symbol(const char* const* objects, const char* name) {
+  Search search{objects, name, nullptr};
+  dl_iterate_phdr(search_object, &search);
+  return search.found;
+}
+
+void redirect_references(void* (*replace)(const char* name, void* present)) {
+  dl_iterate_phdr(redirect_object, reinterpret_cast<void*>(replace));
+}
+
+const void* object_of(const void* address) {
+  Dl_info info;
+  return dladdr(address, &info) ? info.dli_fbase : nullptr;
+}
+
+}  // namespace aiaccel::shim

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+//
+// What begins and ends captures, and what ends streams and contexts: nothing is gated here, the
+// shim only has to know. Also host functions, which run on the host.
+//
+// Threads: any.
+#include "shim/cuda.h"
+#include "shim/gate.h"
+#include "shim/table.h"
+
+namespace aiaccel::shim {
+namespace {
+
+using cuda::Context;
+using cuda::Device;
+using cuda::Handle;
+using cuda::Result;
+using cuda::Stream;
+
+// One more before anybody can have seen it begin.
+template <Index kIndex, typename... A>
+Result begin(A... arguments) {
+  captures.fetch_add(1, std::memory_order_seq_cst);
+  const Result result = call_real<kIndex>(cuda::kNotFound, arguments...);
+  if (result != cuda::kSuccess) captures.fetch_sub(1, std::memory_order_relaxed);
+  return result;
+}
+
+// It is over when the stream is not captured any more, whatever the driver says of the graph.
+template <Index kIndex>
+Result end(Stream stream, Handle* graph) {
+  const bool of_thread = kIndex == k_cuStreamEndCapture_ptsz;
+  const Stream asked = stream      ? stream
+                       : of_thread ? cuda::per_thread_stream()
+                                   : cuda::legacy_stream();
+  const Driver* driver = shim::driver();
+  const bool before = driver && is_capturing(*driver, asked);
+  const Result result = call_real<kIndex>(cuda::kNotFound, stream, graph);
+  if (before && !is_capturing(*driver, asked)) {
+    int count = captures.load(std::memory_order_relaxed);
+    while (count > 0 && !captures.compare_exchange_weak(count, count - 1)) {
+    }
+  }
+  return result;
+}
+
+template <Index kIndex>
+Result destroy_stream(Stream stream) {
+  if (here.depth == 0) {
+    const InDriver in_driver;
+    if (Shim* shim = Shim::get())
+      for (Gate* gate : shim->gates()) gate->lines().drop_stream(stream);
+  }
+  return call_real<kIndex>(cuda::kNotFound, stream);
+}
+
+void drop_context(Context context) {
+  Shim* shim = Shim::get();
+  if (!shim) return;
+  for (Gate* gate : shim->gates()) {
+    Lines& lines = gate->lines();
+    const Lock lock(lines.mutex());
+    lines.drop_context(context);
+  }
+}
+
+template <Index kIndex>
+Result destroy_context(Context context) {
+  if (here.depth == 0) {
+    const InDriver in_driver;
+    drop_context(context);
+  }
+  return call_real<kIndex>(cuda::kNotFound, context);
+}
+
+template <Index kIndex>
+Result reset_primary(Device device) {
+  if (here.depth == 0) {
+    const InDriver in_driver;
+    Shim* shim = Shim::get();
+    Context context = shim ? shim->primary(device) : nullptr;
+    if (context) drop_context(context);
+  }
+  return call_real<kIndex>(cuda::kNotFound, device);
+}
+
+// Whether it was the last user's is only known afterwards.
+template <Index kIndex>
+Result release_primary(Device device) {
+  Shim* shim = here.depth == 0 ? Shim::get() : nullptr;
+  Gate* gate = shim ? shim->known_gate(device) : nullptr;
+  Context context = shim ? shim->primary(device) : nullptr;
+  if (!gate || !context) return call_real<kIndex>(cuda::kNotFound, device);
+  const InDriver in_driver;
+  const Lock lock(gate->lines().mutex());
+  const Result result = call_real<kIndex>(cuda::kNotFound, device);
+  unsigned flags = 0;
+  int active = 1;
+  if (shim->driver().primary_state(device, &flags, &active) == cuda::kSuccess && !active)
+    gate->lines().drop_context(context);
+  return result;
+}
+
+Result retain_primary(Context* context, Device device) {
+  const Result result = call_real<k_cuDevicePrimaryCtxRetain>(cuda::kNotFound, context, device);
+  Shim* shim = here.depth == 0 && result == cuda::kSuccess ? Shim::get() : nullptr;
+  if (shim) shim->keep_primary(device, *context);
+  return result;
+}
+
+}  // namespace
+}  // namespace aiaccel::shim
+
+using namespace aiaccel::shim;
+using cuda::Context;
+using cuda::Device;
+using cuda::Handle;
+using cuda::Result;
+using cuda::Stream;
+
+#pragma GCC visibility push(default)
+extern "C" {
+
+#define BEGIN(name)                       \
+  Result name(Stream stream, int mode) {  \
+    return begin<k_##name>(stream, mode); \
+  }
+BEGIN(cuStreamBeginCapture_v2)
+BEGIN(cuStreamBeginCapture_v2_ptsz)
+
+// The first version had no mode.
+#define BEGIN_V1(name)              \
+  Result name(Stream stream) {      \
+    return begin<k_##name>(stream); \
+  }
+BEGIN_V1(cuStreamBeginCapture)
+BEGIN_V1(cuStreamBeginCapture_ptsz)
+
+#define BEGIN_TO_GRAPH(name)                                                             \
+  Result name(Stream stream, Handle graph, const Handle* dependencies, const void* data, \
+              size_t nr_dependencies, int mode) {                                        \
+    return begin<k_##name>(stream, graph, dependencies, data, nr_dependencies, mode);    \
+  }
+BEGIN_TO_GRAPH(cuStreamBeginCaptureToGraph)
+BEGIN_TO_GRAPH(cuStreamBeginCaptureToGraph_ptsz)
+
+#define END(name)                             \
+  Result name(Stream stream, Handle* graph) { \
+    return end<k_##name>(stream, graph);      \
+  }
+END(cuStreamEndCapture)
+END(cuStreamEndCapture_ptsz)
+
+#define DESTROY_STREAM(name)                 \
+  Result name(Stream stream) {               \
+    return destroy_stream<k_##name>(stream); \
+  }
+DESTROY_STREAM(cuStreamDestroy)
+DESTROY_STREAM(cuStreamDestroy_v2)
+
+#define DESTROY_CONTEXT(name)                  \
+  Result name(Context context) {               \
+    return destroy_context<k_##name>(context); \
+  }
+DESTROY_CONTEXT(cuCtxDestroy)
+DESTROY_CONTEXT(cuCtxDestroy_v2)
+DESTROY_CONTEXT(cuCtxDetach)
+
+#define RESET(name)                         \
+  Result name(Device device) {              \
+    return reset_primary<k_##name>(device); \
+  }
+RESET(cuDevicePrimaryCtxReset)
+RESET(cuDevicePrimaryCtxReset_v2)
+
+#define RELEASE(name)                         \
+  Result name(Device device) {                \
+    return release_primary<k_##name>(device); \
+  }
+RELEASE(cuDevicePrimaryCtxRelease)
+RELEASE(cuDevicePrimaryCtxRelease_v2)
+
+Result cuDevicePrimaryCtxRetain(Context* context, Device device) {
+  return retain_primary(context, device);
+}
+
+#define HOST(name)                                                   \
+  Result name(Stream stream, void (*call)(void*), void* data) {      \
+    return call_real<k_##name>(cuda::kNotFound, stream, call, data); \
+  }
+HOST(cuLaunchHostFunc)
+HOST(cuLaunchHostFunc_ptsz)
+
+}  // extern "C"
+#pragma GCC visibility pop

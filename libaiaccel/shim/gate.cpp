@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT
+//
+// The gate, its service thread, and the way of a launch through it; see gate.h.
+#include "shim/gate.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <system_error>
+#include <thread>
+
+#include "host/pages.h"
+#include "user/per_process.h"
+
+namespace aiaccel::shim {
+
+std::atomic<int> captures{0};
+std::atomic<uint64_t> line_epoch{1};
+thread_local Here here;
+
+namespace {
+
+constexpr uint32_t kMostUnmarked = 16;
+constexpr int kAnyDevice = -1;
+
+std::atomic<bool> exiting{false};
+
+// In a page that is empty in forked children, where the door is shut therefore.
+Door* make_door() {
+  void* page =
+      mmap(nullptr, host::page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED || madvise(page, host::page_size(), MADV_WIPEONFORK) < 0)
+    throw std::system_error(errno, std::generic_category(), "door");
+  return new (page) Door;
+}
+
+// What the calling thread must not be disturbed by while it waits for us or works for us.
+class Undisturbed {
+ public:
+  Undisturbed() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~Undisturbed() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  Undisturbed(const Undisturbed&) = delete;
+  Undisturbed& operator=(const Undisturbed&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+std::string uuid_name(const char* prefix, const cuda::Uuid& uuid) {
+  std::string name = prefix;
+  for (size_t i = 0; i < sizeof uuid.bytes; ++i) {
+    char digits[4];
+    snprintf(digits, sizeof digits, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+             uuid.bytes[i]);
+    name += digits;
+  }
+  return name;
+}
+
+// What a device's engine may be called.
+std::vector<std::string> engine_names(const Driver& driver, cuda::Device device) {
+  std::vector<std::string> names;
+  cuda::Uuid uuid{};
+  if (driver.device_get_uuid(&uuid, device) == cuda::kSuccess) {
+    names.push_back(uuid_name("GPU-", uuid));
+    names.push_back(uuid_name("MIG-", uuid));
+  }
+  char address[32] = {};
+  if (driver.device_get_pci(address, sizeof address - 1, device) == cuda::kSuccess) {
+    std::string name = address;
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    names.push_back(name);
+  }
+  if (names.empty()) names.push_back("gpu" + std::to_string(device));
+  return names;
+}
+
+}  // namespace
+
+Gate::Gate(const Driver& driver, const Settings& settings, std::vector<std::string> engines,
+           std::string device)
+    : device_(std::move(device)),
+      door_(make_door()),
+      lines_(driver),
+      turns_(settings, std::move(engines)),
+      lease_(*door_, turns_, lines_, LeaseRules::of_class(settings.class_)),
+      wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (wake_fd_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  const Undisturbed undisturbed;  // the thread inherits it
+  std::thread([this] { serve(); }).detach();
+}
+
+void Gate::wake() noexcept {
+  const uint64_t one = 1;
+  const ssize_t written = write(wake_fd_, &one, sizeof one);
+  (void)written;  // full is awake, too
+}
+
+void Gate::wait() noexcept {
+  int cancel_state;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+  const int error = errno;
+  {
+    Lock lock(mutex_);
+    ++waiting_;
+    wake();
+    while (!retired_ && !door_->enter()) changed_.wait(lock);
+    --waiting_;
+  }
+  errno = error;
+  pthread_setcancelstate(cancel_state, nullptr);
+}
+
+void Gate::serve() {
+  pthread_setname_np(pthread_self(), "aiaccel-shim");
+  prctl(PR_SET_TIMERSLACK, 1UL);
+  const InDriver in_driver;
+  for (;;) {
+    unsigned waiting;
+    {
+      const Lock lock(mutex_);
+      if (retired_) {
+        stopped_ = true;
+        changed_.notify_all();
+        return;
+      }
+      waiting = waiting_;
+    }
+    const Lease::State before = lease_.state();
+    const Lease::Next next = lease_.step(monotonic_ns(), waiting);
+    lines_.set_mark_every(lease_.ungated() ? UINT32_MAX
+                                           : std::clamp(lease_.window() / 4, 1U, kMostUnmarked));
+    if (lease_.state() != before) tell(before);
+    if (next.changed) {
+      const Lock lock(mutex_);
+      changed_.notify_all();
+    }
+
+    const bool listens =
+        lease_.state() == Lease::State::asked || lease_.state() == Lease::State::held;
+    pollfd fds[] = {{wake_fd_, POLLIN, 0}, {listens ? turns_.fd() : -1, POLLIN, 0}};
+    timespec pause{};
+    if (next.at_ns != Lease::kNever) {
+      const uint64_t now = monotonic_ns();
+      const uint64_t ns = next.at_ns > now ? next.at_ns - now : 0;
+      pause.tv_sec = static_cast<time_t>(ns / 1'000'000'000);
+      pause.tv_nsec = static_cast<long>(ns % 1'000'000'000);
+    }
+    ppoll(fds, 2, next.at_ns == Lease::kNever ? nullptr : &pause, nullptr);
+    uint64_t wakes;
+    if (fds[0].revents && read(wake_fd_, &wakes, sizeof wakes) < 0) continue;
+  }
+}
+
+void Gate::tell(Lease::State before) {
+  switch (lease_.state()) {
+    case Lease::State::missing:
+      missing_.say("%s: no turns to be had (%s): launches %s", device_.c_str(),
+                   std::strerror(-lease_.error()),
+                   turns_.fail_open() ? "go ungated until there are" : "wait until there are");
+      break;
+    case Lease::State::shut:
+      missing_.say("%s: its engine takes no work for now: launches wait", device_.c_str());
+      break;
+    default:
+      if (before != Lease::State::missing && before != Lease::State::shut) break;
+      missing_.forget();
+      missing_.say("%s: launches are gated again", device_.c_str());
+      missing_.forget();
+      break;
+  }
+}
+
+void Gate::retire() {
+  Lock lock(mutex_);
+  retired_ = true;
+  wake();
+  changed_.notify_all();
+  // It may be inside a call of the driver, or of an arbiter that does not answer.
+  changed_.wait_for(lock, std::chrono::milliseconds(200),
+                    [this]() REQUIRES(mutex_) { return stopped_; });
+}
+
+Shim* Shim::get() noexcept try {
+  static PerProcess<Shim> shim;
+  if (exiting.load(std::memory_order_relaxed)) return nullptr;
+  const Driver* driver = shim::driver();
+  if (!driver) return nullptr;
+  return &shim.get([&] { return std::make_unique<Shim>(*driver, Settings::from_environment()); });
+} catch (const std::exception& error) {
+  static Topic topic;
+  topic.say("%s: launches go ungated", error.what());
+  return nullptr;
+}
+
+Gate* Shim::gate_of(cuda::Device device) {
+  const Lock lock(mutex_);
+  const bool one_for_all = !settings_.engine.empty();
+  std::unique_ptr<Gate>& gate = gates_[one_for_all ? kAnyDevice : device];
+  if (!gate) {
+    std::vector<std::string> names =
+        one_for_all ? std::vector<std::string>{settings_.engine} : engine_names(driver_, device);
+    std::string name = one_for_all ? settings_.engine : names.front();
+    gate = std::make_unique<Gate>(driver_, settings_, std::move(names), std::move(name));
+    // Registered after the driver's own, so that it runs before that.
+    static std::atomic<bool> registered{false};
+    if (!registered.exchange(true)) std::atexit(retire);
+  }
+  return gate.get();
+}
+
+Gate* Shim::known_gate(cuda::Device device) {
+  const Lock lock(mutex_);
+  const auto found = gates_.find(settings_.engine.empty() ? device : kAnyDevice);
+  return found == gates_.end() ? nullptr : found->second.get();
+}
+
+void Shim::keep_primary(cuda::Device device, cuda::Context context) {
+  const Lock lock(mutex_);
+  primaries_[device] = context;
+}
+
+cuda::Context Shim::primary(cuda::Device device) {
+  const Lock lock(mutex_);
+  const auto found = primaries_.find(device);
+  return found == primaries_.end() ? nullptr : found->second;
+}
+
+std::vector<Gate*> Shim::gates() {
+  const Lock lock(mutex_);
+  std::vector<Gate*> gates;
+  for (const auto& [device, gate] : gates_)
+    if (gate) gates.push_back(gate.get());
+  return gates;
+}
+
+void Shim::forget_lines() {
+  line_epoch.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Shim::retire() {
+  Shim* shim = get();
+  exiting.store(true, std::memory_order_relaxed);
+  if (!shim) return;
+  for (Gate* gate : shim->gates()) gate->retire();
+}
+
+Line* Shim::line_of(cuda::Context context, cuda::Stream stream) noexcept try {
+  cuda::Device device;
+  if (driver_.ctx_get_device(&device) != cuda::kSuccess) return nullptr;
+  Gate* gate = gate_of(device);
+  return gate->lines().get(gate, context, stream);
+} catch (const std::exception& error) {
+  static Topic topic;
+  topic.say("%s: launches go ungated", error.what());
+  return nullptr;
+}
+
+// A launch without a current context fails without our help.
+Line* Passage::find(cuda::Stream stream) noexcept {
+  const uint64_t epoch = line_epoch.load(std::memory_order_relaxed);
+  const bool is_handle = reinterpret_cast<uintptr_t>(stream) > 2;
+  const bool known = here.line && here.stream == stream && here.epoch == epoch;
+  if (known && is_handle) return here.line;  // it belongs to one context
+  const Driver* driver = shim::driver();
+  cuda::Context context = nullptr;
+  if (!driver || driver->ctx_get_current(&context) != cuda::kSuccess || !context) return nullptr;
+  if (known && here.context == context) return here.line;
+  Shim* shim = Shim::get();
+  Line* line = shim ? shim->line_of(context, stream) : nullptr;
+  here.line = line;
+  here.stream = stream;
+  here.context = context;
+  here.epoch = epoch;
+  return line;
+}
+
+Passage::Passage(cuda::Stream stream, bool per_thread) noexcept {
+  if (here.depth != 0 || exiting.load(std::memory_order_relaxed)) return;
+  ++here.depth;
+  counted_ = true;
+  if (!stream) stream = per_thread ? cuda::per_thread_stream() : cuda::legacy_stream();
+  // What is captured does not run, and a stream that is being captured must be left alone.
+  if (captures.load(std::memory_order_relaxed) != 0) {
+    const Driver* driver = shim::driver();
+    if (driver && is_capturing(*driver, stream)) return;
+  }
+  Line* line = find(stream);
+  if (!line) return;
+  if (!line->gate->door().enter()) {
+    if (!line->gate->of_this_process()) {
+      here.line = nullptr;
+      line = find(stream);
+      if (!line) return;
+    }
+    line->gate->wait();
+  }
+  line_ = line;
+}
+
+}  // namespace aiaccel::shim

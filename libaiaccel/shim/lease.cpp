@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+//
+// The state machine; see lease.h.
+#include "shim/lease.h"
+
+#include <uapi/aiaccel.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace aiaccel::shim {
+namespace {
+
+constexpr uint64_t kMicrosecond = 1'000;
+constexpr uint64_t kMillisecond = 1'000'000;
+constexpr uint64_t kRetryNs = 250 * kMillisecond;
+constexpr uint64_t kStuckNs = 1'000 * kMillisecond;
+constexpr uint32_t kLargestWindow = 1024;  // about what CUDA itself lets wait
+constexpr uint32_t kLeastWindow = 2;       // one runs, one is there when it ends
+
+}  // namespace
+
+// What is low and idle gives way soon. What is high keeps the turn over the gaps in its work.
+LeaseRules LeaseRules::of_class(uint32_t class_) {
+  switch (class_) {
+    case AIACCEL_CLASS_IDLE:
+    case AIACCEL_CLASS_LOW:
+      return {2 * kMillisecond, 4, 200 * kMicrosecond, 50 * kMillisecond};
+    case AIACCEL_CLASS_NORMAL:
+      return {5 * kMillisecond, 64, 500 * kMicrosecond, 50 * kMillisecond};
+    default:
+      return {20 * kMillisecond, kLargestWindow, kMillisecond, 50 * kMillisecond};
+  }
+}
+
+Lease::Next Lease::step(uint64_t now_ns, unsigned waiting) {
+  changed_ = false;
+  next_ns_ = kNever;
+  // Each passes on to the next as long as there is something to do.
+  for (bool again = true; again;) {
+    switch (state_) {
+      case State::none:
+        again = waiting != 0 && ask(now_ns);
+        break;
+      case State::asked:
+        again = read(now_ns);
+        break;
+      case State::held:
+        again = hold(now_ns, waiting);
+        break;
+      case State::ending:
+        again = end(now_ns, waiting);
+        break;
+      case State::shut:
+      case State::missing:
+        again = look_for_it(now_ns, waiting);
+        break;
+    }
+  }
+  return {next_ns_, changed_};
+}
+
+bool Lease::ask(uint64_t now_ns) {
+  int error = 0;
+  if (!is_open_) {
+    error = arbiter_.open();
+    is_open_ = error == 0;
+  }
+  if (!error) error = arbiter_.ask();
+  if (error) {
+    lose(error, now_ns);
+  } else {
+    state_ = State::asked;
+  }
+  return true;
+}
+
+bool Lease::read(uint64_t now_ns) {
+  News news;
+  const int error = arbiter_.read(&news);
+  if (error || news.failed) {
+    lose(error ? error : -ENODEV, now_ns);
+    return true;
+  }
+  if (!news.granted) return false;
+  take(news, now_ns);
+  return true;
+}
+
+void Lease::take(const News& news, uint64_t now_ns) {
+  state_ = State::held;
+  active_ns_ = progress_ns_ = now_ns;
+  quantum_end_ns_ = now_ns + rules_.quantum_ns;
+  seen_ = work_.look(now_ns, false);
+  launched_before_ = door_.launched();
+  door_.allow(window_ > seen_.in_flight ? window_ - seen_.in_flight : 0);
+  door_.open(news.yield_word, news.generation);
+  changed_ = true;
+  if (news.yield || news.revoked) {
+    door_.close();
+    state_ = State::ending;
+  }
+}
+
+// Sees what is done, and says how many more may go.
+void Lease::look(uint64_t now_ns, bool all) {
+  const uint64_t done_before = seen_.done;
+  seen_ = work_.look(now_ns, all);
+  if (seen_.done != done_before || seen_.in_flight == 0) {
+    if (seen_.done != done_before) longest_ns_ = std::max(longest_ns_, now_ns - progress_ns_);
+    progress_ns_ = now_ns;
+  }
+  if (seen_.launch_ns != 0)
+    window_ = static_cast<uint32_t>(
+        std::clamp<uint64_t>(rules_.window_ns / seen_.launch_ns, kLeastWindow, kLargestWindow));
+}
+
+bool Lease::hold(uint64_t now_ns, unsigned waiting) {
+  News news;
+  const int error = arbiter_.read(&news);
+  if (error) {
+    lose(error, now_ns);
+    return true;
+  }
+  if (news.failed) {
+    lose(-ENODEV, now_ns);
+    return true;
+  }
+  const uint64_t launched = door_.launched();
+  const bool quiet = launched == launched_before_ && door_.inside() == 0;
+  launched_before_ = launched;
+  const uint64_t done_before = seen_.done;
+  look(now_ns, quiet);
+  if (!quiet || seen_.done != done_before) active_ns_ = now_ns;
+
+  bool over = news.yield || news.revoked || door_.yield_wanted();
+  if (!over && quiet && seen_.in_flight == 0 && now_ns - active_ns_ >= rules_.idle_ns) over = true;
+  if (!over && now_ns >= quantum_end_ns_) {
+    over = arbiter_.others_wait();
+    quantum_end_ns_ = now_ns + rules_.quantum_ns;
+  }
+  if (over) {
+    door_.close();
+    state_ = State::ending;
+    return true;
+  }
+
+  const uint64_t busy = seen_.in_flight + door_.inside();
+  if (busy < window_) {
+    door_.allow(window_ - busy);
+    changed_ = waiting != 0;
+  } else {
+    help_the_stuck(now_ns, waiting);
+  }
+  // Sooner where somebody waits for it; else often enough to see the gaps.
+  const uint64_t expected = seen_.launch_ns * window_ / 8;
+  const uint64_t pause = waiting != 0 ? std::clamp(expected, 50 * kMicrosecond, kMillisecond / 2)
+                                      : std::max(rules_.idle_ns / 2, kMillisecond / 2);
+  next_ns_ = now_ns + pause;
+  return false;
+}
+
+bool Lease::end(uint64_t now_ns, unsigned waiting) {
+  if (door_.launched() >= helped_until_) door_.close();
+  if (!door_.is_open() && door_.inside() == 0) {
+    look(now_ns, true);
+    if (seen_.in_flight == 0) {
+      finish(now_ns, waiting);
+      return true;
+    }
+  }
+  help_the_stuck(now_ns, waiting);
+  const uint64_t expected = seen_.launch_ns * seen_.in_flight / 4;
+  next_ns_ = now_ns + std::clamp(expected, 20 * kMicrosecond, kMillisecond / 2);
+  return false;
+}
+
+// The turn goes back. If launches wait already, the next one is asked for in the same breath: then
+// nobody of a lower class comes between.
+void Lease::finish(uint64_t now_ns, unsigned waiting) {
+  const int error = arbiter_.complete(waiting != 0);
+  if (error == -ESTALE) {  // it had been ended, and nothing was asked for
+    state_ = State::none;
+  } else if (error) {
+    lose(error, now_ns);
+  } else {
+    state_ = waiting != 0 ? State::asked : State::none;
+  }
+}
+
+// What waits may be what the work under way waits for: one more goes, if nothing got done for much
+// longer than anything took so far.
+void Lease::help_the_stuck(uint64_t now_ns, unsigned waiting) {
+  const uint64_t since = std::max(progress_ns_, active_ns_);
+  if (waiting == 0 || now_ns - since < std::max(kStuckNs, 4 * longest_ns_)) return;
+  active_ns_ = now_ns;
+  helped_until_ = door_.launched() + 1;
+  door_.allow(1);
+  door_.open(nullptr, 0);  // whatever the yield word says
+  changed_ = true;
+}
+
+void Lease::lose(int error, uint64_t now_ns) {
+  door_.close();
+  error_ = error;
+  retry_ns_ = now_ns + kRetryNs;
+  state_ = error == -ESHUTDOWN ? State::shut : State::missing;
+}
+
+// Launches wait while the engine takes none. While the arbiter is missing they wait or go ungated.
+bool Lease::look_for_it(uint64_t now_ns, unsigned waiting) {
+  if (state_ == State::missing && !let_go(now_ns)) return false;
+  if (now_ns < retry_ns_) {
+    next_ns_ = retry_ns_;
+    return false;
+  }
+  if (state_ == State::shut) {
+    state_ = State::none;
+    return waiting != 0;
+  }
+  if (const int error = arbiter_.open()) {
+    lose(error, now_ns);
+    return true;
+  }
+  is_open_ = true;
+  door_.close();
+  state_ = State::none;
+  return true;
+}
+
+// The yield word goes with the arbiter, so first nobody may be looking at it.
+bool Lease::let_go(uint64_t now_ns) {
+  if (is_open_ && door_.inside() != 0) {
+    next_ns_ = now_ns + 50 * kMicrosecond;
+    return false;
+  }
+  if (is_open_) arbiter_.close();
+  is_open_ = false;
+  if (!door_.is_open() && arbiter_.fail_open()) {
+    door_.allow(Door::kNoLimit);
+    door_.open(nullptr, 0);
+    changed_ = true;
+  }
+  return true;
+}
+
+}  // namespace aiaccel::shim

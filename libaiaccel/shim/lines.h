@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+//
+// What this process has launched on one engine and is not done: a Line for each stream used, and
+// marks (events of ours) behind the work in it.
+//
+// The launching thread marks its own stream, every few launches. What came after the last mark
+// is marked by the service thread, and only when it has to know (the turn is to end, or nothing
+// was launched for a while). A thread's default stream has no handle by which another could
+// mark it, so that there each launch is. Nothing ever waits for a stream or is put into
+// one that could hold it up, and no stream that is being captured is touched: neither marked nor
+// queried, which would spoil the capture.
+//
+// Threads: launched() any; the lists under mutex_, which the service thread also holds while it
+// asks the driver, so that a stream or context does not go away meanwhile (drop_*() of those who
+// destroy them).
+#ifndef AIACCEL_SHIM_LINES_H
+#define AIACCEL_SHIM_LINES_H
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "mutex.h"
+#include "shim/driver.h"
+#include "shim/lease.h"
+
+namespace aiaccel::shim {
+
+class Gate;
+
+struct Mark {
+  cuda::Event event;
+  uint32_t launches;
+  uint64_t since_ns;  // when they began at the earliest; 0 where not known
+};
+
+struct Line {
+  Gate* gate;
+  cuda::Context context;
+  cuda::Stream stream;
+  bool of_thread;                     // it is a thread's default stream
+  std::atomic<uint32_t> unmarked{0};  // launches after the last mark
+  std::deque<Mark> marks;
+  uint64_t last_done_ns = 0;
+};
+
+// Whether the stream is being captured, or must not be used because another one is.
+bool is_capturing(const Driver& driver, cuda::Stream stream);
+
+class Lines final : public Work {
+ public:
+  explicit Lines(const Driver& driver) : driver_(driver) {}
+
+  // The line of a stream; made where it is not known yet.
+  Line* get(Gate* gate, cuda::Context context, cuda::Stream stream);
+
+  // A launch went into the stream; `heavy`: one that may be long.
+  void launched(Line& line, bool heavy) noexcept {
+    const uint32_t unmarked = line.unmarked.fetch_add(1, std::memory_order_relaxed) + 1;
+    if (heavy || line.of_thread || unmarked >= mark_every_.load(std::memory_order_relaxed))
+      mark_now(line);
+  }
+
+  // While launches are ungated nobody wants to know.
+  void set_mark_every(uint32_t launches) { mark_every_.store(launches, std::memory_order_relaxed); }
+
+  State look(uint64_t now_ns, bool all) override;
+
+  // The stream is about to go. What was launched into it still counts until it is done.
+  void drop_stream(cuda::Stream stream);
+
+  // The thread is at its end.
+  void drop_thread(uint64_t thread);
+
+  // While it is held nobody asks the driver about any context. After drop_context() nobody asks
+  // about that one.
+  Mutex& mutex() { return mutex_; }
+  void drop_context(cuda::Context context) REQUIRES(mutex_);
+
+ private:
+  using Key = std::tuple<cuda::Context, cuda::Stream, uint64_t>;  // and the thread, for its own
+
+  void mark_now(Line& line) noexcept;
+  void mark(Line& line, uint64_t now_ns, bool timed) REQUIRES(mutex_);
+  void mark_rest(Line& line, uint64_t now_ns) REQUIRES(mutex_);
+  void collect(Line& line, uint64_t now_ns) REQUIRES(mutex_);
+  bool capturing(const Line& line) const;
+  cuda::Event take_event(cuda::Context context) REQUIRES(mutex_);
+
+  const Driver& driver_;
+  std::atomic<uint32_t> mark_every_{1};
+
+  Mutex mutex_;
+  std::map<Key, std::unique_ptr<Line>> lines_ GUARDED_BY(mutex_);
+  // Of streams that are gone, until their work is done.
+  std::vector<std::unique_ptr<Line>> orphans_ GUARDED_BY(mutex_);
+  std::map<cuda::Context, std::vector<cuda::Event>> spare_ GUARDED_BY(mutex_);
+  State state_ GUARDED_BY(mutex_);
+};
+
+}  // namespace aiaccel::shim
+
+#endif  // AIACCEL_SHIM_LINES_H

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+//
+// Turns through the library's device; see turns.h.
+#include "shim/turns.h"
+
+#include <poll.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "shim/say.h"
+
+namespace aiaccel::shim {
+namespace {
+
+// This process alone is no arbiter, unless it is asked for.
+int open_device(std::unique_ptr<aiaccel_device>* device) {
+  aiaccel_device* opened = nullptr;
+  if (const int error = aiaccel_open(nullptr, &opened)) return error;
+  device->reset(opened);
+  const char* wanted = secure_getenv("AIACCEL_TRANSPORT");
+  const bool embedded = std::strcmp(aiaccel_transport(opened), "embedded") == 0;
+  if (embedded && !(wanted && std::strcmp(wanted, "embedded") == 0)) return -ENODEV;
+  return 0;
+}
+
+}  // namespace
+
+int Turns::open() {
+  std::unique_ptr<aiaccel_device> device;
+  if (const int error = open_device(&device)) return error;
+  aiaccel_query query{};
+  query.size = sizeof query;
+  if (const int error = aiaccel_call(device.get(), AIACCEL_IOC_QUERY, &query)) return error;
+  arbiter_fails_open_ = query.on_missing != AIACCEL_ON_MISSING_CLOSED;
+
+  aiaccel_engine_info engine{};
+  int error = -ENODEV;
+  for (const std::string& name : engines_) {
+    error = aiaccel_find_engine(device.get(), name.c_str(), &engine);
+    if (error != -ENOENT) break;
+  }
+  if (error) return error;
+  if (const int failed = open_queue(*device, engine.id)) return failed;
+  const int fd = aiaccel_fd(device.get());
+  if (fd < 0) return fd;
+
+  const Lock lock(mutex_);
+  engine_id_ = engine.id;
+  device_ = std::move(device);
+  fd_ = fd;
+  return 0;
+}
+
+int Turns::open_queue(aiaccel_device& device, uint32_t engine) {
+  aiaccel_queue_create create{};
+  create.size = sizeof create;
+  create.engine = engine;
+  create.class_ = settings_.class_;
+  snprintf(create.label, sizeof create.label, "cuda");
+  int error = aiaccel_call(&device, AIACCEL_IOC_QUEUE_CREATE, &create);
+  if (error == -EPERM && create.refused_by == AIACCEL_REFUSED_CLASS) {
+    aiaccel_query query{};
+    query.size = sizeof query;
+    if (aiaccel_call(&device, AIACCEL_IOC_QUERY, &query)) return error;
+    static Topic topic;
+    topic.say("class %s is above what this tenant may use: %s is taken",
+              class_name(settings_.class_), class_name(query.highest_class));
+    create.class_ = query.highest_class;
+    error = aiaccel_call(&device, AIACCEL_IOC_QUEUE_CREATE, &create);
+  }
+  queue_ = create.id;
+  return error;
+}
+
+void Turns::close() {
+  const Lock lock(mutex_);
+  device_.reset();
+  fd_ = -1;
+}
+
+bool Turns::fail_open() {
+  return settings_.fail_open.value_or(arbiter_fails_open_);
+}
+
+int Turns::enter(aiaccel_enter& arg) {
+  arg.size = sizeof arg;
+  return aiaccel_call(device_.get(), AIACCEL_IOC_ENTER, &arg);
+}
+
+int Turns::ask() {
+  aiaccel_job job{};
+  job.cookie = ++cookie_;
+  job.queue = queue_;
+  job.width = 1;
+  aiaccel_enter arg{};
+  arg.jobs = reinterpret_cast<uintptr_t>(&job);
+  arg.nr_jobs = 1;
+  return enter(arg);
+}
+
+int Turns::read(News* news) {
+  aiaccel_event event;
+  bool any = false;
+  while (aiaccel_read_events(device_.get(), &event, 1) == 1) {
+    any = true;
+    if (event.cookie != cookie_) continue;
+    if (event.events & AIACCEL_EVENT_GRANTED) {
+      news->granted = true;
+      news->generation = generation_ = event.generation;
+      news->yield_word = device_->yield_word(event.slot);
+    }
+    news->yield |= (event.events & AIACCEL_EVENT_YIELD) != 0;
+    news->revoked |= (event.events & AIACCEL_EVENT_REVOKED) != 0;
+    news->failed |= (event.events & AIACCEL_EVENT_FAILED) != 0;
+  }
+  if (any) return 0;
+  // Readable, and nothing to read: the arbiter is gone, and says so when it is called.
+  pollfd fd = {fd_, POLLIN, 0};
+  if (poll(&fd, 1, 0) <= 0) return 0;
+  aiaccel_enter arg{};
+  return enter(arg);
+}
+
+int Turns::complete(bool ask_again) {
+  const aiaccel_completion completion{cookie_, generation_, 0};
+  aiaccel_job job{};
+  job.cookie = ++cookie_;
+  job.queue = queue_;
+  job.width = 1;
+  aiaccel_enter arg{};
+  arg.completions = reinterpret_cast<uintptr_t>(&completion);
+  arg.nr_completions = 1;
+  arg.jobs = reinterpret_cast<uintptr_t>(&job);
+  arg.nr_jobs = ask_again ? 1 : 0;
+  if (const int error = enter(arg)) return error;
+  if (!ask_again || arg.nr_jobs == 1) return 0;
+  return ask();  // says why it was not taken
+}
+
+bool Turns::others_wait() {
+  aiaccel_stats_engine records[16];
+  aiaccel_stats stats{};
+  stats.size = sizeof stats;
+  stats.kind = AIACCEL_STATS_ENGINES;
+  stats.records = reinterpret_cast<uintptr_t>(records);
+  stats.count = std::size(records);
+  stats.record_size = sizeof records[0];
+  if (aiaccel_call(device_.get(), AIACCEL_IOC_STATS, &stats)) return true;
+  for (uint32_t i = 0; i < stats.count && i < std::size(records); ++i)
+    if (records[i].id == engine_id_) return records[i].jobs_waiting != 0;
+  return true;  // among so many it is not seen, so it is given back
+}
+
+}  // namespace aiaccel::shim

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//
+// The Arbiter of a lease: one context of the kernel module or the broker, with one queue to one
+// engine.
+//
+// Threads: one, but for reserve() (any thread), which takes the lock under which the device is
+// opened and closed.
+#ifndef AIACCEL_SHIM_TURNS_H
+#define AIACCEL_SHIM_TURNS_H
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "device.h"
+#include "mutex.h"
+#include "shim/lease.h"
+#include "shim/settings.h"
+
+namespace aiaccel::shim {
+
+class Turns final : public Arbiter {
+ public:
+  // `engines`: names of the engine; the first that is there is taken.
+  Turns(const Settings& settings, std::vector<std::string> engines)
+      : settings_(settings), engines_(std::move(engines)) {}
+
+  int open() override;
+  void close() override;
+  int ask() override;
+  int read(News* news) override;
+  int complete(bool ask_again) override;
+  bool others_wait() override;
+  bool fail_open() override;
+
+  // Polls readable when there is something to read(); -1 while the device is closed.
+  int fd() const { return fd_; }
+  const std::string& engine() const { return engines_.front(); }
+
+ private:
+  int open_queue(aiaccel_device& device, uint32_t engine);
+  int enter(aiaccel_enter& arg);
+
+  const Settings settings_;
+  const std::vector<std::string> engines_;
+  bool arbiter_fails_open_ = true;  // as it last said
+
+  Mutex mutex_;
+  std::unique_ptr<aiaccel_device> device_;  // changed with mutex_ held, by the one thread
+  int fd_ = -1;
+  uint32_t engine_id_ = 0;
+  uint32_t queue_ = 0;
+  uint64_t cookie_ = 0;
+  uint32_t generation_ = 0;
+};
+
+}  // namespace aiaccel::shim
+
+#endif  // AIACCEL_SHIM_TURNS_H

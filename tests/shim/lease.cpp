@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT
+//
+// The lease's state machine with a clock moved by hand, an arbiter and work that do as they are
+// told; and the door under many threads.
+#include <uapi/aiaccel.h>
+
+#include <atomic>
+#include <cerrno>
+#include <thread>
+#include <vector>
+
+#include "shim/lease.h"
+#include "tap/tap.hpp"
+
+using namespace aiaccel::shim;
+
+namespace {
+
+constexpr uint64_t kMs = 1'000'000;
+
+class FakeArbiter : public Arbiter {
+ public:
+  int open() override { return open_error ? open_error : (++opens, 0); }
+  void close() override { ++closes; }
+  int ask() override {
+    if (ask_error) return ask_error;
+    asked = true;
+    return 0;
+  }
+  int read(News* told) override {
+    if (read_error) return read_error;
+    *told = news;
+    news = {};
+    return 0;
+  }
+  int complete(bool ask_again) override {
+    ++completes;
+    asked = ask_again;
+    yield_word = 0;
+    return complete_error;
+  }
+  bool others_wait() override { return others; }
+  bool fail_open() override { return open_when_missing; }
+
+  void grant(uint32_t generation) {
+    asked = false;
+    news.granted = true;
+    news.generation = generation;
+    news.yield_word = &yield_word;
+  }
+
+  int open_error = 0, ask_error = 0, read_error = 0, complete_error = 0;
+  int opens = 0, closes = 0, completes = 0;
+  bool asked = false, others = false, open_when_missing = true;
+  uint32_t yield_word = 0;
+  News news;
+};
+
+class FakeWork : public Work {
+ public:
+  State look(uint64_t, bool all) override {
+    looked_at_all |= all;
+    return state;
+  }
+  State state;
+  bool looked_at_all = false;
+};
+
+struct Fixture {
+  uint64_t now = 1000 * kMs;
+  Door door;
+  FakeArbiter arbiter;
+  FakeWork work;
+  LeaseRules rules{2 * kMs, 4, 1 * kMs, 50 * kMs};
+  Lease lease{door, arbiter, work, rules};
+
+  Lease::Next step(unsigned waiting = 0) { return lease.step(now, waiting); }
+
+  // Launches as often as the door lets us; how often that was.
+  unsigned launch_all(unsigned most = 100) {
+    unsigned launches = 0;
+    while (launches < most && door.enter()) {
+      door.leave();
+      ++launches;
+    }
+    work.state.in_flight += launches;
+    return launches;
+  }
+
+  void finish_work() {
+    work.state.done += work.state.in_flight;
+    work.state.in_flight = 0;
+  }
+
+  void hold(uint32_t generation = 7) {
+    step(1);
+    arbiter.grant(generation);
+    BOOST_TEST(step(1).changed);
+    BOOST_TEST((lease.state() == Lease::State::held));
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(lease, Fixture)
+
+BOOST_AUTO_TEST_CASE(nobody_passes_without_a_turn_and_nobody_asks_without_a_launch) {
+  BOOST_TEST(!door.enter());
+  BOOST_TEST(step(0).at_ns == Lease::kNever);
+  BOOST_TEST(arbiter.opens == 0);
+  step(1);
+  BOOST_TEST(arbiter.asked);
+  BOOST_TEST(!door.enter());
+  arbiter.grant(7);
+  step(1);
+  BOOST_TEST(door.enter());
+}
+
+BOOST_AUTO_TEST_CASE(a_window_of_launches_passes_and_more_when_some_are_done) {
+  hold();
+  BOOST_TEST(launch_all() == 4);
+  now += kMs;
+  step(1);
+  BOOST_TEST(launch_all() == 0);
+  work.state.done += 3;
+  work.state.in_flight -= 3;
+  BOOST_TEST(step(1).changed);
+  BOOST_TEST(launch_all() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(the_window_follows_from_how_long_launches_take) {
+  hold();
+  work.state.launch_ns = 20'000;
+  now += kMs / 2;
+  step();
+  BOOST_TEST(lease.window() == 100);  // of 20 us in 2 ms
+  BOOST_TEST(launch_all(1000) == 100);
+  work.state.launch_ns = 30 * kMs;
+  now += kMs / 2;
+  step();
+  BOOST_TEST(lease.window() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(
+    the_yield_word_shuts_the_door_at_once_and_the_turn_ends_when_the_work_is_done) {
+  hold(7);
+  BOOST_TEST(launch_all(2) == 2);
+  arbiter.yield_word = 6;  // somebody else's turn
+  BOOST_TEST(door.enter());
+  door.leave();
+  arbiter.yield_word = 7;
+  BOOST_TEST(!door.enter());  // before the service thread knows
+  now += kMs;
+  step(1);
+  BOOST_TEST((lease.state() == Lease::State::ending));
+  BOOST_TEST(work.looked_at_all);
+  BOOST_TEST(arbiter.completes == 0);
+  finish_work();
+  now += kMs;
+  step(1);
+  BOOST_TEST(arbiter.completes == 1);
+  BOOST_TEST(arbiter.asked);  // in the same breath, since a launch waits
+  BOOST_TEST((lease.state() == Lease::State::asked));
+  BOOST_TEST(!door.enter());
+}
+
+BOOST_AUTO_TEST_CASE(the_turn_is_held_while_a_thread_is_inside_a_launch) {
+  hold(7);
+  BOOST_TEST(door.enter());
+  arbiter.news.yield = true;
+  step();
+  now += kMs;
+  step();
+  BOOST_TEST(arbiter.completes == 0);
+  door.leave();
+  now += kMs;
+  step();
+  BOOST_TEST(arbiter.completes == 1);
+}
+
+BOOST_AUTO_TEST_CASE(what_does_nothing_for_a_while_gives_the_turn_back) {
+  hold();
+  BOOST_TEST(launch_all(1) == 1);
+  now += 10 * kMs;
+  step();
+  now += 10 * kMs;
+  step();
+  BOOST_TEST(arbiter.completes == 0);  // its work runs
+  finish_work();
+  now += kMs;
+  step();
+  BOOST_TEST(arbiter.completes == 0);  // it was seen to end just now
+  now += kMs / 2;
+  step();
+  BOOST_TEST(arbiter.completes == 0);
+  now += kMs / 2;
+  const Lease::Next next = step();
+  BOOST_TEST(arbiter.completes == 1);
+  BOOST_TEST((lease.state() == Lease::State::none));
+  BOOST_TEST(next.at_ns == Lease::kNever);
+  BOOST_TEST(!arbiter.asked);
+}
+
+BOOST_AUTO_TEST_CASE(the_quantum_ends_only_where_others_wait) {
+  hold();
+  for (int i = 0; i < 200; ++i) {
+    now += kMs;
+    launch_all(1);
+    finish_work();
+    step();
+  }
+  BOOST_TEST(arbiter.completes == 0);
+  arbiter.others = true;
+  for (int i = 0; i < 60; ++i) {
+    now += kMs;
+    launch_all(1);
+    finish_work();
+    step(1);
+  }
+  BOOST_TEST(arbiter.completes == 1);
+  BOOST_TEST(arbiter.asked);
+}
+
+BOOST_AUTO_TEST_CASE(a_kernel_that_waits_for_a_later_one_gets_it) {
+  hold();
+  BOOST_TEST(launch_all() == 4);
+  for (int i = 0; i < 9; ++i) {
+    now += 100 * kMs;
+    step(1);
+    BOOST_TEST(launch_all() == 0);
+  }
+  now += 200 * kMs;
+  BOOST_TEST(step(1).changed);
+  BOOST_TEST(launch_all() == 1);
+  // Also where the turn is wanted back: it can only end that way.
+  arbiter.news.yield = true;
+  now += kMs;
+  step(1);
+  BOOST_TEST((lease.state() == Lease::State::ending));
+  BOOST_TEST(launch_all() == 0);
+  now += 1100 * kMs;
+  step(1);
+  BOOST_TEST(launch_all() == 1);
+  finish_work();
+  now += kMs;
+  step(1);
+  BOOST_TEST(arbiter.completes == 1);
+}
+
+BOOST_AUTO_TEST_CASE(long_kernels_are_no_reason_to_launch_more) {
+  hold();
+  BOOST_TEST(launch_all() == 4);
+  now += 900 * kMs;  // the first one is seen to take so long
+  work.state.done += 1;
+  work.state.in_flight -= 1;
+  step(0);
+  BOOST_TEST(launch_all() == 1);
+  now += 2000 * kMs;
+  step(1);
+  BOOST_TEST(launch_all() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_revoked_turn_is_asked_for_anew) {
+  hold();
+  arbiter.news.revoked = true;
+  arbiter.complete_error = -ESTALE;
+  now += kMs;
+  step(1);
+  BOOST_TEST(arbiter.completes == 1);
+  BOOST_TEST((lease.state() == Lease::State::asked));
+}
+
+BOOST_AUTO_TEST_CASE(open_goes_ungated_while_the_arbiter_is_missing_and_comes_back) {
+  arbiter.open_error = -ENOENT;
+  BOOST_TEST(step(1).changed);
+  BOOST_TEST(lease.ungated());
+  BOOST_TEST(launch_all(1000) == 1000);
+  arbiter.open_error = 0;
+  now += 100 * kMs;
+  step();
+  BOOST_TEST(lease.ungated());
+  now += 150 * kMs;
+  step(1);
+  BOOST_TEST(!lease.ungated());
+  BOOST_TEST(!door.enter());
+  BOOST_TEST(arbiter.asked);
+}
+
+BOOST_AUTO_TEST_CASE(closed_waits_while_the_arbiter_is_missing) {
+  arbiter.open_when_missing = false;
+  arbiter.open_error = -ENOENT;
+  const Lease::Next next = step(1);
+  BOOST_TEST(!door.enter());
+  BOOST_TEST(next.at_ns == now + 250 * kMs);
+  arbiter.open_error = 0;
+  now += 250 * kMs;
+  step(1);
+  BOOST_TEST(arbiter.asked);
+}
+
+BOOST_AUTO_TEST_CASE(a_broker_that_dies_is_let_go_when_nobody_is_inside) {
+  hold();
+  BOOST_TEST(door.enter());
+  arbiter.read_error = -ECONNRESET;
+  now += kMs;
+  step();
+  BOOST_TEST(arbiter.closes == 0);
+  BOOST_TEST(!door.enter());
+  door.leave();
+  now += kMs;
+  step();
+  BOOST_TEST(arbiter.closes == 1);
+  BOOST_TEST(door.enter());
+}
+
+BOOST_AUTO_TEST_CASE(a_draining_engine_is_waited_for_also_where_open) {
+  arbiter.ask_error = -ESHUTDOWN;
+  step(1);
+  BOOST_TEST(!door.enter());
+  now += 250 * kMs;
+  step(1);
+  BOOST_TEST(!door.enter());
+  arbiter.ask_error = 0;
+  now += 250 * kMs;
+  step(1);
+  BOOST_TEST(arbiter.asked);
+  BOOST_TEST(arbiter.closes == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+// Threads that launch, and one that opens and shuts: nobody is inside once the door is shut and
+// empty, and none is lost.
+BOOST_AUTO_TEST_CASE(the_door_is_empty_when_it_says_so) {
+  Door door;
+  uint32_t yield_word = 0;
+  std::atomic<bool> stop{false};
+  std::atomic<bool> held{false};
+  std::atomic<int> outside{0};
+  std::atomic<uint64_t> passed{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i)
+    threads.emplace_back([&] {
+      while (!stop) {
+        if (!door.enter()) {
+          std::this_thread::yield();
+          continue;
+        }
+        if (!held) ++outside;
+        ++passed;
+        door.leave();
+      }
+    });
+  for (uint32_t turn = 1; turn <= 2000 || passed < 1000; ++turn) {
+    held = true;
+    door.allow(Door::kNoLimit);
+    door.open(&yield_word, turn);
+    std::this_thread::yield();
+    door.close();
+    while (door.inside() != 0) std::this_thread::yield();
+    held = false;
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  BOOST_TEST(outside == 0);
+  BOOST_TEST(door.launched() == passed);
+}

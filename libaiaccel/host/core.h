@@ -8,6 +8,7 @@ extern "C" {
 #include "core/check.h"
 #include "core/history.h"
 #include "core/limit.h"
+#include "core/rule.h"
 #include "core/sched.h"
 #include "core/turns.h"
 }

@@ -10,6 +10,8 @@
 #include <iterator>
 #include <optional>
 
+#include "host/core.h"
+
 namespace aiaccel::policy {
 namespace {
 
@@ -185,6 +187,9 @@ std::string why_not(By by, std::string_view who) {
     return "printable ASCII without blanks is expected";
   if (who.size() >= AIACCEL_PATTERN_LEN)
     return fmt::format("{} characters at most are expected", AIACCEL_PATTERN_LEN - 1);
+  const bool glob = by == By::unit || by == By::cgroup;
+  if (glob && !aia_rule_is_pattern(std::string(who).c_str()))
+    return "a [ without its ], or a \\ at the end";
   if (by == By::unit && who.find('/') != who.npos)
     return "a name without / is expected; cgroup= takes a path";
   if (by == By::cgroup && who.front() != '/')

@@ -108,6 +108,8 @@ BOOST_AUTO_TEST_CASE(each_mistake_is_named_with_its_line) {
   BOOST_TEST(said("cgroup=a\nweight=1\n") ==
              "f.conf:2: cgroup='a': a path below the mount point is expected, such as "
              "/user.slice/*\n");
+  BOOST_TEST(said("unit=a[b\nweight=1\n") ==
+             "f.conf:2: unit='a[b': a [ without its ], or a \\ at the end\n");
   BOOST_TEST(said("user=\nweight=1\n") == "f.conf:2: user='': a user is expected\n");
   BOOST_TEST(said("unit=\xc3\xa4\nweight=1\n") ==
              "f.conf:2: unit='?\?': printable ASCII without blanks is expected\n");

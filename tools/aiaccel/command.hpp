@@ -19,6 +19,7 @@ struct Globals {
 void add_demo(CLI::App& app, Globals& globals);
 void add_doctor(CLI::App& app, Globals& globals);
 void add_engines(CLI::App& app, Globals& globals);
+void add_policy(CLI::App& app, Globals& globals);
 void add_run(CLI::App& app, Globals& globals);
 
 }  // namespace tools

@@ -4,6 +4,7 @@
 
 #include "aiaccel/demo_cgroup.hpp"
 
+#include <policy/hierarchy.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,49 +12,15 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <thread>
 
 namespace tools {
 namespace {
 
+using aiaccel::policy::find_hierarchy;
+using aiaccel::policy::Hierarchy;
+
 const char* const kGroups[] = {"high", "flood"};
-
-struct Hierarchy {
-  std::string mount;  // "" where it is not mounted
-  std::string own;    // this process's group in it, "/" for the root
-};
-
-// `controller` "" asks for version 2.
-Hierarchy find(const std::string& controller) {
-  Hierarchy found;
-  std::ifstream mounts("/proc/self/mountinfo");
-  for (std::string line; std::getline(mounts, line);) {
-    // … 5: mount point … " - " type source options
-    std::istringstream left(line), right(line.substr(std::min(line.find(" - ") + 3, line.size())));
-    std::string field, point, type, source, options;
-    for (int i = 0; i < 5 && left >> field; i++) point = field;
-    right >> type >> source >> options;
-    const bool match =
-        controller.empty()
-            ? type == "cgroup2"
-            : type == "cgroup" &&
-                  ("," + options + ",").find("," + controller + ",") != std::string::npos;
-    if (match) found.mount = point;
-  }
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const bool match =
-        controller.empty()
-            ? controllers.empty()
-            : ("," + controllers + ",").find("," + controller + ",") != std::string::npos;
-    if (match) found.own = line.substr(second + 1);
-  }
-  return found;
-}
 
 bool write_file(const std::string& file, const std::string& text) {
   std::ofstream out(file);
@@ -80,7 +47,7 @@ std::string make_root(const Hierarchy& hierarchy, std::string& why) {
     why = "not mounted";
     return {};
   }
-  std::string base = hierarchy.mount + (hierarchy.own == "/" ? "" : hierarchy.own);
+  std::string base = hierarchy.mount + (hierarchy.group == "/" ? "" : hierarchy.group);
   // Inside a container the path may be that of the host; the mount's own root is then ours.
   if (!std::filesystem::exists(base)) base = hierarchy.mount;
   remove_stale(base);
@@ -99,7 +66,7 @@ std::string make_root(const Hierarchy& hierarchy, std::string& why) {
 
 Cgroups::Cgroups() {
   std::string why;
-  const std::string second = make_root(find(""), why);
+  const std::string second = make_root(find_hierarchy(), why);
   if (!second.empty()) {
     roots_.push_back(second);
     kind_ = "cgroup v2";
@@ -112,7 +79,7 @@ Cgroups::Cgroups() {
   } else {
     kind_ = "no cgroup v2 (" + why + ")";
   }
-  const std::string first = make_root(find("cpu"), why);
+  const std::string first = make_root(find_hierarchy("cpu"), why);
   if (first.empty()) {
     kind_ += ", and no cpu controller to weigh with (" + why + ")";
     return;

@@ -19,6 +19,7 @@ int parse_and_run(int argc, char** argv) {
   tools::add_doctor(app, globals);
   tools::add_engines(app, globals);
   tools::add_run(app, globals);
+  tools::add_policy(app, globals);
   tools::add_demo(app, globals);
 
   return tools::parse_command_line(app, argc, argv) ? globals.status : tools::exit_ok;

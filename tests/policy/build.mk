@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+#
+# The command is run as people run it.
+
+TEST_SOURCES_policy := tests/tools/process.cpp

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+//
+// aiaccel policy: what tenants may have. The files of a folder are the policy; this checks them,
+// writes single ones, and hands all of them to the arbiter, which forgets what it had.
+#include <fmt/format.h>
+#include <policy/expand.h>
+#include <policy/folder.h>
+#include <uapi/aiaccel.h>
+#include <aiaccel/device.hpp>
+
+#include <map>
+
+#include "aiaccel/command.hpp"
+#include "aiaccel/policy_file.hpp"
+#include "common/failure.hpp"
+#include "common/json.hpp"
+#include "common/stats.hpp"
+#include "common/table.hpp"
+#include "host/core.h"
+
+namespace tools {
+namespace {
+
+using aiaccel::policy::By;
+using aiaccel::policy::Key;
+using aiaccel::policy::kKeys;
+using aiaccel::policy::Policy;
+using aiaccel::policy::Problem;
+using aiaccel::policy::Section;
+using aiaccel::policy::Settings;
+using aiaccel::policy::settings_of;
+
+using Rules = std::vector<aiaccel_policy_rule>;
+
+struct Options {
+  std::string folder = aiaccel::policy::kFolder;
+  std::vector<std::string> files;
+  std::string who;
+  std::string values[kKeys];  // of --max-class and its like; empty: not given
+  bool json = false;
+};
+
+aiaccel::Device open_arbiter(const std::string& transport) {
+  aiaccel::Device device = open_device(transport);
+  if (std::string_view(device.transport()) == "embedded")
+    throw Failure("an embedded arbiter serves one process and takes no policy",
+                  "`aiaccel doctor` says how to get the module or a broker", exit_absent);
+  return device;
+}
+
+int check(const Options& options) {
+  Policy policy;
+  if (options.files.empty())
+    policy = aiaccel::policy::read_folder(options.folder);
+  else
+    for (const std::string& file : options.files) read_file(file, policy);
+  const std::size_t rules = expand(policy).size();
+  for (const Problem& problem : policy.problems) fmt::print("{}\n", printable(problem.text()));
+  if (!policy.problems.empty()) return exit_failed;
+  fmt::print("{}, {}: nothing is wrong\n", count_text(policy.sections.size(), "section"),
+             count_text(rules, "rule"));
+  return exit_ok;
+}
+
+void send(const aiaccel::Device& device, const Rules& rules) {
+  aiaccel_policy policy{};
+  policy.size = sizeof policy;
+  policy.flags = AIACCEL_POLICY_REPLACE;
+  policy.rules = reinterpret_cast<std::uintptr_t>(rules.data());
+  policy.count = static_cast<std::uint32_t>(rules.size());
+  policy.rule_size = sizeof(aiaccel_policy_rule);
+  aiaccel::detail::check(aiaccel_call(device.handle(), AIACCEL_IOC_POLICY, &policy),
+                         "cannot load the policy");
+}
+
+// One line for each file that is left out: at boot it goes to a log.
+int reload(const Options& options, const std::string& transport) {
+  const aiaccel::Device device = open_arbiter(transport);
+  Policy policy = aiaccel::policy::read_folder(options.folder);
+  send(device, expand(policy));
+  std::map<std::string, std::vector<const Problem*>> by_file;
+  for (const Problem& problem : policy.problems) by_file[problem.file].push_back(&problem);
+  for (const auto& [file, problems] : by_file) {
+    const std::string more =
+        problems.size() > 1 ? fmt::format(" (and {} more)", problems.size() - 1) : "";
+    fmt::print(stderr, "aiaccel: policy: nothing of this file is loaded: {}{}\n",
+               printable(problems[0]->text()), more);
+  }
+  return by_file.empty() ? exit_ok : exit_failed;
+}
+
+Rules loaded_rules(const aiaccel::Device& device) {
+  Rules rules(64);
+  for (;;) {
+    aiaccel_policy policy{};
+    policy.size = sizeof policy;
+    policy.rules = reinterpret_cast<std::uintptr_t>(rules.data());
+    policy.count = static_cast<std::uint32_t>(rules.size());
+    policy.rule_size = sizeof(aiaccel_policy_rule);
+    aiaccel::detail::check(aiaccel_call(device.handle(), AIACCEL_IOC_POLICY, &policy),
+                           "cannot read the policy");
+    const bool all = policy.count <= rules.size();
+    rules.resize(policy.count);
+    if (all) return rules;
+  }
+}
+
+std::string who_of(const aiaccel_policy_rule& rule) {
+  switch (rule.match) {
+    case AIACCEL_MATCH_NAME:
+      return fmt::format("unit={}", rule.pattern);
+    case AIACCEL_MATCH_PATH:
+      return fmt::format("cgroup={}", rule.pattern);
+    case AIACCEL_MATCH_USER:
+      return fmt::format("user={}", rule.uid);
+    default:
+      return fmt::format("match {}", rule.match);
+  }
+}
+
+void each_setting(const Settings& settings, const auto& visit) {
+  for (unsigned i = 0; i < kKeys; i++) {
+    const Key key = static_cast<Key>(i);
+    if (settings[key]) visit(info(key).name, write_value(key, *settings[key]));
+  }
+}
+
+// Names of the tenants that are there now and that the rule is for.
+std::vector<std::string> held(const aiaccel_policy_rule& rule,
+                              const std::vector<aiaccel_stats_tenant>& tenants) {
+  std::vector<std::string> names;
+  for (const aiaccel_stats_tenant& tenant : tenants) {
+    const bool cgroup = tenant.kind == AIACCEL_TENANT_CGROUP;
+    if (tenant.kind != AIACCEL_TENANT_ROOT &&
+        aia_rule_matches(&rule, cgroup ? tenant.name : nullptr,
+                         static_cast<std::uint32_t>(tenant.source_id)))
+      names.push_back(tenant.name);
+  }
+  return names;
+}
+
+int show(const Options& options, const std::string& transport) {
+  const aiaccel::Device device = open_arbiter(transport);
+  const Rules rules = loaded_rules(device);
+  const auto tenants = read_stats<aiaccel_stats_tenant>(device).records;
+  Table table({{"FOR"}, {"GIVES"}, {"HOLDS NOW FOR", Align::left, 1}});
+  Json json = Json::array();
+  for (const aiaccel_policy_rule& rule : rules) {
+    const Settings gives = settings_of(rule);
+    std::string text;
+    Json of_rule{{"for", who_of(rule)}};
+    each_setting(gives, [&](const char* name, const std::string& value) {
+      text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, value);
+      of_rule[name] = value;
+    });
+    const std::vector<std::string> names = held(rule, tenants);
+    of_rule["tenants"] = names;
+    table.add({who_of(rule), text, names.empty() ? "-" : fmt::format("{}", fmt::join(names, " "))});
+    json.push_back(of_rule);
+  }
+  if (options.json) {
+    fmt::print("{}\n", json_text({{"rules", json}}));
+  } else if (rules.empty()) {
+    fmt::print("no policy is loaded\n");
+  } else {
+    for (const std::string& line : table.lines()) fmt::print("{}\n", line);
+  }
+  return exit_ok;
+}
+
+int set(const Options& options, const std::string& transport) {
+  Section section = parse_who(options.who);
+  for (unsigned i = 0; i < kKeys; i++) {
+    const Key key = static_cast<Key>(i);
+    if (options.values[i].empty()) continue;
+    section.gives[key] = read_value(key, options.values[i]);
+    if (!section.gives[key])
+      throw Failure(fmt::format("{} {}: {} is expected", info(key).option, options.values[i],
+                                info(key).expected),
+                    "", exit_usage);
+  }
+  if (section.gives.empty())
+    throw Failure("nothing to set", "`aiaccel policy set --help`", exit_usage);
+  // Whether there is such a user or group is found out before a file says so.
+  Policy policy;
+  policy.sections.push_back(section);
+  expand(policy);
+  if (!policy.problems.empty()) throw Failure(policy.problems[0].what, "");
+  set_policy(options.folder, section);
+  fmt::print("wrote {}\n", policy_file(options.folder, section));
+  return reload(options, transport);
+}
+
+int unset(const Options& options, const std::string& transport) {
+  unset_policy(options.folder, parse_who(options.who));
+  return reload(options, transport);
+}
+
+}  // namespace
+
+void add_policy(CLI::App& app, Globals& globals) {
+  auto options = std::make_shared<Options>();
+  CLI::App* policy = app.add_subcommand("policy", "Say what units and users may have");
+  policy->fallthrough();
+  policy->require_subcommand(1);
+  const auto add = [&](const char* name, const char* what, const auto& body) {
+    CLI::App* command = policy->add_subcommand(name, what);
+    command->add_option("--dir", options->folder, "The policy's folder [/etc/aiaccel/policy.d]")
+        ->type_name("FOLDER");
+    command->callback([&globals, options, body] { globals.status = body(*options, globals); });
+    return command;
+  };
+  add("check", "Look for mistakes in the files", [](const Options& o, const Globals&) {
+    return check(o);
+  })->add_option("FILE", options->files, "Other files than those of the folder");
+  add("reload", "Load all files, in place of what is loaded",
+      [](const Options& o, const Globals& g) { return reload(o, g.transport); });
+  add("show", "Print what is loaded", [](const Options& o, const Globals& g) {
+    return show(o, g.transport);
+  })->add_flag("--json", options->json, "Print JSON");
+  const char* who = "A unit or pod, cgroup:GLOB, user:NAME or group:NAME";
+  CLI::App* set_command =
+      add("set", "Write one file, and reload",
+          [](const Options& o, const Globals& g) { return set(o, g.transport); });
+  set_command->add_option("WHO", options->who, who)->required();
+  for (unsigned i = 0; i < kKeys; i++)
+    set_command
+        ->add_option(info(static_cast<Key>(i)).option, options->values[i],
+                     info(static_cast<Key>(i)).expected)
+        ->type_name("X");
+  add("unset", "Remove such a file, and reload",
+      [](const Options& o, const Globals& g) { return unset(o, g.transport); })
+      ->add_option("WHO", options->who, who)
+      ->required();
+}
+
+}  // namespace tools

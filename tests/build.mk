@@ -5,7 +5,7 @@
 # TEST_LIBS_NAME, or OWN_MAIN_NAME (it is no Boost.Test program).
 
 # kcov, libfuzzer and bench are no such programs; what tests the module is no matter for sanitizers of user space.
-TESTS := $(filter-out tap kcov libfuzzer bench $(if $(SAN),fuzz kmod uapi),$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
+TESTS := $(filter-out tap kcov libfuzzer bench $(if $(SAN),fuzz kmod uapi standin),$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
 TEST_BINS := $(TESTS:%=$(BUILD)/tests/%)
 TAP_SOURCES := tests/tap/main.cpp
 
@@ -14,7 +14,7 @@ include tests/kcov/build.mk tests/bench/build.mk
 
 $(foreach t,$(TESTS),$(eval $(call program,$(BUILD)/tests/$(t),$(sort $(wildcard tests/$(t)/*.cpp tests/$(t)/*.c)) $(if $(OWN_MAIN_$(t)),,$(TAP_SOURCES)) $(TEST_SOURCES_$(t)),-lboost_unit_test_framework $(TEST_LIBS_$(t)))))
 # The tests themselves are compiled to be compiled quickly: with sanitizers, optimising takes 4 times as long.
-$(call objects,$(filter tests/%,$(ALL_SOURCES))): OBJ_FLAGS := -Itests -Itools -DBOOST_TEST_DYN_LINK -O0 -g1
+$(call objects,$(filter-out $(OPTIMISED_TESTS),$(filter tests/%,$(ALL_SOURCES)))): OBJ_FLAGS := -Itests -Itools -DBOOST_TEST_DYN_LINK -O0 -g1
 $(call objects,$(BENCH_SOURCES)): OBJ_FLAGS := -Itests -Itools -g1
 
 tests: $(TEST_BINS) ## the test programs in build/tests

@@ -2,10 +2,10 @@
 /*
  * The module's private structs: who owns what, and which lock guards it.
  *
- *   file ── context ── objects: queues and buffers, by id
- *              │          │
- *              │        queue ── seat (a context's place at an engine)
- *              │          └───── node (a tenant's place at an engine)
+ *   file ── context ── objects: queues, reservations and buffers, by id
+ *              │          │          │
+ *              │        queue    reservation ── node (a tenant's place at an engine)
+ *              │          └── node, and seat (a context's place at an engine)
  *              └── tenant ── parent tenant ── … ── root (the module's own ceilings)
  *
  * Locks, outer before inner:
@@ -25,7 +25,8 @@
  *			AIA_MAX_QUEUES and AIA_MAX_SLOTS. Memory is allocated before it is
  *			taken and freed after it is let go, and nobody is woken under it
  *			(aia_turn_unlock).
- *   aia_limit_lock	spinlock: all struct aia_limit and the tenants' byte counts.
+ *   aia_limit_lock	spinlock: all struct aia_limit, the tenants' byte counts, and the sizes of
+ *			reservations.
  *   xa_lock of a context, wait queue locks: innermost.
  */
 #ifndef AIA_H
@@ -51,10 +52,12 @@
 
 #define AIA_MAX_QUEUES	64	/* of a context */
 #define AIA_MAX_BUFFERS 4096	/* of a context */
+#define AIA_MAX_BY_USERS 1024	/* engines made by ENGINE_REGISTER */
 #define AIA_MAX_DEPTH	32	/* levels of tenants below the root */
 
 extern struct mutex aia_config_lock;
 extern spinlock_t aia_turn_lock;
+extern spinlock_t aia_limit_lock;
 
 /* ---- tenants (tenant.c) ---- */
 
@@ -80,6 +83,7 @@ struct aia_tenant {
 	u32 contexts;
 	u32 queues;
 	struct list_head nodes;
+	u64 max_device_bytes;		/* its nodes' ceiling; aia_limit_lock as well */
 	struct hlist_node of_hash;
 	u64 granted_before, busy_ns_before; /* by nodes that are gone */
 
@@ -108,17 +112,20 @@ void aia_tenant_uncharge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u6
 int aia_tenant_charge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes, u32 *refused_by);
 void aia_tenant_uncharge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes);
 void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used);
+/* Of its reservations on each engine. */
+void aia_tenant_set_device_bytes_locked(struct aia_tenant *tenant, u64 max);
 
 /* ---- a tenant's places (node.c) ---- */
 
-/* A tenant's place at an engine, while it or a tenant below has a queue there. */
+/* A tenant's place at an engine, while it or a tenant below has a queue or a reservation there. */
 struct aia_node {
 	struct aia_sched_node sched;	/* aia_turn_lock */
-	struct aia_engine *engine;	/* kept by the queues */
+	struct aia_limit bytes;		/* aia_limit_lock: of reservations */
+	struct aia_engine *engine;	/* kept by them */
 	struct aia_tenant *tenant;
 	struct aia_node *parent;
 	struct list_head of_tenant;	/* aia_config_lock */
-	unsigned int users;		/* aia_config_lock: queues, and nodes below */
+	unsigned int users;		/* aia_config_lock: they, and nodes below */
 };
 
 struct aia_node *aia_node_get_locked(struct aia_tenant *tenant, struct aia_engine *engine);
@@ -133,13 +140,17 @@ struct aia_engine {
 	u32 kind;
 	u32 enforcement;
 	int numa_node;
-	u64 device_bytes;
+	bool by_user;			/* made by ENGINE_REGISTER */
 	char name[AIACCEL_NAME_LEN];
+	char alias[AIACCEL_NAME_LEN];	/* or empty */
 	char provider[AIACCEL_NAME_LEN];
 	/* aia_turn_lock */
 	struct aia_sched_engine sched;
 	struct list_head queues;
 	u32 nr_queues;
+	/* aia_limit_lock */
+	struct aia_limit bytes;		/* of reservations by all; its max is constant */
+	bool gone;			/* unregistered: nothing more is reserved */
 };
 
 int aia_engine_init(void);
@@ -149,11 +160,18 @@ struct aia_engine *aia_engine_get(u32 id);
 struct aia_engine *aia_engine_next(u32 *id);
 void aia_engine_put(struct aia_engine *engine);
 u32 aia_engine_count(void);
+u64 aia_engine_reserved_bytes(struct aia_engine *engine);
+int aia_engine_check(const struct aia_engine_desc *desc);
+/* Counted for the caller. */
+struct aia_engine *aia_engine_register_by_user(const struct aia_engine_desc *desc);
+/* As aia_engine_unregister(); false when it was done before. */
+bool aia_engine_remove(struct aia_engine *engine);
 
 /* ---- objects of a context (object.c) ---- */
 
 enum aia_object_kind {
 	AIA_OBJECT_QUEUE,
+	AIA_OBJECT_RESERVATION,
 	AIA_OBJECT_BUFFER,
 	AIA_NR_OBJECT_KINDS,
 };
@@ -227,6 +245,9 @@ int aia_reply(struct aia_call *call);
 
 int aia_engine_list(struct aia_call *call);
 int aia_engine_info(struct aia_call *call);
+int aia_engine_make(struct aia_call *call);
+int aia_engine_unmake(struct aia_call *call);
+int aia_reserve(struct aia_call *call);
 int aia_queue_create(struct aia_call *call);
 int aia_buffer_alloc(struct aia_call *call);
 int aia_buffer_pin(struct aia_call *call);
@@ -284,6 +305,25 @@ void aia_turn_unlock(struct aia_news *news) __releases(&aia_turn_lock);
 void aia_turn_end_context(struct aia_context *ctx);
 /* Unread events, after looking for room in the ring. */
 u32 aia_turn_unread(struct aia_context *ctx);
+
+/* ---- reservations (reserve.c) ---- */
+
+struct aia_reservation {
+	struct aia_object object;
+	struct aia_context *ctx;
+	struct aia_engine *engine;	/* counted */
+	struct aia_node *node;		/* likewise; its bytes are charged */
+	u32 number;			/* in aia_reservations */
+	u64 bytes;			/* aia_limit_lock */
+};
+
+/*
+ * All reservations by number, for STATS. As of queues: one found under aia_limit_lock, here or in
+ * aia_context.objects, is there until it is let go.
+ */
+extern struct xarray aia_reservations;
+
+void aia_reservation_destroy(struct aia_reservation *reservation);
 
 /* ---- buffers (buffer.c; alloc.c and pin.c fill them) ---- */
 

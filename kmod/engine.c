@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Engines: those of other modules (provider.h), and one for each NUMA node with CPUs, whose
- * slots are the CPUs that were online when the module was loaded.
+ * Engines: those of other modules (provider.h), those made by privileged users (engine_user.c), and
+ * one for each NUMA node with CPUs, whose slots are the CPUs that were online when the module was
+ * loaded.
  *
  * Locking: registration under aia_config_lock; look-up under the xa_lock of `engines`. An
- * engine that was unregistered stays as long as a queue refers to it, faulted.
+ * engine that was unregistered stays, faulted, as long as a queue or a reservation refers to it.
  */
 #include <linux/cpumask.h>
 #include <linux/ctype.h>
 #include <linux/nodemask.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <linux/topology.h>
@@ -19,6 +21,7 @@
 static DEFINE_XARRAY_ALLOC1(engines);
 static u32 next_id = 1;		/* aia_config_lock; 0 once all were used */
 static u32 nr_engines;		/* aia_config_lock for writing */
+static u32 nr_by_users;		/* aia_config_lock */
 
 /* ---- references ---- */
 
@@ -63,6 +66,16 @@ u32 aia_engine_count(void)
 	return READ_ONCE(nr_engines);
 }
 
+u64 aia_engine_reserved_bytes(struct aia_engine *engine)
+{
+	u64 bytes;
+
+	spin_lock(&aia_limit_lock);
+	bytes = engine->bytes.used;
+	spin_unlock(&aia_limit_lock);
+	return bytes;
+}
+
 /* ---- registration ---- */
 
 static bool good_name(const char *name)
@@ -75,16 +88,27 @@ static bool good_name(const char *name)
 	return at > name && at - name < AIACCEL_NAME_LEN;
 }
 
-static bool good_desc(const struct aia_engine_desc *desc)
+/* What @desc says is possible: 0 or -EINVAL. */
+int aia_engine_check(const struct aia_engine_desc *desc)
 {
-	return good_name(desc->name) && good_name(desc->provider) &&
-	       desc->kind >= AIACCEL_ENGINE_CPU && desc->kind <= AIACCEL_ENGINE_OTHER &&
-	       desc->enforcement >= AIACCEL_ADVISORY &&
-	       desc->enforcement <= AIACCEL_PREEMPTIBLE && desc->slots >= 1 &&
-	       desc->slots <= AIA_MAX_SLOTS &&
-	       (desc->numa_node == NUMA_NO_NODE ||
-		(desc->numa_node >= 0 && desc->numa_node < MAX_NUMNODES &&
-		 node_possible(desc->numa_node)));
+	int node = desc->numa_node;
+
+	if (!good_name(desc->name) || !good_name(desc->provider) ||
+	    (desc->alias && !good_name(desc->alias)) || desc->kind < AIACCEL_ENGINE_CPU ||
+	    desc->kind > AIACCEL_ENGINE_OTHER || desc->enforcement < AIACCEL_ADVISORY ||
+	    desc->enforcement > AIACCEL_PREEMPTIBLE || desc->slots < 1 ||
+	    desc->slots > AIA_MAX_SLOTS)
+		return -EINVAL;
+	if (node == NUMA_NO_NODE)
+		return 0;
+	if (node < 0 || node >= MAX_NUMNODES)
+		return -EINVAL;
+	return node_possible(array_index_nospec(node, MAX_NUMNODES)) ? 0 : -EINVAL;
+}
+
+static bool has_name(const struct aia_engine *engine, const char *name)
+{
+	return *name && (!strcmp(engine->name, name) || !strcmp(engine->alias, name));
 }
 
 static int add_locked(struct aia_engine *engine)
@@ -95,35 +119,41 @@ static int add_locked(struct aia_engine *engine)
 
 	lockdep_assert_held(&aia_config_lock);
 	xa_for_each(&engines, index, other)
-		if (!strcmp(other->name, engine->name))
+		if (has_name(other, engine->name) || has_name(other, engine->alias))
 			return -EEXIST;
-	if (!next_id)
+	if (!next_id || (engine->by_user && nr_by_users == AIA_MAX_BY_USERS))
 		return -ENOSPC;
 	engine->id = next_id;
 	err = xa_insert(&engines, engine->id, engine, GFP_KERNEL);
 	if (err)
 		return err;
 	next_id++;
+	nr_by_users += engine->by_user;
 	WRITE_ONCE(nr_engines, nr_engines + 1);
 	return 0;
 }
 
-struct aia_engine *aia_engine_register(const struct aia_engine_desc *desc)
+static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 {
 	struct aia_engine *engine;
-	int err;
+	int err = aia_engine_check(desc);
 
-	if (!good_desc(desc))
-		return ERR_PTR(-EINVAL);
+	if (err)
+		return ERR_PTR(err);
 	engine = kzalloc(sizeof(*engine), GFP_KERNEL);
 	if (!engine)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&engine->ref);
+	if (by_user) /* the caller's: anybody could unregister it at once */
+		kref_get(&engine->ref);
 	engine->kind = desc->kind;
 	engine->enforcement = desc->enforcement;
 	engine->numa_node = desc->numa_node;
-	engine->device_bytes = desc->device_bytes;
+	engine->by_user = by_user;
+	aia_limit_init(&engine->bytes, NULL, desc->device_bytes);
 	strscpy(engine->name, desc->name, sizeof(engine->name));
+	if (desc->alias)
+		strscpy(engine->alias, desc->alias, sizeof(engine->alias));
 	strscpy(engine->provider, desc->provider, sizeof(engine->provider));
 	INIT_LIST_HEAD(&engine->queues);
 	aia_sched_engine_init(&engine->sched, desc->slots);
@@ -137,7 +167,17 @@ struct aia_engine *aia_engine_register(const struct aia_engine_desc *desc)
 	}
 	return engine;
 }
+
+struct aia_engine *aia_engine_register(const struct aia_engine_desc *desc)
+{
+	return add(desc, false);
+}
 EXPORT_SYMBOL_GPL(aia_engine_register);
+
+struct aia_engine *aia_engine_register_by_user(const struct aia_engine_desc *desc)
+{
+	return add(desc, true);
+}
 
 /* Fails what is left of one queue; false when there is none. Those done are set aside. */
 static bool fail_next_queue(struct aia_engine *engine, struct list_head *done)
@@ -157,20 +197,42 @@ static bool fail_next_queue(struct aia_engine *engine, struct list_head *done)
 	return queue;
 }
 
-void aia_engine_unregister(struct aia_engine *engine)
+/* From the index of engines; false when it was done before. */
+static bool take_out(struct aia_engine *engine)
+{
+	bool taken;
+
+	mutex_lock(&aia_config_lock);
+	taken = xa_erase(&engines, engine->id);
+	if (taken) {
+		WRITE_ONCE(nr_engines, nr_engines - 1);
+		nr_by_users -= engine->by_user;
+	}
+	mutex_unlock(&aia_config_lock);
+	return taken;
+}
+
+bool aia_engine_remove(struct aia_engine *engine)
 {
 	LIST_HEAD(done);
 
-	mutex_lock(&aia_config_lock);
-	xa_erase(&engines, engine->id);
-	WRITE_ONCE(nr_engines, nr_engines - 1);
-	mutex_unlock(&aia_config_lock);
+	if (!take_out(engine))
+		return false;
 	while (fail_next_queue(engine, &done))
 		cond_resched();
+	spin_lock(&aia_limit_lock);
+	engine->gone = true;
+	spin_unlock(&aia_limit_lock);
 	spin_lock(&aia_turn_lock);
 	list_splice(&done, &engine->queues);
 	spin_unlock(&aia_turn_lock);
 	aia_engine_put(engine);
+	return true;
+}
+
+void aia_engine_unregister(struct aia_engine *engine)
+{
+	aia_engine_remove(engine);
 }
 EXPORT_SYMBOL_GPL(aia_engine_unregister);
 
@@ -214,7 +276,7 @@ int aia_engine_init(void)
 	return 0;
 }
 
-/* Only the CPUs are left: other providers hold the module until they unregistered. */
+/* Drivers hold the module until they unregistered: the CPUs are left, and those made by users. */
 void aia_engine_exit(void)
 {
 	struct aia_engine *engine;
@@ -270,9 +332,11 @@ int aia_engine_info(struct aia_call *call)
 		.state = READ_ONCE(engine->sched.state),
 		.slots = engine->sched.slots,
 		.numa_node = engine->numa_node,
-		.device_bytes = engine->device_bytes,
+		.device_bytes = engine->bytes.max,
+		.reserved_bytes = aia_engine_reserved_bytes(engine),
 	};
 	memcpy(arg->name, engine->name, sizeof(arg->name));
+	memcpy(arg->alias, engine->alias, sizeof(arg->alias));
 	memcpy(arg->provider, engine->provider, sizeof(arg->provider));
 	aia_engine_put(engine);
 	return aia_reply(call);

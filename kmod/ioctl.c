@@ -28,7 +28,7 @@ static int query(struct aia_call *call)
 		.size = out->size,
 		.abi = AIACCEL_ABI,
 		.capabilities = AIACCEL_CAP_HOST | AIACCEL_CAP_CRASH | AIACCEL_CAP_ENFORCED |
-				AIACCEL_CAP_STRICT | AIACCEL_CAP_FOLIOS,
+				AIACCEL_CAP_STRICT | AIACCEL_CAP_FOLIOS | AIACCEL_CAP_REGISTER,
 		.tenant = ctx->tenant->id,
 		.nr_engines = aia_engine_count(),
 		.highest_class = aia_tenant_class,
@@ -66,11 +66,14 @@ static const struct row rows[] = {
 	ROW(QUERY,	  query,	    aiaccel_query,	  0),
 	ROW(ENGINE_LIST,  aia_engine_list,  aiaccel_engine_list,  0),
 	ROW(ENGINE_INFO,  aia_engine_info,  aiaccel_engine_info,  0),
+	ROW(ENGINE_REGISTER,   aia_engine_make,	  aiaccel_engine_register,   0),
+	ROW(ENGINE_UNREGISTER, aia_engine_unmake, aiaccel_engine_unregister, 0),
 	ROW(STATS,	  aia_stats,	    aiaccel_stats,	  0),
 	ROW(DESTROY,	  destroy,	    aiaccel_destroy,	  0),
 	ROW(ALLOC,	  aia_buffer_alloc, aiaccel_alloc,	  REFUSED_BY(aiaccel_alloc)),
 	ROW(PIN,	  aia_buffer_pin,   aiaccel_pin,	  REFUSED_BY(aiaccel_pin)),
 	ROW(BUFFER_INFO,  aia_buffer_info,  aiaccel_buffer_info,  0),
+	ROW(RESERVE,	  aia_reserve,	    aiaccel_reserve,	  REFUSED_BY(aiaccel_reserve)),
 	ROW(QUEUE_CREATE, aia_queue_create, aiaccel_queue_create, REFUSED_BY(aiaccel_queue_create)),
 	ROW(ENTER,	  aia_enter,	    aiaccel_enter,	  0),
 };
@@ -82,11 +85,14 @@ union any {
 	struct aiaccel_query query;
 	struct aiaccel_engine_list engine_list;
 	struct aiaccel_engine_info engine_info;
+	struct aiaccel_engine_register engine_register;
+	struct aiaccel_engine_unregister engine_unregister;
 	struct aiaccel_stats stats;
 	struct aiaccel_destroy destroy;
 	struct aiaccel_alloc alloc;
 	struct aiaccel_pin pin;
 	struct aiaccel_buffer_info buffer_info;
+	struct aiaccel_reserve reserve;
 	struct aiaccel_queue_create queue_create;
 	struct aiaccel_enter enter;
 };

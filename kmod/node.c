@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Nodes: a tenant's place in the share tree of an engine. A queue needs the node of its tenant
- * and those of all tenants above; they are made for the first queue and go with the last.
+ * Nodes: a tenant's place in the share tree of an engine. A queue or a reservation needs the node
+ * of its tenant and those of all tenants above; they are made for the first and go with the last.
+ * Their limits on bytes are a chain from the tenant up to the engine.
  *
  * Locking: which nodes there are under aia_config_lock; what the scheduler sees of them
- * under aia_turn_lock, inside it.
+ * under aia_turn_lock, what is charged to them under aia_limit_lock, both inside it.
  */
 #include <linux/slab.h>
 
@@ -30,6 +31,8 @@ static struct aia_node *create_node_locked(struct aia_tenant *tenant, struct aia
 	node->engine = engine;
 	node->tenant = tenant;
 	node->parent = parent;
+	aia_limit_init(&node->bytes, parent ? &parent->bytes : &engine->bytes,
+		       tenant->max_device_bytes);
 	if (parent)
 		parent->users++;
 	list_add(&node->of_tenant, &tenant->nodes);

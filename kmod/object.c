@@ -4,7 +4,8 @@
  * names nothing before the caller can have seen it, and what nobody saw is aborted.
  * Ids are handed out in rising order, so that a stale one does not soon name something new.
  *
- * Locking: the xa_lock of aia_context.objects; see also the rule at aia_queues in aia.h.
+ * Locking: the xa_lock of aia_context.objects; see also the rules at aia_queues and aia_reservations
+ * in aia.h.
  */
 #include "aia.h"
 
@@ -13,12 +14,24 @@ static const int max_objects[AIA_NR_OBJECT_KINDS] = {
 	[AIA_OBJECT_BUFFER] = AIA_MAX_BUFFERS,
 };
 
+/* What counts as what: a reservation as a queue. */
+static enum aia_object_kind counted_as(enum aia_object_kind kind)
+{
+	return kind == AIA_OBJECT_RESERVATION ? AIA_OBJECT_QUEUE : kind;
+}
+
+static void uncount(struct aia_context *ctx, enum aia_object_kind kind)
+{
+	atomic_dec(&ctx->nr_objects[counted_as(kind)]);
+}
+
 int aia_object_reserve(struct aia_context *ctx, struct aia_object *object,
 		       enum aia_object_kind kind, u32 *refused_by)
 {
+	enum aia_object_kind as = counted_as(kind);
 	int err;
 
-	if (atomic_inc_return(&ctx->nr_objects[kind]) > max_objects[kind]) {
+	if (atomic_inc_return(&ctx->nr_objects[as]) > max_objects[as]) {
 		*refused_by = AIACCEL_REFUSED_CONTEXT;
 		err = -EDQUOT;
 		goto err_count;
@@ -33,7 +46,7 @@ int aia_object_reserve(struct aia_context *ctx, struct aia_object *object,
 	return 0;
 
 err_count:
-	atomic_dec(&ctx->nr_objects[kind]);
+	uncount(ctx, kind);
 	return err;
 }
 
@@ -45,7 +58,7 @@ void aia_object_publish(struct aia_context *ctx, struct aia_object *object)
 void aia_object_abort(struct aia_context *ctx, struct aia_object *object)
 {
 	xa_erase(&ctx->objects, object->id);
-	atomic_dec(&ctx->nr_objects[object->kind]);
+	uncount(ctx, object->kind);
 }
 
 struct aia_object *aia_object_take(struct aia_context *ctx, u32 id)
@@ -58,14 +71,20 @@ struct aia_object *aia_object_take(struct aia_context *ctx, u32 id)
 		__xa_erase(&ctx->objects, id);
 	xa_unlock(&ctx->objects);
 	if (object)
-		atomic_dec(&ctx->nr_objects[object->kind]);
+		uncount(ctx, object->kind);
 	return object;
 }
 
 void aia_object_destroy(struct aia_context *ctx, struct aia_object *object)
 {
-	if (object->kind == AIA_OBJECT_QUEUE)
+	switch (object->kind) {
+	case AIA_OBJECT_QUEUE:
 		aia_queue_destroy(container_of(object, struct aia_queue, object));
-	else
+		break;
+	case AIA_OBJECT_RESERVATION:
+		aia_reservation_destroy(container_of(object, struct aia_reservation, object));
+		break;
+	default:
 		aia_buffer_destroy(ctx, container_of(object, struct aia_buffer, object));
+	}
 }

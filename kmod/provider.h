@@ -18,6 +18,7 @@ struct aia_engine;
 /**
  * struct aia_engine_desc - What an engine is
  * @name:	   survives reboots, unique on the host: a PCI address, a UUID; printable
+ * @alias:	   another such name, unique among both, or NULL
  * @provider:	   the registering driver; printable
  * @kind:	   &enum aiaccel_engine_kind
  * @enforcement:   &enum aiaccel_enforcement
@@ -27,6 +28,7 @@ struct aia_engine;
  */
 struct aia_engine_desc {
 	const char *name;
+	const char *alias;
 	const char *provider;
 	u32 kind;
 	u32 enforcement;

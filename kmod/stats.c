@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * STATS: records of engines, tenants and queues, one after the other. Each is filled in under
+ * STATS: records of one kind, one after the other. Each is filled in under
  * its lock and copied out under none, so that a caller whose memory is slow to fault in holds up
  * nobody; records of one call need not be of one moment.
  */
@@ -55,6 +55,8 @@ static int list_engines(struct listing *listing)
 			.busy_ns = engine->sched.busy_ns,
 		};
 		spin_unlock(&aia_turn_lock);
+		record.device_bytes = engine->bytes.max;
+		record.reserved_bytes = aia_engine_reserved_bytes(engine);
 		aia_engine_put(engine);
 		err = put_record(listing, &record, sizeof(record));
 	}
@@ -145,6 +147,49 @@ static int list_queues(struct listing *listing, const struct aia_tenant *only)
 	return err;
 }
 
+static void fill_reservation_locked(struct aiaccel_stats_reservation *record,
+				    const struct aia_reservation *reservation,
+				    struct pid_namespace *pids)
+{
+	const struct aia_context *ctx = reservation->ctx;
+
+	lockdep_assert_held(&aia_limit_lock);
+	*record = (struct aiaccel_stats_reservation){
+		.context = ctx->number,
+		.tenant = ctx->tenant->id,
+		.engine = reservation->engine->id,
+		.id = reservation->object.id,
+		.bytes = reservation->bytes,
+		.pid = pid_nr_ns(ctx->pid, pids),
+	};
+	memcpy(record->comm, ctx->comm, sizeof(record->comm));
+}
+
+static int list_reservations(struct listing *listing, const struct aia_tenant *only)
+{
+	struct pid_namespace *pids = task_active_pid_ns(current);
+	struct aiaccel_stats_reservation record;
+	struct aia_reservation *reservation;
+	unsigned long number;
+	bool wanted;
+	int err = 0;
+
+	for (number = 0; !err; number++) {
+		spin_lock(&aia_limit_lock);
+		reservation = xa_find(&aia_reservations, &number, U32_MAX, XA_PRESENT);
+		wanted = reservation && (!only || reservation->ctx->tenant == only);
+		if (wanted)
+			fill_reservation_locked(&record, reservation, pids);
+		spin_unlock(&aia_limit_lock);
+		if (!reservation)
+			break;
+		if (wanted)
+			err = put_record(listing, &record, sizeof(record));
+		cond_resched();
+	}
+	return err;
+}
+
 int aia_stats(struct aia_call *call)
 {
 	struct aiaccel_stats *arg = call->arg;
@@ -174,6 +219,9 @@ int aia_stats(struct aia_call *call)
 		break;
 	case AIACCEL_STATS_QUEUES:
 		err = list_queues(&listing, only);
+		break;
+	case AIACCEL_STATS_RESERVATIONS:
+		err = list_reservations(&listing, only);
 		break;
 	default:
 		err = -EOPNOTSUPP;

@@ -20,6 +20,7 @@
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/nsproxy.h>
+#include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 
@@ -64,7 +65,7 @@ static u64 module_max[AIA_NR_CEILINGS], tenant_max[AIA_NR_CEILINGS];
 
 /* ---- state ---- */
 
-static DEFINE_SPINLOCK(aia_limit_lock);
+DEFINE_SPINLOCK(aia_limit_lock);
 static DEFINE_HASHTABLE(by_source, 8);	  /* aia_config_lock */
 static DEFINE_XARRAY_ALLOC1(by_id);	  /* aia_config_lock */
 static u64 last_id;			  /* aia_config_lock */
@@ -143,6 +144,7 @@ static void init_tenant(struct aia_tenant *tenant, struct aia_tenant *parent, u3
 	tenant->id = last_id + 1;
 	tenant->kind = kind;
 	INIT_LIST_HEAD(&tenant->nodes);
+	tenant->max_device_bytes = AIACCEL_UNLIMITED;
 	for (i = 0; i < AIA_NR_CEILINGS; i++)
 		aia_limit_init(&tenant->limits[i], parent ? &parent->limits[i] : NULL,
 			       ceiling_below(parent, i));
@@ -340,6 +342,18 @@ void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used)
 	spin_unlock(&aia_limit_lock);
 }
 
+void aia_tenant_set_device_bytes_locked(struct aia_tenant *tenant, u64 max)
+{
+	struct aia_node *node;
+
+	lockdep_assert_held(&aia_config_lock);
+	spin_lock(&aia_limit_lock);
+	tenant->max_device_bytes = max;
+	list_for_each_entry(node, &tenant->nodes, of_tenant)
+		node->bytes.max = max;
+	spin_unlock(&aia_limit_lock);
+}
+
 /* ---- what STATS tells ---- */
 
 /* The path as the caller's cgroup namespace sees it, its end where it is too long. */
@@ -381,6 +395,11 @@ void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *ou
 		out->busy_ns += node->sched.busy_ns;
 	}
 	spin_unlock(&aia_turn_lock);
+	spin_lock(&aia_limit_lock);
+	list_for_each_entry(node, &tenant->nodes, of_tenant)
+		if (check_add_overflow(out->reserved_bytes, node->bytes.used, &out->reserved_bytes))
+			out->reserved_bytes = U64_MAX;
+	spin_unlock(&aia_limit_lock);
 	mutex_unlock(&aia_config_lock);
 	spin_lock(&aia_limit_lock);
 	out->allocated_bytes = tenant->bytes[AIACCEL_BUFFER_ALLOCATED - 1];

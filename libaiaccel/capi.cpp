@@ -183,6 +183,8 @@ const char* aiaccel_refusal_name(uint32_t refused_by) {
       return "the context's limit";
     case AIACCEL_REFUSED_CLASS:
       return "the tenant's highest class";
+    case AIACCEL_REFUSED_ENGINE:
+      return "the memory of the engine";
   }
   return "an unknown limit";
 }

@@ -540,11 +540,13 @@ struct aiaccel_import {
  * reservations is at most its device_bytes; those of a tenant and of the tenants
  * below it are on each engine at most what its policy says. A smaller size always
  * succeeds, also above a ceiling that was lowered since. Reservations count as
- * queues do towards the ceilings of the context and of the tenant.
+ * queues do towards the ceilings of the context (max_queues, together) and of the tenant.
  *
  * Errors: %EINVAL for an @engine together with an @id, %ENOENT for either, %ENODEV
  * when the engine of @id is gone (unless @bytes is less than it holds), %EDQUOT,
- * %ENOMEM, %EINTR when a fatal signal came.
+ * %ENOMEM, %EINTR when a fatal signal came. With an @id, what cannot be written
+ * is found out after %ENOENT, before the rest; %EFAULT although the size was changed, when
+ * the struct could be written as the call began and no longer when it ended.
  */
 struct aiaccel_reserve {
 	__u32 size;

@@ -47,12 +47,6 @@ int Faults::disarm() const {
   return could_read ? atoi(text) : 1;
 }
 
-int destroy_errno(const Context& context, uint32_t id) {
-  aiaccel_destroy destroy{};
-  destroy.id = id;
-  return context(AIACCEL_IOC_DESTROY, destroy);
-}
-
 void sweep(const Swept& swept) {
   const Context watcher;
   const Faults faults;

@@ -42,9 +42,6 @@ class Faults {
   Fd fd_;
 };
 
-// DESTROY: 0 or an errno.
-int destroy_errno(const Context& context, uint32_t id);
-
 inline constexpr int kMostFaults = 5000;
 
 }  // namespace raw

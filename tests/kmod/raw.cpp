@@ -130,6 +130,73 @@ uint32_t Context::take_turn(uint32_t queue, uint64_t cookie, uint32_t width) con
   return event.generation;
 }
 
+aiaccel_engine_register engine_of(uint64_t device_bytes, uint32_t slots) {
+  static int last;
+  aiaccel_engine_register make{};
+  make.size = sizeof(make);
+  make.kind = AIACCEL_ENGINE_GPU;
+  make.enforcement = AIACCEL_GATED;
+  make.slots = slots;
+  make.numa_node = 0;
+  make.device_bytes = device_bytes;
+  snprintf(make.name, sizeof(make.name), "gpu-%d-%d", getpid(), ++last);
+  strcpy(make.provider, "tests");
+  return make;
+}
+
+void unregister_all_engines(const Context& context) {
+  std::vector<uint32_t> ids(2048);
+  aiaccel_engine_list list{};
+  list.count = static_cast<uint32_t>(ids.size());
+  list.ids = address(ids.data());
+  BOOST_TEST(context(AIACCEL_IOC_ENGINE_LIST, list) == 0);
+  for (uint32_t i = 0; i < list.count && i < ids.size(); i++) {
+    aiaccel_engine_unregister end{};
+    end.id = ids[i];
+    context(AIACCEL_IOC_ENGINE_UNREGISTER, end);  // ENOENT for one made otherwise
+  }
+}
+
+Engine::Engine(const Context& context, uint64_t device_bytes, uint32_t slots) : context_(context) {
+  aiaccel_engine_register make = engine_of(device_bytes, slots);
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ENGINE_REGISTER, make), 0);
+  id_ = make.id;
+}
+
+int Engine::unregister() const {
+  aiaccel_engine_unregister end{};
+  end.id = id_;
+  return context_(AIACCEL_IOC_ENGINE_UNREGISTER, end);
+}
+
+aiaccel_engine_info Engine::info() const {
+  aiaccel_engine_info info{};
+  info.id = id_;
+  BOOST_REQUIRE_EQUAL(context_(AIACCEL_IOC_ENGINE_INFO, info), 0);
+  return info;
+}
+
+uint32_t reserve(const Context& context, uint32_t engine, uint64_t bytes) {
+  aiaccel_reserve reserve{};
+  reserve.engine = engine;
+  reserve.bytes = bytes;
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_RESERVE, reserve), 0);
+  return reserve.id;
+}
+
+int resize(const Context& context, uint32_t id, uint64_t bytes) {
+  aiaccel_reserve reserve{};
+  reserve.id = id;
+  reserve.bytes = bytes;
+  return context(AIACCEL_IOC_RESERVE, reserve);
+}
+
+int destroy_errno(const Context& context, uint32_t id) {
+  aiaccel_destroy destroy{};
+  destroy.id = id;
+  return context(AIACCEL_IOC_DESTROY, destroy);
+}
+
 aiaccel_job job_of(uint32_t queue, uint64_t cookie, uint32_t width) {
   aiaccel_job job{};
   job.cookie = cookie;

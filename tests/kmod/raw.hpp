@@ -94,6 +94,32 @@ class Context {
   Fd fd_;
 };
 
+// A good argument, of a name that no other has.
+aiaccel_engine_register engine_of(uint64_t device_bytes = 0, uint32_t slots = 1);
+void unregister_all_engines(const Context& context);
+
+// An engine made by ENGINE_REGISTER; unregistered at the end.
+class Engine {
+ public:
+  explicit Engine(const Context& context, uint64_t device_bytes = 0, uint32_t slots = 1);
+  Engine(const Engine&) = delete;
+  ~Engine() { unregister(); }
+  int unregister() const;  // 0 or an errno
+  uint32_t id() const { return id_; }
+  aiaccel_engine_info info() const;
+
+ private:
+  const Context& context_;
+  uint32_t id_ = 0;
+};
+
+// Asserts that it is had; its id.
+uint32_t reserve(const Context& context, uint32_t engine, uint64_t bytes);
+// Of a reservation: 0 or an errno.
+int resize(const Context& context, uint32_t id, uint64_t bytes);
+// DESTROY: 0 or an errno.
+int destroy_errno(const Context& context, uint32_t id);
+
 aiaccel_pin pin_of(const Map& map, uint32_t flags = 0);
 aiaccel_job job_of(uint32_t queue, uint64_t cookie, uint32_t width = 1);
 

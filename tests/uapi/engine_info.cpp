@@ -15,14 +15,21 @@ BOOST_AUTO_TEST_SUITE(engine_info)
 namespace {
 
 constexpr Field kFields[] = {
-    FIELD(aiaccel_engine_info, size, kIn),          FIELD(aiaccel_engine_info, id, kIn),
-    FIELD(aiaccel_engine_info, kind, kOut),         FIELD(aiaccel_engine_info, enforcement, kOut),
-    FIELD(aiaccel_engine_info, state, kOut),        FIELD(aiaccel_engine_info, slots, kOut),
-    FIELD(aiaccel_engine_info, numa_node, kOut),    FIELD(aiaccel_engine_info, __reserved, kZero),
-    FIELD(aiaccel_engine_info, device_bytes, kOut), FIELD(aiaccel_engine_info, name, kOut),
+    FIELD(aiaccel_engine_info, size, kIn),
+    FIELD(aiaccel_engine_info, id, kIn),
+    FIELD(aiaccel_engine_info, kind, kOut),
+    FIELD(aiaccel_engine_info, enforcement, kOut),
+    FIELD(aiaccel_engine_info, state, kOut),
+    FIELD(aiaccel_engine_info, slots, kOut),
+    FIELD(aiaccel_engine_info, numa_node, kOut),
+    FIELD(aiaccel_engine_info, __reserved, kZero),
+    FIELD(aiaccel_engine_info, device_bytes, kOut),
+    FIELD(aiaccel_engine_info, reserved_bytes, kOut),
+    FIELD(aiaccel_engine_info, name, kOut),
+    FIELD(aiaccel_engine_info, alias, kOut),
     FIELD(aiaccel_engine_info, provider, kOut),
 };
-static_assert(fills(kFields, 168) && sizeof(aiaccel_engine_info) == 168);
+static_assert(fills(kFields, 240) && sizeof(aiaccel_engine_info) == 240);
 
 const Register kRow({"ENGINE_INFO", AIACCEL_IOC_ENGINE_INFO, kFields,
                      [](const Scene& scene) {
@@ -51,10 +58,12 @@ BOOST_AUTO_TEST_CASE(a_cpu_engine_is_described) {
   BOOST_TEST(info.slots >= 1u);
   BOOST_TEST(info.slots <= static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN)));
   BOOST_TEST(info.device_bytes == 0u);
+  BOOST_TEST(info.reserved_bytes == 0u);
   BOOST_TEST(std::string(info.name) == "cpu-node" + std::to_string(info.numa_node));
   BOOST_TEST(std::string(info.provider) == "aiaccel");
   // zeros to the end
   for (size_t i = strlen(info.name); i < sizeof(info.name); i++) BOOST_TEST(info.name[i] == 0);
+  for (const char c : info.alias) BOOST_TEST(c == 0);
   for (size_t i = strlen(info.provider); i < sizeof(info.provider); i++)
     BOOST_TEST(info.provider[i] == 0);
 }

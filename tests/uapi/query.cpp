@@ -23,8 +23,11 @@ constexpr Field kFields[] = {
     FIELD(aiaccel_query, ring_bytes, kOut),
     FIELD(aiaccel_query, max_pinned_bytes, kOut),
     FIELD(aiaccel_query, pinned_bytes, kOut),
+    FIELD(aiaccel_query, max_device_bytes, kOut),
+    FIELD(aiaccel_query, on_missing, kOut),
+    FIELD(aiaccel_query, __reserved, kOut),
 };
-static_assert(fills(kFields, 64) && sizeof(aiaccel_query) == 64);
+static_assert(fills(kFields, 80) && sizeof(aiaccel_query) == 80);
 
 const Register kRow({"QUERY", AIACCEL_IOC_QUERY, kFields,
                      [](const Scene&) {
@@ -41,8 +44,9 @@ BOOST_AUTO_TEST_CASE(tells_what_this_implementation_is_and_holds) {
   const Context context;
   const aiaccel_query query = context.query();
   BOOST_TEST(query.abi == uint32_t{AIACCEL_ABI});
-  BOOST_TEST(query.capabilities == (AIACCEL_CAP_HOST | AIACCEL_CAP_CRASH | AIACCEL_CAP_ENFORCED |
-                                    AIACCEL_CAP_STRICT | AIACCEL_CAP_FOLIOS));
+  BOOST_TEST(query.capabilities ==
+             (AIACCEL_CAP_HOST | AIACCEL_CAP_CRASH | AIACCEL_CAP_ENFORCED | AIACCEL_CAP_STRICT |
+              AIACCEL_CAP_FOLIOS | AIACCEL_CAP_REGISTER));
   BOOST_TEST(query.tenant != 0u);
   BOOST_TEST(query.nr_engines >= 1u);
   BOOST_TEST(query.highest_class < uint32_t{AIACCEL_NR_CLASSES});

@@ -79,6 +79,8 @@ Use::Use(const raw::Context& watcher) {
   BOOST_REQUIRE(stats.count <= 16);
   contexts = 0;
   for (uint32_t i = 0; i < stats.count; i++) contexts += tenants[i].contexts;
+  reserved = tenants[0].reserved_bytes;  // the root's
+  engines = watcher.query().nr_engines;
   bytes = watcher.query().pinned_bytes;
   const aiaccel_stats_engine engine = watcher.engine_stats();
   queues = engine.queues;
@@ -99,8 +101,9 @@ aiaccel_stats_queue only_queue(const raw::Context& context) {
 }
 
 std::ostream& operator<<(std::ostream& out, const Use& use) {
-  return out << use.bytes << " bytes, " << use.contexts << " contexts, " << use.queues
-             << " queues, " << use.jobs << " jobs waiting, " << use.slots << " slots";
+  return out << use.bytes << " bytes, " << use.contexts << " contexts, " << use.reserved
+             << " bytes reserved, " << use.engines << " engines, " << use.queues << " queues, "
+             << use.jobs << " jobs waiting, " << use.slots << " slots";
 }
 
 void spoil_one_and_two(const char* name, const Bytes& good, const std::vector<Spoil>& spoils,

@@ -50,12 +50,15 @@ constexpr bool fills(std::span<const Field> fields, size_t size) {
   return end == size;
 }
 
-// A context and what arguments name. `page` is two anonymous pages.
+// A context and what arguments name. `page` is two anonymous pages. Engines that calls made go at
+// its end.
 struct Scene {
+  ~Scene() { raw::unregister_all_engines(context); }
   raw::Context context;
   uint32_t engine = context.engine().id;
   uint32_t buffer = context.alloc(1).id;
   uint32_t queue = context.queue();
+  raw::Engine gpu = raw::Engine(context, 1 << 20);
   raw::Map page = raw::anonymous(2 * raw::kPage);
 };
 
@@ -113,7 +116,8 @@ struct Register {
 // What of the arbiter is in use by this process's tenant, and by all on the first engine.
 struct Use {
   uint64_t bytes;
-  uint32_t contexts, queues, jobs, slots;
+  uint64_t reserved;
+  uint32_t contexts, queues, jobs, slots, engines;
 
   explicit Use(const raw::Context& watcher);
   bool operator==(const Use&) const = default;

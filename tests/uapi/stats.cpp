@@ -23,12 +23,18 @@ constexpr Field kFields[] = {
 static_assert(fills(kFields, 32) && sizeof(aiaccel_stats) == 32);
 
 constexpr Field kEngine[] = {
-    FIELD(aiaccel_stats_engine, id, kOut),           FIELD(aiaccel_stats_engine, state, kOut),
-    FIELD(aiaccel_stats_engine, slots, kOut),        FIELD(aiaccel_stats_engine, slots_used, kOut),
-    FIELD(aiaccel_stats_engine, jobs_waiting, kOut), FIELD(aiaccel_stats_engine, queues, kOut),
-    FIELD(aiaccel_stats_engine, granted, kOut),      FIELD(aiaccel_stats_engine, busy_ns, kOut),
+    FIELD(aiaccel_stats_engine, id, kOut),
+    FIELD(aiaccel_stats_engine, state, kOut),
+    FIELD(aiaccel_stats_engine, slots, kOut),
+    FIELD(aiaccel_stats_engine, slots_used, kOut),
+    FIELD(aiaccel_stats_engine, jobs_waiting, kOut),
+    FIELD(aiaccel_stats_engine, queues, kOut),
+    FIELD(aiaccel_stats_engine, granted, kOut),
+    FIELD(aiaccel_stats_engine, busy_ns, kOut),
+    FIELD(aiaccel_stats_engine, device_bytes, kOut),
+    FIELD(aiaccel_stats_engine, reserved_bytes, kOut),
 };
-static_assert(fills(kEngine, 40) && sizeof(aiaccel_stats_engine) == 40);
+static_assert(fills(kEngine, 56) && sizeof(aiaccel_stats_engine) == 56);
 
 constexpr Field kTenant[] = {
     FIELD(aiaccel_stats_tenant, tenant, kOut),
@@ -43,8 +49,15 @@ constexpr Field kTenant[] = {
     FIELD(aiaccel_stats_tenant, granted, kOut),
     FIELD(aiaccel_stats_tenant, busy_ns, kOut),
     FIELD(aiaccel_stats_tenant, name, kOut),
+    FIELD(aiaccel_stats_tenant, reserved_bytes, kOut),
+    FIELD(aiaccel_stats_tenant, max_bytes, kOut),
+    FIELD(aiaccel_stats_tenant, max_device_bytes, kOut),
+    FIELD(aiaccel_stats_tenant, max_class, kOut),
+    FIELD(aiaccel_stats_tenant, on_missing, kOut),
+    FIELD(aiaccel_stats_tenant, engine_time, kOut),
+    FIELD(aiaccel_stats_tenant, grants, kOut),
 };
-static_assert(fills(kTenant, 200) && sizeof(aiaccel_stats_tenant) == 200);
+static_assert(fills(kTenant, 240) && sizeof(aiaccel_stats_tenant) == 240);
 
 constexpr Field kQueue[] = {
     FIELD(aiaccel_stats_queue, context, kOut),   FIELD(aiaccel_stats_queue, tenant, kOut),
@@ -59,17 +72,30 @@ constexpr Field kQueue[] = {
 };
 static_assert(fills(kQueue, 176) && sizeof(aiaccel_stats_queue) == 176);
 
+constexpr Field kReservation[] = {
+    FIELD(aiaccel_stats_reservation, context, kOut),
+    FIELD(aiaccel_stats_reservation, tenant, kOut),
+    FIELD(aiaccel_stats_reservation, engine, kOut),
+    FIELD(aiaccel_stats_reservation, id, kOut),
+    FIELD(aiaccel_stats_reservation, bytes, kOut),
+    FIELD(aiaccel_stats_reservation, pid, kOut),
+    FIELD(aiaccel_stats_reservation, __reserved, kOut),
+    FIELD(aiaccel_stats_reservation, comm, kOut),
+};
+static_assert(fills(kReservation, 56) && sizeof(aiaccel_stats_reservation) == 56);
+
 struct {
   uint32_t kind, size;
 } const kRecords[] = {
     {AIACCEL_STATS_ENGINES, sizeof(aiaccel_stats_engine)},
     {AIACCEL_STATS_TENANTS, sizeof(aiaccel_stats_tenant)},
     {AIACCEL_STATS_QUEUES, sizeof(aiaccel_stats_queue)},
+    {AIACCEL_STATS_RESERVATIONS, sizeof(aiaccel_stats_reservation)},
 };
 
 std::vector<Spoil> spoils_of(const Scene&) {
   Spoils<aiaccel_stats> spoils;
-  for (const uint32_t kind : {0u, 4u, 0x80000000u, ~0u})
+  for (const uint32_t kind : {0u, 6u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "kind", [=](auto& a) { a.kind = kind; });
   for (const uint32_t size : {0u, 4u, 7u, 9u, 12u, 4095u, 4104u, 0x80000008u, ~0u})
     spoils.add(EINVAL, "record_size", [=](auto& a) { a.record_size = size; });
@@ -99,6 +125,7 @@ BOOST_AUTO_TEST_CASE(records_are_cut_and_filled_and_bounded) {
   NEED_DEVICE();
   const Scene scene;
   scene.context.take_turn(scene.queue, 1);
+  reserve(scene.context, scene.gpu.id(), 1);
   for (const auto& record : kRecords)
     for (const uint32_t record_size : {8u, record.size - 8, record.size, record.size + 8, 4096u})
       for (const uint32_t fit : {0u, 1u, 4u}) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Memory that engines reach: allocated, or the caller's own, pinned.
+// Memory that engines reach: allocated, the caller's own, pinned, or another driver's, imported.
 //
 // Threads: const members may be called from several threads at once.
 #ifndef AIACCEL_BUFFER_HPP
@@ -53,7 +53,8 @@ class Buffer {
 
   std::uint32_t id() const noexcept { return id_; }
 
-  // The memory itself. Of a buffer pinned from const memory: to be read only.
+  // The memory itself. Of a buffer pinned from const memory: to be read only. Empty where it was
+  // imported: map the dma-buf.
   std::span<std::byte> bytes() const noexcept { return bytes_; }
   std::size_t size() const noexcept { return bytes_.size(); }
 
@@ -106,6 +107,15 @@ class Buffer {
     Buffer buffer(std::move(handle), pin.id);
     buffer.bytes_ = {const_cast<std::byte*>(data), length};
     return buffer;
+  }
+
+  static Buffer import(std::shared_ptr<aiaccel_device> handle, int fd) {
+    aiaccel_import import{};
+    import.size = sizeof import;
+    import.fd = fd;
+    const int result = aiaccel_call(handle.get(), AIACCEL_IOC_IMPORT, &import);
+    detail::check(result, "cannot import a dma-buf", import.refused_by);
+    return Buffer(std::move(handle), import.id);
   }
 
   static void destroy(aiaccel_device* handle, std::uint32_t id) noexcept {

@@ -74,7 +74,7 @@ class Device {
     return engines;
   }
 
-  // `name`: as aiaccel_find_engine() takes it: "cpu0", a PCI address, a UUID.
+  // `name`: as aiaccel_find_engine() takes it: "gpu0", a PCI address, a UUID.
   Engine engine(const std::string& name) const {
     aiaccel_engine_info info{};
     const int result = aiaccel_find_engine(handle_.get(), name.c_str(), &info);
@@ -94,6 +94,11 @@ class Device {
   Buffer pin(std::span<const std::byte> bytes) const {
     return Buffer::pin(handle_, bytes.data(), bytes.size(), false);
   }
+
+  // Holds a dma-buf, such as GPU memory that its driver exports; the descriptor may be closed then.
+  // Throws Error: EBADF or EINVAL for what is no dma-buf, EOPNOTSUPP where the transport has not
+  // AIACCEL_CAP_IMPORT.
+  Buffer import(int fd) const { return Buffer::import(handle_, fd); }
 
   // Loads a model and serves it; see <aiaccel/deployment.hpp>.
   Deployment deploy(Model model) const;

@@ -6,6 +6,7 @@
 
 #include <aiaccel.h>
 #include <aiaccel/queue.hpp>
+#include <aiaccel/reservation.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -26,6 +27,10 @@ class Engine {
   Queue queue(const QueueOptions& options = {}) const {
     return Queue(handle_, info_.id, options);
   }
+
+  // Leases so many bytes of the engine's own memory; 0 to grow from. Throws Error: EDQUOT, which
+  // names the limit that refused: the engine's memory, or what the tenant may have of it.
+  Reservation reserve(std::uint64_t bytes) const { return Reservation(handle_, info_.id, bytes); }
 
  private:
   friend class Device;

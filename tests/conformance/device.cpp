@@ -183,6 +183,10 @@ std::vector<aiaccel_stats_queue> Device::queue_stats() {
   return list_stats<aiaccel_stats_queue>(*this, AIACCEL_STATS_QUEUES, 1024);
 }
 
+std::vector<aiaccel_stats_reservation> Device::reservation_stats() {
+  return list_stats<aiaccel_stats_reservation>(*this, AIACCEL_STATS_RESERVATIONS, 1024);
+}
+
 aiaccel_stats_tenant Device::own_tenant() {
   const auto records = list_stats<aiaccel_stats_tenant>(*this, AIACCEL_STATS_TENANTS, 256);
   const uint64_t own = query().tenant;

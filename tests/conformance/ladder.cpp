@@ -60,6 +60,8 @@ std::vector<Sample> samples(Device& device) {
   pin.length = 1;
   aiaccel_buffer_info info{};
   info.id = device.must_alloc(1).id;
+  aiaccel_reserve reserve{};
+  reserve.engine = device.engine().id;
   return {
       sample("QUERY", AIACCEL_IOC_QUERY, aiaccel_query{}),
       sample("ENGINE_LIST", AIACCEL_IOC_ENGINE_LIST, aiaccel_engine_list{}),
@@ -68,6 +70,7 @@ std::vector<Sample> samples(Device& device) {
       sample("ALLOC", AIACCEL_IOC_ALLOC, alloc),
       sample("PIN", AIACCEL_IOC_PIN, pin),
       sample("BUFFER_INFO", AIACCEL_IOC_BUFFER_INFO, info),
+      sample("RESERVE", AIACCEL_IOC_RESERVE, reserve),
       sample("QUEUE_CREATE", AIACCEL_IOC_QUEUE_CREATE, device.queue_arg()),
       sample("ENTER", AIACCEL_IOC_ENTER, aiaccel_enter{}),
       sample("DESTROY", AIACCEL_IOC_DESTROY, destroy),
@@ -200,6 +203,49 @@ BOOST_AUTO_TEST_CASE(pin_arguments) {
       EOVERFLOW, [](auto& a) { a.addr = 1, a.length = ~0ULL - 1; }, "the last page wraps");
 }
 
+BOOST_AUTO_TEST_CASE(reserve_arguments) {
+  Device device;
+  aiaccel_reserve good{};
+  good.engine = device.engine().id;
+  aiaccel_reserve held = good;
+  BOOST_REQUIRE(device.call(AIACCEL_IOC_RESERVE, held) == 0);
+  auto refused = [&](int error, std::function<void(aiaccel_reserve&)> spoil, const char* what) {
+    refuses<aiaccel_reserve>(device, AIACCEL_IOC_RESERVE, good, error, spoil, what);
+  };
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.flags = 1; }, "flags");
+  refused(
+      EINVAL, [](auto& a) { a.__reserved = 1; }, "reserved");
+  refused(
+      EINVAL, [&](auto& a) { a.id = held.id; }, "both an engine and a reservation");
+  refused(
+      ENOENT, [](auto& a) { a.engine = 999999; }, "an engine that does not exist");
+  refused(
+      ENOENT, [](auto& a) { a.engine = 0; }, "neither");
+  refused(
+      ENOENT, [](auto& a) { a.engine = 0, a.id = 999999; }, "a reservation that does not exist");
+  refused(
+      ENOENT, [&](auto& a) { a.engine = 0, a.id = device.must_queue(); }, "a queue");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.flags = 1, a.engine = 999999; }, "flags come before ids");
+}
+
+// What a transport does not carry out it says before it looks at the arguments.
+BOOST_AUTO_TEST_CASE(what_the_capabilities_leave_out_is_eopnotsupp) {
+  Device device;
+  const uint64_t capabilities = device.query().capabilities;
+  aiaccel_import import{};
+  import.fd = -1;
+  import.__reserved = 1;
+  aiaccel_engine_register made{};
+  aiaccel_engine_unregister gone{};
+  if (!(capabilities & AIACCEL_CAP_IMPORT))
+    BOOST_TEST(device.call(AIACCEL_IOC_IMPORT, import) == -EOPNOTSUPP);
+  if (capabilities & AIACCEL_CAP_REGISTER) return;
+  BOOST_TEST(device.call(AIACCEL_IOC_ENGINE_REGISTER, made) == -EOPNOTSUPP);
+  BOOST_TEST(device.call(AIACCEL_IOC_ENGINE_UNREGISTER, gone) == -EOPNOTSUPP);
+}
+
 BOOST_AUTO_TEST_CASE(queue_arguments) {
   Device device;
   const aiaccel_queue_create good = device.queue_arg();
@@ -244,7 +290,7 @@ BOOST_AUTO_TEST_CASE(stats_arguments) {
   refused(
       EOPNOTSUPP, [](auto& a) { a.kind = 0; }, "kind 0");
   refused(
-      EOPNOTSUPP, [](auto& a) { a.kind = 4; }, "kind 4");
+      EOPNOTSUPP, [](auto& a) { a.kind = AIACCEL_STATS_RESERVATIONS + 1; }, "the next kind");
   for (uint32_t size : {0u, 4u, 12u, 4104u, ~0u})
     refused(
         EINVAL, [=](auto& a) { a.record_size = size; }, "record_size");
@@ -324,9 +370,14 @@ BOOST_AUTO_TEST_CASE(ids_that_name_nothing_are_enoent) {
     engine.id = id;
     BOOST_TEST(device.call(AIACCEL_IOC_ENGINE_INFO, engine) == -ENOENT);
   }
-  // A queue is no buffer, and what belongs to one context means nothing in another.
-  info.id = device.must_queue();
-  BOOST_TEST(device.call(AIACCEL_IOC_BUFFER_INFO, info) == -ENOENT);
+  // A queue is no buffer, a reservation neither, and what belongs to one context means nothing in another.
+  aiaccel_reserve reserve{};
+  reserve.engine = device.engine().id;
+  BOOST_REQUIRE(device.call(AIACCEL_IOC_RESERVE, reserve) == 0);
+  for (const uint32_t other_kind : {device.must_queue(), reserve.id}) {
+    info.id = other_kind;
+    BOOST_TEST(device.call(AIACCEL_IOC_BUFFER_INFO, info) == -ENOENT);
+  }
   for (int i = 0; i < 3; ++i) device.must_alloc(1);
   const uint32_t id = device.must_alloc(1).id;
   BOOST_TEST(other.destroy(id) == -ENOENT);

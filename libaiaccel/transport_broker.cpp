@@ -289,6 +289,11 @@ class BrokerTransport final : public UserTransport {
         arg.queue_create.id = answer.queue_create.id;
         arg.queue_create.refused_by = answer.queue_create.refused_by;
         break;
+      case AIACCEL_IOC_CONTROL:
+        break;
+      case AIACCEL_IOC_REVOKE:
+        arg.revoke.count = answer.revoke.count;
+        break;
       default: {  // all of it but the size
         const uint32_t size = arg.size;
         arg = answer;

@@ -33,6 +33,8 @@ union Arg {
   aiaccel_engine_unregister engine_unregister;
   aiaccel_queue_create queue_create;
   aiaccel_enter enter;
+  aiaccel_control control;
+  aiaccel_revoke revoke;
 };
 
 // A number of the UAPI header and what belongs to it.

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // A client's context: its life, and the calls about engines, buffers and ids. Turns are in
-// context_turns.cpp, reservations in context_reserve.cpp, statistics in context_stats.cpp.
+// context_turns.cpp, reservations in context_reserve.cpp, statistics in context_stats.cpp, what
+// the administrator does in context_control.cpp.
 #include "host/context.h"
 
 #include <sys/random.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <new>
 
@@ -35,7 +37,11 @@ int Context::create(Host& host, Client client, std::function<void()> on_events,
   Lock lock(host.mutex);
   if (int error = host.get_tenant(context->client_.uid, &context->tenant_)) return error;
   host.contexts.insert(context.get());
-  context->number_ = ++host.last_context;
+  aia_history_who& who = context->who_;
+  who.context = ++host.last_context;
+  who.tenant = context->tenant_->id;
+  who.pid = context->client_.pid;
+  std::snprintf(who.comm, sizeof who.comm, "%s", context->client_.comm.c_str());
   *result = std::move(context);
   return 0;
 } catch (const std::bad_alloc&) {
@@ -99,6 +105,10 @@ int Context::perform(Call& call) {
       return queue_create(call.arg.queue_create);
     case AIACCEL_IOC_ENTER:
       return enter(call.arg.enter);
+    case AIACCEL_IOC_CONTROL:
+      return control(call.arg.control);
+    case AIACCEL_IOC_REVOKE:
+      return revoke(call.arg.revoke);
   }
   return -ENOTTY;
 }

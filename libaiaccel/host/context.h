@@ -32,7 +32,7 @@ struct Client {
   uint64_t uid = 0;
   pid_t pid = 0;
   std::string comm;
-  bool privileged = false;  // sees the statistics of all tenants
+  bool privileged = false;  // an administrator: sees the statistics of all tenants, too
 };
 
 class Context {
@@ -64,7 +64,7 @@ class Context {
     aia_sched_queue sched{};
     Engine* engine = nullptr;
     uint32_t weight = 0;
-    char label[AIACCEL_LABEL_LEN] = {};
+    aia_history_who who{};
   };
   struct Buffer {
     uint32_t kind;
@@ -104,10 +104,15 @@ class Context {
       REQUIRES(host_.mutex);
   int complete(const aiaccel_completion& completion, bool first, uint64_t now_ns,
                std::set<Engine*>* touched) REQUIRES(host_.mutex);
+  int control(const aiaccel_control& arg) REQUIRES(host_.mutex);
+  int revoke(aiaccel_revoke& arg) REQUIRES(host_.mutex);
+  uint32_t revoke_queue(Queue& queue, uint32_t flags, uint64_t now_ns) REQUIRES(host_.mutex);
+  void fail_waiting(uint64_t now_ns) REQUIRES(host_.mutex);
   int stats(Call& call) REQUIRES(host_.mutex);
   void stats_engines(Call& call) const REQUIRES(host_.mutex);
   void stats_tenants(Call& call) const REQUIRES(host_.mutex);
   void stats_queues(Call& call) const REQUIRES(host_.mutex);
+  void stats_turns(Call& call) const REQUIRES(host_.mutex);
   void stats_reservations(Call& call) const REQUIRES(host_.mutex);
   bool sees(const Tenant& tenant) const;
 
@@ -125,7 +130,7 @@ class Context {
 
   // Set by create(), then fixed.
   Tenant* tenant_ PT_GUARDED_BY(host_.mutex) = nullptr;
-  uint64_t number_ = 0;
+  aia_history_who who_{};  // but for the queue
   Pages ring_;
   Pages consumed_;
 

@@ -62,6 +62,9 @@ int Context::stats(Call& call) {
     case AIACCEL_STATS_QUEUES:
       stats_queues(call);
       break;
+    case AIACCEL_STATS_TURNS:
+      stats_turns(call);
+      break;
     case AIACCEL_STATS_RESERVATIONS:
       stats_reservations(call);
       break;
@@ -138,7 +141,7 @@ void Context::stats_queues(Call& call) const {
       const aia_sched_queue& sched = queue->sched;
       const aia_sched_job* turn = sched.seat->turn;
       aiaccel_stats_queue record{};
-      record.context = context->number_;
+      record.context = context->who_.context;
       record.tenant = context->tenant_->id;
       record.engine = queue->engine->info.id;
       record.id = id;
@@ -153,10 +156,38 @@ void Context::stats_queues(Call& call) const {
       record.wait_ns = sched.wait_ns;
       record.run_ns = sched.run_ns;
       record.max_wait_ns = sched.max_wait_ns;
-      copy_text(context->client_.comm, record.comm, sizeof record.comm);
-      std::memcpy(record.label, queue->label, sizeof record.label);
+      std::memcpy(record.comm, context->who_.comm, sizeof record.comm);
+      std::memcpy(record.label, queue->who.label, sizeof record.label);
       records.add(record);
     }
+  }
+}
+
+// Those that ended, then those that wait or run.
+void Context::stats_turns(Call& call) const {
+  std::vector<aiaccel_stats_turn> turns;
+  std::vector<aia_history_record> records(AIA_TURNS_MAX);
+  auto tell = [&](uint32_t count, const Engine& engine) {
+    for (uint32_t i = 0; i < count; ++i)
+      if (client_.privileged || records[i].who.tenant == tenant_->id)
+        aia_history_tell(&records[i], engine.info.id, 0, &turns.emplace_back());
+  };
+  for (const auto& engine : host_.engines) {
+    __u64 from = 0;
+    while (const uint32_t count =
+               aia_history_read(&engine->history, &from, records.data(), AIA_TURNS_MAX))
+      tell(count, *engine);
+  }
+  for (const Context* context : host_.contexts) {
+    context->host_.mutex.is_held();
+    if (!sees(*context->tenant_)) continue;
+    for (const auto& [id, queue] : context->queues_)
+      tell(aia_turns_list(&context->turns_.core, &queue->sched, records.data()), *queue->engine);
+  }
+  Records list(call, turns.size());
+  for (const aiaccel_stats_turn& turn : turns) {
+    if (list.full()) return;
+    list.add(turn);
   }
 }
 
@@ -173,13 +204,13 @@ void Context::stats_reservations(Call& call) const {
     for (const auto& [id, reservation] : context->reservations_) {
       if (records.full()) return;
       aiaccel_stats_reservation record{};
-      record.context = context->number_;
+      record.context = context->who_.context;
       record.tenant = context->tenant_->id;
       record.engine = reservation.engine->info.id;
       record.id = id;
       record.bytes = reservation.bytes;
       record.pid = context->client_.pid;
-      copy_text(context->client_.comm, record.comm, sizeof record.comm);
+      std::memcpy(record.comm, context->who_.comm, sizeof record.comm);
       records.add(record);
     }
   }
@@ -193,6 +224,8 @@ uint32_t record_bytes(uint32_t kind) {
       return sizeof(aiaccel_stats_tenant);
     case AIACCEL_STATS_QUEUES:
       return sizeof(aiaccel_stats_queue);
+    case AIACCEL_STATS_TURNS:
+      return sizeof(aiaccel_stats_turn);
     case AIACCEL_STATS_RESERVATIONS:
       return sizeof(aiaccel_stats_reservation);
   }

@@ -19,12 +19,13 @@ int Context::queue_create(aiaccel_queue_create& arg) {
   if (int error = aia_check_queue_create(&arg)) return error;
   Engine* engine = host_.find_engine(arg.engine);
   if (!engine) return -ENOENT;
-  if (engine->sched.state != AIACCEL_ENGINE_ACTIVE) return -ESHUTDOWN;
+  if (int error = aia_sched_takes_work(&engine->sched)) return error;
 
   auto queue = std::make_unique<Queue>();
   queue->engine = engine;
   queue->weight = arg.weight ? arg.weight : AIACCEL_WEIGHT_DEFAULT;
-  std::memcpy(queue->label, arg.label, sizeof queue->label);
+  queue->who = who_;
+  std::memcpy(queue->who.label, arg.label, sizeof queue->who.label);
 
   auto& seat = seats_[engine];
   if (!seat) {
@@ -40,6 +41,8 @@ int Context::queue_create(aiaccel_queue_create& arg) {
   ++tenant_->queues;
   aia_sched_queue_init(&made.sched, &seat->sched, &tenant_->nodes[host_.place(*engine)], arg.class_,
                        made.weight);
+  made.who.queue = id;
+  made.sched.who = &made.who;
   ++engine->queues;
   arg.id = id;
   return 0;

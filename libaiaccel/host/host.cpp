@@ -18,6 +18,17 @@ uint64_t monotonic_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
+namespace {
+
+// Of each engine: less where there are many, since STATS tells of all in one answer.
+uint32_t history_records(size_t engines) {
+  uint32_t records = AIA_HISTORY_RECORDS;
+  while (records > 256 && records * engines > 8 * AIA_HISTORY_RECORDS) records /= 2;
+  return records;
+}
+
+}  // namespace
+
 Host::Host(const std::vector<aiaccel_engine_info>& infos, const Ceilings& limits, uint64_t caps)
     : capabilities(caps), ceilings(limits) {
   for (const aiaccel_engine_info& info : infos) {
@@ -25,6 +36,12 @@ Host::Host(const std::vector<aiaccel_engine_info>& infos, const Ceilings& limits
     aia_sched_engine_init(&engine->sched, info.slots);
     engine->sched.gives_way = info.kind == AIACCEL_ENGINE_CPU;
     engine->info = info;
+    // Untouched until it is used.
+    engine->records.reset(static_cast<aia_history_record*>(
+        std::calloc(history_records(infos.size()), sizeof(aia_history_record))));
+    if (!engine->records) throw std::bad_alloc();
+    aia_history_init(&engine->history, engine->records.get(), history_records(infos.size()));
+    engine->sched.history = &engine->history;
     engines.push_back(std::move(engine));
   }
   root.name = "/";
@@ -85,6 +102,13 @@ Engine* Host::find_engine(uint32_t id) const {
   return found == engines.end() ? nullptr : found->get();
 }
 
+const Tenant* Host::find_tenant(uint64_t id) const {
+  if (root.id == id) return &root;
+  const auto found = std::find_if(tenants.begin(), tenants.end(),
+                                  [=](const auto& entry) { return entry.second->id == id; });
+  return found == tenants.end() ? nullptr : found->second.get();
+}
+
 size_t Host::place(const Engine& engine) const {
   const auto found = std::find_if(engines.begin(), engines.end(),
                                   [&](const auto& other) { return other.get() == &engine; });
@@ -120,16 +144,20 @@ void Host::free_turns(aia_turn* chain) {
   }
 }
 
+void Host::wake(aia_turns* chain) {
+  while (chain) {
+    aia_turns* turns = chain;
+    chain = turns->next_woken;
+    turns->woken = false;
+    Context::of(turns).on_events_();
+  }
+}
+
 void Host::dispatch(Engine& engine, uint64_t now_ns) {
   aia_turns* woken = nullptr;
   aia_turn* freed = nullptr;
   aia_turns_dispatch(&engine.sched, now_ns, &woken, &freed);
-  while (woken) {
-    aia_turns* turns = woken;
-    woken = turns->next_woken;
-    turns->woken = false;
-    Context::of(turns).on_events_();
-  }
+  wake(woken);
   free_turns(freed);
 }
 

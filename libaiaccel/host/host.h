@@ -13,6 +13,7 @@
 #include <uapi/aiaccel.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <set>
@@ -45,6 +46,8 @@ struct Engine {
   aia_sched_engine sched;
   aiaccel_engine_info info;
   uint32_t queues;
+  aia_history history;
+  std::unique_ptr<aia_history_record[], void (*)(void*)> records{nullptr, std::free};
 };
 
 // What this machine has: one CPU engine for each NUMA node that has CPUs online.
@@ -67,7 +70,14 @@ struct Tenant {
   uint64_t max_device_bytes = AIACCEL_UNLIMITED;
   uint32_t on_missing = AIACCEL_ON_MISSING_OPEN;
   std::vector<aia_limit> device_bytes;  // by place of the engine; never moved once made
-  std::vector<aia_sched_node> nodes;    // by place of the engine; never moved once made
+
+  bool is_below(const Tenant* top) const {  // or is it
+    const Tenant* tenant = this;
+    while (tenant && tenant != top) tenant = tenant->parent;
+    return tenant;
+  }
+
+  std::vector<aia_sched_node> nodes;  // by place of the engine; never moved once made
 };
 
 class Host {
@@ -95,6 +105,7 @@ class Host {
   void put_tenant(Tenant* tenant) REQUIRES(mutex);
 
   Engine* find_engine(uint32_t id) const;
+  const Tenant* find_tenant(uint64_t id) const REQUIRES(mutex);
   size_t place(const Engine& engine) const;  // index in `engines`
   // What is reserved there by all, of its bytes.
   const aia_limit& device_bytes(const Engine& engine) const REQUIRES(mutex);
@@ -106,6 +117,9 @@ class Host {
 
   // Grants what can be granted at the engine and tells the contexts concerned.
   void dispatch(Engine& engine, uint64_t now_ns) REQUIRES(mutex);
+
+  // Tells a chain of contexts that their rings got news.
+  void wake(aia_turns* chain) REQUIRES(mutex);
 
   // Frees a chain that the core handed back.
   void free_turns(aia_turn* chain) REQUIRES(mutex);

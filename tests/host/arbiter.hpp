@@ -41,7 +41,8 @@ inline std::vector<aiaccel_engine_info> engines() {
 }
 
 struct Arbiter : aiaccel::host::Host {
-  explicit Arbiter(const aiaccel::host::Ceilings& limits = {}) : Host(arbiter::engines(), limits, 0) {}
+  explicit Arbiter(const aiaccel::host::Ceilings& limits = {})
+      : Host(arbiter::engines(), limits, 0) {}
 };
 
 class Client {
@@ -71,6 +72,56 @@ class Client {
     aiaccel_query arg{};
     BOOST_REQUIRE_EQUAL(call(AIACCEL_IOC_QUERY, arg), 0);
     return arg;
+  }
+
+  // A queue of its own to this engine.
+  uint32_t queue(uint32_t engine, uint32_t class_ = AIACCEL_CLASS_NORMAL, uint32_t weight = 0) {
+    aiaccel_queue_create arg{};
+    arg.engine = engine;
+    arg.class_ = class_;
+    arg.weight = weight;
+    std::strcpy(arg.label, "test@1");
+    BOOST_REQUIRE_EQUAL(call(AIACCEL_IOC_QUEUE_CREATE, arg), 0);
+    return arg.id;
+  }
+
+  int submit(uint64_t cookie, uint32_t queue, uint32_t width = 1) {
+    aiaccel_job job{};
+    job.cookie = cookie;
+    job.queue = queue;
+    job.width = width;
+    aiaccel_enter arg{};
+    arg.jobs = reinterpret_cast<uintptr_t>(&job);
+    arg.nr_jobs = 1;
+    return call(AIACCEL_IOC_ENTER, arg);
+  }
+
+  int complete(uint64_t cookie, uint32_t generation) {
+    const aiaccel_completion completion{cookie, generation, 0};
+    aiaccel_enter arg{};
+    arg.completions = reinterpret_cast<uintptr_t>(&completion);
+    arg.nr_completions = 1;
+    return call(AIACCEL_IOC_ENTER, arg);
+  }
+
+  // Takes what is in the ring.
+  std::vector<aiaccel_event> events() {
+    const auto* ring = static_cast<const aiaccel_ring*>(context_->ring().data());
+    auto* consumed = static_cast<uint32_t*>(context_->consumed().data());
+    const auto* entries = reinterpret_cast<const aiaccel_event*>(
+        reinterpret_cast<const char*>(ring) + ring->events_offset);
+    std::vector<aiaccel_event> events;
+    while (*consumed != ring->produced) events.push_back(entries[(*consumed)++ % ring->entries]);
+    return events;
+  }
+
+  // The one event in the ring.
+  aiaccel_event must_event(uint64_t cookie, uint32_t bits) {
+    const auto all = events();
+    BOOST_REQUIRE_EQUAL(all.size(), 1u);
+    BOOST_REQUIRE_EQUAL(all[0].cookie, cookie);
+    BOOST_REQUIRE_EQUAL(all[0].events, bits);
+    return all[0];
   }
 
   int destroy(uint32_t id) {

@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(a_reservation_grows_and_shrinks) {
   const Answer refused = reserve(client, 401, 0, id);
   BOOST_TEST(refused.result == -EDQUOT);
   BOOST_TEST(refused.arg.refused_by == static_cast<uint32_t>(AIACCEL_REFUSED_ENGINE));
-  BOOST_TEST(reserved(client) == 900u);                      // as it was
+  BOOST_TEST(reserved(client) == 900u);  // as it was
   BOOST_TEST(reserve(other, 100, 0, 99).result == -ENOENT);
 }
 
@@ -106,10 +106,7 @@ BOOST_AUTO_TEST_CASE(reservations_count_as_queues_do) {
   Client client(host);
   Client same(host);
   Client root(host, 0, true);
-  aiaccel_queue_create queue{};
-  queue.engine = kCpu;
-  queue.class_ = AIACCEL_CLASS_NORMAL;
-  for (int i = 0; i < 60; ++i) BOOST_REQUIRE(client.call(AIACCEL_IOC_QUEUE_CREATE, queue) == 0);
+  for (int i = 0; i < 60; ++i) client.queue(kCpu);
   for (int i = 0; i < 4; ++i) BOOST_REQUIRE(reserve(client, 1).result == 0);
   Answer refused = reserve(client, 1);
   BOOST_TEST(refused.result == -EDQUOT);
@@ -118,6 +115,8 @@ BOOST_AUTO_TEST_CASE(reservations_count_as_queues_do) {
   refused = reserve(same, 1);
   BOOST_TEST(refused.result == -EDQUOT);
   BOOST_TEST(refused.arg.refused_by == static_cast<uint32_t>(AIACCEL_REFUSED_TENANT));
+  aiaccel_queue_create queue{};
+  queue.engine = kCpu;
   BOOST_TEST(same.call(AIACCEL_IOC_QUEUE_CREATE, queue) == -EDQUOT);
   BOOST_TEST(reserved(client) == 40u);
 

@@ -67,7 +67,8 @@ int Connection::open(host::Host& arbiter, Fd socket, std::unique_ptr<Connection>
     if (!made->process_ && errno == ESRCH) return -ESRCH;
   }
   made->uid_ = peer.uid;
-  host::Client client{peer.uid, peer.pid, command_of(peer.pid), peer.uid == 0};
+  const bool privileged = peer.uid == 0 || peer.uid == geteuid();
+  host::Client client{peer.uid, peer.pid, command_of(peer.pid), privileged};
   const int error = host::Context::create(
       arbiter, std::move(client), [made] { made->tell(); }, &made->context_);
   if (!made->greet(error)) return -EPIPE;

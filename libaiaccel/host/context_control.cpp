@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+//
+// CONTROL and REVOKE: what the administrator does to engines and to the turns of others. Under the
+// Host's mutex throughout, so nothing begins between the first turn that ends and the last.
+#include <cerrno>
+#include <set>
+
+#include "host/context.h"
+
+namespace aiaccel::host {
+
+uint32_t Context::revoke_queue(Queue& queue, uint32_t flags, uint64_t now_ns) {
+  aia_turns* woken = nullptr;
+  aia_turn* freed = nullptr;
+  uint32_t count = aia_turns_revoke(&turns_.core, &queue.sched, now_ns, &woken, &freed);
+  if (flags & AIACCEL_REVOKE_WAITING)
+    count += aia_turns_fail_waiting(&turns_.core, &queue.sched, now_ns, &woken, &freed);
+  host_.wake(woken);
+  host_.free_turns(freed);
+  return count;
+}
+
+void Context::fail_waiting(uint64_t now_ns) {
+  aia_turns* woken = nullptr;
+  aia_turn* freed = nullptr;
+  for (auto& [id, queue] : queues_)
+    aia_turns_fail_waiting(&turns_.core, &queue->sched, now_ns, &woken, &freed);
+  host_.wake(woken);
+  host_.free_turns(freed);
+}
+
+int Context::control(const aiaccel_control& arg) {
+  if (int error = aia_check_control(&arg)) return error;
+  Engine* one = nullptr;
+  if (arg.engine && !(one = host_.find_engine(arg.engine))) return -ENOENT;
+  if (!client_.privileged) return -EPERM;
+  if (one && one->sched.state == AIACCEL_ENGINE_FAULTED) return -EBUSY;
+  const uint64_t now = monotonic_ns();
+  for (const auto& engine : host_.engines) {
+    if (one && engine.get() != one) continue;
+    engine->sched.state = arg.state;
+    host_.dispatch(*engine, now);
+  }
+  if (arg.state != AIACCEL_ENGINE_LEAVING) return 0;
+  for (Context* context : host_.contexts) {
+    context->host_.mutex.is_held();  // it is the same
+    context->fail_waiting(now);
+  }
+  return 0;
+}
+
+int Context::revoke(aiaccel_revoke& arg) {
+  if (int error = aia_check_revoke(&arg)) return error;
+  // Before anything is looked for: what others have is not for everybody to find out.
+  if (!client_.privileged) return -EPERM;
+  const Tenant* top = nullptr;
+  if (arg.tenant && !(top = host_.find_tenant(arg.tenant))) return -ENOENT;
+  Engine* engine = nullptr;
+  if (arg.engine && !(engine = host_.find_engine(arg.engine))) return -ENOENT;
+
+  const uint64_t now = monotonic_ns();
+  bool found = top != nullptr;
+  uint32_t count = 0;
+  std::set<Engine*> touched;
+  for (Context* context : host_.contexts) {
+    context->host_.mutex.is_held();
+    if (top ? !context->tenant_->is_below(top) : context->who_.context != arg.context) continue;
+    for (auto& [id, queue] : context->queues_) {
+      found = true;
+      if (engine && queue->engine != engine) continue;
+      touched.insert(queue->engine);
+      count += context->revoke_queue(*queue, arg.flags, now);
+    }
+  }
+  for (Engine* freed : touched) host_.dispatch(*freed, now);
+  if (!found) return -ENOENT;
+  arg.count = count;
+  return 0;
+}
+
+}  // namespace aiaccel::host

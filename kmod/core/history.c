@@ -24,13 +24,16 @@ static __u64 oldest(const struct aia_history *history)
 }
 
 void aia_history_describe(struct aia_history_record *record, const struct aia_sched_job *job,
-			  enum aiaccel_turn_state state, __u64 ended_ns)
+			  enum aiaccel_turn_state state, __u64 now_ns)
 {
+	bool live = state == AIACCEL_TURN_WAITING || state == AIACCEL_TURN_RUNNING;
+
 	*record = (struct aia_history_record){
 		.who = *job->queue->who,
 		.submitted_ns = job->submitted_ns,
 		.granted_ns = job->granted_ns,
-		.ended_ns = ended_ns,
+		.ended_ns = live ? 0 : now_ns,
+		.capped_ns = aia_sched_capped_ns(job, now_ns),
 		.state = (__u16)state,
 		.class_ = (__u16)job->queue->class_,
 		.width = job->width,

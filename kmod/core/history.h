@@ -50,9 +50,9 @@ struct aia_history {
 void aia_history_init(struct aia_history *history, struct aia_history_record *records,
 		      __u32 capacity);
 
-/* What there is to say of a job now. */
+/* What there is to say of a job now, which is when it ended if it did. */
 void aia_history_describe(struct aia_history_record *record, const struct aia_sched_job *job,
-			  enum aiaccel_turn_state state, __u64 ended_ns);
+			  enum aiaccel_turn_state state, __u64 now_ns);
 
 /* A job ended. Nothing happens where its engine keeps no history; here and below. */
 void aia_history_add(const struct aia_sched_job *job, enum aiaccel_turn_state state, __u64 now_ns);

@@ -141,7 +141,7 @@ bool aia_rule_is_pattern(const char *pattern)
 
 		if (token.kind == END)
 			return true;
-		if (token.kind == CHAR && token.length == 1 && (*pattern == '\\' || *pattern == '['))
+		if (token.kind == CHAR && token.length == 1 && (token.c == '\\' || token.c == '['))
 			return false;
 		pattern += token.length;
 	}

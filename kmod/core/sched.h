@@ -27,13 +27,21 @@
  * background turns, which keep running beside it: it would wait for work that itself
  * waits for a processor. Background jobs find room only beside all that runs.
  *
+ * A tenant may have ceilings: of the turns that it holds at once, its children's included, and of
+ * the slots times time that they take (cap.h). While it is at one, it is held back: out of its
+ * parent's tree, in all classes, until a turn ends or until aia_sched_next_ns(). What it holds it
+ * keeps. Slots stay free for that alone.
+ *
  * A seat is a context's place at an engine. It holds one turn at most; while it does,
  * the queues of the seat are not eligible.
  *
  * Invariants
  *  - slots_used is the sum of the widths of granted jobs, and at most slots; on an engine that
  *    gives way this holds for background turns and for the others, each by themselves.
- *  - A share is in its parent's tree exactly while an eligible job lies below it.
+ *  - A share is in its parent's tree exactly while an eligible job lies below it, with no tenant held
+ *    back on the way there, itself included.
+ *  - A tenant is held back exactly while it holds turns_max turns, or its engine time was used up
+ *    when last looked at: at a change, and by grant_next().
  *  - Every job is in one state; waiting jobs are in their queue's tree; granted ones
  *    on their engine's list of their class.
  *  - The tree's depth is the adapter's to bound.
@@ -44,6 +52,7 @@
 #define AIA_CORE_SCHED_H
 
 #include <uapi/aiaccel.h>
+#include "cap.h"
 #include "history.h"
 #include "rbtree.h"
 #include "types.h"
@@ -68,7 +77,9 @@ struct aia_sched_share {
 	struct aia_vtime floor;		/* the members' time: where the latest one served stood */
 	__u32 weight;
 	__u32 slowness;			/* its inverse */
+	__u64 booked;			/* estimates of running turns below, slot-ns, in vtime */
 	bool queued;
+	bool held_back;			/* its tenant is, so that it is not queued */
 };
 
 struct aia_sched_engine {
@@ -85,20 +96,34 @@ struct aia_sched_engine {
 	__u64 busy_ns;			/* slots x ns of ended turns */
 	__u64 seq;			/* numbers jobs, for their order */
 	struct aia_sched_share root[AIACCEL_NR_CLASSES];
-	struct aia_link running[AIACCEL_NR_CLASSES];	/* granted jobs, oldest first */
+	/* Granted jobs, oldest first, by the class that they were granted in. */
+	struct aia_link running[AIACCEL_NR_CLASSES];
+	struct aia_rb_root resting;	/* nodes without engine time, by the end of it */
 };
 
 /* A tenant's presence at one engine. */
 struct aia_sched_node {
 	struct aia_sched_node *parent;
+	struct aia_sched_engine *engine;
 	struct aia_sched_share share[AIACCEL_NR_CLASSES];
 	__u64 granted;			/* its own queues', not its children's */
 	__u64 busy_ns;
+
+	/* Its ceilings; its children's turns count. */
+	struct aia_cap cap;
+	__u32 turns, turns_max;		/* held now; at once, 0: as many as it gets */
+	bool held_back;
+	bool rests;			/* is in engine->resting */
+	struct aia_rb_node of_engine;
+	__u64 rests_until_ns;
+	__u64 held_back_ns, since_ns;	/* aia_sched_held_back_ns() */
 };
 
+/* Its queues are of one node. */
 struct aia_sched_seat {
 	struct aia_sched_engine *engine;
 	struct aia_sched_job *turn;	/* the job that holds it, or NULL */
+	__u64 busy_held_back_ns;	/* how long its tenant was, while it had turns */
 	struct aia_link queues;
 };
 
@@ -129,12 +154,15 @@ struct aia_sched_job {
 	struct aia_link of_engine;
 	enum aia_sched_state state;
 	bool yield_asked;
+	__u32 class_;			/* that of its queue when it was granted */
 	__u32 width;
 	__u64 deadline_ns;		/* 0: none */
 	__u64 cost_ns;
 	__u64 seq;
 	__u64 submitted_ns, granted_ns;
 	__u64 charged_ns;		/* the estimate it was charged with */
+	__u64 cap_charged_ns;		/* the estimate that ceilings were charged with */
+	__u64 capped_ns;		/* aia_sched_capped_ns() */
 };
 
 /* @slots: 1 to AIA_SCHED_SLOTS_MAX. */
@@ -145,11 +173,26 @@ void aia_sched_node_init(struct aia_sched_node *node, struct aia_sched_engine *e
 			 struct aia_sched_node *parent, __u32 weight);
 void aia_sched_node_fini(struct aia_sched_node *node);	/* nothing lies below it */
 
+/*
+ * What the administrator changes while jobs wait and run; dispatch after. A new weight holds for
+ * what runs, too. @engine_time is in 1/10000 of the engine, AIACCEL_ENGINE_TIME_ALL for no ceiling;
+ * @turns are those held at once, 0 for no ceiling.
+ */
+void aia_sched_node_set_weight(struct aia_sched_node *node, __u32 weight);
+void aia_sched_node_set_caps(struct aia_sched_node *node, __u32 engine_time, __u32 turns,
+			     __u64 now_ns);
+
 void aia_sched_seat_init(struct aia_sched_seat *seat, struct aia_sched_engine *engine);
 
 void aia_sched_queue_init(struct aia_sched_queue *queue, struct aia_sched_seat *seat,
 			  struct aia_sched_node *node, __u32 class_, __u32 weight);
 void aia_sched_queue_fini(struct aia_sched_queue *queue);	/* it has no job */
+
+/*
+ * What the queue counts as from now on. Its turn, if it has one, is paid for there; it goes on to be
+ * asked to yield, or not, as what it was granted as.
+ */
+void aia_sched_queue_set_class(struct aia_sched_queue *queue, __u32 class_);
 
 /* 0; -ESHUTDOWN: the engine drains or is faulted; -ENODEV: it leaves. */
 int aia_sched_takes_work(const struct aia_sched_engine *engine);
@@ -163,8 +206,18 @@ int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, _
 /* Takes a waiting job out of line. */
 void aia_sched_withdraw(struct aia_sched_job *job);
 
-/* Grants one job and returns it; NULL when nothing can be granted now. Call until NULL. */
+/*
+ * Grants one job and returns it; NULL when nothing can be granted now. Call until NULL, and
+ * again at aia_sched_next_ns(), at the latest: then a tenant's engine time is there again.
+ */
 struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns);
+__u64 aia_sched_next_ns(const struct aia_sched_engine *engine); /* AIACCEL_NEVER: never */
+
+/*
+ * How long ceilings of its tenant, or of one above it, have held a job back, of the time that it waited
+ * and its seat was free. For a job that was submitted; @now_ns counts until it is granted.
+ */
+__u64 aia_sched_capped_ns(const struct aia_sched_job *job, __u64 now_ns);
 
 /*
  * After grant_next said NULL: a granted job that should be asked to yield because a

@@ -252,7 +252,7 @@ bool aia_turns_empty(const struct aia_turns *turns)
 }
 
 __u32 aia_turns_list(const struct aia_turns *turns, const struct aia_sched_queue *queue,
-		     struct aia_history_record *records)
+		     struct aia_history_record *records, __u64 now_ns)
 {
 	const struct aia_turn *turn;
 	__u32 i, count = 0;
@@ -267,7 +267,7 @@ __u32 aia_turns_list(const struct aia_turns *turns, const struct aia_sched_queue
 					     job->state == AIA_SCHED_WAITING ?
 						     AIACCEL_TURN_WAITING :
 						     AIACCEL_TURN_RUNNING,
-					     0);
+					     now_ns);
 		}
 	return count;
 }

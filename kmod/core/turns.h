@@ -97,7 +97,7 @@ void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue
 
 /* Describes the queue's jobs that wait or run; @records has room for AIA_TURNS_MAX. How many. */
 __u32 aia_turns_list(const struct aia_turns *turns, const struct aia_sched_queue *queue,
-		     struct aia_history_record *records);
+		     struct aia_history_record *records, __u64 now_ns);
 
 /* Looks for room in the ring. True when something was written. */
 bool aia_turns_flush(struct aia_turns *turns, struct aia_turn **freed);

@@ -17,10 +17,13 @@
 #include <linux/types.h>
 
 #ifdef __KERNEL__
+#include <linux/math64.h>
 #include <linux/stddef.h>
+#define aia_div(a, b) div_u64(a, b)
 #else
 #include <stdbool.h>
 #include <stddef.h>
+#define aia_div(a, b) ((__u64)(a) / (__u32)(b))	/* which a 32-bit kernel lacks */
 #endif
 
 #define aia_container_of(ptr, type, member) \

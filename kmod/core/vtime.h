@@ -49,6 +49,16 @@ static inline __u32 aia_vtime_slowness(__u32 weight)
 	return ((__u32)AIACCEL_WEIGHT_DEFAULT << 24) / weight;
 }
 
+/* The exact product. */
+static inline struct aia_vtime aia_vtime_times(__u64 a, __u32 b)
+{
+	__u64 upper = (a >> 32) * b;
+	struct aia_vtime high = {upper >> 32, upper << 32};
+	struct aia_vtime low = {0, (a & 0xffffffff) * b};
+
+	return aia_vtime_add(high, low);
+}
+
 /* What @slot_ns cost a member of that slowness. */
 static inline struct aia_vtime aia_vtime_cost(__u64 slot_ns, __u32 slowness)
 {

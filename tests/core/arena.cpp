@@ -75,13 +75,29 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
   *why = "jobs waiting at the engine";
   if (waiting != engine.waiting) return false;
 
+  *why = "what is booked";
+  for (const aia_sched_queue* q : queues) {
+    const aia_sched_job* turn = q->seat->turn;
+    if (q->share.booked != (turn && turn->queue == q ? turn->charged_ns * turn->width : 0))
+      return false;
+  }
+  for (const aia_sched_node* n : nodes)
+    for (const aia_sched_share& s : n->share) {
+      std::uint64_t booked = 0;
+      for (const aia_sched_queue* q : queues)
+        for (const aia_sched_share* up = q->share.parent; up; up = up->parent)
+          if (up == &s) booked += q->share.booked;
+      if (s.booked != booked) return false;
+    }
   *why = "a queue is in line exactly while it has an eligible job";
   for (const aia_sched_queue* q : queues)
     if (q->share.queued != (q->waiting && !q->seat->turn)) return false;
-  *why = "a tenant is in line exactly while somebody below it is";
+  *why = "a tenant is in line exactly while somebody below it is, and it is not held back";
   for (const aia_sched_node* n : nodes)
-    for (const aia_sched_share& s : n->share)
-      if (s.queued != (aia_rb_first(&s.members) != nullptr)) return false;
+    for (const aia_sched_share& s : n->share) {
+      if (s.held_back != n->held_back) return false;
+      if (s.queued != (aia_rb_first(&s.members) && !s.held_back)) return false;
+    }
 
   *why = "the members of a share";
   for (const aia_sched_share& s : engine.root)

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <stdexcept>
 #include <vector>
@@ -94,10 +95,17 @@ class Arena {
   // Plays until `end_ns` on the clock.
   void run(std::uint64_t end_ns) {
     dispatch();
-    while (!agenda_.empty() && agenda_.begin()->first <= end_ns) {
-      auto [when, c] = *agenda_.begin();
+    for (;;) {
+      const std::uint64_t when = agenda_.empty() ? AIACCEL_NEVER : agenda_.begin()->first;
+      const std::uint64_t next = std::min<std::uint64_t>(when, aia_sched_next_ns(&engine));
+      if (next > end_ns) break;
+      now = next;
+      if (next < when) {
+        dispatch();
+        continue;
+      }
+      Client* c = agenda_.begin()->second;
       agenda_.erase(agenda_.begin());
-      now = when;
       if (c->job.state == AIA_SCHED_GRANTED)
         end_turn(*c);
       else if (c->wants_more)
@@ -110,6 +118,7 @@ class Arena {
   aia_sched_engine engine{};
   aia_sched_node* root;
   std::uint64_t now = 1000 * kMs;
+  std::function<void(Client&)> granted;  // called for each turn that begins
 
  private:
   void dispatch() {
@@ -117,6 +126,7 @@ class Arena {
       Client* c = aia_container_of(job, Client, job);
       c->longest_wait_ns = std::max<std::uint64_t>(c->longest_wait_ns, now - job->submitted_ns);
       agenda_.emplace(now + c->turn_ns, c);
+      if (granted) granted(*c);
     }
   }
   void end_turn(Client& c) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 
 extern "C" {
+#include <core/cap.h>
 #include <core/check.h>
 #include <core/history.h>
 #include <core/limit.h>

@@ -36,7 +36,7 @@ struct Kept : Stage {
 
 Records live(const Context& context) {
   Records records(AIA_TURNS_MAX);
-  records.resize(aia_turns_list(&context.turns, &context.queue, records.data()));
+  records.resize(aia_turns_list(&context.turns, &context.queue, records.data(), 0));
   return records;
 }
 

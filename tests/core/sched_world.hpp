@@ -30,12 +30,13 @@ class World {
     for (unsigned i = 0; i < kNodes; i++)
       aia_sched_node_init(&nodes_[i], &engine_, parent_of(i), weight());
     for (auto& seat : seats_) aia_sched_seat_init(&seat, &engine_);
+    for (unsigned& node : node_of_) node = pick(kNodes);
     for (auto& queue : queues_) open(queue);
   }
 
   void step() {
-    now_ += pick(3) ? pick(2000000) : 0;
-    switch (pick(12)) {
+    pass(pick(3) ? pick(pick(20) ? 2000000 : 200000000) : 0);
+    switch (pick(15)) {
       case 0:
       case 1:
       case 2:
@@ -55,6 +56,15 @@ class World {
       case 8:
         engine_.state = pick(5) ? 1u * AIACCEL_ENGINE_ACTIVE : 1 + pick(3);
         break;
+      case 9:
+        change_caps(nodes_[pick(kNodes)]);
+        break;
+      case 10:
+        aia_sched_node_set_weight(&nodes_[pick(kNodes)], weight());
+        break;
+      case 11:
+        change_class(queues_[pick(kQueues)]);
+        break;
       default:
         grant_all();
         ask_to_yield();
@@ -62,10 +72,12 @@ class World {
     }
     const char* why;
     BOOST_TEST_REQUIRE(is_sound(engine_, pointers(nodes_), pointers(queues_), &why), why);
+    BOOST_TEST_REQUIRE(waits_are_accounted());
   }
 
   std::uint64_t granted() const { return engine_.granted; }
   std::uint64_t asked() const { return asked_; }
+  std::uint64_t held_back() const { return held_back_; }
 
   // Everything can be taken down from any state.
   void end() {
@@ -94,8 +106,9 @@ class World {
   aia_sched_node* parent_of(unsigned i) { return i ? &nodes_[(i - 1) / 2] : nullptr; }
 
   void open(aia_sched_queue& queue) {
-    aia_sched_queue_init(&queue, &seats_[pick(kSeats)], &nodes_[pick(kNodes)],
-                         pick(AIACCEL_NR_CLASSES), weight());
+    const unsigned seat = pick(kSeats);
+    aia_sched_queue_init(&queue, &seats_[seat], &nodes_[node_of_[seat]], pick(AIACCEL_NR_CLASSES),
+                         weight());
   }
 
   void reopen(aia_sched_queue& queue) {
@@ -114,6 +127,36 @@ class World {
                    : queue.seat->turn                     ? -EDEADLK
                                                           : 0;
     BOOST_TEST_REQUIRE(err == expected);
+    capped_[&job - jobs_] = 0;
+  }
+
+  // Time goes by, and is counted for those who wait because of ceilings alone.
+  void pass(std::uint64_t ns) {
+    now_ += ns;
+    for (const auto& job : jobs_)
+      if (job.state == AIA_SCHED_WAITING && !job.queue->seat->turn && is_held_back(job.queue->node))
+        capped_[&job - jobs_] += ns;
+  }
+  static bool is_held_back(const aia_sched_node* node) {
+    for (; node; node = node->parent)
+      if (node->held_back) return true;
+    return false;
+  }
+  bool waits_are_accounted() const {
+    for (const auto& job : jobs_)
+      if (job.state != AIA_SCHED_IDLE && aia_sched_capped_ns(&job, now_) != capped_[&job - jobs_])
+        return false;
+    return true;
+  }
+
+  void change_caps(aia_sched_node& node) {
+    const std::uint32_t time =
+        pick(5) ? AIACCEL_ENGINE_TIME_ALL : 1 + pick(AIACCEL_ENGINE_TIME_ALL);
+    aia_sched_node_set_caps(&node, time, pick(4) ? 0 : 1 + pick(4), now_);
+    held_back_ += node.held_back;
+  }
+  void change_class(aia_sched_queue& queue) {
+    aia_sched_queue_set_class(&queue, pick(AIACCEL_NR_CLASSES));
   }
   // A random one of those that have a turn, or one that has none.
   aia_sched_job* any_granted() {
@@ -128,7 +171,9 @@ class World {
     if (job.state == AIA_SCHED_GRANTED) aia_sched_complete(&job, now_);
   }
 
-  static bool is_eligible(const aia_sched_queue& q) { return q.waiting && !q.seat->turn; }
+  static bool is_eligible(const aia_sched_queue& q) {
+    return q.waiting && !q.seat->turn && !is_held_back(q.node);
+  }
 
   // Of the children of `parent` below which somebody is eligible, is `chosen` one that had least?
   bool had_least(const aia_sched_share* parent, const aia_sched_share* chosen) const {
@@ -167,12 +212,30 @@ class World {
     std::uint32_t used = 0;
     for (const auto& job : jobs_)
       if (job.state == AIA_SCHED_GRANTED && !(after_yields && job.yield_asked) &&
-          in_way(job.queue->class_, wanting.queue->class_))
+          in_way(job.class_, wanting.queue->class_))
         used += job.width;
     return used < engine_.slots ? engine_.slots - used : 0;
   }
 
+  // Those whose engine time is there again come back with the first call, which the choice of
+  // that call is then from.
+  void wake_rested() {
+    const std::uint32_t state = engine_.state;
+    engine_.state = AIACCEL_ENGINE_FAULTED;
+    BOOST_TEST_REQUIRE(aia_sched_grant_next(&engine_, now_) == nullptr);
+    engine_.state = state;
+    BOOST_TEST_REQUIRE(aia_sched_next_ns(&engine_) > now_);
+    for (auto& node : nodes_) BOOST_TEST_REQUIRE(node.held_back == is_at_ceiling(node));
+  }
+  bool is_at_ceiling(aia_sched_node& node) const {
+    std::uint32_t turns = 0;
+    for (const auto& job : jobs_)
+      turns += job.state == AIA_SCHED_GRANTED && is_below(&job.queue->node->share[0], node.share);
+    return (node.turns_max && turns >= node.turns_max) || aia_cap_clear_ns(&node.cap, now_);
+  }
+
   void grant_all() {
+    wake_rested();
     for (;;) {
       std::vector<const aia_sched_job*> candidates;
       for (const auto& job : jobs_)
@@ -180,6 +243,7 @@ class World {
       std::uint32_t free[kJobs] = {};
       for (const auto* job : candidates) free[job - jobs_] = room_for(*job, false);
       const aia_sched_job* got = aia_sched_grant_next(&engine_, now_);
+      for (auto& node : nodes_) held_back_ += node.held_back;
       if (!got) {
         // Nobody waits, or one that is next does not fit.
         bool blocked = candidates.empty() || engine_.state == AIACCEL_ENGINE_FAULTED;
@@ -211,13 +275,12 @@ class World {
       bool wanted = false;
       for (const auto& job : jobs_)
         wanted |= is_next(job) && job.width > coming[&job - jobs_] &&
-                  job.queue->class_ > holder->queue->class_ &&
-                  in_way(holder->queue->class_, job.queue->class_);
+                  job.queue->class_ > holder->class_ && in_way(holder->class_, job.queue->class_);
       BOOST_TEST_REQUIRE(wanted);
       for (const auto& job : jobs_) {
         if (job.state != AIA_SCHED_GRANTED || job.yield_asked) continue;
-        if (!in_way(job.queue->class_, holder->queue->class_)) continue;
-        BOOST_TEST_REQUIRE(job.queue->class_ >= holder->queue->class_);
+        if (!in_way(job.class_, holder->class_)) continue;
+        BOOST_TEST_REQUIRE(job.class_ >= holder->class_);
       }
     }
   }
@@ -225,6 +288,9 @@ class World {
   Choices choices_;
   std::uint64_t now_ = 1;
   std::uint64_t asked_ = 0;
+  std::uint64_t held_back_ = 0;
+  std::uint64_t capped_[kJobs] = {};
+  unsigned node_of_[kSeats] = {};
   aia_sched_engine engine_{};
   aia_sched_node nodes_[kNodes]{};
   aia_sched_seat seats_[kSeats]{};

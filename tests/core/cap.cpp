@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+//
+// The bucket of engine time against the compiler's own 128-bit integers.
+
+#include <tap/tap.hpp>
+
+#include <algorithm>
+#include <random>
+
+#include "core/core.hpp"
+
+namespace {
+
+__extension__ using Wide = __int128;
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(cap)
+
+BOOST_AUTO_TEST_CASE(products_are_exact) {
+  std::mt19937_64 random(31);
+  for (int i = 0; i < 20000; i++) {
+    const __u64 a = random() >> random() % 64;
+    const auto b = static_cast<__u32>(random() >> random() % 32);
+    const aia_vtime product = aia_vtime_times(a, b);
+    __extension__ using Unsigned = unsigned __int128;
+    BOOST_TEST_REQUIRE(((Unsigned{product.high} << 64 | product.low) == Unsigned{a} * b));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_missing_is_exact_and_so_is_when_it_is_there_again) {
+  std::mt19937_64 random(32);
+  for (int round = 0; round < 200; round++) {
+    const __u32 slots = random() % 5 ? 1 + random() % 8 : AIA_SCHED_SLOTS_MAX;
+    __u32 time = 1 + random() % (AIACCEL_ENGINE_TIME_ALL - 1);
+    __u64 now = random() % (1ULL << 50);
+    aia_cap cap{};
+    aia_cap_set(&cap, slots, time, now);
+    Wide missing = 0;
+    for (int step = 0; step < 50; step++) {
+      const __u64 past = random() >> (24 + random() % 40);
+      now += past;
+      missing = std::max<Wide>(0, missing - Wide{past} * slots * time);
+      if (random() % 3) {
+        const __u64 paid = random() >> (16 + random() % 48),
+                    back = random() >> (16 + random() % 48);
+        aia_cap_charge(&cap, paid, back, now);
+        missing = std::max<Wide>(0, missing + Wide{paid} * 10000 - Wide{back} * 10000);
+      } else if (random() % 2) {
+        time = 1 + random() % (AIACCEL_ENGINE_TIME_ALL - 1);
+        aia_cap_set(&cap, slots, time, now);
+      }
+      const Wide over = missing - Wide{AIA_CAP_BURST_NS} * slots * time;
+      const __u64 clear = aia_cap_clear_ns(&cap, now);
+      BOOST_TEST_REQUIRE((clear != 0) == (over >= 0));
+      if (over < 0 || over >> 64) continue;
+      // Not a nanosecond too early nor too late.
+      aia_cap then = cap;
+      BOOST_TEST_REQUIRE(aia_cap_clear_ns(&then, clear) == 0u);
+      then = cap;
+      BOOST_TEST_REQUIRE(aia_cap_clear_ns(&then, clear - 1) == clear);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(without_a_ceiling_nothing_is_missing) {
+  aia_cap cap{};
+  aia_cap_charge(&cap, ~0ULL, 0, 5);
+  BOOST_TEST(aia_cap_clear_ns(&cap, 5) == 0u);
+  aia_cap_set(&cap, 2, 100, 10);
+  BOOST_TEST(aia_cap_clear_ns(&cap, 10) == 0u);
+  aia_cap_charge(&cap, 1000000000, 0, 10);
+  BOOST_TEST(aia_cap_clear_ns(&cap, 10) > 10u);
+  aia_cap_set(&cap, 2, AIACCEL_ENGINE_TIME_ALL, 11);
+  BOOST_TEST(aia_cap_clear_ns(&cap, 11) == 0u);
+  aia_cap_set(&cap, 2, 100, 12);  // lifted is forgotten
+  BOOST_TEST(aia_cap_clear_ns(&cap, 12) == 0u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+//
+// Ceilings of tenants, and what else an administrator changes while jobs wait and run, over played
+// time: who gets how much, that no slot is lost but to a ceiling, and what waits are put down to.
+
+#include <tap/tap.hpp>
+
+#include <algorithm>
+#include <random>
+
+#include "core/arena.hpp"
+
+namespace {
+
+constexpr std::uint32_t kAll = AIACCEL_ENGINE_TIME_ALL;
+
+double part(std::uint64_t a, std::uint64_t b) {
+  return static_cast<double>(a) / static_cast<double>(b);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(sched_caps)
+
+BOOST_AUTO_TEST_CASE(a_ceiling_of_time_leaves_the_rest_to_others) {
+  Arena arena(2);
+  aia_sched_node *capped = arena.tenant(10000), *free = arena.tenant(1);
+  aia_sched_node_set_caps(capped, kAll / 5, 0, arena.now);
+  std::vector<Client*> a, b;
+  for (int i = 0; i < 3; i++) a.push_back(&arena.client(capped)), arena.start(*a.back());
+  for (int i = 0; i < 3; i++) b.push_back(&arena.client(free)), arena.start(*b.back());
+  arena.run(arena.now + 10000 * kMs);
+  std::uint64_t had = 0;
+  for (Client* c : a) had += c->had_ns;
+  BOOST_TEST(part(had, 20000 * kMs) == 0.2, boost::test_tools::tolerance(0.02));
+  BOOST_TEST(arena.engine.busy_ns >= 20000 * kMs - 4 * kMs);  // no slot was lost
+}
+
+BOOST_AUTO_TEST_CASE(alone_it_leaves_slots_free_and_gets_what_it_may) {
+  for (std::uint32_t time : {1U, 100U, 5000U, kAll - 1}) {
+    Arena arena(2);
+    aia_sched_node* tenant = arena.tenant();
+    aia_sched_node_set_caps(tenant, time, 0, arena.now);
+    Client& client = arena.client(tenant, {.width = 2});
+    arena.start(client);
+    const std::uint64_t length = 100000 * kMs, allowed = 2 * length / kAll * time;
+    arena.run(arena.now + length);
+    BOOST_TEST(client.had_ns <= allowed + 2 * AIA_CAP_BURST_NS / kAll * time + 2 * kMs);
+    BOOST_TEST(client.had_ns + 2 * kMs >= allowed);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(ceilings_above_count) {
+  Arena arena(1);
+  aia_sched_node *slice = arena.tenant(), *one = arena.tenant(0, slice),
+                 *two = arena.tenant(0, slice);
+  aia_sched_node_set_caps(slice, kAll / 2, 0, arena.now);
+  aia_sched_node_set_caps(one, kAll / 10, 0, arena.now);
+  aia_sched_node_set_caps(two, kAll / 10 * 9, 0, arena.now);
+  Client &a = arena.client(one), &b = arena.client(two);
+  arena.start(a);
+  arena.start(b);
+  arena.run(arena.now + 20000 * kMs);
+  BOOST_TEST(part(a.had_ns, 20000 * kMs) == 0.1, boost::test_tools::tolerance(0.02));
+  BOOST_TEST(part(b.had_ns, 20000 * kMs) == 0.4, boost::test_tools::tolerance(0.02));
+}
+
+BOOST_AUTO_TEST_CASE(a_ceiling_of_turns_counts_those_below) {
+  Arena arena(4);
+  aia_sched_node *slice = arena.tenant(), *other = arena.tenant();
+  aia_sched_node_set_caps(slice, kAll, 2, arena.now);
+  std::vector<Client*> clients;
+  for (int i = 0; i < 6; i++) {
+    // of several classes, in several tenants below
+    clients.push_back(&arena.client(arena.tenant(0, slice), {.class_ = i % 4U}));
+    arena.start(*clients.back());
+  }
+  for (int i = 0; i < 4; i++) arena.start(arena.client(other, {.class_ = AIACCEL_CLASS_IDLE}));
+  std::uint32_t most = 0;
+  arena.granted = [&](Client&) { most = std::max<std::uint32_t>(most, slice->turns); };
+  arena.run(arena.now + 1000 * kMs);
+  BOOST_TEST(most == 2u);
+  std::uint64_t had = 0;
+  for (Client* c : clients) had += c->had_ns;
+  BOOST_TEST(part(had, 2000 * kMs) == 1.0, boost::test_tools::tolerance(0.02));
+  BOOST_TEST(arena.engine.busy_ns >= 4000 * kMs - 8 * kMs);
+}
+
+BOOST_AUTO_TEST_CASE(the_bound_holds_over_any_time) {
+  std::mt19937_64 random(41);
+  for (int round = 0; round < 30; round++) {
+    const std::uint32_t slots = 1 + random() % 4, time = 1 + random() % (kAll - 1);
+    const std::uint64_t longest = (50 + random() % 300) * kMs;
+    Arena arena(slots);
+    aia_sched_node* tenant = arena.tenant();
+    aia_sched_node_set_caps(tenant, time, 0, arena.now);
+    struct Turn {
+      std::uint64_t begin, end;
+    };
+    std::vector<Turn> turns;
+    arena.granted = [&](Client& c) {
+      if (c.queue.node != tenant) return;
+      turns.push_back({arena.now, arena.now + c.turn_ns});
+      c.turn_ns = 1 + random() % longest;  // the next one's
+    };
+    for (int i = 0; i < 6; i++) {
+      const std::uint64_t claimed = random() % (2 * longest), think = random() % 3 * longest;
+      Client& c = arena.client(
+          tenant, {.turn_ns = 1 + random() % longest, .think_ns = think, .claimed_ns = claimed});
+      arena.start(c);
+    }
+    arena.start(arena.client(arena.tenant(), {.turn_ns = longest / 3 + 1}));
+    arena.run(arena.now + 20000 * kMs);
+    for (const Turn& first : turns) {
+      if (random() % 8) continue;
+      for (const Turn& last : turns) {
+        if (last.end <= first.begin) continue;
+        std::uint64_t had = 0;
+        for (const Turn& t : turns)
+          if (t.begin < last.end && t.end > first.begin)
+            had += std::min(t.end, last.end) - std::max(t.begin, first.begin);
+        const std::uint64_t length = last.end - first.begin + AIA_CAP_BURST_NS;
+        BOOST_TEST_REQUIRE(part(had, 1) <=
+                           part(length * slots, kAll) * time + part(2 * slots * longest, 1));
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_ceiling_holds_and_is_lifted_at_once) {
+  Arena arena(2);
+  aia_sched_node* tenant = arena.tenant();
+  Client *a = &arena.client(tenant, {.turn_ns = 10 * kMs}), *b = &arena.client(tenant);
+  b->turn_ns = 10 * kMs;
+  arena.start(*a);
+  arena.start(*b);
+  arena.run(arena.now + 5 * kMs);
+  BOOST_TEST(tenant->turns == 2u);
+  aia_sched_node_set_caps(tenant, kAll, 1, arena.now);  // what is held stays held
+  BOOST_TEST(arena.engine.slots_used == 2u);
+  arena.run(arena.now + 100 * kMs);
+  BOOST_TEST(arena.engine.slots_used == 1u);
+  aia_sched_node_set_caps(tenant, kAll, 0, arena.now);
+  arena.run(arena.now + 1);
+  BOOST_TEST(arena.engine.slots_used == 2u);
+  aia_sched_node_set_caps(tenant, 1, 0, arena.now);
+  arena.run(arena.now + 1000 * kMs);
+  BOOST_TEST(arena.engine.slots_used == 0u);
+  BOOST_TEST(aia_sched_next_ns(&arena.engine) > arena.now);
+  aia_sched_node_set_caps(tenant, kAll, 0, arena.now);
+  BOOST_TEST(aia_sched_next_ns(&arena.engine) == AIACCEL_NEVER);
+  arena.run(arena.now + 1);
+  BOOST_TEST(arena.engine.slots_used == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_false_claim_holds_nobody_back) {
+  Arena arena(2);
+  aia_sched_node* slice = arena.tenant();
+  aia_sched_node_set_caps(slice, kAll / 2, 0, arena.now);
+  Client& liar = arena.client(arena.tenant(0, slice), {.turn_ns = 50 * kMs, .claimed_ns = ~0ULL});
+  Client& honest = arena.client(arena.tenant(0, slice));
+  arena.start(liar);
+  arena.stop(liar);
+  arena.start(honest);
+  arena.run(arena.now + 40 * kMs);
+  BOOST_TEST(honest.turns >= 30u);
+}
+
+BOOST_AUTO_TEST_CASE(weights_change_while_turns_run) {
+  Arena arena(1);
+  aia_sched_node *left = arena.tenant(100), *right = arena.tenant(100);
+  Client &l = arena.client(left), &r = arena.client(right);
+  arena.start(l);
+  arena.start(r);
+  arena.run(arena.now + 1000 * kMs);
+  aia_sched_node_set_weight(left, 300);
+  const std::uint64_t l_before = l.had_ns, r_before = r.had_ns;
+  arena.run(arena.now + 4000 * kMs);
+  BOOST_TEST(part(l.had_ns - l_before, r.had_ns - r_before) == 3.0,
+             boost::test_tools::tolerance(0.03));
+}
+
+BOOST_AUTO_TEST_CASE(what_was_booked_before_a_change_of_weight_is_returned_whole) {
+  for (const std::uint32_t weight : {1U, 10000U}) {
+    Arena arena(1);
+    aia_sched_node *claims = arena.tenant(), *other = arena.tenant();
+    Client& liar = arena.client(claims, {.claimed_ns = ~0ULL});
+    Client& honest = arena.client(other);
+    arena.start(liar);
+    arena.stop(liar);
+    aia_sched_node_set_weight(claims, weight);
+    arena.run(arena.now + 10 * kMs);
+    aia_sched_node_set_weight(claims, 100);
+    // Both are as others again: neither starved for what the liar claimed, nor first for as long.
+    arena.start(honest);
+    arena.start(liar);
+    arena.run(arena.now + 2000 * kMs);
+    BOOST_TEST(part(liar.had_ns, honest.had_ns) == 1.0, boost::test_tools::tolerance(0.2));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_class_changes_while_jobs_wait_and_run) {
+  Arena arena(1);
+  Client& holder =
+      arena.client(arena.tenant(), {.class_ = AIACCEL_CLASS_HIGH, .claimed_ns = ~0ULL});
+  Client& urgent = arena.client(arena.tenant(), {.class_ = AIACCEL_CLASS_HIGH});
+  Client& plain = arena.client(arena.tenant());
+  arena.start(holder);
+  arena.start(urgent);
+  arena.start(plain);
+  arena.run(arena.now + kMs / 2);
+  aia_sched_queue_set_class(&holder.queue, AIACCEL_CLASS_LOW);
+  aia_sched_queue_set_class(&urgent.queue, AIACCEL_CLASS_LOW);
+  arena.run(arena.now + 100 * kMs);
+  BOOST_TEST(plain.turns >= 99u);
+  BOOST_TEST(holder.turns == 1u);
+  BOOST_TEST(urgent.turns == 0u);
+  arena.stop(plain);
+  arena.run(arena.now + 100 * kMs);
+  // The lie that was booked is returned where the turn ended: they are equal.
+  BOOST_TEST(std::abs(static_cast<int>(holder.turns - urgent.turns)) <= 25);
+  BOOST_TEST(holder.turns + urgent.turns >= 98u);
+  aia_sched_queue_set_class(&urgent.queue, AIACCEL_CLASS_HIGH);
+  const std::uint64_t before = holder.turns;
+  arena.run(arena.now + 100 * kMs);
+  BOOST_TEST(holder.turns <= before + 1);
+}
+
+BOOST_AUTO_TEST_CASE(waits_are_put_down_to_ceilings) {
+  Arena arena(2);
+  aia_sched_node *slice = arena.tenant(), *unit = arena.tenant(0, slice);
+  Client &a = arena.client(unit, {.turn_ns = 10 * kMs}), &b = arena.client(unit);
+  const auto capped = [&](const Client& c) { return aia_sched_capped_ns(&c.job, arena.now); };
+  aia_sched_node_set_caps(unit, kAll, 1, arena.now);
+  arena.start(a);
+  arena.stop(a);
+  arena.run(arena.now + kMs);
+  arena.start(b);  // waits for a's turn because of unit's ceiling
+  arena.stop(b);
+  arena.run(arena.now + 2 * kMs);
+  BOOST_TEST(capped(b) == 2 * kMs);
+  aia_sched_node_set_caps(slice, kAll, 1, arena.now);  // of slice's as well: counts once
+  arena.run(arena.now + 2 * kMs);
+  BOOST_TEST(capped(b) == 4 * kMs);
+  aia_sched_node_set_caps(unit, kAll, 0, arena.now);
+  arena.run(arena.now + 1 * kMs);
+  BOOST_TEST(capped(b) == 5 * kMs);
+  aia_sched_node_set_caps(unit, kAll, 1, arena.now);
+  aia_sched_node_set_caps(slice, kAll, 0, arena.now);
+  arena.run(arena.now + 1 * kMs);
+  BOOST_TEST(capped(b) == 6 * kMs);
+  arena.run(arena.now + 3 * kMs);  // a has ended
+  BOOST_TEST(capped(b) == 9 * kMs);
+  BOOST_TEST(capped(a) == 0u);
+
+  // A context that waits for its own turn waits for no ceiling.
+  Client& c = arena.client(unit, {.turn_ns = 10 * kMs});
+  aia_sched_job second{};
+  second.width = 1;
+  arena.run(arena.now + 5 * kMs);
+  c.job.width = 1;
+  BOOST_TEST(aia_sched_submit(&c.queue, &c.job, arena.now) == 0);
+  BOOST_TEST(aia_sched_submit(&c.queue, &second, arena.now) == 0);
+  arena.run(arena.now + 7 * kMs);
+  BOOST_TEST(c.job.state == unsigned{AIA_SCHED_GRANTED});
+  BOOST_TEST(aia_sched_capped_ns(&second, arena.now) == 0u);
+  aia_sched_withdraw(&second);
+  arena.run(arena.now + 10 * kMs);
+  BOOST_TEST(aia_sched_capped_ns(&second, arena.now) == 0u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

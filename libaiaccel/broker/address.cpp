@@ -74,22 +74,34 @@ std::vector<std::string> candidates() {
   return paths;
 }
 
+// The address, and the folder that is the user's own to make, "" where it is not ours to.
+BrokerAddress locate(std::string* folder) {
+  folder->clear();
+  if (const char* given = secure_getenv("AIACCEL_BROKER")) return {given, false};
+  if (access(kSystemSocket, F_OK) == 0) return {kSystemSocket, true};
+  const std::string runtime = own_runtime_folder();
+  *folder = runtime.empty() ? "/tmp/aiaccel-" + std::to_string(geteuid()) : runtime + "/aiaccel";
+  return {*folder + "/broker.sock", false};
+}
+
 }  // namespace
 
 int find_broker(BrokerAddress* address) {
-  if (const char* given = secure_getenv("AIACCEL_BROKER")) {
-    *address = {given, false};
-    return 0;
-  }
-  if (access(kSystemSocket, F_OK) == 0) {
-    *address = {kSystemSocket, true};
-    return 0;
-  }
-  const std::string runtime = own_runtime_folder();
-  const std::string folder =
-      runtime.empty() ? "/tmp/aiaccel-" + std::to_string(geteuid()) : runtime + "/aiaccel";
-  *address = {folder + "/broker.sock", false};
-  return make_private_folder(folder);
+  std::string folder;
+  *address = locate(&folder);
+  return folder.empty() ? 0 : make_private_folder(folder);
+}
+
+bool broker_listens() {
+  std::string ignored;
+  sockaddr_un name;
+  if (socket_name(locate(&ignored).path, &name)) return false;
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return false;
+  const bool listens =
+      connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0 || errno == EAGAIN;
+  close(fd);
+  return listens;
 }
 
 std::string folder_fault(const std::string& path) {

@@ -28,6 +28,9 @@ struct BrokerAddress {
 // where it is not the user's own.
 int find_broker(BrokerAddress* address);
 
+// Whether a broker listens at that address now. Makes no folder and starts nothing.
+bool broker_listens();
+
 // What find_broker() holds against the folder of the user's instance, after -EACCES.
 std::string folder_fault(const std::string& path);
 

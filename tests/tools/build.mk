@@ -2,6 +2,6 @@
 #
 # What of the tools is tested without running them: all that neither asks the machine nor owns a screen.
 
-TEST_SOURCES_tools := $(sort $(wildcard tools/common/*.cpp)) \
+TEST_SOURCES_tools := $(sort $(wildcard tools/common/*.cpp tools/observe/*.cpp)) \
 	$(patsubst %,tools/aiaccel/%.cpp,findings inputs summary) \
 	$(patsubst %,tools/aiaccel-top/%.cpp,report layout json)

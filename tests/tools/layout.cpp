@@ -53,13 +53,19 @@ BOOST_AUTO_TEST_CASE(everything_where_there_is_room) {
       "aiaccel-top  kernel: all tenants  2 engines  2 tenants  2 queues",
       "memory  own tenant 4.0 GiB of 16 GiB  host 30 GiB free of 64 GiB",
       "",
-      "ENGINE  NAME          NODE  USED  SLOTS  BUSY  WAITING  TURNS/s  STATE",
-      "cpu0    cpu-node0        0     0      2   0 %        0      0.0  active",
-      "gpu0    0000:41:00.0     1     3      8  50 %        5      100  active",
+      "ENGINE  NAME          NODE  USED  SLOTS  BUSY  WAITING  TURNS/s            DEVICE  STATE",
+      "cpu0    cpu-node0        0     0      2   0 %        0      0.0                 -  active",
+      "gpu0    0000:41:00.0     1     3      8  50 %        5      100  62 GiB of 80 GiB  active",
       "",
-      "TENANT                         WEIGHT  CONTEXTS  QUEUES   PINNED  ALLOCATED  TURNS/s  SLOTS",
-      "/machine.slice/notebook.scope     100         1       1  3.0 MiB        0 B      0.0    0.0",
-      "/system.slice/vllm.service        100         1       1      0 B    4.0 GiB      100    4.0",
+      "TENANT                         WEIGHT  CONTEXTS  QUEUES   PINNED  ALLOCATED  DEVICE  "
+      "TURNS/s  SLOTS  "
+      "CEILINGS",
+      "/machine.slice/notebook.scope     100         1       1  3.0 MiB        0 B       -      "
+      "0.0    0.0  "
+      "low, device 10 GiB, time 25 %, 1 turn",
+      "/system.slice/vllm.service        100         1       1      0 B    4.0 GiB  62 GiB      "
+      "100    4.0  "
+      "-",
       "",
       "QUEUE   CLASS  WEIGHT  ENGINE  WAITING  HELD  TURNS/s    WAIT  MAX WAIT    RUN   PID  "
       "COMMAND"
@@ -163,6 +169,35 @@ BOOST_AUTO_TEST_CASE(it_says_whose_work_is_seen) {
   sample.transport = "embedded";
   BOOST_TEST(contains(layout_all(make_report(nullptr, sample), Sort::rate),
                       "embedded: this process alone, others are not seen"));
+}
+
+BOOST_AUTO_TEST_CASE(without_an_arbiter_users_are_shown) {
+  Sample sample;
+  sample.missing = "neither module nor broker runs";
+  observe::Engine gpu;
+  gpu.alias = "gpu0";
+  gpu.name = "NVIDIA H100";
+  sample.observed.engines = {gpu};
+  observe::User user;
+  user.pid = 4410;
+  user.comm = "python3";
+  user.unit = "user@1001";
+  user.engine = 0;
+  user.device_bytes = 10ull << 30;
+  user.gated = false;
+  user.wrong_node = true;
+  sample.observed.users = {user};
+  const Report report = make_report(nullptr, sample);
+  const auto lines = layout_all(report, Sort::rate);
+  BOOST_TEST(lines[0].text == "aiaccel-top  no arbiter: neither module nor broker runs");
+  BOOST_TEST(contains(lines, "gpu0  NVIDIA H100"));
+  BOOST_TEST(contains(lines, "4410  user@1001  python3  10 GiB"));
+  BOOST_TEST(contains(lines, "ungated  wrong node"));
+  BOOST_TEST(!contains(lines, "TENANT"));
+  BOOST_TEST(!contains(lines, "QUEUE"));
+  for (std::size_t height = 1; height < 30; height++)
+    BOOST_TEST(layout_screen(report, {60, height, Sort::rate, 0, false}).size() == height);
+  BOOST_TEST((style_of(layout_screen(report, {}), "4410") == Style::alarm));
 }
 
 BOOST_AUTO_TEST_CASE(help_takes_the_place_of_the_queues) {

@@ -62,7 +62,7 @@ is 'aiaccel.1 names the fields of engines' "$(unnamed "$("$bin/aiaccel" engines 
 is 'aiaccel.1 names the fields of doctor' "$(unnamed "$("$bin/aiaccel" doctor --json)" aiaccel.1)" ''
 is 'aiaccel-top.1 names the fields of a sample' "$(unnamed "$("$bin/aiaccel-top" --json -d 0)" aiaccel-top.1)" ''
 is 'aiaccel-top.1 names the fields of its queues' \
-	"$(unnamed "$(sed -n 's/.*{\("[a-z_]*"\), .*/\1:/p' tools/aiaccel-top/json.cpp)" aiaccel-top.1)" ''
+	"$(unnamed "$(sed -n 's/.*{\("[a-z_]*"\), .*/\1:/p' tools/aiaccel-top/json.cpp tools/observe/show.cpp)" aiaccel-top.1)" ''
 model=${XDG_CACHE_HOME:-$HOME/.cache}/aiaccel/models/silero_vad_v5.onnx
 if [ -e "$model" ]; then
 	answer=$("$bin/aiaccel" run "$model" --dim input.1=576 --value sr=16000 --json)
@@ -73,7 +73,7 @@ else
 fi
 # The other way round: nothing is promised that is not there.
 is 'aiaccel-top.1 names no field that there is not' \
-	"$(comm -13 <(grep -ohE '"[a-z0-9_]+"' tools/aiaccel-top/json.cpp | tr -d '"' | sort -u) <(names_of_page aiaccel-top.1) | paste -sd' ')" ''
+	"$(comm -13 <(grep -ohE '"[a-z0-9_]+"' tools/aiaccel-top/json.cpp tools/observe/show.cpp | tr -d '"' | sort -u) <(names_of_page aiaccel-top.1) | paste -sd' ')" ''
 is 'aiaccel.1 names no field that there is not' \
 	"$(comm -13 <(grep -ohE '"[a-z0-9_]+"' tools/aiaccel/{engines,doctor,run,policy}.cpp libaiaccel/policy/settings.cpp | tr -d '"' | sort -u) <(names_of_page aiaccel.1) | paste -sd' ')" ''
 

@@ -55,6 +55,8 @@ inline tools::Sample first_sample() {
   gpu_stats.queues = 2;
   gpu_stats.granted = 1000;
   gpu_stats.busy_ns = 50 * second;
+  gpu_stats.device_bytes = 80ull << 30;
+  gpu_stats.reserved_bytes = 62ull << 30;
   sample.engines = {cpu_stats, gpu_stats};
 
   aiaccel_stats_tenant server{};
@@ -67,6 +69,10 @@ inline tools::Sample first_sample() {
   server.allocated_bytes = 4ull << 30;
   server.granted = 900;
   server.busy_ns = 40 * second;
+  server.reserved_bytes = 62ull << 30;
+  server.max_bytes = server.max_device_bytes = AIACCEL_UNLIMITED;
+  server.max_class = AIACCEL_CLASS_REALTIME;
+  server.engine_time = AIACCEL_ENGINE_TIME_ALL;
   put(server.name, "/system.slice/vllm.service");
   aiaccel_stats_tenant notebook = server;
   notebook.tenant = 3;
@@ -74,6 +80,11 @@ inline tools::Sample first_sample() {
   notebook.pinned_bytes = 3 << 20;
   notebook.granted = 100;
   notebook.busy_ns = 10 * second;
+  notebook.reserved_bytes = 0;
+  notebook.max_class = AIACCEL_CLASS_LOW;
+  notebook.max_device_bytes = 10ull << 30;
+  notebook.engine_time = AIACCEL_ENGINE_TIME_ALL / 4;
+  notebook.grants = 1;
   put(notebook.name, "/machine.slice/notebook.scope");
   sample.tenants = {server, notebook};
 

@@ -4,6 +4,7 @@
 #include "aiaccel-top/json.hpp"
 
 #include "common/names.hpp"
+#include "observe/show.hpp"
 
 namespace tools {
 namespace {
@@ -16,8 +17,15 @@ const char* scope_name(Scope scope) {
       return "tenant";
     case Scope::process:
       return "process";
+    case Scope::none:
+      return "none";
   }
   return "?";
+}
+
+// A ceiling that there is not is null, and so is one that an older arbiter does not tell.
+Json limit_json(std::uint64_t bytes) {
+  return bytes == AIACCEL_UNLIMITED ? Json() : Json(bytes);
 }
 
 Json engine_json(const EngineReport& engine) {
@@ -35,12 +43,15 @@ Json engine_json(const EngineReport& engine) {
           {"queues", stats.queues},
           {"granted", stats.granted},
           {"busy_ns", stats.busy_ns},
+          {"device_bytes", stats.device_bytes},
+          {"reserved_bytes", stats.reserved_bytes},
           {"busy_fraction", or_null(engine.busy_fraction)},
           {"granted_per_s", or_null(engine.granted_per_s)}};
 }
 
 Json tenant_json(const TenantReport& tenant) {
   const aiaccel_stats_tenant& stats = tenant.stats;
+  const bool told = stats.engine_time != 0;
   return {{"id", stats.tenant},
           {"parent", stats.parent},
           {"kind", tenant_kind_name(stats.kind)},
@@ -51,6 +62,13 @@ Json tenant_json(const TenantReport& tenant) {
           {"queues", stats.queues},
           {"allocated_bytes", stats.allocated_bytes},
           {"pinned_bytes", stats.pinned_bytes},
+          {"reserved_bytes", stats.reserved_bytes},
+          {"max_bytes", told ? limit_json(stats.max_bytes) : Json()},
+          {"max_device_bytes", told ? limit_json(stats.max_device_bytes) : Json()},
+          {"max_class", told ? Json(class_name(stats.max_class)) : Json()},
+          {"engine_time",
+           told && stats.engine_time < AIACCEL_ENGINE_TIME_ALL ? Json(stats.engine_time) : Json()},
+          {"grants", stats.grants ? Json(stats.grants) : Json()},
           {"granted", stats.granted},
           {"busy_ns", stats.busy_ns},
           {"granted_per_s", or_null(tenant.granted_per_s)},
@@ -87,7 +105,7 @@ Json queue_json(const QueueReport& queue) {
 
 Json to_json(const Report& report) {
   const Sample& now = report.now;
-  const std::uint64_t ceiling = now.query.max_pinned_bytes;
+  const bool none = now.scope == Scope::none;
   Json engines = Json::array();
   for (const EngineReport& engine : report.engines) engines.push_back(engine_json(engine));
   Json tenants = Json::array();
@@ -96,17 +114,18 @@ Json to_json(const Report& report) {
   for (const QueueReport& queue : report.queues) queues.push_back(queue_json(queue));
   return {{"time_ns", now.time_ns},
           {"interval_ns", or_null(report.interval_ns)},
-          {"transport", now.transport},
+          {"transport", none ? Json() : Json(now.transport)},
           {"scope", scope_name(now.scope)},
-          {"own_tenant", now.query.tenant},
+          {"own_tenant", none ? Json() : Json(now.query.tenant)},
           {"memory",
-           {{"own_tenant_bytes", now.query.pinned_bytes},
-            {"own_tenant_ceiling_bytes", ceiling == AIACCEL_UNLIMITED ? Json() : Json(ceiling)},
+           {{"own_tenant_bytes", none ? Json() : Json(now.query.pinned_bytes)},
+            {"own_tenant_ceiling_bytes", none ? Json() : limit_json(now.query.max_pinned_bytes)},
             {"host_total_bytes", or_null(now.host_total_bytes)},
             {"host_available_bytes", or_null(now.host_available_bytes)}}},
           {"engines", std::move(engines)},
           {"tenants", std::move(tenants)},
-          {"queues", std::move(queues)}};
+          {"queues", std::move(queues)},
+          {"observed", observe::to_json(now.observed)}};
 }
 
 }  // namespace tools

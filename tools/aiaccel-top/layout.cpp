@@ -10,6 +10,7 @@
 
 #include "common/names.hpp"
 #include "common/table.hpp"
+#include "observe/show.hpp"
 
 namespace tools {
 namespace {
@@ -31,12 +32,15 @@ std::string scope_text(Scope scope) {
       return "own tenant only";
     case Scope::process:
       return "this process alone, others are not seen";
+    case Scope::none:
+      return "no turns are taken";
   }
   return "?";
 }
 
 std::string summary(const Report& report) {
   const Sample& now = report.now;
+  if (now.scope == Scope::none) return "aiaccel-top  no arbiter: " + printable(now.missing);
   return fmt::format("aiaccel-top  {}: {}  {}  {}  {}", now.transport, scope_text(now.scope),
                      count_text(report.engines.size(), "engine"),
                      count_text(report.tenants.size(), "tenant"),
@@ -45,13 +49,37 @@ std::string summary(const Report& report) {
 
 std::string memory_text(const Report& report) {
   const Sample& now = report.now;
-  std::string text = "memory  own tenant " + bytes_text(now.query.pinned_bytes);
-  if (now.query.max_pinned_bytes != AIACCEL_UNLIMITED)
+  std::string text = "memory";
+  if (now.scope != Scope::none) text += "  own tenant " + bytes_text(now.query.pinned_bytes);
+  if (now.scope != Scope::none && now.query.max_pinned_bytes != AIACCEL_UNLIMITED)
     text += " of " + bytes_text(now.query.max_pinned_bytes);
   if (now.host_total_bytes && now.host_available_bytes)
     text += fmt::format("  host {} free of {}", bytes_text(*now.host_available_bytes),
                         bytes_text(*now.host_total_bytes));
   return text;
+}
+
+// What of its memory is reserved.
+std::string device_text(const aiaccel_stats_engine& stats) {
+  if (stats.device_bytes == 0) return "-";
+  return bytes_text(stats.reserved_bytes) + " of " + bytes_text(stats.device_bytes);
+}
+
+// The ceilings that the administrator set, "-" where there is none.
+std::string limits_text(const aiaccel_stats_tenant& stats) {
+  if (stats.engine_time == 0) return "-";  // an older arbiter does not tell
+  std::string text;
+  const auto add = [&text](const std::string& limit) {
+    text += (text.empty() ? "" : ", ") + limit;
+  };
+  if (stats.max_class < AIACCEL_CLASS_HIGH) add(class_name(stats.max_class));
+  if (stats.max_bytes != AIACCEL_UNLIMITED) add("memory " + bytes_text(stats.max_bytes));
+  if (stats.max_device_bytes != AIACCEL_UNLIMITED)
+    add("device " + bytes_text(stats.max_device_bytes));
+  if (stats.engine_time < AIACCEL_ENGINE_TIME_ALL)
+    add("time " + percent_text(stats.engine_time / double{AIACCEL_ENGINE_TIME_ALL}));
+  if (stats.grants) add(count_text(stats.grants, "turn"));
+  return text.empty() ? "-" : text;
 }
 
 Table engine_table(const Report& report) {
@@ -63,6 +91,7 @@ Table engine_table(const Report& report) {
                {"BUSY", Align::right},
                {"WAITING", Align::right, 1},
                {"TURNS/s", Align::right, 2},
+               {"DEVICE", Align::right, 6},
                {"STATE", Align::left, 4}});
   for (const EngineReport& engine : report.engines)
     table.add({engine.alias, engine.info.name,
@@ -70,7 +99,7 @@ Table engine_table(const Report& report) {
                std::to_string(engine.stats.slots_used), std::to_string(engine.stats.slots),
                or_dash(engine.busy_fraction, percent_text),
                std::to_string(engine.stats.jobs_waiting), or_dash(engine.granted_per_s, rate_text),
-               state_name(engine.stats.state)});
+               device_text(engine.stats), state_name(engine.stats.state)});
   return table;
 }
 
@@ -81,13 +110,17 @@ Table tenant_table(const Report& report) {
                {"QUEUES", Align::right, 5},
                {"PINNED", Align::right, 1},
                {"ALLOCATED", Align::right, 2},
+               {"DEVICE", Align::right, 7},
                {"TURNS/s", Align::right},
-               {"SLOTS", Align::right, 3}});
+               {"SLOTS", Align::right, 3},
+               {"CEILINGS", Align::left, 8, 8}});
   for (const TenantReport& tenant : report.tenants)
     table.add({tenant.stats.name, std::to_string(tenant.stats.weight),
                std::to_string(tenant.stats.contexts), std::to_string(tenant.stats.queues),
                bytes_text(tenant.stats.pinned_bytes), bytes_text(tenant.stats.allocated_bytes),
-               or_dash(tenant.granted_per_s, rate_text), or_dash(tenant.slots_mean, rate_text)});
+               tenant.stats.reserved_bytes ? bytes_text(tenant.stats.reserved_bytes) : "-",
+               or_dash(tenant.granted_per_s, rate_text), or_dash(tenant.slots_mean, rate_text),
+               limits_text(tenant.stats)});
   return table;
 }
 
@@ -173,13 +206,42 @@ void put(const Block& block, std::size_t first, std::size_t room, std::vector<Li
     lines.push_back({fmt::format("({} more)", rows - shown), Style::faint});
 }
 
+Style style_of(observe::Line::Kind kind) {
+  switch (kind) {
+    case observe::Line::Kind::heading:
+      return Style::heading;
+    case observe::Line::Kind::engine:
+      return Style::strong;
+    case observe::Line::Kind::user:
+      return Style::plain;
+    case observe::Line::Kind::alarm:
+      return Style::alarm;
+    case observe::Line::Kind::note:
+      return Style::faint;
+  }
+  return Style::plain;
+}
+
+// Without lines where there is nothing to show.
+Block observed_block(const Report& report, std::size_t width) {
+  Block block;
+  std::vector<Style> styles;
+  for (observe::Line& line : observe::to_lines(report.now.observed, width)) {
+    block.lines.push_back(std::move(line.text));
+    styles.push_back(style_of(line.kind));
+  }
+  block.style = [styles](std::size_t row) { return styles[row + 1]; };
+  return block;
+}
+
 struct Blocks {
-  Block engines, tenants, queues;
+  Block observed, engines, tenants, queues;
 };
 
 Blocks make_blocks(const Report& report, Sort sort, std::size_t width) {
   const auto queues = sorted_queues(report, sort);
-  return {{engine_table(report).lines(width),
+  return {observed_block(report, width),
+          {engine_table(report).lines(width),
            [&report](std::size_t row) { return engine_style(report.engines[row]); }},
           {tenant_table(report).lines(width), [](std::size_t) { return Style::plain; }},
           {queue_table(queues).lines(width),
@@ -220,7 +282,10 @@ Sort next_sort(Sort sort) {
 std::vector<Line> layout_all(const Report& report, Sort sort) {
   const Blocks blocks = make_blocks(report, sort, Table::unlimited);
   std::vector<Line> lines{{summary(report), Style::strong}, {memory_text(report)}};
-  for (const Block* block : {&blocks.engines, &blocks.tenants, &blocks.queues}) {
+  for (const Block* block : {&blocks.observed, &blocks.engines, &blocks.tenants, &blocks.queues}) {
+    // Without an arbiter there is none of the other three.
+    if (block->lines.empty() || (block != &blocks.observed && report.now.scope == Scope::none))
+      continue;
     lines.push_back({""});
     put(*block, 0, Table::unlimited, lines);
   }
@@ -231,15 +296,18 @@ std::vector<Line> layout_screen(const Report& report, const View& view) {
   const Blocks blocks = make_blocks(report, view.sort, view.width);
   std::vector<Line> lines{{summary(report), Style::strong}, {memory_text(report)}, {""}};
 
-  // Engines and tenants get what they need, up to a quarter of the screen each; queues the rest.
-  const std::size_t quarter = std::max<std::size_t>(3, view.height / 4);
-  put(blocks.engines, 0, std::min(blocks.engines.lines.size(), quarter), lines);
-  lines.push_back({""});
-  put(blocks.tenants, 0, std::min(blocks.tenants.lines.size(), quarter), lines);
-  lines.push_back({""});
+  // Users, engines and tenants get what they need, up to a quarter of the screen each; queues the
+  // rest. Without an arbiter there are users alone.
+  const bool alone = report.now.scope == Scope::none;
+  const std::size_t quarter = alone ? view.height : std::max<std::size_t>(3, view.height / 4);
+  for (const Block* block : {&blocks.observed, &blocks.engines, &blocks.tenants}) {
+    if (block->lines.empty() || (block != &blocks.observed && alone)) continue;
+    put(*block, 0, std::min(block->lines.size(), quarter), lines);
+    lines.push_back({""});
+  }
   if (view.help) {
     for (Line& line : help_lines(view.sort)) lines.push_back(std::move(line));
-  } else if (view.height > lines.size() + 1) {
+  } else if (!alone && view.height > lines.size() + 1) {
     put(blocks.queues, view.first_queue, view.height - lines.size() - 1, lines);
   }
 

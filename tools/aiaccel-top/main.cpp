@@ -14,56 +14,79 @@
 #include "aiaccel-top/view.hpp"
 #include "common/command_line.hpp"
 #include "common/failure.hpp"
+#include "observe/drm.hpp"
 
 namespace {
 
 struct Options {
   std::string transport;
-  double interval = 1;  // seconds
+  std::optional<double> interval;  // seconds
+  std::vector<std::string> watched;
   bool once = false;
   bool json = false;
   std::uint64_t count = 1;  // samples of --json, 0: without end
 };
 
 std::chrono::nanoseconds interval_of(const Options& options) {
-  return std::chrono::nanoseconds(static_cast<std::int64_t>(options.interval * 1e9));
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(options.interval.value_or(1) * 1e9));
 }
 
 // Samples one after the other, each reported with the rates since the one before.
 class Reporter {
  public:
   explicit Reporter(const Options& options)
-      : options_(options), device_(tools::open_device(options.transport)) {}
+      : options_(options), nvml_(aiaccel::nvml::Nvml::open(nvml_missing_)) {
+    question_.watched = options.watched;
+    question_.drm_name = observe::libdrm_name;
+    device_ = tools::open_running(options_.transport, missing_);
+  }
 
-  // The first report has no rates. A broker that went away and came again is opened anew, and the
+  // The first report has no rates. An arbiter that went away and came again is opened anew, and the
   // rates start over.
   tools::Report next() {
+    if (!device_) {
+      device_ = tools::open_running(options_.transport, missing_);
+      if (device_) before_.reset();
+    }
     try {
-      return report(tools::take_sample(device_));
+      return report(tools::take_sample(device_ ? &*device_ : nullptr));
     } catch (const aiaccel::Error& e) {
       if (e.code().value() != ECONNRESET) throw;
     }
-    device_ = tools::open_device(options_.transport);
+    device_ = tools::open_running(options_.transport, missing_);
     before_.reset();
-    return report(tools::take_sample(device_));
+    return report(tools::take_sample(device_ ? &*device_ : nullptr));
   }
 
  private:
   tools::Report report(tools::Sample now) {
+    if (!device_) now.missing = missing_;
+    observe::Gpus gpus;
+    if (nvml_) gpus = observe::read_gpus(*nvml_);
+    gpus.missing = nvml_missing_;
+    const auto arbiter = tools::arbiter_of(now);
+    now.observed = observe::observe(question_, gpus, arbiter ? &*arbiter : nullptr);
+    // Without an arbiter's clock, that of the observation.
+    if (!device_) now.time_ns = now.observed.time_ns;
     tools::Report result = tools::make_report(before_ ? &*before_ : nullptr, std::move(now));
     before_ = result.now;
     return result;
   }
 
   const Options options_;
-  aiaccel::Device device_;
+  observe::Question question_;
+  std::string nvml_missing_;
+  std::unique_ptr<const aiaccel::nvml::Nvml> nvml_;
+  std::string missing_;
+  std::optional<aiaccel::Device> device_;
   std::optional<tools::Sample> before_;
 };
 
-// The first report that has what rates need, which takes an interval; at once where that is 0.
+// At once and without rates, but where an interval is asked for: then what rates need is there
+// after it.
 tools::Report first_with_rates(Reporter& reporter, const Options& options) {
   tools::Report report = reporter.next();
-  if (options.interval <= 0) return report;
+  if (options.interval.value_or(0) <= 0) return report;
   std::this_thread::sleep_for(interval_of(options));
   return reporter.next();
 }
@@ -92,7 +115,7 @@ int show_screen(const Options& options) {
   if (!::isatty(STDIN_FILENO) || !::isatty(STDOUT_FILENO))
     throw tools::Failure("the screen needs a terminal", "`aiaccel-top --once` or `--json`",
                          tools::exit_usage);
-  if (options.interval <= 0)
+  if (options.interval.value_or(1) <= 0)
     throw tools::Failure("the screen needs an interval above 0", "`aiaccel-top -d 1`",
                          tools::exit_usage);
   Reporter reporter(options);
@@ -105,7 +128,7 @@ int parse_and_run(int argc, char** argv) {
   Options options;
   tools::add_common_options(app, options.transport);
   app.add_option("-d,--interval", options.interval,
-                 "Between samples; 0: a single one, without rates [1]")
+                 "Between samples [1]; makes --once and --json wait for rates")
       ->type_name("SECONDS")
       ->check(tools::between(0.0, 3600.0));
   auto* once = app.add_flag("--once", options.once, "Print once, as text, and exit");
@@ -114,6 +137,10 @@ int parse_and_run(int argc, char** argv) {
   app.add_option("--count", options.count, "Samples to print; 0: without end [1]")
       ->type_name("N")
       ->needs(json);
+  app.add_option("--watch", options.watched,
+                 "Count as users what has this name or command line; may be repeated")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
   if (!tools::parse_command_line(app, argc, argv)) return tools::exit_ok;
   if (options.json) return print_json(options);
   return options.once ? print_once(options) : show_screen(options);

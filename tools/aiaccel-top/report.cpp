@@ -61,6 +61,7 @@ Report make_report(const Sample* before, Sample now) {
   const Sample& old = before ? *before : empty;
   if (before && report.now.time_ns > old.time_ns)
     report.interval_ns = report.now.time_ns - old.time_ns;
+  if (before) observe::add_rates(old.observed, report.now.observed);
   const auto interval = report.interval_ns;
 
   const auto old_engines = by_key(old.engines, engine_key);

@@ -44,10 +44,7 @@ void ask_host_memory(Sample& sample) {
   }
 }
 
-}  // namespace
-
-Sample take_sample(const aiaccel::Device& device) {
-  Sample sample;
+void ask_arbiter(const aiaccel::Device& device, Sample& sample) {
   sample.transport = device.transport();
   sample.query = device.query();
   for (const aiaccel::Engine& engine : device.engines())
@@ -58,8 +55,20 @@ Sample take_sample(const aiaccel::Device& device) {
   sample.tenants = read_stats<aiaccel_stats_tenant>(device).records;
   sample.queues = read_stats<aiaccel_stats_queue>(device).records;
   sample.scope = scope_of(sample);
+}
+
+}  // namespace
+
+Sample take_sample(const aiaccel::Device* device) {
+  Sample sample;
+  if (device) ask_arbiter(*device, sample);
   ask_host_memory(sample);
   return sample;
+}
+
+std::optional<observe::Arbiter> arbiter_of(const Sample& sample) {
+  if (sample.scope == Scope::none) return std::nullopt;
+  return observe::Arbiter{sample.engine_infos, sample.queues};
 }
 
 }  // namespace tools

@@ -14,15 +14,18 @@
 #include <string>
 #include <vector>
 
+#include "observe/users.hpp"
+
 namespace tools {
 
-// Whose tenants and queues are seen.
-enum class Scope { all, tenant, process };
+// Whose tenants and queues are seen; none where no arbiter answers.
+enum class Scope { all, tenant, process, none };
 
 struct Sample {
   std::uint64_t time_ns = 0;  // CLOCK_MONOTONIC
-  std::string transport;
-  Scope scope = Scope::process;
+  std::string transport;      // "" where no arbiter answers
+  std::string missing;        // why none does
+  Scope scope = Scope::none;
   aiaccel_query query{};
   std::optional<std::uint64_t> host_total_bytes;
   std::optional<std::uint64_t> host_available_bytes;
@@ -30,9 +33,14 @@ struct Sample {
   std::vector<aiaccel_stats_engine> engines;
   std::vector<aiaccel_stats_tenant> tenants;
   std::vector<aiaccel_stats_queue> queues;
+  observe::Observation observed;  // who uses accelerators, with an arbiter or without
 };
 
-Sample take_sample(const aiaccel::Device& device);
+// `device` is null where no arbiter answers. What is observed is not in it yet.
+Sample take_sample(const aiaccel::Device* device);
+
+// What the sample knows of who takes turns; nothing where no arbiter answers.
+std::optional<observe::Arbiter> arbiter_of(const Sample& sample);
 
 struct EngineReport {
   aiaccel_engine_info info{};

@@ -31,12 +31,17 @@ std::string open_advice(const std::string& transport, int error) {
   return "`aiaccel doctor` says what is missing";
 }
 
+// What the command line asks for, else the environment.
+std::string asked_transport(const std::string& transport) {
+  if (!transport.empty()) return transport;
+  const char* environment = std::getenv("AIACCEL_TRANSPORT");
+  return environment && *environment ? environment : "auto";
+}
+
 }  // namespace
 
 aiaccel::Device open_device(const std::string& transport) {
-  const char* environment = std::getenv("AIACCEL_TRANSPORT");
-  std::string asked = transport;
-  if (asked.empty()) asked = environment && *environment ? environment : "auto";
+  const std::string asked = asked_transport(transport);
   try {
     return aiaccel::Device::open(asked);
   } catch (const aiaccel::Error& e) {
@@ -44,6 +49,26 @@ aiaccel::Device open_device(const std::string& transport) {
     throw Failure(fmt::format("cannot open the transport '{}': {}", asked, e.code().message()),
                   open_advice(asked, error), error == EINVAL ? exit_usage : exit_absent);
   }
+}
+
+std::optional<aiaccel::Device> open_running(const std::string& transport, std::string& missing) {
+  const std::string asked = asked_transport(transport);
+  if (asked != "auto") return open_device(asked);
+  missing.clear();
+  for (const char* running : {"kernel", "broker"}) {
+    if (running == std::string_view("broker") && !aiaccel::broker_listens()) continue;
+    try {
+      return aiaccel::Device::open(running);
+    } catch (const aiaccel::Error& e) {
+      // Without the module there is no node.
+      const int error = e.code().value();
+      if (error == ENOENT || error == ENODEV) continue;
+      if (!missing.empty()) missing += "; ";
+      missing += fmt::format("{}: {}", running, e.code().message());
+    }
+  }
+  if (missing.empty()) missing = "neither module nor broker runs";
+  return std::nullopt;
 }
 
 int guarded(const char* tool, const std::function<int()>& body) {

@@ -8,6 +8,7 @@
 #include <aiaccel/device.hpp>
 
 #include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -37,6 +38,10 @@ class Failure : public std::runtime_error {
 
 // Device::open() whose Failure says what to do.
 aiaccel::Device open_device(const std::string& transport);
+
+// The same for those who only look: without a transport asked for, the one that answers now.
+// Nothing is started for it; where none answers there is none, and `missing` says why.
+std::optional<aiaccel::Device> open_running(const std::string& transport, std::string& missing);
 
 // Runs `body`, prints on stderr what it throws as `TOOL: what failed: why` and a line `TOOL: try:
 // …`, and returns the exit status. Output that could not be written is a failure too.

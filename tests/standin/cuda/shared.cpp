@@ -17,8 +17,9 @@
 namespace standin {
 namespace {
 
+constexpr int kEntries = 1024;
 constexpr std::uint64_t kDefaultBytes = std::uint64_t{8} << 30;
-constexpr std::uint64_t kSpinNs = 60'000;  // what a sleep may be late by
+constexpr std::uint64_t kSpinNs = 20'000;  // what a sleep may be late by
 
 enum Byte : off_t { kQueue = 0, kEngine = 1, kTable = 2, kFirstEntry = 16 };
 
@@ -73,11 +74,27 @@ void wait_until_ns(std::uint64_t moment) {
   }
 }
 
-bool Shared::open() {
+std::uint64_t device_bytes() {
   const char* bytes = getenv("AIACCEL_STANDIN_BYTES");
-  capacity_ = bytes ? strtoull(bytes, nullptr, 10) : kDefaultBytes;
+  return bytes ? strtoull(bytes, nullptr, 10) : kDefaultBytes;
+}
+
+std::vector<Share> shares_of(const std::string& folder) {
+  std::vector<Share> living;
+  const int fd = ::open((folder + "/device").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return living;
+  Share share;
+  for (int entry = 0; pread(fd, &share, sizeof share, off_t(sizeof share) * entry) == sizeof share;
+       ++entry)
+    if (share.pid && locked_by_another(fd, kFirstEntry + entry)) living.push_back(share);
+  close(fd);
+  return living;
+}
+
+bool Shared::open() {
+  capacity_ = device_bytes();
   const char* folder = getenv("AIACCEL_STANDIN");
-  const std::uint64_t size = sizeof(Entry) * kEntries;
+  const std::uint64_t size = sizeof(Share) * kEntries;
   if (folder) {
     device_ = ::open((std::string(folder) + "/device").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     log_ = ::open((std::string(folder) + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
@@ -90,7 +107,7 @@ bool Shared::open() {
   void* const at = mmap(nullptr, size, PROT_READ | PROT_WRITE,
                         folder ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, device_, 0);
   if (at == MAP_FAILED) return false;
-  entries_ = static_cast<Entry*>(at);
+  entries_ = static_cast<Share*>(at);
   return claim_entry();
 }
 

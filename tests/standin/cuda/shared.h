@@ -19,6 +19,8 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <string>
+#include <vector>
 
 namespace standin {
 
@@ -26,6 +28,16 @@ std::uint64_t now_ns();  // CLOCK_MONOTONIC
 
 // Waits until a moment of CLOCK_MONOTONIC: asleep while it is far, spinning at the end.
 void wait_until_ns(std::uint64_t moment);
+
+// What a process took of the device.
+struct Share {
+  std::int64_t pid;
+  std::uint64_t bytes;
+};
+
+// All of a folder's living processes, and what the device has. For who is none of them.
+std::vector<Share> shares_of(const std::string& folder);
+std::uint64_t device_bytes();
 
 class Shared {
  public:
@@ -44,12 +56,6 @@ class Shared {
   void log(std::uint64_t tag, std::uint64_t start_ns, std::uint64_t end_ns);
 
  private:
-  struct Entry {
-    std::int64_t pid;
-    std::uint64_t bytes;
-  };
-  static constexpr int kEntries = 1024;
-
   bool claim_entry();
   std::uint64_t sum();  // of the living; mutex_ and byte 2 held
 
@@ -58,7 +64,7 @@ class Shared {
   int log_ = -1;
   int mine_ = 0;
   std::mutex mutex_;  // one thread at a time in the table
-  Entry* entries_ = nullptr;
+  Share* entries_ = nullptr;
 };
 
 }  // namespace standin

@@ -178,11 +178,13 @@ void Context::stats_turns(Call& call) const {
                aia_history_read(&engine->history, &from, records.data(), AIA_TURNS_MAX))
       tell(count, *engine);
   }
+  const uint64_t now = monotonic_ns();
   for (const Context* context : host_.contexts) {
     context->host_.mutex.is_held();
     if (!sees(*context->tenant_)) continue;
     for (const auto& [id, queue] : context->queues_)
-      tell(aia_turns_list(&context->turns_.core, &queue->sched, records.data()), *queue->engine);
+      tell(aia_turns_list(&context->turns_.core, &queue->sched, records.data(), now),
+           *queue->engine);
   }
   Records list(call, turns.size());
   for (const aiaccel_stats_turn& turn : turns) {

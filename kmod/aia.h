@@ -45,6 +45,7 @@
 #include <uapi/aiaccel.h>
 
 #include "core/check.h"
+#include "core/history.h"
 #include "core/limit.h"
 #include "core/sched.h"
 #include "core/turns.h"
@@ -146,6 +147,7 @@ struct aia_engine {
 	char provider[AIACCEL_NAME_LEN];
 	/* aia_turn_lock */
 	struct aia_sched_engine sched;
+	struct aia_history history;
 	struct list_head queues;
 	u32 nr_queues;
 	/* aia_limit_lock */
@@ -159,6 +161,9 @@ struct aia_engine *aia_engine_get(u32 id);
 /* The first engine whose id is at least *id, which is moved past it. */
 struct aia_engine *aia_engine_next(u32 *id);
 void aia_engine_put(struct aia_engine *engine);
+int aia_engine_set_state(struct aia_engine *engine, u32 state);
+/* Also for those registered later. */
+void aia_engine_set_all_states(u32 state);
 u32 aia_engine_count(void);
 u64 aia_engine_reserved_bytes(struct aia_engine *engine);
 int aia_engine_check(const struct aia_engine_desc *desc);
@@ -254,6 +259,8 @@ int aia_buffer_pin(struct aia_call *call);
 int aia_buffer_info(struct aia_call *call);
 int aia_enter(struct aia_call *call);
 int aia_stats(struct aia_call *call);
+int aia_control(struct aia_call *call);
+int aia_revoke(struct aia_call *call);
 
 /* ---- queues and turns (queue.c, enter.c) ---- */
 
@@ -273,7 +280,7 @@ struct aia_queue {
 	struct aia_node *node;
 	u32 number;			/* in aia_queues */
 	u32 weight;
-	char label[AIACCEL_LABEL_LEN];
+	struct aia_history_who who;	/* its pid: of the initial pid namespace */
 	/* aia_turn_lock */
 	struct aia_sched_queue sched;
 	struct list_head of_context;

@@ -22,12 +22,16 @@ static DEFINE_XARRAY_ALLOC1(engines);
 static u32 next_id = 1;		/* aia_config_lock; 0 once all were used */
 static u32 nr_engines;		/* aia_config_lock for writing */
 static u32 nr_by_users;		/* aia_config_lock */
+static u32 all_states = AIACCEL_ENGINE_ACTIVE; /* aia_config_lock; what CONTROL told all */
 
 /* ---- references ---- */
 
 static void engine_free(struct kref *ref)
 {
-	kfree(container_of(ref, struct aia_engine, ref));
+	struct aia_engine *engine = container_of(ref, struct aia_engine, ref);
+
+	kvfree(engine->history.records);
+	kfree(engine);
 }
 
 void aia_engine_put(struct aia_engine *engine)
@@ -124,12 +128,25 @@ static int add_locked(struct aia_engine *engine)
 	if (!next_id || (engine->by_user && nr_by_users == AIA_MAX_BY_USERS))
 		return -ENOSPC;
 	engine->id = next_id;
+	engine->sched.state = all_states;
 	err = xa_insert(&engines, engine->id, engine, GFP_KERNEL);
 	if (err)
 		return err;
 	next_id++;
 	nr_by_users += engine->by_user;
 	WRITE_ONCE(nr_engines, nr_engines + 1);
+	return 0;
+}
+
+static int keep_history(struct aia_engine *engine)
+{
+	struct aia_history_record *records;
+
+	records = kvcalloc(AIA_HISTORY_RECORDS, sizeof(*records), GFP_KERNEL);
+	if (!records)
+		return -ENOMEM;
+	aia_history_init(&engine->history, records, AIA_HISTORY_RECORDS);
+	engine->sched.history = &engine->history;
 	return 0;
 }
 
@@ -158,11 +175,14 @@ static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 	INIT_LIST_HEAD(&engine->queues);
 	aia_sched_engine_init(&engine->sched, desc->slots);
 	engine->sched.gives_way = desc->kind == AIACCEL_ENGINE_CPU;
-	mutex_lock(&aia_config_lock);
-	err = add_locked(engine);
-	mutex_unlock(&aia_config_lock);
+	err = keep_history(engine);
+	if (!err) {
+		mutex_lock(&aia_config_lock);
+		err = add_locked(engine);
+		mutex_unlock(&aia_config_lock);
+	}
 	if (err) {
-		kfree(engine);
+		engine_free(&engine->ref);
 		return ERR_PTR(err);
 	}
 	return engine;
@@ -235,6 +255,35 @@ void aia_engine_unregister(struct aia_engine *engine)
 	aia_engine_remove(engine);
 }
 EXPORT_SYMBOL_GPL(aia_engine_unregister);
+
+/* ---- draining and leaving ---- */
+
+int aia_engine_set_state(struct aia_engine *engine, u32 state)
+{
+	struct aia_news news = {};
+	int err = -EBUSY;
+
+	spin_lock(&aia_turn_lock);
+	if (engine->sched.state != AIACCEL_ENGINE_FAULTED) {
+		WRITE_ONCE(engine->sched.state, state);
+		aia_turn_dispatch_locked(engine, ktime_get_ns(), &news);
+		err = 0;
+	}
+	aia_turn_unlock(&news);
+	return err;
+}
+
+void aia_engine_set_all_states(u32 state)
+{
+	struct aia_engine *engine;
+	unsigned long index;
+
+	mutex_lock(&aia_config_lock);
+	all_states = state;
+	xa_for_each(&engines, index, engine)
+		aia_engine_set_state(engine, state); /* none that is registered is faulted */
+	mutex_unlock(&aia_config_lock);
+}
 
 /* ---- the CPUs ---- */
 

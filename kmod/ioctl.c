@@ -69,7 +69,9 @@ static const struct row rows[] = {
 	ROW(ENGINE_REGISTER,   aia_engine_make,	  aiaccel_engine_register,   0),
 	ROW(ENGINE_UNREGISTER, aia_engine_unmake, aiaccel_engine_unregister, 0),
 	ROW(STATS,	  aia_stats,	    aiaccel_stats,	  0),
+	ROW(CONTROL,	  aia_control,	    aiaccel_control,	  0),
 	ROW(DESTROY,	  destroy,	    aiaccel_destroy,	  0),
+	ROW(REVOKE,	  aia_revoke,	    aiaccel_revoke,	  0),
 	ROW(ALLOC,	  aia_buffer_alloc, aiaccel_alloc,	  REFUSED_BY(aiaccel_alloc)),
 	ROW(PIN,	  aia_buffer_pin,   aiaccel_pin,	  REFUSED_BY(aiaccel_pin)),
 	ROW(BUFFER_INFO,  aia_buffer_info,  aiaccel_buffer_info,  0),
@@ -88,7 +90,9 @@ union any {
 	struct aiaccel_engine_register engine_register;
 	struct aiaccel_engine_unregister engine_unregister;
 	struct aiaccel_stats stats;
+	struct aiaccel_control control;
 	struct aiaccel_destroy destroy;
+	struct aiaccel_revoke revoke;
 	struct aiaccel_alloc alloc;
 	struct aiaccel_pin pin;
 	struct aiaccel_buffer_info buffer_info;

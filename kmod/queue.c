@@ -60,10 +60,11 @@ static int join_engine(struct aia_queue *queue, u32 class_)
 	if (!queue->seat)
 		goto err_node;
 	spin_lock(&aia_turn_lock);
-	err = engine->sched.state == AIACCEL_ENGINE_ACTIVE ? 0 : -ESHUTDOWN;
+	err = aia_sched_takes_work(&engine->sched);
 	if (!err) {
 		aia_sched_queue_init(&queue->sched, &queue->seat->sched, &queue->node->sched,
 				     class_, queue->weight);
+		queue->sched.who = &queue->who;
 		list_add_tail(&queue->of_context, &queue->ctx->queues);
 		list_add_tail(&queue->of_engine, &engine->queues);
 		engine->nr_queues++;
@@ -126,6 +127,19 @@ static int check_class(u32 class_, u32 *refused_by)
 	return -EPERM;
 }
 
+static void describe_owner(struct aia_queue *queue, const char *label)
+{
+	struct aia_history_who *who = &queue->who;
+
+	BUILD_BUG_ON(sizeof(who->comm) != TASK_COMM_LEN);
+	who->context = queue->ctx->number;
+	who->tenant = queue->ctx->tenant->id;
+	who->queue = queue->object.id;
+	who->pid = pid_nr(queue->ctx->pid);
+	memcpy(who->comm, queue->ctx->comm, sizeof(who->comm));
+	memcpy(who->label, label, sizeof(who->label));
+}
+
 static int create(struct aia_call *call, struct aia_engine *engine)
 {
 	struct aiaccel_queue_create *arg = call->arg;
@@ -144,10 +158,10 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 	queue->ctx = ctx;
 	queue->engine = engine;
 	queue->weight = arg->weight ?: AIACCEL_WEIGHT_DEFAULT;
-	memcpy(queue->label, arg->label, sizeof(queue->label));
 	err = aia_object_reserve(ctx, &queue->object, AIA_OBJECT_QUEUE, &call->refused_by);
 	if (err)
 		goto err_free;
+	describe_owner(queue, arg->label);
 	err = aia_tenant_charge(ctx->tenant, AIA_CEILING_QUEUES, 1, &call->refused_by);
 	if (err)
 		goto err_abort;

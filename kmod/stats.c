@@ -118,7 +118,7 @@ static void fill_queue_locked(struct aiaccel_stats_queue *record, const struct a
 		.max_wait_ns = sched->max_wait_ns,
 	};
 	memcpy(record->comm, ctx->comm, sizeof(record->comm));
-	memcpy(record->label, queue->label, sizeof(record->label));
+	memcpy(record->label, queue->who.label, sizeof(record->label));
 }
 
 static int list_queues(struct listing *listing, const struct aia_tenant *only)
@@ -190,6 +190,100 @@ static int list_reservations(struct listing *listing, const struct aia_tenant *o
 	return err;
 }
 
+/* ---- turns: those of each queue, then those of each engine that ended ---- */
+
+/* As many are copied in one hold of aia_turn_lock. */
+#define RECORDS AIA_TURNS_MAX
+
+/* A caller in another pid namespace is told no numbers that mean others there. */
+static int put_turns(struct listing *listing, const struct aia_history_record *records, u32 count,
+		     u32 engine, const struct aia_tenant *only, const s32 *pid)
+{
+	struct aiaccel_stats_turn turn;
+	s64 offset_ns = aia_time_offset_ns();
+	u32 i;
+	int err = 0;
+
+	for (i = 0; i < count && !err; i++) {
+		if (only && records[i].who.tenant != only->id)
+			continue;
+		aia_history_tell(&records[i], engine, offset_ns, &turn);
+		if (pid)
+			turn.pid = *pid;
+		err = put_record(listing, &turn, sizeof(turn));
+	}
+	return err;
+}
+
+static int list_live_turns(struct listing *listing, const struct aia_tenant *only,
+			   struct aia_history_record *records)
+{
+	struct pid_namespace *pids = task_active_pid_ns(current);
+	struct aia_queue *queue;
+	unsigned long number;
+	u32 count, engine;
+	int err = 0;
+	s32 pid;
+
+	for (number = 0; !err; number++) {
+		count = 0;
+		spin_lock(&aia_turn_lock);
+		queue = xa_find(&aia_queues, &number, U32_MAX, XA_PRESENT);
+		if (queue && (!only || queue->ctx->tenant == only)) {
+			count = aia_turns_list(&queue->ctx->turns, &queue->sched, records);
+			engine = queue->engine->id;
+			pid = pid_nr_ns(queue->ctx->pid, pids);
+		}
+		spin_unlock(&aia_turn_lock);
+		if (!queue)
+			break;
+		if (count)
+			err = put_turns(listing, records, count, engine, only, &pid);
+		cond_resched();
+	}
+	return err;
+}
+
+/* What is added meanwhile is left out. */
+static int list_ended_turns(struct listing *listing, const struct aia_tenant *only,
+			    struct aia_history_record *records, struct aia_engine *engine)
+{
+	const s32 none = 0;
+	const s32 *pid = task_active_pid_ns(current) == &init_pid_ns ? NULL : &none;
+	u64 from = 0, end = 0;
+	u32 count;
+	int err;
+
+	do {
+		spin_lock(&aia_turn_lock);
+		end = end ?: engine->history.added;
+		count = aia_history_read(&engine->history, &from, records, RECORDS);
+		spin_unlock(&aia_turn_lock);
+		err = put_turns(listing, records, count, engine->id, only, pid);
+		cond_resched();
+	} while (!err && count && from < end);
+	return err;
+}
+
+static int list_turns(struct listing *listing, const struct aia_tenant *only)
+{
+	struct aia_history_record *records;
+	struct aia_engine *engine;
+	u32 id = 0;
+	int err;
+
+	records = kvmalloc_array(RECORDS, sizeof(*records), GFP_KERNEL_ACCOUNT);
+	if (!records)
+		return -ENOMEM;
+	err = list_live_turns(listing, only, records);
+	while (!err && (engine = aia_engine_next(&id))) {
+		err = list_ended_turns(listing, only, records, engine);
+		aia_engine_put(engine);
+	}
+	kvfree(records);
+	return err;
+}
+
 int aia_stats(struct aia_call *call)
 {
 	struct aiaccel_stats *arg = call->arg;
@@ -223,8 +317,8 @@ int aia_stats(struct aia_call *call)
 	case AIACCEL_STATS_RESERVATIONS:
 		err = list_reservations(&listing, only);
 		break;
-	default:
-		err = -EOPNOTSUPP;
+	case AIACCEL_STATS_TURNS:
+		err = list_turns(&listing, only);
 		break;
 	}
 	if (err)

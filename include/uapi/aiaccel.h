@@ -1002,8 +1002,8 @@ struct aiaccel_stats_queue {
  * @AIACCEL_TURN_REVOKED:    Its turn was ended by others.
  * @AIACCEL_TURN_FAILED:     It could have no turn: the engine went, or an
  *			     administrator ended it.
- * @AIACCEL_TURN_REFUSED:    It was not taken (%ESHUTDOWN): the engine was draining or
- *			     faulted. submitted_ns tells when; granted_ns is 0.
+ * @AIACCEL_TURN_REFUSED:    It was not taken (%ESHUTDOWN, %ENODEV): the engine was draining,
+ *			     faulted or leaving. submitted_ns tells when; granted_ns is 0.
  */
 enum aiaccel_turn_state {
 	AIACCEL_TURN_WAITING	= 1,
@@ -1021,7 +1021,9 @@ enum aiaccel_turn_state {
  * @tenant:	    its tenant
  * @engine:	    its engine
  * @queue:	    its queue's id in the context
- * @pid:	    as in &struct aiaccel_stats_queue
+ * @pid:	    as in &struct aiaccel_stats_queue; of turns that ended 0 for callers that
+ *		    are not in the initial pid namespace (where its process may be gone, and
+ *		    the number another one's)
  * @state:	    &enum aiaccel_turn_state
  * @class_:	    the class that it counted as last
  * @width:	    its slots
@@ -1034,7 +1036,8 @@ enum aiaccel_turn_state {
  * @label:	    the queue's
  *
  * Turns that ended are kept until newer ones of the engine push them out; how far
- * back an engine's go is told by its oldest one. REFUSED jobs of one queue that follow
+ * back an engine's go is told by its oldest one. A turn that ended after the list's
+ * time_ns may be in it twice: as it was, and as it ended. REFUSED jobs of one queue that follow
  * each other are one record, with the first one's submitted_ns, the last one's
  * ended_ns and their number in capped_ns.
  */
@@ -1232,8 +1235,9 @@ struct aiaccel_control {
  * The turns are REVOKED, and their slots go to who is next. On an engine that is not
  * preemptible the work itself runs on: to stop it, stop the process.
  *
- * Errors: %EINVAL unless just one of @context and @tenant is given; %ENOENT for it or for
- * @engine; %EPERM without CAP_SYS_ADMIN.
+ * Errors: %EINVAL unless just one of @context and @tenant is given; %EPERM without
+ * CAP_SYS_ADMIN (before %ENOENT); %ENOENT for it, a context without queues included, or
+ * for @engine.
  */
 struct aiaccel_revoke {
 	__u32 size;

@@ -52,10 +52,38 @@ constexpr Field kStatsFields[] = {
 void fill_stats(Actor& actor, int, void* argument) {
   auto& arg = *static_cast<aiaccel_stats*>(argument);
   constexpr uint32_t kSizes[] = {8, 64, 152, 256, 1024, 4096};
-  arg.kind = 1 + actor.random.below(3);
+  arg.kind = 1 + actor.random.below(AIACCEL_STATS_RESERVATIONS);
   arg.record_size = actor.random.one_of(kSizes);
   arg.count = actor.random.below(sizeof(actor.scratch) / arg.record_size + 1);
   arg.records = address(actor.scratch);
+}
+
+// ---- what the administrator says ----
+
+constexpr Field kControlFields[] = {
+    FIELD(aiaccel_control, size, kSize), FIELD(aiaccel_control, flags, kFlags),
+    FIELD(aiaccel_control, engine, kId), FIELD(aiaccel_control, state, kNumber)};
+// Mostly active, so that there is work.
+void fill_control(Actor& actor, int, void* argument) {
+  auto& arg = *static_cast<aiaccel_control*>(argument);
+  arg.engine = actor.random.percent(50) ? actor.engine() : 0;
+  arg.state = actor.random.percent(90) ? AIACCEL_ENGINE_ACTIVE
+              : arg.engine             ? AIACCEL_ENGINE_DRAINING
+                                       : AIACCEL_ENGINE_LEAVING;
+}
+
+constexpr Field kRevokeFields[] = {
+    FIELD(aiaccel_revoke, size, kSize),      FIELD(aiaccel_revoke, flags, kFlags),
+    FIELD(aiaccel_revoke, context, kNumber), FIELD(aiaccel_revoke, tenant, kNumber),
+    FIELD(aiaccel_revoke, engine, kId),      FIELD(aiaccel_revoke, count, kNumber)};
+void fill_revoke(Actor& actor, int, void* argument) {
+  auto& arg = *static_cast<aiaccel_revoke*>(argument);
+  arg.flags = actor.random.below(2);
+  if (actor.random.percent(50))
+    arg.tenant = 1 + (actor.random.percent(30) ? actor.random.below(8) : 0);  // the root is 1
+  else
+    arg.context = 1 + actor.random.below(1000);
+  arg.engine = actor.random.percent(30) ? actor.engine() : 0;
 }
 
 // ---- objects ----
@@ -238,6 +266,8 @@ constexpr Row kRows[] = {
     ROW(ENGINE_INFO, aiaccel_engine_info, 3, kEngineInfoFields, fill_engine_info, learn_nothing),
     ROW(STATS, aiaccel_stats, 6, kStatsFields, fill_stats, learn_nothing),
     ROW(DESTROY, aiaccel_destroy, 16, kDestroyFields, fill_destroy, learn_destroy),
+    ROW(CONTROL, aiaccel_control, 2, kControlFields, fill_control, learn_nothing),
+    ROW(REVOKE, aiaccel_revoke, 2, kRevokeFields, fill_revoke, learn_nothing),
     ROW(ALLOC, aiaccel_alloc, 14, kAllocFields, fill_alloc, learn_alloc),
     ROW(PIN, aiaccel_pin, 14, kPinFields, fill_pin, learn_pin),
     ROW(BUFFER_INFO, aiaccel_buffer_info, 6, kBufferInfoFields, fill_buffer_info, learn_nothing),

@@ -289,6 +289,8 @@ int main(int argc, char** argv) {
   open_shared(shared, device);
   run(shared, seed, seconds);
   close_shared(shared);
+  aiaccel_control active{sizeof active, 0, 0, AIACCEL_ENGINE_ACTIVE};
+  if (ioctl(device, AIACCEL_IOC_CONTROL, &active)) perror("fuzz: CONTROL");
   judge(*shared.tally);
   check_accounts(device, before);
   printf("1..%d\n", g_results);

@@ -4,6 +4,7 @@
 // ceilings can be reached again. Equal before and after means that nothing was left behind.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <ostream>
 #include <string>
@@ -18,12 +19,14 @@ template <typename T>
 std::vector<T> list(const Context& context, uint32_t kind) {
   std::vector<T> records(1024);
   aiaccel_stats stats{};
-  stats.kind = kind;
-  stats.records = address(records.data());
-  stats.count = static_cast<uint32_t>(records.size());
-  stats.record_size = sizeof(T);
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
-  BOOST_REQUIRE(stats.count <= records.size());
+  do {
+    records.resize(std::max<size_t>(records.size(), stats.count));
+    stats.kind = kind;
+    stats.records = address(records.data());
+    stats.count = static_cast<uint32_t>(records.size());
+    stats.record_size = sizeof(T);
+    BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
+  } while (stats.count > records.size());
   records.resize(stats.count);
   return records;
 }

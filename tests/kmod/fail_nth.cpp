@@ -220,6 +220,19 @@ BOOST_AUTO_TEST_CASE(questions) {
   ask("STATS, engines", 3, [&] { return ask_stats(AIACCEL_STATS_ENGINES); });
   ask("STATS, tenants", 5, [&] { return ask_stats(AIACCEL_STATS_TENANTS); }, {EFAULT, ENOMEM});
   ask("STATS, 20 queues", 22, [&] { return ask_stats(AIACCEL_STATS_QUEUES); });
+  BOOST_REQUIRE_EQUAL(submit(context, job_of(queues[0], 1)), 0);
+  ask("STATS, a turn", 4, [&] { return ask_stats(AIACCEL_STATS_TURNS); }, {EFAULT, ENOMEM});
+  ask("CONTROL", 1, [&] {
+    aiaccel_control control{};
+    control.engine = engine;
+    control.state = AIACCEL_ENGINE_ACTIVE;
+    return context(AIACCEL_IOC_CONTROL, control);
+  });
+  ask("REVOKE", 3, [&] {
+    aiaccel_revoke revoke{};
+    revoke.tenant = context.query().tenant;
+    return context(AIACCEL_IOC_REVOKE, revoke);
+  });
 }
 
 BOOST_AUTO_TEST_CASE(queue_create_and_destroy) {

@@ -133,7 +133,9 @@ BOOST_AUTO_TEST_CASE(memory_that_cannot_be_read) {
 BOOST_AUTO_TEST_CASE(a_reply_that_cannot_be_written_leaves_nothing_behind) {
   NEED_DEVICE();
   for (const Row& row : rows()) {
-    if (ends_what_it_names(row)) continue;
+    if (std::none_of(row.fields.begin(), row.fields.end(),
+                     [](const Field& field) { return field.kind != kIn && field.kind != kZero; }))
+      continue;  // it has no reply
     const Scene scene;
     const Map struct_page = anonymous(kPage);
     const Bytes bytes = row.good(scene);

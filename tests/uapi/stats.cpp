@@ -84,12 +84,24 @@ constexpr Field kReservation[] = {
 };
 static_assert(fills(kReservation, 56) && sizeof(aiaccel_stats_reservation) == 56);
 
+constexpr Field kTurn[] = {
+    FIELD(aiaccel_stats_turn, context, kOut),      FIELD(aiaccel_stats_turn, tenant, kOut),
+    FIELD(aiaccel_stats_turn, engine, kOut),       FIELD(aiaccel_stats_turn, queue, kOut),
+    FIELD(aiaccel_stats_turn, pid, kOut),          FIELD(aiaccel_stats_turn, state, kOut),
+    FIELD(aiaccel_stats_turn, class_, kOut),       FIELD(aiaccel_stats_turn, width, kOut),
+    FIELD(aiaccel_stats_turn, submitted_ns, kOut), FIELD(aiaccel_stats_turn, granted_ns, kOut),
+    FIELD(aiaccel_stats_turn, ended_ns, kOut),     FIELD(aiaccel_stats_turn, capped_ns, kOut),
+    FIELD(aiaccel_stats_turn, comm, kOut),         FIELD(aiaccel_stats_turn, label, kOut),
+};
+static_assert(fills(kTurn, 152) && sizeof(aiaccel_stats_turn) == 152);
+
 struct {
   uint32_t kind, size;
 } const kRecords[] = {
     {AIACCEL_STATS_ENGINES, sizeof(aiaccel_stats_engine)},
     {AIACCEL_STATS_TENANTS, sizeof(aiaccel_stats_tenant)},
     {AIACCEL_STATS_QUEUES, sizeof(aiaccel_stats_queue)},
+    {AIACCEL_STATS_TURNS, sizeof(aiaccel_stats_turn)},
     {AIACCEL_STATS_RESERVATIONS, sizeof(aiaccel_stats_reservation)},
 };
 
@@ -170,7 +182,25 @@ BOOST_AUTO_TEST_CASE(pids_are_of_the_callers_namespace) {
       stats.record_size = sizeof(records[0]);
       if (getpid() != 1 || context(AIACCEL_IOC_STATS, stats) || stats.count != 2) return 1;
       // the other one's process is not in here
-      return records[0].pid == 0 && records[1].pid == 1 ? 0 : 2;
+      if (records[0].pid != 0 || records[1].pid != 1) return 2;
+      // a turn of this process, which runs; those on record may be of any process by now
+      const uint64_t before = now_ns();
+      const uint32_t queue = context.queue();
+      for (const uint64_t cookie : {1, 2}) {
+        const uint32_t generation = context.take_turn(queue, cookie);
+        if (cookie == 1 && complete(context, cookie, generation)) return 3;
+      }
+      std::vector<aiaccel_stats_turn> turns(8192);
+      stats.kind = AIACCEL_STATS_TURNS;
+      stats.records = address(turns.data());
+      stats.count = 8192;
+      stats.record_size = sizeof(turns[0]);
+      if (context(AIACCEL_IOC_STATS, stats) || stats.count < 2) return 4;
+      for (uint32_t i = 0; i < stats.count; i++) {
+        const bool runs = turns[i].state == AIACCEL_TURN_RUNNING;
+        if (turns[i].submitted_ns >= before && turns[i].pid != (runs ? 1 : 0)) return 5;
+      }
+      return 0;
     });
   });
   if (status == 77) SKIP("no pid namespaces here");

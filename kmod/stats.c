@@ -230,7 +230,8 @@ static int list_live_turns(struct listing *listing, const struct aia_tenant *onl
 		spin_lock(&aia_turn_lock);
 		queue = xa_find(&aia_queues, &number, U32_MAX, XA_PRESENT);
 		if (queue && (!only || queue->ctx->tenant == only)) {
-			count = aia_turns_list(&queue->ctx->turns, &queue->sched, records);
+			count = aia_turns_list(&queue->ctx->turns, &queue->sched, records,
+					       ktime_get_ns());
 			engine = queue->engine->id;
 			pid = pid_nr_ns(queue->ctx->pid, pids);
 		}

@@ -45,7 +45,8 @@ class Reservation {
   // that refused; ENODEV when the engine went away. Smaller always succeeds.
   void resize(std::uint64_t bytes) {
     aiaccel_reserve reserve{};
-    detail::check(resize(bytes, reserve), "cannot resize a reservation", reserve.refused_by);
+    const int result = resize(bytes, reserve);
+    detail::check(result, "cannot resize a reservation", reserve.refused_by);
   }
   void resize(std::uint64_t bytes, std::error_code& error) noexcept {
     aiaccel_reserve reserve{};

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // On the broker, the suite has a server of its own: tests look at what is used in all, which other
-// clients of the user's broker would change.
+// clients of the user's broker would change. It has a GPU of the stand-in for NVML.
 #include <optional>
 
+#include "broker/gpus.hpp"
 #include "broker/server.hpp"
 #include "device.hpp"
 
@@ -12,10 +13,13 @@ namespace {
 class OwnBroker {
  public:
   OwnBroker() {
-    if (conformance::on("broker")) server_.emplace();
+    if (!conformance::on("broker")) return;
+    gpus_.emplace("gpu GPU-conformance\npci 0000:65:00.0\nmemory 8589934592 0\n");
+    server_.emplace();
   }
 
  private:
+  std::optional<conformance::StandInGpus> gpus_;
   std::optional<conformance::BrokerServer> server_;
 };
 

@@ -29,6 +29,7 @@ uint32_t state(Client& client, uint32_t engine) {
   return info.state;
 }
 
+// While it is the only one of its tenant that has queues.
 uint64_t context_of(Client& client) {
   const auto queues = client.stats<aiaccel_stats_queue>(AIACCEL_STATS_QUEUES);
   BOOST_REQUIRE(!queues.empty());
@@ -133,6 +134,7 @@ BOOST_AUTO_TEST_CASE(turns_are_revoked_by_context_or_tenant) {
   Client same(host, 1000);
   Client two(host, 1001);
   const uint32_t first = one.queue(kGpu);
+  const uint64_t context = context_of(one);
   const uint32_t second = same.queue(kGpu);
   const uint32_t third = two.queue(kGpu);
   BOOST_REQUIRE(one.submit(1, first) == 0);
@@ -142,7 +144,7 @@ BOOST_AUTO_TEST_CASE(turns_are_revoked_by_context_or_tenant) {
 
   // The next in line gets it.
   aiaccel_revoke arg{};
-  arg.context = context_of(one);
+  arg.context = context;
   arg.engine = kCpu;
   BOOST_REQUIRE(revoke(root, arg) == 0);
   BOOST_TEST(arg.count == 0u);

@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// What NVML tells of GPUs, as engines: names, and which of them are none.
+// What NVML tells of GPUs, as engines: names, and which of them are none; and how the broker asks.
 #include "backends/gpu_engines.h"
 
+#include <dlfcn.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "aiacceld/gpus.h"
 #include "tap/tap.hpp"
 
 using aiaccel::nvml::Device;
@@ -68,6 +78,28 @@ BOOST_AUTO_TEST_CASE(what_no_engine_can_be_called_is_left_out) {
                          gpu(std::string(64, 'x'), "GPU-1")})
                  .empty());
   BOOST_TEST(engines_of({gpu(std::string(63, 'x'), "GPU-1")}).size() == 1u);
+}
+
+// The stand-in for NVML reads what it answers from a file: from a pipe that nobody writes to,
+// never.
+BOOST_AUTO_TEST_CASE(a_driver_that_does_not_answer_is_not_waited_for) {
+  namespace fs = std::filesystem;
+  const fs::path build = fs::read_symlink("/proc/self/exe").parent_path().parent_path();
+  // What is loaded under this name is what dlopen() of the name finds.
+  BOOST_REQUIRE(dlopen((build / "standin/libnvidia-ml.so.1").c_str(), RTLD_NOW));
+  char folder[] = "/tmp/aiaccel-test-XXXXXX";
+  BOOST_REQUIRE(mkdtemp(folder));
+  setenv("AIACCEL_STANDIN", folder, 1);
+  const std::string file = std::string(folder) + "/nvml";
+  std::ofstream(file) << "gpu GPU-1\npci 0000:65:00.0\nmemory 1000 0\n";
+  const auto found = aiacceld::find_gpus();
+  BOOST_REQUIRE(found.size() == 1u);
+  BOOST_TEST(std::string(found[0].alias) == "GPU-1");
+  fs::remove(file);
+  BOOST_REQUIRE(mkfifo(file.c_str(), 0600) == 0);
+  BOOST_TEST(aiacceld::find_gpus(std::chrono::milliseconds(200)).empty());
+  unsetenv("AIACCEL_STANDIN");
+  fs::remove_all(folder);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

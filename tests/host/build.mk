@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+#
+# How aiacceld asks for GPUs is tested in here, with a driver that hangs.
+TEST_SOURCES_host := tools/aiacceld/gpus.cpp
+$(BUILD)/tests/host: | $(BUILD)/standin/libnvidia-ml.so.1

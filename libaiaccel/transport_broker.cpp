@@ -146,6 +146,8 @@ class BrokerTransport final : public UserTransport {
   int perform(host::Call& call) noexcept override try {
     if (call.row->request == AIACCEL_IOC_ENTER)
       if (int error = check_arrays(call.arg.enter)) return error;
+    if (call.row->request == AIACCEL_IOC_POLICY && replaces(call.arg.policy))
+      if (int error = check_rules(call.arg.policy)) return error;
     std::vector<std::byte> message = encode(call);
     Lock lock(mutex_);
     wire::Header answer;
@@ -168,6 +170,8 @@ class BrokerTransport final : public UserTransport {
     return -ENOMEM;
   }
 
+  static bool replaces(const aiaccel_policy& arg) { return arg.flags & AIACCEL_POLICY_REPLACE; }
+
   // What the caller's array takes, and so the longest that an answer can be.
   static uint64_t room_for_array(const host::Call& call) {
     switch (call.row->request) {
@@ -175,6 +179,8 @@ class BrokerTransport final : public UserTransport {
         return uint64_t{call.arg.engine_list.count} * sizeof(uint32_t);
       case AIACCEL_IOC_STATS:
         return uint64_t{call.arg.stats.count} * call.arg.stats.record_size;
+      case AIACCEL_IOC_POLICY:
+        return replaces(call.arg.policy) ? 0 : uint64_t{call.arg.policy.count} * sizeof(aiaccel_policy_rule);
       default:
         return 0;
     }
@@ -193,6 +199,9 @@ class BrokerTransport final : public UserTransport {
                answer.enter.nr_jobs <= call.arg.enter.nr_jobs;
       case AIACCEL_IOC_ENGINE_LIST:
         return answer.engine_list.count <= kMaxListed;
+      case AIACCEL_IOC_POLICY:
+        return answer.policy.count <= AIACCEL_POLICY_MAX &&
+               call.array.size() % sizeof(aiaccel_policy_rule) == 0;
       case AIACCEL_IOC_ENGINE_INFO:
         return ends(answer.engine_info.name) && ends(answer.engine_info.alias) &&
                ends(answer.engine_info.provider);
@@ -214,20 +223,38 @@ class BrokerTransport final : public UserTransport {
     return missing ? -EFAULT : 0;
   }
 
+  // Likewise; from who may not set rules it takes none, so that is asked first.
+  int check_rules(const aiaccel_policy& arg) {
+    if (int error = aia_check_policy(&arg)) return error;
+    host::Call look;
+    look.row = host::find_row(AIACCEL_IOC_POLICY);
+    look.arg.policy.size = sizeof look.arg.policy;
+    look.arg.policy.rule_size = arg.rule_size;
+    if (int error = perform(look)) return error;
+    return arg.count && !arg.rules ? -EFAULT : 0;
+  }
+
   static std::vector<std::byte> encode(const host::Call& call) {
     host::Arg arg = call.arg;
     arg.size = call.row->size;
-    const void* completions = nullptr;
-    const void* jobs = nullptr;
-    size_t completions_bytes = 0;
-    size_t jobs_bytes = 0;
+    const void* first = nullptr;
+    const void* second = nullptr;
+    size_t first_bytes = 0;
+    size_t second_bytes = 0;
     switch (call.row->request) {
       case AIACCEL_IOC_ENTER:
-        completions = reinterpret_cast<const void*>(arg.enter.completions);
-        completions_bytes = arg.enter.nr_completions * sizeof(aiaccel_completion);
-        jobs = reinterpret_cast<const void*>(arg.enter.jobs);
-        jobs_bytes = arg.enter.nr_jobs * sizeof(aiaccel_job);
+        first = reinterpret_cast<const void*>(arg.enter.completions);
+        first_bytes = arg.enter.nr_completions * sizeof(aiaccel_completion);
+        second = reinterpret_cast<const void*>(arg.enter.jobs);
+        second_bytes = arg.enter.nr_jobs * sizeof(aiaccel_job);
         arg.enter.completions = arg.enter.jobs = 0;
+        break;
+      case AIACCEL_IOC_POLICY:
+        if (replaces(arg.policy)) {
+          first = reinterpret_cast<const void*>(arg.policy.rules);
+          first_bytes = arg.policy.count * sizeof(aiaccel_policy_rule);
+        }
+        arg.policy.rules = 0;
         break;
       case AIACCEL_IOC_ENGINE_LIST:
         arg.engine_list.ids = 0;
@@ -242,14 +269,14 @@ class BrokerTransport final : public UserTransport {
     wire::Header header{};
     header.word = static_cast<uint32_t>(call.row->request);
     header.struct_bytes = call.row->size;
-    header.array_bytes = static_cast<uint32_t>(completions_bytes + jobs_bytes);
+    header.array_bytes = static_cast<uint32_t>(first_bytes + second_bytes);
     header.bytes = static_cast<uint32_t>(sizeof header) + header.struct_bytes + header.array_bytes;
     std::vector<std::byte> message;
     message.reserve(header.bytes);
     append(&message, &header, sizeof header);
     append(&message, &arg, call.row->size);
-    if (completions_bytes) append(&message, completions, completions_bytes);
-    if (jobs_bytes) append(&message, jobs, jobs_bytes);
+    if (first_bytes) append(&message, first, first_bytes);
+    if (second_bytes) append(&message, second, second_bytes);
     return message;
   }
 
@@ -288,6 +315,9 @@ class BrokerTransport final : public UserTransport {
       case AIACCEL_IOC_QUEUE_CREATE:
         arg.queue_create.id = answer.queue_create.id;
         arg.queue_create.refused_by = answer.queue_create.refused_by;
+        break;
+      case AIACCEL_IOC_POLICY:
+        arg.policy.count = answer.policy.count;
         break;
       case AIACCEL_IOC_CONTROL:
         break;

@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "broker/fds.h"
+#include "host/alarm.h"
 #include "host/context.h"
 #include "user/per_process.h"
 #include "user/user_transport.h"
@@ -19,13 +20,19 @@
 namespace aiaccel {
 namespace {
 
-// One arbiter a process.
+struct Arbiter {
+  host::Host host{host::find_cpu_engines(), host::Ceilings(), AIACCEL_CAP_STRICT};
+  host::Alarm alarm{host};
+
+  Arbiter() {
+    host.wake_at = [this](uint64_t ns) { alarm.set(ns); };
+  }
+};
+
+// One a process.
 host::Host& process_host() {
-  constinit static PerProcess<host::Host> host;
-  return host.get([] {
-    return std::make_unique<host::Host>(host::find_cpu_engines(), host::Ceilings(),
-                                        AIACCEL_CAP_STRICT);
-  });
+  constinit static PerProcess<Arbiter> arbiter;
+  return arbiter.get([] { return std::make_unique<Arbiter>(); }).host;
 }
 
 host::Client this_process() {

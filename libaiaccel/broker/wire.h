@@ -6,8 +6,10 @@
 // descriptors of the ring and of the consumed word come along (SCM_RIGHTS). From then on the client
 // asks and the server answers, one at a time:
 //
-//   request  Header{request}, the struct of the call, for ENTER its completions and its jobs
-//   answer   Header{status}, the struct, for ENGINE_LIST and STATS what goes to the caller's array
+//   request  Header{request}, the struct of the call, for ENTER its completions and its jobs, for
+//            POLICY the rules that replace the others
+//   answer   Header{status}, the struct, for ENGINE_LIST, STATS and POLICY what goes to the
+//            caller's array
 //
 // Pointers are sent as zero. Records of STATS are no longer than the server has something to say:
 // the answer's record_size tells, and the client fills them up with zeros. kPollRequest, once a
@@ -46,6 +48,10 @@ inline constexpr uint32_t kPollRequest = 0xffffff01;
 inline constexpr uint32_t kMaxRequest =
     sizeof(Header) + host::kMaxStruct +
     AIACCEL_ENTER_MAX * (sizeof(aiaccel_completion) + sizeof(aiaccel_job));
+
+// A POLICY of an administrator, who alone may send rules.
+inline constexpr uint32_t kMaxPolicyRequest =
+    sizeof(Header) + host::kMaxStruct + AIACCEL_POLICY_MAX * sizeof(aiaccel_policy_rule);
 
 // What a record of STATS takes on the wire at most; the client fills longer ones up with zeros.
 inline constexpr uint32_t kMaxRecord = 512;

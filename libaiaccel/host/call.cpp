@@ -31,6 +31,7 @@ constexpr Row kRows[] = {
     row<aiaccel_engine_unregister>(AIACCEL_IOC_ENGINE_UNREGISTER),
     row<aiaccel_queue_create>(AIACCEL_IOC_QUEUE_CREATE, offsetof(aiaccel_queue_create, refused_by)),
     row<aiaccel_enter>(AIACCEL_IOC_ENTER),
+    row<aiaccel_policy>(AIACCEL_IOC_POLICY),
     row<aiaccel_control>(AIACCEL_IOC_CONTROL),
     row<aiaccel_revoke>(AIACCEL_IOC_REVOKE),
 };

@@ -33,6 +33,7 @@ union Arg {
   aiaccel_engine_unregister engine_unregister;
   aiaccel_queue_create queue_create;
   aiaccel_enter enter;
+  aiaccel_policy policy;
   aiaccel_control control;
   aiaccel_revoke revoke;
 };

@@ -2,7 +2,7 @@
 //
 // A client's context: its life, and the calls about engines, buffers and ids. Turns are in
 // context_turns.cpp, reservations in context_reserve.cpp, statistics in context_stats.cpp, what
-// the administrator does in context_control.cpp.
+// the administrator does in context_control.cpp and context_policy.cpp.
 #include "host/context.h"
 
 #include <sys/random.h>
@@ -105,6 +105,8 @@ int Context::perform(Call& call) {
       return queue_create(call.arg.queue_create);
     case AIACCEL_IOC_ENTER:
       return enter(call.arg.enter);
+    case AIACCEL_IOC_POLICY:
+      return policy(call);
     case AIACCEL_IOC_CONTROL:
       return control(call.arg.control);
     case AIACCEL_IOC_REVOKE:
@@ -118,15 +120,15 @@ int Context::query(aiaccel_query& arg) {
   arg.capabilities = host_.capabilities;
   arg.tenant = tenant_->id;
   arg.nr_engines = static_cast<uint32_t>(host_.engines.size());
-  arg.highest_class = AIACCEL_CLASS_HIGH;
+  arg.highest_class = tenant_->highest_class();
   arg.max_queues = kMaxQueues;
   arg.max_buffers = kMaxBuffers;
   arg.max_jobs = AIA_TURNS_MAX;
   arg.ring_bytes = static_cast<uint32_t>(ring_.bytes());
   arg.max_pinned_bytes = tenant_->bytes.max;
   arg.pinned_bytes = tenant_->bytes.used;
-  arg.max_device_bytes = tenant_->max_device_bytes;
-  arg.on_missing = tenant_->on_missing;
+  arg.max_device_bytes = tenant_->settings.device_bytes;
+  arg.on_missing = tenant_->settings.on_missing;
   arg.__reserved = 0;
   return 0;
 }

@@ -43,8 +43,9 @@ class Context {
                     std::unique_ptr<Context>* context) noexcept;
   ~Context();
 
-  // Carries out a call. The pointers to arrays in an ENTER are read; those of other calls are not
-  // followed: what belongs there is in call.array. Does not wait for min_events.
+  // Carries out a call. The pointers to arrays in an ENTER and to the rules of a POLICY are read;
+  // those of other calls are not followed: what belongs there is in call.array. Does not wait for
+  // min_events.
   int call(Call& call) noexcept;
 
   // The pages behind AIACCEL_RING_OFFSET and AIACCEL_CONSUMED_OFFSET.
@@ -64,6 +65,8 @@ class Context {
     aia_sched_queue sched{};
     Engine* engine = nullptr;
     uint32_t weight = 0;
+    uint32_t class_ = 0;     // as created; sched.class_: as it counts now
+    bool unbounded = false;  // created with the right to exceed the tenant's ceiling
     aia_history_who who{};
   };
   struct Buffer {
@@ -104,6 +107,9 @@ class Context {
       REQUIRES(host_.mutex);
   int complete(const aiaccel_completion& completion, bool first, uint64_t now_ns,
                std::set<Engine*>* touched) REQUIRES(host_.mutex);
+  int policy(Call& call) REQUIRES(host_.mutex);
+  uint32_t counted_class(const Queue& queue) const REQUIRES(host_.mutex);
+  void follow_policy() REQUIRES(host_.mutex);
   int control(const aiaccel_control& arg) REQUIRES(host_.mutex);
   int revoke(aiaccel_revoke& arg) REQUIRES(host_.mutex);
   uint32_t revoke_queue(Queue& queue, uint32_t flags, uint64_t now_ns) REQUIRES(host_.mutex);

@@ -104,7 +104,7 @@ void Context::stats_tenants(Call& call) const {
     record.parent = tenant.parent ? tenant.parent->id : 0;
     record.source_id = tenant.uid;
     record.kind = tenant.kind;
-    record.weight = AIACCEL_WEIGHT_DEFAULT;
+    record.weight = tenant.settings.weight;
     record.contexts = tenant.parent ? static_cast<uint32_t>(tenant.contexts.used) : 0;
     record.queues = tenant.queues;
     record.allocated_bytes = tenant.allocated_bytes;
@@ -116,10 +116,11 @@ void Context::stats_tenants(Call& call) const {
     copy_text(tenant.name, record.name, sizeof record.name);
     for (const aia_limit& limit : tenant.device_bytes) record.reserved_bytes += limit.used;
     record.max_bytes = tenant.bytes.max;
-    record.max_device_bytes = tenant.max_device_bytes;
-    record.max_class = AIACCEL_CLASS_HIGH;
-    record.on_missing = tenant.on_missing;
-    record.engine_time = AIACCEL_ENGINE_TIME_ALL;
+    record.max_device_bytes = tenant.settings.device_bytes;
+    record.max_class = tenant.highest_class();
+    record.on_missing = tenant.settings.on_missing;
+    record.engine_time = tenant.settings.engine_time;
+    record.grants = tenant.settings.grants;
     records.add(record);
   };
   add(host_.root);

@@ -20,8 +20,16 @@ int Context::queue_create(aiaccel_queue_create& arg) {
   Engine* engine = host_.find_engine(arg.engine);
   if (!engine) return -ENOENT;
   if (int error = aia_sched_takes_work(&engine->sched)) return error;
+  // What CAP_SYS_NICE is to the module.
+  const bool unbounded = client_.uid == 0;
+  if (arg.class_ > tenant_->highest_class() && !unbounded) {
+    arg.refused_by = AIACCEL_REFUSED_CLASS;
+    return -EPERM;
+  }
 
   auto queue = std::make_unique<Queue>();
+  queue->class_ = arg.class_;
+  queue->unbounded = unbounded;
   queue->engine = engine;
   queue->weight = arg.weight ? arg.weight : AIACCEL_WEIGHT_DEFAULT;
   queue->who = who_;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Engines, tenants and ceilings of the arbiter in user space; see host.h for the locking rule.
+// Engines of the arbiter in user space, and what is granted there; tenants are in tenants.cpp. See
+// host.h for the locking rule.
 #include "host/host.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <ctime>
 #include <new>
 
@@ -44,7 +44,7 @@ Host::Host(const std::vector<aiaccel_engine_info>& infos, const Ceilings& limits
     engine->sched.history = &engine->history;
     engines.push_back(std::move(engine));
   }
-  root.name = "/";
+  root.name.assign(1, '/');
   aia_limit_init(&root.bytes, nullptr, ceilings.host_bytes);
   aia_limit_init(&root.jobs, nullptr, AIA_LIMIT_NONE);
   aia_limit_init(&root.contexts, nullptr, AIA_LIMIT_NONE);
@@ -55,58 +55,10 @@ Host::Host(const std::vector<aiaccel_engine_info>& infos, const Ceilings& limits
 
 Host::~Host() = default;
 
-void Host::init_tenant(Tenant* tenant, Tenant* parent) {
-  tenant->id = ++last_tenant_;
-  tenant->parent = parent;
-  tenant->nodes.resize(engines.size());
-  tenant->device_bytes.resize(engines.size());
-  for (size_t i = 0; i < engines.size(); ++i) {
-    aia_sched_node_init(&tenant->nodes[i], &engines[i]->sched, parent ? &parent->nodes[i] : nullptr,
-                        AIACCEL_WEIGHT_DEFAULT);
-    aia_limit_init(&tenant->device_bytes[i], parent ? &parent->device_bytes[i] : nullptr,
-                   parent ? tenant->max_device_bytes : engines[i]->info.device_bytes);
-  }
-}
-
-int Host::get_tenant(uint64_t uid, Tenant** result) {
-  auto found = tenants.find(uid);
-  if (found == tenants.end()) {
-    auto tenant = std::make_unique<Tenant>();
-    tenant->kind = AIACCEL_TENANT_USER;
-    tenant->uid = uid;
-    tenant->name = "uid:" + std::to_string(uid);
-    aia_limit_init(&tenant->bytes, &root.bytes, ceilings.tenant_bytes);
-    aia_limit_init(&tenant->jobs, &root.jobs, ceilings.tenant_jobs);
-    aia_limit_init(&tenant->contexts, &root.contexts, ceilings.tenant_contexts);
-    aia_limit_init(&tenant->lines, &root.lines, ceilings.tenant_lines);
-    aia_limit_init(&tenant->buffers, &root.buffers, ceilings.tenant_buffers);
-    init_tenant(tenant.get(), &root);
-    found = tenants.emplace(uid, std::move(tenant)).first;
-  }
-  Tenant* tenant = found->second.get();
-  if (aia_limit_charge(&tenant->contexts, 1)) return -EDQUOT;
-  *result = tenant;
-  return 0;
-}
-
-void Host::put_tenant(Tenant* tenant) {
-  aia_limit_uncharge(&tenant->contexts, 1);
-  if (tenant->contexts.used) return;
-  for (aia_sched_node& node : tenant->nodes) aia_sched_node_fini(&node);
-  tenants.erase(tenant->uid);
-}
-
 Engine* Host::find_engine(uint32_t id) const {
   const auto found = std::find_if(engines.begin(), engines.end(),
                                   [=](const auto& engine) { return engine->info.id == id; });
   return found == engines.end() ? nullptr : found->get();
-}
-
-const Tenant* Host::find_tenant(uint64_t id) const {
-  if (root.id == id) return &root;
-  const auto found = std::find_if(tenants.begin(), tenants.end(),
-                                  [=](const auto& entry) { return entry.second->id == id; });
-  return found == tenants.end() ? nullptr : found->second.get();
 }
 
 size_t Host::place(const Engine& engine) const {
@@ -119,22 +71,6 @@ const aia_limit& Host::device_bytes(const Engine& engine) const {
   return root.device_bytes[place(engine)];
 }
 
-int Host::charge_bytes(Tenant* tenant, uint64_t bytes, bool pinned, uint32_t* refused_by) {
-  if (const aia_limit* refused = aia_limit_charge(&tenant->bytes, bytes)) {
-    *refused_by = refused == &root.bytes ? AIACCEL_REFUSED_MODULE : AIACCEL_REFUSED_TENANT;
-    return -EDQUOT;
-  }
-  for (; tenant; tenant = tenant->parent)
-    (pinned ? tenant->pinned_bytes : tenant->allocated_bytes) += bytes;
-  return 0;
-}
-
-void Host::uncharge_bytes(Tenant* tenant, uint64_t bytes, bool pinned) {
-  aia_limit_uncharge(&tenant->bytes, bytes);
-  for (; tenant; tenant = tenant->parent)
-    (pinned ? tenant->pinned_bytes : tenant->allocated_bytes) -= bytes;
-}
-
 void Host::free_turns(aia_turn* chain) {
   while (chain) {
     aia_turn* turn = chain;
@@ -142,6 +78,13 @@ void Host::free_turns(aia_turn* chain) {
     aia_limit_uncharge(&static_cast<Tenant*>(turn->owner)->jobs, 1);
     delete turn;
   }
+}
+
+void Host::tick(uint64_t now_ns) {
+  Lock lock(mutex);
+  wake_ns_ = AIACCEL_NEVER;
+  for (const auto& engine : engines)
+    if (aia_sched_next_ns(&engine->sched) != AIACCEL_NEVER) dispatch(*engine, now_ns);
 }
 
 void Host::wake(aia_turns* chain) {
@@ -159,6 +102,10 @@ void Host::dispatch(Engine& engine, uint64_t now_ns) {
   aia_turns_dispatch(&engine.sched, now_ns, &woken, &freed);
   wake(woken);
   free_turns(freed);
+  const uint64_t next_ns = aia_sched_next_ns(&engine.sched);
+  if (next_ns >= wake_ns_) return;
+  wake_ns_ = next_ns;
+  if (wake_at) wake_at(next_ns);
 }
 
 }  // namespace aiaccel::host

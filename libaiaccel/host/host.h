@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -66,16 +67,12 @@ struct Tenant {
   aia_limit buffers{};
   uint64_t allocated_bytes = 0;  // its children's included
   uint64_t pinned_bytes = 0;
-  uint32_t queues = 0;  // its own
-  uint64_t max_device_bytes = AIACCEL_UNLIMITED;
-  uint32_t on_missing = AIACCEL_ON_MISSING_OPEN;
+  uint32_t queues = 0;                  // its own
+  aia_settings settings{};              // what the rules give it
   std::vector<aia_limit> device_bytes;  // by place of the engine; never moved once made
 
-  bool is_below(const Tenant* top) const {  // or is it
-    const Tenant* tenant = this;
-    while (tenant && tenant != top) tenant = tenant->parent;
-    return tenant;
-  }
+  bool is_below(const Tenant* top) const;  // or is it
+  uint32_t highest_class() const;
 
   std::vector<aia_sched_node> nodes;  // by place of the engine; never moved once made
 };
@@ -118,6 +115,17 @@ class Host {
   // Grants what can be granted at the engine and tells the contexts concerned.
   void dispatch(Engine& engine, uint64_t now_ns) REQUIRES(mutex);
 
+  // The rules of all tenants, checked; they hold at once.
+  const std::vector<aiaccel_policy_rule>& rules() const REQUIRES(mutex) { return rules_; }
+  void set_rules(std::vector<aiaccel_policy_rule> rules, uint64_t now_ns) REQUIRES(mutex);
+
+  // Grants what the time since has made possible: a tenant that used its engine time up has some
+  // again. Whoever drives this arbiter calls it at the time that `wake_at` was called with last, or
+  // soon after. Set that before the first context is made; it is called under `mutex` and must not
+  // block.
+  void tick(uint64_t now_ns);
+  std::function<void(uint64_t ns)> wake_at;
+
   // Tells a chain of contexts that their rings got news.
   void wake(aia_turns* chain) REQUIRES(mutex);
 
@@ -125,9 +133,12 @@ class Host {
   void free_turns(aia_turn* chain) REQUIRES(mutex);
 
  private:
+  void apply_rules(Tenant* tenant, uint64_t now_ns) REQUIRES(mutex);
   void init_tenant(Tenant* tenant, Tenant* parent) REQUIRES(mutex);
 
   uint64_t last_tenant_ GUARDED_BY(mutex) = 0;
+  std::vector<aiaccel_policy_rule> rules_ GUARDED_BY(mutex);
+  uint64_t wake_ns_ GUARDED_BY(mutex) = AIACCEL_NEVER;  // what wake_at was called with
 };
 
 uint64_t monotonic_ns();

@@ -90,6 +90,9 @@ int UserTransport::run(host::Call& call) {
       return list(call, arg.engine_list.ids, uint64_t{arg.engine_list.count} * sizeof(uint32_t));
     case AIACCEL_IOC_STATS:
       return list(call, arg.stats.records, uint64_t{arg.stats.count} * arg.stats.record_size);
+    case AIACCEL_IOC_POLICY:
+      if (arg.policy.flags & AIACCEL_POLICY_REPLACE) return perform(call);
+      return list(call, arg.policy.rules, uint64_t{arg.policy.count} * arg.policy.rule_size);
     case AIACCEL_IOC_ALLOC:
       return alloc(call);
     case AIACCEL_IOC_PIN:

@@ -67,8 +67,8 @@ int Connection::open(host::Host& arbiter, Fd socket, std::unique_ptr<Connection>
     if (!made->process_ && errno == ESRCH) return -ESRCH;
   }
   made->uid_ = peer.uid;
-  const bool privileged = peer.uid == 0 || peer.uid == geteuid();
-  host::Client client{peer.uid, peer.pid, command_of(peer.pid), privileged};
+  made->privileged_ = peer.uid == 0 || peer.uid == geteuid();
+  host::Client client{peer.uid, peer.pid, command_of(peer.pid), made->privileged_};
   const int error = host::Context::create(
       arbiter, std::move(client), [made] { made->tell(); }, &made->context_);
   if (!made->greet(error)) return -EPIPE;
@@ -121,9 +121,11 @@ bool Connection::receive() {
   if (in_.size() < sizeof header) return true;
 
   std::memcpy(&header, in_.data(), sizeof header);
+  const uint32_t max_request = privileged_ && header.word == AIACCEL_IOC_POLICY
+                                   ? wire::kMaxPolicyRequest
+                                   : wire::kMaxRequest;
   const uint64_t sum = sizeof header + uint64_t{header.struct_bytes} + header.array_bytes;
-  if (header.bytes != sum || header.bytes > wire::kMaxRequest ||
-      header.struct_bytes > host::kMaxStruct)
+  if (header.bytes != sum || header.bytes > max_request || header.struct_bytes > host::kMaxStruct)
     return false;
   if (in_.size() < header.bytes) return have < sizeof header ? receive() : true;
   const bool well = carry_out(header);
@@ -145,11 +147,21 @@ bool Connection::carry_out(const wire::Header& header) {
   if (const int error = host::take_arg(*row, data, &call)) return answer(error, nullptr, 0, {});
 
   Entries entries;
+  std::vector<aiaccel_policy_rule> rules;
   if (row->request == AIACCEL_IOC_ENTER) {
     aiaccel_enter& arg = call.arg.enter;
     if (!entries.take(arg, data + header.struct_bytes, header.array_bytes)) return false;
     arg.completions = reinterpret_cast<uintptr_t>(entries.completions.data());
     arg.jobs = reinterpret_cast<uintptr_t>(entries.jobs.data());
+  } else if (row->request == AIACCEL_IOC_POLICY) {
+    aiaccel_policy& arg = call.arg.policy;
+    const bool replace = arg.flags & AIACCEL_POLICY_REPLACE;
+    rules.resize(header.array_bytes / sizeof rules[0]);
+    if (header.array_bytes % sizeof rules[0] || rules.size() != (replace ? arg.count : 0))
+      return false;
+    if (replace && arg.count)
+      std::memcpy(rules.data(), data + header.struct_bytes, header.array_bytes);
+    arg.rules = reinterpret_cast<uintptr_t>(rules.data());
   } else if (header.array_bytes) {
     return false;
   }
@@ -159,6 +171,7 @@ bool Connection::carry_out(const wire::Header& header) {
         std::min(call.arg.stats.record_size, host::record_bytes(call.arg.stats.kind));
   const int result = context_->call(call);
   if (row->request == AIACCEL_IOC_ENTER) call.arg.enter.completions = call.arg.enter.jobs = 0;
+  if (row->request == AIACCEL_IOC_POLICY) call.arg.policy.rules = 0;
   return answer(result, &call.arg, row->size, call.array);
 }
 

@@ -54,6 +54,7 @@ class Connection {
   aiaccel::Fd process_;
   aiaccel::Fd news_;  // our end of the pair that the client polls
   uint64_t uid_ = 0;
+  bool privileged_ = false;
   std::vector<std::byte> in_;
   std::vector<std::byte> out_;
   size_t out_at_ = 0;

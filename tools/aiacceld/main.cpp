@@ -28,6 +28,8 @@
 #include "aiacceld/gpus.h"
 #include "aiacceld/server.h"
 #include "broker/address.h"
+#include "policy/expand.h"
+#include "policy/folder.h"
 
 namespace {
 
@@ -37,6 +39,7 @@ struct Options {
   std::string path;
   uint64_t idle_s = 0;
   bool background = false;
+  std::string policy = aiaccel::policy::kFolder;
   aiaccel::host::Ceilings ceilings;
 };
 
@@ -90,8 +93,8 @@ void run_before_clients() {
   const sched_param none{};
   const bool policy =
       sched_getscheduler(0) == SCHED_OTHER || sched_setscheduler(0, SCHED_OTHER, &none) == 0;
-  const bool nice = setpriority(PRIO_PROCESS, 0, kNice) == 0 ||
-                    getpriority(PRIO_PROCESS, 0) <= 0 || setpriority(PRIO_PROCESS, 0, 0) == 0;
+  const bool nice = setpriority(PRIO_PROCESS, 0, kNice) == 0 || getpriority(PRIO_PROCESS, 0) <= 0 ||
+                    setpriority(PRIO_PROCESS, 0, 0) == 0;
   if (!policy || !nice)
     std::fprintf(stderr,
                  "aiacceld: keeps the low priority of the program that started it; all of its "
@@ -131,6 +134,23 @@ std::vector<aiaccel_engine_info> find_engines() {
   return engines;
 }
 
+// A file in which something is wrong is left out whole.
+std::vector<aiaccel_policy_rule> read_rules(const std::string& folder) {
+  aiaccel::policy::Policy policy = aiaccel::policy::read_folder(folder);
+  std::vector<aiaccel_policy_rule> rules = aiaccel::policy::expand(policy);
+  for (const aiaccel::policy::Problem& problem : policy.problems)
+    std::fprintf(stderr, "aiacceld: %s\n", problem.text().c_str());
+  return rules;
+}
+
+void run(const Options& options, Fd listener) {
+  std::optional<std::chrono::seconds> idle;
+  if (options.idle_s) idle = std::chrono::seconds(options.idle_s);
+  aiacceld::Server server(std::move(listener), find_engines(), options.ceilings, idle);
+  server.set_rules(read_rules(options.policy));
+  server.run();
+}
+
 void serve(const Options& options) {
   std::string path = options.path;
   if (path.empty()) {
@@ -139,15 +159,13 @@ void serve(const Options& options) {
       die(-error, aiaccel::folder_fault(address.path));
     path = address.path;
   }
-  std::optional<std::chrono::seconds> idle;
-  if (options.idle_s) idle = std::chrono::seconds(options.idle_s);
-
   Fd inherited = inherited_socket();
   close_inherited(inherited ? 4 : 3);
   raise_descriptor_limit();
   signal(SIGPIPE, SIG_IGN);
+  aiacceld::Server::hold_signals();
   if (inherited) {
-    aiacceld::Server(std::move(inherited), find_engines(), options.ceilings, idle).run();
+    run(options, std::move(inherited));
     return;
   }
   const Fd lock = lock_path(path);
@@ -162,7 +180,7 @@ void serve(const Options& options) {
     run_before_clients();
     go_to_background();
   }
-  aiacceld::Server(std::move(listener), find_engines(), options.ceilings, idle).run();
+  run(options, std::move(listener));
   unlink(path.c_str());
 }
 
@@ -181,6 +199,8 @@ int main(int argc, char** argv) try {
       ->transform(CLI::AsSizeValue(false));
   app.add_option("--host-bytes", options.ceilings.host_bytes, "what all may allocate and pin")
       ->transform(CLI::AsSizeValue(false));
+  app.add_option("--policy", options.policy,
+                 "the policy's folder (default: /etc/aiaccel/policy.d)");
   CLI11_PARSE(app, argc, argv);
   serve(options);
   return 0;

@@ -6,6 +6,8 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -25,32 +27,46 @@ constexpr std::chrono::milliseconds kShortage(100);
 
 // In place of a client's number: the listener's events, and as if of its process, the signals'.
 constexpr uint64_t kOurs = 0;
+// Likewise: the arbiter's timer.
+constexpr uint64_t kTimer = ~0ULL >> 1;
 
 Fd made(int fd, const char* what) {
   if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
   return Fd(fd);
 }
 
-Fd block_signals() {
+sigset_t ending_signals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
-  sigprocmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+Fd receive_signals() {
+  const sigset_t set = ending_signals();
   return made(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd");
 }
 
 }  // namespace
 
+void Server::hold_signals() {
+  const sigset_t set = ending_signals();
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
 Server::Server(Fd listener, const std::vector<aiaccel_engine_info>& engines,
                const aiaccel::host::Ceilings& ceilings, std::optional<std::chrono::seconds> idle)
     : host_(engines, ceilings, AIACCEL_CAP_CRASH | AIACCEL_CAP_STRICT),
       listener_(std::move(listener)),
-      signals_(block_signals()),
+      signals_(receive_signals()),
+      timer_(made(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create")),
       epoll_(made(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       idle_(idle) {
   watch(listener_.get(), {kOurs, false}, EPOLLIN, EPOLL_CTL_ADD);
   watch(signals_.get(), {kOurs, true}, EPOLLIN, EPOLL_CTL_ADD);
+  watch(timer_.get(), {kTimer, false}, EPOLLIN, EPOLL_CTL_ADD);
+  host_.wake_at = [this](uint64_t ns) { wake_at(ns); };
 }
 
 void Server::watch(int fd, Source source, uint32_t events, int operation) {
@@ -59,6 +75,24 @@ void Server::watch(int fd, Source source, uint32_t events, int operation) {
   event.data.u64 = source.client << 1 | source.process;
   if (epoll_ctl(epoll_.get(), operation, fd, &event) < 0)
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+}
+
+void Server::set_rules(std::vector<aiaccel_policy_rule> rules) {
+  aiaccel::Lock lock(host_.mutex);
+  host_.set_rules(std::move(rules), aiaccel::host::monotonic_ns());
+}
+
+void Server::wake_at(uint64_t ns) {
+  itimerspec at{};
+  at.it_value.tv_sec = static_cast<time_t>(ns / 1'000'000'000);
+  at.it_value.tv_nsec = static_cast<long>(ns % 1'000'000'000);
+  timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &at, nullptr);
+}
+
+void Server::tick() {
+  uint64_t times;
+  [[maybe_unused]] const ssize_t bytes = read(timer_.get(), &times, sizeof times);
+  host_.tick(aiaccel::host::monotonic_ns());
 }
 
 void Server::run() {
@@ -76,6 +110,8 @@ void Server::run() {
       if (source.client == kOurs && source.process) return;  // told to end
       if (source.client == kOurs)
         accept_client();
+      else if (source.client == kTimer)
+        tick();
       else if (source.process)
         drop(source.client);
       else

@@ -23,9 +23,16 @@ namespace aiacceld {
 
 class Server {
  public:
+  // Keeps SIGTERM and SIGINT for run(). Call it before there is a socket, so that one that comes
+  // early leaves none.
+  static void hold_signals();
+
   // `idle`: how long to stay without a client; nothing: for ever. Throws std::system_error.
   Server(aiaccel::Fd listener, const std::vector<aiaccel_engine_info>& engines,
          const aiaccel::host::Ceilings& ceilings, std::optional<std::chrono::seconds> idle);
+
+  // The administrator's rules, checked; before run().
+  void set_rules(std::vector<aiaccel_policy_rule> rules);
 
   // Serves until SIGTERM, SIGINT or until it was idle for so long.
   void run();
@@ -38,6 +45,8 @@ class Server {
   };
 
   void watch(int fd, Source source, uint32_t events, int operation);
+  void wake_at(uint64_t ns);
+  void tick();
   void accept_client();
   void listen_again();
   void serve(uint64_t number, uint32_t events);
@@ -48,6 +57,7 @@ class Server {
   aiaccel::host::Host host_;
   aiaccel::Fd listener_;
   aiaccel::Fd signals_;
+  aiaccel::Fd timer_;
   aiaccel::Fd epoll_;
   const std::optional<std::chrono::seconds> idle_;
   bool listening_ = true;  // false while there are no descriptors left for more clients

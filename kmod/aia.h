@@ -90,7 +90,7 @@ struct aia_tenant {
 
 	/* aia_limit_lock; includes the tenants below */
 	struct aia_limit limits[AIA_NR_CEILINGS];
-	u64 bytes[2];			/* by enum aiaccel_buffer_kind - 1 */
+	u64 bytes[AIACCEL_BUFFER_IMPORTED]; /* by enum aiaccel_buffer_kind - 1; none are imported */
 };
 
 extern unsigned int aia_tenant_class;	/* the highest class without CAP_SYS_NICE */
@@ -256,6 +256,7 @@ int aia_reserve(struct aia_call *call);
 int aia_queue_create(struct aia_call *call);
 int aia_buffer_alloc(struct aia_call *call);
 int aia_buffer_pin(struct aia_call *call);
+int aia_buffer_import(struct aia_call *call);
 int aia_buffer_info(struct aia_call *call);
 int aia_enter(struct aia_call *call);
 int aia_stats(struct aia_call *call);
@@ -332,7 +333,7 @@ extern struct xarray aia_reservations;
 
 void aia_reservation_destroy(struct aia_reservation *reservation);
 
-/* ---- buffers (buffer.c; alloc.c and pin.c fill them) ---- */
+/* ---- buffers (buffer.c; alloc.c, pin.c and import.c fill them) ---- */
 
 struct aia_buffer {
 	struct aia_object object;
@@ -341,9 +342,10 @@ struct aia_buffer {
 	u32 kind;			/* enum aiaccel_buffer_kind */
 	u32 flags;
 	u64 length;
-	unsigned long nr_pages;
+	unsigned long nr_pages;		/* 0: imported */
 	unsigned long nr_held;		/* pages in place: all of them once published */
 	struct page **pages;
+	struct dma_buf *dma_buf;	/* referenced; NULL unless imported */
 	unsigned long offset;		/* its first page for mmap; 0: none */
 	int numa_node;
 	u32 nr_runs;
@@ -369,5 +371,6 @@ void aia_buffer_put(struct aia_buffer *buffer);
 int aia_buffer_mmap(struct aia_context *ctx, struct vm_area_struct *vma);
 void aia_alloc_release(struct aia_buffer *buffer);
 void aia_pin_release(struct aia_buffer *buffer);
+void aia_import_release(struct aia_buffer *buffer);
 
 #endif

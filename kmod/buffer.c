@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Buffers: what allocated (alloc.c) and pinned (pin.c) ones have in common, and mmap.
+ * Buffers: what allocated (alloc.c), pinned (pin.c) and imported (import.c) ones have in common, and
+ * mmap.
  *
  * A mapped buffer outlives its id, its context and the file of its context: each mapping has
  * a file of its own that refers to the buffer alone, so that closing the device ends the
@@ -79,10 +80,17 @@ static void buffer_free(struct kref *ref)
 {
 	struct aia_buffer *buffer = container_of(ref, struct aia_buffer, ref);
 
-	if (buffer->kind == AIACCEL_BUFFER_ALLOCATED)
+	switch (buffer->kind) {
+	case AIACCEL_BUFFER_ALLOCATED:
 		aia_alloc_release(buffer);
-	else
+		break;
+	case AIACCEL_BUFFER_PINNED:
 		aia_pin_release(buffer);
+		break;
+	case AIACCEL_BUFFER_IMPORTED:
+		aia_import_release(buffer);
+		break;
+	}
 	kvfree(buffer->pages);
 	aia_tenant_uncharge_bytes(buffer->tenant, buffer->kind,
 				  (u64)buffer->nr_pages << PAGE_SHIFT);
@@ -156,7 +164,8 @@ int aia_buffer_publish(struct aia_call *call, struct aia_buffer *buffer)
 	struct aia_context *ctx = call->ctx;
 	int err;
 
-	measure(buffer);
+	if (buffer->nr_pages)
+		measure(buffer);
 	err = aia_reply(call);
 	if (err) {
 		aia_buffer_abort(ctx, buffer);

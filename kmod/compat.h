@@ -9,7 +9,14 @@
 #define AIA_COMPAT_H
 
 #include <linux/mm.h>
+#include <linux/module.h>
 #include "probed.h"
+
+#ifdef AIA_HAVE_IMPORT_NS_TOKEN
+#define AIA_IMPORT_NS(ns) MODULE_IMPORT_NS(ns)
+#else
+#define AIA_IMPORT_NS(ns) MODULE_IMPORT_NS(#ns)
+#endif
 
 static inline void aia_vma_flags(struct vm_area_struct *vma, unsigned long set, unsigned long clear)
 {

@@ -28,7 +28,8 @@ static int query(struct aia_call *call)
 		.size = out->size,
 		.abi = AIACCEL_ABI,
 		.capabilities = AIACCEL_CAP_HOST | AIACCEL_CAP_CRASH | AIACCEL_CAP_ENFORCED |
-				AIACCEL_CAP_STRICT | AIACCEL_CAP_FOLIOS | AIACCEL_CAP_REGISTER,
+				AIACCEL_CAP_STRICT | AIACCEL_CAP_FOLIOS | AIACCEL_CAP_REGISTER |
+				(IS_ENABLED(CONFIG_DMA_SHARED_BUFFER) ? AIACCEL_CAP_IMPORT : 0),
 		.tenant = ctx->tenant->id,
 		.nr_engines = aia_engine_count(),
 		.highest_class = aia_tenant_class,
@@ -75,6 +76,7 @@ static const struct row rows[] = {
 	ROW(ALLOC,	  aia_buffer_alloc, aiaccel_alloc,	  REFUSED_BY(aiaccel_alloc)),
 	ROW(PIN,	  aia_buffer_pin,   aiaccel_pin,	  REFUSED_BY(aiaccel_pin)),
 	ROW(BUFFER_INFO,  aia_buffer_info,  aiaccel_buffer_info,  0),
+	ROW(IMPORT,	  aia_buffer_import, aiaccel_import,	  REFUSED_BY(aiaccel_import)),
 	ROW(RESERVE,	  aia_reserve,	    aiaccel_reserve,	  REFUSED_BY(aiaccel_reserve)),
 	ROW(QUEUE_CREATE, aia_queue_create, aiaccel_queue_create, REFUSED_BY(aiaccel_queue_create)),
 	ROW(ENTER,	  aia_enter,	    aiaccel_enter,	  0),
@@ -96,6 +98,7 @@ union any {
 	struct aiaccel_alloc alloc;
 	struct aiaccel_pin pin;
 	struct aiaccel_buffer_info buffer_info;
+	struct aiaccel_import import;
 	struct aiaccel_reserve reserve;
 	struct aiaccel_queue_create queue_create;
 	struct aiaccel_enter enter;

@@ -21,3 +21,24 @@ $(STANDIN_LIBS):
 TEST_LIBS_standin := -L$(BUILD)/standin -lcuda -Wl,-rpath,'$$$$ORIGIN/../standin'
 TEST_SOURCES_standin := libaiaccel/backends/nvml.cpp
 $(BUILD)/tests/standin: | $(STANDIN_LIBS)
+
+# Unmodified programs, one for each way of reaching CUDA: linked, looked up (with a plugin that is
+# linked), and compiled by nvcc with NVIDIA's header, where there is one.
+STANDIN_PROGRAM := $(patsubst %,tests/standin/programs/%.cpp,program options)
+STANDIN_LINKED := tests/standin/programs/reach_linked.cpp
+STANDIN_LOADED := tests/standin/programs/reach_loaded.cpp
+ALL_SOURCES += $(STANDIN_PROGRAM) $(STANDIN_LINKED) $(STANDIN_LOADED)
+NVCC := $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
+STANDIN_PROGRAMS := $(patsubst %,$(BUILD)/standin/%,cuda-linked cuda-loaded cuda-plugin.so $(if $(NVCC),cuda-nvcc))
+tests: $(STANDIN_PROGRAMS)
+$(BUILD)/tests/standin: | $(STANDIN_PROGRAMS)
+
+$(BUILD)/standin/cuda-linked: $(call objects,$(STANDIN_PROGRAM) $(STANDIN_LINKED)) | $(STANDIN_LIBS)
+	$(call say,LD,$@) $(CXX) $(LDFLAGS_ALL) $^ -L$(@D) -lcuda -o $@
+$(BUILD)/standin/cuda-loaded: $(call objects,$(STANDIN_PROGRAM) $(STANDIN_LOADED)) | $(STANDIN_LIBS)
+	$(call say,LD,$@) $(CXX) $(LDFLAGS_ALL) $^ -ldl -o $@
+$(BUILD)/standin/cuda-plugin.so: $(STANDIN_LINKED) tests/standin/programs/reach.h tests/standin/api.h | $(STANDIN_LIBS)
+	$(call say,CXX,$@) $(CXX) -Itests $(CXXFLAGS_ALL) -DSTANDIN_PLUGIN -shared $< -L$(@D) -lcuda -o $@
+$(BUILD)/standin/cuda-nvcc: $(STANDIN_PROGRAM) $(STANDIN_LINKED) $(wildcard tests/standin/programs/*.h) tests/standin/api.h | $(STANDIN_LIBS)
+	$(call say,NVCC,$@) $(NVCC) -std=c++20 -O1 -Itests -DSTANDIN_PLAIN_CUDA --default-stream per-thread \
+		-x cu $(filter %.cpp,$^) -L$(@D) -lcuda -o $@

@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(tells_what_this_implementation_is_and_holds) {
   BOOST_TEST(query.abi == uint32_t{AIACCEL_ABI});
   BOOST_TEST(query.capabilities ==
              (AIACCEL_CAP_HOST | AIACCEL_CAP_CRASH | AIACCEL_CAP_ENFORCED | AIACCEL_CAP_STRICT |
-              AIACCEL_CAP_FOLIOS | AIACCEL_CAP_REGISTER));
+              AIACCEL_CAP_FOLIOS | AIACCEL_CAP_REGISTER | AIACCEL_CAP_IMPORT));
   BOOST_TEST(query.tenant != 0u);
   BOOST_TEST(query.nr_engines >= 1u);
   BOOST_TEST(query.highest_class < uint32_t{AIACCEL_NR_CLASSES});

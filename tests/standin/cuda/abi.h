@@ -11,7 +11,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#ifdef STANDIN_REAL_CUDA
+#ifdef STANDIN_PLAIN_CUDA  // a program that is compiled as any other, with NVIDIA's header
+#include <cuda.h>
+#elif defined(STANDIN_REAL_CUDA)
 
 #define __CUDA_API_VERSION_INTERNAL  // declares the older versions of each function too
 #include <cuda.h>

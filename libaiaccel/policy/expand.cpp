@@ -14,24 +14,6 @@ namespace {
 
 using Rules = std::vector<aiaccel_policy_rule>;
 
-aiaccel_policy_rule rule_with(const Settings& gives) {
-  aiaccel_policy_rule rule{};
-  const auto take = [&](Key key, std::uint32_t bit, auto& field) {
-    const auto& value = gives[key];
-    if (!value) return;
-    rule.sets |= bit;
-    field = static_cast<std::remove_reference_t<decltype(field)>>(*value);
-  };
-  take(Key::max_class, AIACCEL_SETS_MAX_CLASS, rule.max_class);
-  take(Key::weight, AIACCEL_SETS_WEIGHT, rule.weight);
-  take(Key::pinned_bytes, AIACCEL_SETS_PINNED_BYTES, rule.pinned_bytes);
-  take(Key::device_bytes, AIACCEL_SETS_DEVICE_BYTES, rule.device_bytes);
-  take(Key::engine_time, AIACCEL_SETS_ENGINE_TIME, rule.engine_time);
-  take(Key::grants, AIACCEL_SETS_GRANTS, rule.grants);
-  take(Key::on_missing, AIACCEL_SETS_ON_MISSING, rule.on_missing);
-  return rule;
-}
-
 aiaccel_policy_rule with_pattern(aiaccel_policy_rule rule, std::uint32_t match,
                                  const std::string& pattern) {
   rule.match = match;
@@ -96,6 +78,24 @@ Rules expand(Policy& policy) {
       std::move(problems.begin(), problems.end(), std::back_inserter(policy.problems));
   }
   return rules;
+}
+
+aiaccel_policy_rule rule_with(const Settings& gives) {
+  aiaccel_policy_rule rule{};
+  const auto take = [&](Key key, std::uint32_t bit, auto& field) {
+    const auto& value = gives[key];
+    if (!value) return;
+    rule.sets |= bit;
+    field = static_cast<std::remove_reference_t<decltype(field)>>(*value);
+  };
+  take(Key::max_class, AIACCEL_SETS_MAX_CLASS, rule.max_class);
+  take(Key::weight, AIACCEL_SETS_WEIGHT, rule.weight);
+  take(Key::pinned_bytes, AIACCEL_SETS_PINNED_BYTES, rule.pinned_bytes);
+  take(Key::device_bytes, AIACCEL_SETS_DEVICE_BYTES, rule.device_bytes);
+  take(Key::engine_time, AIACCEL_SETS_ENGINE_TIME, rule.engine_time);
+  take(Key::grants, AIACCEL_SETS_GRANTS, rule.grants);
+  take(Key::on_missing, AIACCEL_SETS_ON_MISSING, rule.on_missing);
+  return rule;
 }
 
 Settings settings_of(const aiaccel_policy_rule& rule) {

@@ -27,6 +27,9 @@ namespace aiaccel::policy {
 // no rules then.
 std::vector<aiaccel_policy_rule> expand(Policy& policy);
 
+// A rule that gives this, and says not yet to whom.
+aiaccel_policy_rule rule_with(const Settings& gives);
+
 // The settings that a rule carries.
 Settings settings_of(const aiaccel_policy_rule& rule);
 

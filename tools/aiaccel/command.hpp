@@ -16,9 +16,11 @@ struct Globals {
   int status = 0;         // of the command that ran
 };
 
+void add_attach(CLI::App& app, Globals& globals);
 void add_demo(CLI::App& app, Globals& globals);
 void add_doctor(CLI::App& app, Globals& globals);
 void add_engines(CLI::App& app, Globals& globals);
+void add_exec(CLI::App& app, Globals& globals);
 void add_policy(CLI::App& app, Globals& globals);
 void add_run(CLI::App& app, Globals& globals);
 

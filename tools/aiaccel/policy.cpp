@@ -10,6 +10,7 @@
 
 #include <map>
 
+#include "aiaccel/arbiter_policy.hpp"
 #include "aiaccel/command.hpp"
 #include "aiaccel/policy_file.hpp"
 #include "common/failure.hpp"
@@ -29,8 +30,6 @@ using aiaccel::policy::Problem;
 using aiaccel::policy::Section;
 using aiaccel::policy::Settings;
 using aiaccel::policy::settings_of;
-
-using Rules = std::vector<aiaccel_policy_rule>;
 
 struct Options {
   std::string folder = aiaccel::policy::kFolder;
@@ -62,22 +61,11 @@ int check(const Options& options) {
   return exit_ok;
 }
 
-void send(const aiaccel::Device& device, const Rules& rules) {
-  aiaccel_policy policy{};
-  policy.size = sizeof policy;
-  policy.flags = AIACCEL_POLICY_REPLACE;
-  policy.rules = reinterpret_cast<std::uintptr_t>(rules.data());
-  policy.count = static_cast<std::uint32_t>(rules.size());
-  policy.rule_size = sizeof(aiaccel_policy_rule);
-  aiaccel::detail::check(aiaccel_call(device.handle(), AIACCEL_IOC_POLICY, &policy),
-                         "cannot load the policy");
-}
-
 // One line for each file that is left out: at boot it goes to a log.
 int reload(const Options& options, const std::string& transport) {
   const aiaccel::Device device = open_arbiter(transport);
   Policy policy = aiaccel::policy::read_folder(options.folder);
-  send(device, expand(policy));
+  replace_rules(device, expand(policy));
   std::map<std::string, std::vector<const Problem*>> by_file;
   for (const Problem& problem : policy.problems) by_file[problem.file].push_back(&problem);
   for (const auto& [file, problems] : by_file) {
@@ -87,22 +75,6 @@ int reload(const Options& options, const std::string& transport) {
                printable(problems[0]->text()), more);
   }
   return by_file.empty() ? exit_ok : exit_failed;
-}
-
-Rules loaded_rules(const aiaccel::Device& device) {
-  Rules rules(64);
-  for (;;) {
-    aiaccel_policy policy{};
-    policy.size = sizeof policy;
-    policy.rules = reinterpret_cast<std::uintptr_t>(rules.data());
-    policy.count = static_cast<std::uint32_t>(rules.size());
-    policy.rule_size = sizeof(aiaccel_policy_rule);
-    aiaccel::detail::check(aiaccel_call(device.handle(), AIACCEL_IOC_POLICY, &policy),
-                           "cannot read the policy");
-    const bool all = policy.count <= rules.size();
-    rules.resize(policy.count);
-    if (all) return rules;
-  }
 }
 
 std::string who_of(const aiaccel_policy_rule& rule) {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+//
+// `aiaccel attach` on processes that run: what becomes of all their threads.
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "groups.hpp"
+#include "tap/tap.hpp"
+
+namespace {
+
+using groups::has;
+using groups::tool;
+using process::Result;
+
+// Three threads that sleep and 8 MiB that were written to, on CPU 0.
+class Sleeper {
+ public:
+  Sleeper() {
+    int ready[2];
+    BOOST_REQUIRE(::pipe(ready) == 0);
+    pid_ = ::fork();
+    BOOST_REQUIRE(pid_ >= 0);
+    if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      cpu_set_t first;
+      CPU_ZERO(&first);
+      CPU_SET(0, &first);
+      ::sched_setaffinity(0, sizeof first, &first);
+      void* memory = ::mmap(nullptr, 8 << 20, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+      if (memory == MAP_FAILED) ::_exit(1);
+      for (int i = 0; i < 2; i++) std::thread([] { ::pause(); }).detach();
+      if (::write(ready[1], "!", 1) != 1) ::_exit(1);
+      for (;;) ::pause();
+    }
+    char byte;
+    BOOST_REQUIRE(::read(ready[0], &byte, 1) == 1);
+    ::close(ready[0]);
+    ::close(ready[1]);
+  }
+  ~Sleeper() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+
+  std::string id() const { return std::to_string(pid_); }
+  std::string group() const { return aiaccel::policy::find_hierarchy({}, id()).group; }
+  // Whether `holds` does for each thread.
+  template <typename Holds>
+  bool all(const Holds& holds) const {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/" + id() + "/task")) {
+      count++;
+      if (!holds(std::stoi(entry.path().filename()))) return false;
+    }
+    return count == 3;
+  }
+  Result attach(std::vector<std::string> options) const {
+    options.insert(options.begin(), {"attach", id()});
+    return tool(options);
+  }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+bool scheduled(pid_t thread, int policy, int nice) {
+  return ::sched_getscheduler(thread) == policy &&
+         ::getpriority(PRIO_PROCESS, static_cast<id_t>(thread)) == nice;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(attach)
+
+BOOST_AUTO_TEST_CASE(a_class_reaches_all_threads) {
+  const Sleeper sleeper;
+  const Result low = sleeper.attach({"--class", "low"});
+  BOOST_TEST(has(low.out, "SCHED_BATCH, nice 10: 3 threads\n"), low.out << low.err);
+  BOOST_TEST(has(low.out, "to go back: aiaccel attach " + sleeper.id() + " --class normal\n"));
+  BOOST_TEST(sleeper.all([](pid_t thread) { return scheduled(thread, SCHED_BATCH, 10); }));
+  sleeper.attach({"--class", "idle"});
+  BOOST_TEST(sleeper.all([](pid_t t) { return ::sched_getscheduler(t) == SCHED_IDLE; }));
+  if (geteuid() != 0) SKIP("not root: who is low stays low");
+  sleeper.attach({"--class", "normal"});
+  BOOST_TEST(sleeper.all([](pid_t thread) { return scheduled(thread, SCHED_OTHER, 0); }));
+}
+
+BOOST_AUTO_TEST_CASE(an_engine_of_cpus_is_kept_to) {
+  const std::string cpus = groups::read("/sys/devices/system/node/node0/cpulist");
+  if (cpus.empty() || cpus == "0") SKIP("one CPU, or no node, is all this machine has");
+  const Sleeper sleeper;
+  const Result result = sleeper.attach({"--engine", "cpu-node0"});
+  BOOST_TEST((has(result.out, "CPUs " + cpus + ": 3 threads\n") ||
+              has(result.out, "cgroup: cpuset.cpus " + cpus + "\n")),
+             result.out << result.err);
+  if (has(result.out, "3 threads"))
+    BOOST_TEST(sleeper.all([&](pid_t thread) {
+      return has(groups::read("/proc/" + std::to_string(thread) + "/status"),
+                 "Cpus_allowed_list:\t" + cpus + "\n");
+    }));
+}
+
+BOOST_AUTO_TEST_CASE(memory_moves_to_the_node) {
+  if (!std::filesystem::exists("/sys/devices/system/node/node1")) SKIP("this machine has one node");
+  const Sleeper sleeper;
+  const auto maps = "/proc/" + sleeper.id() + "/numa_maps";
+  BOOST_TEST(has(groups::read(maps), "anon=2048 dirty=2048 active=0 N0=2048"));
+  const Result result = sleeper.attach({"--engine", "cpu-node1"});
+  BOOST_TEST(has(groups::read(maps), "N1=2048"), result.out << result.err);
+}
+
+BOOST_AUTO_TEST_CASE(it_moves_into_a_group_with_its_share) {
+  if (const std::string why = groups::missing(); !why.empty()) SKIP(why);
+  const Sleeper sleeper;
+  BOOST_TEST_REQUIRE(sleeper.group() == "/");
+  const Result low = sleeper.attach({"--class", "low", "--engine", "cpu0"});
+  BOOST_TEST(low.status == 0, low.err);
+  const std::string group = "/aiaccel.slice/aiaccel-exec-" + sleeper.id();
+  BOOST_TEST(sleeper.group() == group);
+  BOOST_TEST(groups::read(groups::mount() + group + "/cpu.weight") == "11");
+  BOOST_TEST(groups::read(groups::mount() + group + "/cpuset.cpus") ==
+             groups::read("/sys/devices/system/node/node0/cpulist"));
+  BOOST_TEST(has(low.out,
+                 "to go back: echo " + sleeper.id() + " > " + groups::mount() + "/cgroup.procs\n"));
+  // Again, in the group that it has now.
+  BOOST_TEST(sleeper.attach({"--class", "idle"}).status == 0);
+  BOOST_TEST(sleeper.group() == group);
+  BOOST_TEST(groups::read(groups::mount() + group + "/cpu.idle") == "1");
+}
+
+BOOST_AUTO_TEST_CASE(a_service_stays_where_it_is) {
+  if (groups::mount().empty() || geteuid() != 0) SKIP("cgroup v2 is not mounted, or not root");
+  const std::string unit = groups::mount() + "/aiaccel-test.service";
+  std::filesystem::create_directory(unit);
+  {
+    const Sleeper sleeper;
+    std::ofstream(unit + "/cgroup.procs") << sleeper.id() << std::flush;
+    const Result result = sleeper.attach({"--class", "low"});
+    BOOST_TEST(result.status == 1);
+    BOOST_TEST(has(result.err,
+                   "it stays in /aiaccel-test.service; for all of it: systemctl set-property "
+                   "--runtime aiaccel-test.service CPUWeight=11\n"),
+               result.err);
+    BOOST_TEST(sleeper.group() == "/aiaccel-test.service");
+    BOOST_TEST(sleeper.all([](pid_t thread) { return scheduled(thread, SCHED_BATCH, 10); }));
+  }
+  std::filesystem::remove(unit);
+}
+
+BOOST_AUTO_TEST_CASE(mistakes_on_the_command_line) {
+  const auto refused = [](std::vector<std::string> arguments, int status, const char* why) {
+    arguments.insert(arguments.begin(), "attach");
+    const Result result = tool(arguments);
+    BOOST_TEST(result.status == status);
+    BOOST_TEST(has(result.err, why), result.err);
+  };
+  refused({"4194303", "--class", "low"}, 1, "there is no process 4194303");
+  refused({"1"}, 2, "nothing to do");
+  refused({"0", "--class", "low"}, 2, "PID");
+  refused({"1", "--class", "first"}, 2, "there is no class 'first'");
+  refused({"1", "--engine", "cpu-node77"}, 2, "there is no engine 'cpu-node77'");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+//
+// See arbiter_policy.hpp.
+#include "aiaccel/arbiter_policy.hpp"
+
+#include <fcntl.h>
+#include <policy/hierarchy.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <iterator>
+
+#include "aiaccel/group.hpp"
+#include "common/failure.hpp"
+
+namespace tools {
+namespace {
+
+const std::string& mount() {
+  static const std::string found = aiaccel::policy::find_hierarchy().mount;
+  return found;
+}
+
+// Reading the rules and replacing them are two calls. The mount is there for all who have groups.
+class Alone {
+ public:
+  Alone() : fd_(::open(mount().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (fd_ >= 0) ::flock(fd_, LOCK_EX);
+  }
+  Alone(const Alone&) = delete;
+  ~Alone() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+ private:
+  const int fd_;
+};
+
+// The pattern that matches this text alone.
+std::string literal(const std::string& text) {
+  std::string pattern;
+  for (const char c : text) {
+    if (c == '*' || c == '?' || c == '[' || c == '\\') pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
+std::string plain(const char* pattern) {
+  std::string text;
+  for (; *pattern; pattern++) {
+    if (*pattern == '\\' && pattern[1]) pattern++;
+    text += *pattern;
+  }
+  return text;
+}
+
+bool of_group(const aiaccel_policy_rule& rule) {
+  if (rule.match != AIACCEL_MATCH_PATH) return false;
+  const std::filesystem::path path = plain(rule.pattern);
+  const std::string name = path.filename();
+  return name.starts_with(kGroupPrefix) && literal(path) == rule.pattern;
+}
+
+bool is_there(const aiaccel_policy_rule& rule) {
+  return ::access((mount() + plain(rule.pattern)).c_str(), F_OK) == 0;
+}
+
+void send(const aiaccel::Device& device, const Rules& rules) {
+  aiaccel_policy policy{};
+  policy.size = sizeof policy;
+  policy.flags = AIACCEL_POLICY_REPLACE;
+  policy.rules = reinterpret_cast<std::uintptr_t>(rules.data());
+  policy.count = static_cast<std::uint32_t>(rules.size());
+  policy.rule_size = sizeof(aiaccel_policy_rule);
+  aiaccel::detail::check(aiaccel_call(device.handle(), AIACCEL_IOC_POLICY, &policy),
+                         "cannot load the policy");
+}
+
+}  // namespace
+
+Rules loaded_rules(const aiaccel::Device& device) {
+  Rules rules(64);
+  for (;;) {
+    aiaccel_policy policy{};
+    policy.size = sizeof policy;
+    policy.rules = reinterpret_cast<std::uintptr_t>(rules.data());
+    policy.count = static_cast<std::uint32_t>(rules.size());
+    policy.rule_size = sizeof(aiaccel_policy_rule);
+    aiaccel::detail::check(aiaccel_call(device.handle(), AIACCEL_IOC_POLICY, &policy),
+                           "cannot read the policy");
+    const bool all = policy.count <= rules.size();
+    rules.resize(policy.count);
+    if (all) return rules;
+  }
+}
+
+void replace_rules(const aiaccel::Device& device, Rules rules) {
+  const Alone alone;
+  const Rules old = loaded_rules(device);
+  std::copy_if(old.begin(), old.end(), std::back_inserter(rules),
+               [](const auto& rule) { return of_group(rule) && is_there(rule); });
+  // The files come first when there are too many.
+  rules.resize(std::min<std::size_t>(rules.size(), AIACCEL_POLICY_MAX));
+  send(device, rules);
+}
+
+void set_group_rule(const aiaccel::Device& device, const std::string& path,
+                    aiaccel_policy_rule rule) {
+  const std::string pattern = literal(path);
+  if (pattern.size() >= sizeof rule.pattern) throw Failure("the group's path is too long", "");
+  rule.match = AIACCEL_MATCH_PATH;
+  pattern.copy(rule.pattern, sizeof rule.pattern - 1);
+  const Alone alone;
+  Rules rules = loaded_rules(device);
+  std::erase_if(rules, [&](const auto& old) {
+    return of_group(old) && (old.pattern == pattern || !is_there(old));
+  });
+  rules.push_back(rule);
+  send(device, rules);
+}
+
+}  // namespace tools

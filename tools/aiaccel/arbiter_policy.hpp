@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// The rules that an arbiter holds: read, replaced, and added to for groups of programs that
+// `aiaccel exec` started. Those stay when the files are loaded again, until their group is gone.
+//
+// Threads: one. Processes that change the rules wait for each other.
+#pragma once
+
+#include <uapi/aiaccel.h>
+#include <aiaccel/device.hpp>
+
+#include <string>
+#include <vector>
+
+namespace tools {
+
+using Rules = std::vector<aiaccel_policy_rule>;
+
+Rules loaded_rules(const aiaccel::Device& device);
+
+// All of them in place of those that are loaded, but for those of groups.
+void replace_rules(const aiaccel::Device& device, Rules rules);
+
+// What the group may have, by its path below the mount of cgroups.
+void set_group_rule(const aiaccel::Device& device, const std::string& path,
+                    aiaccel_policy_rule rule);
+
+}  // namespace tools

@@ -80,7 +80,7 @@ BOOST_AUTO_TEST_CASE(units_containers_and_pods) {
     BOOST_TEST(unit_of(path) == unit, path + ": " + unit_of(path));
   BOOST_TEST(policy_unit_of("/user.slice/user-1001.slice/session-3.scope") == "user-1001.slice");
   BOOST_TEST(policy_unit_of("/system.slice/vllm.service") == "vllm.service");
-  BOOST_TEST(policy_unit_of("/batch/job7") == "/batch/job7");
+  BOOST_TEST(policy_unit_of("/batch/job7") == "cgroup:/batch/job7");
 }
 
 BOOST_AUTO_TEST_CASE(a_drm_client_of_amdgpu) {

@@ -54,11 +54,15 @@ std::optional<Process> read_process(const Root& root, int pid) {
   return process;
 }
 
-std::string command_line(const Root& root, int pid) {
-  std::string text = read_file(folder_of(root, pid) + "/cmdline").value_or("");
-  while (!text.empty() && text.back() == '\0') text.pop_back();
-  std::replace(text.begin(), text.end(), '\0', ' ');
-  return text;
+std::vector<std::string> arguments(const Root& root, int pid) {
+  const std::string text = read_file(folder_of(root, pid) + "/cmdline").value_or("");
+  std::vector<std::string> words;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\0', begin), text.size());
+    words.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return words;
 }
 
 std::vector<int> all_pids(const Root& root) {

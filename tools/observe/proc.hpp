@@ -32,8 +32,8 @@ bool parse_status(std::string_view text, Process& process);
 // Nothing where it ended meanwhile.
 std::optional<Process> read_process(const Root& root, int pid);
 
-// Its command line with blanks between the words, "" where it has none.
-std::string command_line(const Root& root, int pid);
+// Its command line, empty where it has none.
+std::vector<std::string> arguments(const Root& root, int pid);
 
 // All of them, lowest first.
 std::vector<int> all_pids(const Root& root);

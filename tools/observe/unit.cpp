@@ -123,7 +123,7 @@ std::string policy_unit_of(std::string_view cgroup) {
   if (pod_of(parts).empty())
     for (const std::string_view part : parts)
       if (part.ends_with(".service") || part.ends_with(".scope")) return std::string(part);
-  return cgroup.empty() ? std::string() : std::string(cgroup);
+  return cgroup.empty() ? std::string() : "cgroup:" + std::string(cgroup);
 }
 
 }  // namespace observe

@@ -16,7 +16,7 @@ std::string cgroup_path(std::string_view text);
 // these, and "/" for the root.
 std::string unit_of(std::string_view cgroup);
 
-// What a policy for this process would name: the service, the slice of the user, or the path.
+// What `aiaccel policy set` would name for it: the service, the slice of the user, or cgroup:PATH.
 std::string policy_unit_of(std::string_view cgroup);
 
 }  // namespace observe

@@ -214,7 +214,9 @@ class Observer {
 
   bool is_watched(const Process& process) const {
     if (question_.watched.empty()) return false;
-    const std::string line = command_line(root_, process.pid);
+    std::string line;
+    for (const std::string& word : arguments(root_, process.pid))
+      line += (line.empty() ? "" : " ") + word;
     return std::any_of(question_.watched.begin(), question_.watched.end(),
                        [&](const std::string& glob) {
                          return ::fnmatch(glob.c_str(), process.comm.c_str(), 0) == 0 ||

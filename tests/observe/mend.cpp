@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+//
+// What `aiaccel doctor --pid` makes of a process.
+#include <tap/tap.hpp>
+
+#include <algorithm>
+
+#include "aiaccel/process_findings.hpp"
+#include "fixture.hpp"
+#include "observe/proc.hpp"
+
+using namespace tools;
+using namespace observe_test;
+
+namespace {
+
+std::vector<Finding> judged(int pid, std::vector<std::string> watched = {}) {
+  observe::Question question;
+  question.root = recording("two-nodes");
+  question.pids = {pid};
+  question.watched = std::move(watched);
+  return judge_process(observe::observe(question, one_gpu(), nullptr),
+                       observe::arguments(question.root, pid));
+}
+
+Finding find(const std::vector<Finding>& findings, const std::string& subject) {
+  for (const Finding& finding : findings)
+    if (finding.subject == subject) return finding;
+  throw std::runtime_error("no finding on " + subject);
+}
+
+bool has_fix(const Finding& finding, const std::string& line) {
+  return std::find(finding.fix.begin(), finding.fix.end(), line) != finding.fix.end();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(mend)
+
+BOOST_AUTO_TEST_CASE(an_ungated_notebook_on_the_wrong_node) {
+  const auto findings = judged(4410);
+  BOOST_TEST(find(findings, "process").found == "python3 (4410) of user 1001, user@1001");
+  BOOST_TEST(find(findings, "gpu0").found.starts_with("9.0 GiB of its memory, keeps it busy 36 %"));
+  const Finding gate = find(findings, "gate");
+  BOOST_TEST(has_fix(gate, "aiaccel attach 4410 --class low"));
+  BOOST_TEST(has_fix(gate,
+                     "aiaccel exec --class low -- python3 train.py --note 'it'\\''s'"
+                     "  # after ending the one that runs"));
+  BOOST_TEST(has_fix(
+      gate, "sudo aiaccel policy set user-1001.slice --max-class low --device-bytes 9217M"));
+  const Finding node = find(findings, "node");
+  BOOST_TEST(node.found == "wrong node: only 4 % of its memory is on node 1, the nearest to gpu0");
+  BOOST_TEST(has_fix(node, "sudo aiaccel attach 4410 --engine cpu-node1"));
+}
+
+BOOST_AUTO_TEST_CASE(a_gated_server_needs_nothing) {
+  for (const Finding& finding : judged(812)) {
+    BOOST_TEST((finding.verdict == Verdict::ok), finding.subject);
+    BOOST_TEST(finding.fix.empty());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_service_is_mended_in_its_unit) {
+  const auto findings = judged(77, {"llama-*"});
+  BOOST_TEST(find(findings, "cpu-node1").found.starts_with("runs there"));
+  // On a CPU, attaching is all it takes.
+  const Finding gate = find(findings, "gate");
+  BOOST_TEST(has_fix(gate, "aiaccel attach 77 --class low"));
+  BOOST_TEST(has_fix(gate, "sudo aiaccel policy set llama.service --max-class low"));
+  BOOST_TEST(gate.fix.size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(who_uses_nothing_is_told_so) {
+  const auto findings = judged(77);
+  BOOST_TEST(find(findings, "engines").found == "it uses none that is seen here");
+  BOOST_CHECK_THROW(find(findings, "gate"), std::runtime_error);
+  BOOST_TEST((judged(5555).at(0).verdict == Verdict::missing));
+}
+
+BOOST_AUTO_TEST_CASE(what_may_not_be_seen_is_no_verdict) {
+  observe::Observation observation;
+  observe::User user;
+  user.pid = 7;
+  user.comm = "x";
+  user.engine = 0;
+  observation.engines.resize(1);
+  observation.users = {user};
+  const Finding gate = find(judge_process(observation, {}), "gate");
+  BOOST_TEST(gate.found.starts_with("unknown"));
+  BOOST_TEST(has_fix(gate, "sudo aiaccel doctor --pid 7"));
+}
+
+BOOST_AUTO_TEST_CASE(how_a_shell_takes_one_word) {
+  BOOST_TEST(quoted("a=b/c-1") == "a=b/c-1");
+  BOOST_TEST(quoted("") == "''");
+  BOOST_TEST(quoted("a b") == "'a b'");
+  BOOST_TEST(quoted("$(x)'") == "'$(x)'\\'''");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+//
+// See process_findings.hpp. The lines to type are of commands of this program; the class in them is
+// the one for background work, and whoever types them knows better.
+#include "aiaccel/process_findings.hpp"
+
+#include <fmt/format.h>
+
+#include "common/text.hpp"
+#include "observe/show.hpp"
+#include "observe/unit.hpp"
+
+namespace tools {
+namespace {
+
+using observe::Engine;
+using observe::Observation;
+using observe::User;
+
+std::string under_exec(const std::vector<std::string>& arguments) {
+  std::string line = "aiaccel exec --class low --";
+  if (arguments.empty()) line += " CMD";
+  for (const std::string& word : arguments) line += " " + quoted(word);
+  return line;
+}
+
+// What has to be started anew, in the way in which it is started.
+std::string restart_line(const User& user, const std::vector<std::string>& arguments) {
+  const std::string line = under_exec(arguments);
+  const std::string unit = observe::policy_unit_of(user.cgroup);
+  const std::string known = observe::unit_of(user.cgroup);
+  if (known.find(' ') != std::string::npos)
+    return fmt::format("# in the specification of {}, start it as: {}", known, line);
+  if (unit.ends_with(".service"))
+    return fmt::format(
+        "sudo systemctl edit {}  # [Service], an empty ExecStart=, then ExecStart={}", unit, line);
+  return line + "  # after ending the one that runs";
+}
+
+Finding judge_identity(const User& user) {
+  return {"process",
+          Verdict::ok,
+          fmt::format("{} ({}) of user {}, {}", user.comm, user.pid, user.uid,
+                      user.unit.empty() ? "cgroup unknown" : user.unit),
+          {}};
+}
+
+Finding judge_memory(const User& user) {
+  std::string text = "resident " + bytes_text(user.resident_bytes.value_or(0));
+  if (user.pinned_bytes) text += ", pinned " + bytes_text(*user.pinned_bytes);
+  if (user.locked_bytes) text += ", locked " + bytes_text(*user.locked_bytes);
+  if (user.placement)
+    for (const auto& [node, bytes] : *user.placement)
+      text += fmt::format(", {} on node {}", bytes_text(bytes), node);
+  if (!user.resident_bytes) text = "none: a kernel thread, or it has ended";
+  return {"memory", Verdict::ok, text, {}};
+}
+
+Finding judge_use(const Engine& engine, const User& user) {
+  std::string text = user.device_bytes      ? bytes_text(*user.device_bytes) + " of its memory"
+                     : engine.kind == "cpu" ? std::string("runs there")
+                                            : std::string("open; the driver tells no memory");
+  if (user.busy) text += fmt::format(", keeps it busy {} of the time", percent_text(*user.busy));
+  if (const std::string facts = observe::engine_facts(engine); !facts.empty())
+    text += "  (" + facts + ")";
+  return {engine.alias, Verdict::ok, text, {}};
+}
+
+Finding judge_gate(const User& user, const std::vector<std::string>& arguments, bool on_cpu) {
+  if (!user.gated)
+    return {"gate",
+            Verdict::note,
+            "unknown: the system does not let this user look into it",
+            {fmt::format("sudo aiaccel doctor --pid {}", user.pid)}};
+  if (*user.gated) return {"gate", Verdict::ok, "gated: it waits for its turns", {}};
+  Finding finding{"gate", Verdict::note, "ungated: it takes no turns, and waits for nobody", {}};
+  finding.fix.push_back(fmt::format("aiaccel attach {} --class low", user.pid));
+  if (!on_cpu) finding.fix.push_back(restart_line(user, arguments));
+  if (const std::string unit = observe::policy_unit_of(user.cgroup);
+      !unit.empty() && unit != "cgroup:/") {
+    std::string line = fmt::format("sudo aiaccel policy set {} --max-class low", quoted(unit));
+    if (user.device_bytes.value_or(0))
+      line += fmt::format(" --device-bytes {}M", (*user.device_bytes >> 20) + 1);
+    finding.fix.push_back(std::move(line));
+  }
+  return finding;
+}
+
+Finding judge_node(const Observation& observation, const Engine& engine, const User& user) {
+  const int node = *observation.nearest(engine);
+  const auto share = observe::share_on(*user.placement, node);
+  const std::string text = fmt::format("{} of its memory is on node {}, the nearest to {}",
+                                       percent_text(share), node, engine.alias);
+  if (!*user.wrong_node) return {"node", Verdict::ok, text, {}};
+  return {"node",
+          Verdict::note,
+          "wrong node: only " + text,
+          {fmt::format("sudo aiaccel attach {} --engine cpu-node{}", user.pid, node)}};
+}
+
+}  // namespace
+
+std::string quoted(const std::string& word) {
+  constexpr std::string_view plain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_-+=:,./";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string text = "'";
+  for (char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+std::vector<Finding> judge_process(const Observation& observation,
+                                   const std::vector<std::string>& arguments) {
+  if (observation.users.empty())
+    return {{"process", Verdict::missing, "there is no such process", {}}};
+  const User& first = observation.users.front();
+  std::vector<Finding> findings{judge_identity(first), judge_memory(first)};
+  bool any = false, on_cpu = true;
+  for (const User& user : observation.users) {
+    if (!user.engine) continue;
+    const Engine& engine = observation.engines[*user.engine];
+    any = true;
+    on_cpu = on_cpu && engine.kind == "cpu";
+    findings.push_back(judge_use(engine, user));
+    if (user.wrong_node) findings.push_back(judge_node(observation, engine, user));
+  }
+  if (!any) findings.push_back({"engines", Verdict::ok, "it uses none that is seen here", {}});
+  if (any || first.gated.value_or(false)) findings.push_back(judge_gate(first, arguments, on_cpu));
+  return findings;
+}
+
+}  // namespace tools

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+//
+// The verdicts of `aiaccel doctor --pid`, from an observation alone.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "aiaccel/findings.hpp"
+#include "observe/users.hpp"
+
+namespace tools {
+
+// Who it is, what it uses, and what would mend what is not as it should be. `observation` was asked
+// for this process, `arguments` are its command line; empty: it is not in /proc any more.
+std::vector<Finding> judge_process(const observe::Observation& observation,
+                                   const std::vector<std::string>& arguments);
+
+// As a shell takes it for one word.
+std::string quoted(const std::string& word);
+
+}  // namespace tools

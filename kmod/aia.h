@@ -41,12 +41,14 @@
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <uapi/aiaccel.h>
 
 #include "core/check.h"
 #include "core/history.h"
 #include "core/limit.h"
+#include "core/rule.h"
 #include "core/sched.h"
 #include "core/turns.h"
 #include "provider.h"
@@ -85,6 +87,7 @@ struct aia_tenant {
 	u32 queues;
 	struct list_head nodes;
 	u64 max_device_bytes;		/* its nodes' ceiling; aia_limit_lock as well */
+	struct aia_settings settings;	/* policy.c */
 	struct hlist_node of_hash;
 	u64 granted_before, busy_ns_before; /* by nodes that are gone */
 
@@ -103,6 +106,7 @@ struct aia_tenant *aia_tenant_get(struct aia_tenant *tenant);
 void aia_tenant_put(struct aia_tenant *tenant);
 /* The first tenant whose id is at least *id, which is moved past it; counted. */
 struct aia_tenant *aia_tenant_next(u64 *id);
+struct aia_tenant *aia_tenant_next_locked(u64 *id); /* likewise, not counted */
 void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out, char *path);
 #define AIA_PATH_BYTES PATH_MAX
 
@@ -113,8 +117,20 @@ void aia_tenant_uncharge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u6
 int aia_tenant_charge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes, u32 *refused_by);
 void aia_tenant_uncharge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes);
 void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used);
+/* By its settings. */
+void aia_tenant_set_memory_locked(struct aia_tenant *tenant);
 /* Of its reservations on each engine. */
 void aia_tenant_set_device_bytes_locked(struct aia_tenant *tenant, u64 max);
+
+/* ---- what the administrator says (policy.c) ---- */
+
+void aia_policy_exit(void);
+/* Gives a tenant what the rules say, after those above it. */
+void aia_policy_settle_locked(struct aia_tenant *tenant);
+/* The highest class without CAP_SYS_NICE. */
+u32 aia_policy_class_locked(const struct aia_tenant *tenant);
+/* With max_class as it holds. */
+struct aia_settings aia_policy_settings(const struct aia_tenant *tenant);
 
 /* ---- a tenant's places (node.c) ---- */
 
@@ -131,6 +147,8 @@ struct aia_node {
 
 struct aia_node *aia_node_get_locked(struct aia_tenant *tenant, struct aia_engine *engine);
 void aia_node_put_locked(struct aia_node *node);
+/* By its tenant's settings. */
+void aia_node_settle_locked(struct aia_node *node);
 
 /* ---- engines (engine.c) ---- */
 
@@ -150,6 +168,8 @@ struct aia_engine {
 	struct aia_history history;
 	struct list_head queues;
 	u32 nr_queues;
+	u64 armed_ns;			/* when rested is due at the latest */
+	struct delayed_work rested;	/* dispatches: a tenant has engine time again */
 	/* aia_limit_lock */
 	struct aia_limit bytes;		/* of reservations by all; its max is constant */
 	bool gone;			/* unregistered: nothing more is reserved */
@@ -253,6 +273,7 @@ int aia_engine_info(struct aia_call *call);
 int aia_engine_make(struct aia_call *call);
 int aia_engine_unmake(struct aia_call *call);
 int aia_reserve(struct aia_call *call);
+int aia_policy(struct aia_call *call);
 int aia_queue_create(struct aia_call *call);
 int aia_buffer_alloc(struct aia_call *call);
 int aia_buffer_pin(struct aia_call *call);
@@ -281,6 +302,8 @@ struct aia_queue {
 	struct aia_node *node;
 	u32 number;			/* in aia_queues */
 	u32 weight;
+	u32 class_;			/* as asked for */
+	bool any_class;			/* CAP_SYS_NICE: it may be above the tenant's */
 	struct aia_history_who who;	/* its pid: of the initial pid namespace */
 	/* aia_turn_lock */
 	struct aia_sched_queue sched;
@@ -296,6 +319,8 @@ struct aia_queue {
 extern struct xarray aia_queues;
 
 void aia_queue_destroy(struct aia_queue *queue);
+/* Counts as of the class that it may have. True when that is another one than before. */
+bool aia_queue_settle_locked(struct aia_queue *queue);
 
 /* What the core handed back under aia_turn_lock, to be acted on. */
 struct aia_news {
@@ -306,6 +331,8 @@ struct aia_news {
 
 int aia_turn_init(void);
 void aia_turn_exit(void);
+/* For the engine's work. */
+void aia_turn_rested(struct work_struct *work);
 void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_news *news);
 /* Wakes, uncharges, lets go of aia_turn_lock, frees. */
 void aia_turn_unlock(struct aia_news *news) __releases(&aia_turn_lock);

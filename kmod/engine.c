@@ -173,6 +173,8 @@ static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 		strscpy(engine->alias, desc->alias, sizeof(engine->alias));
 	strscpy(engine->provider, desc->provider, sizeof(engine->provider));
 	INIT_LIST_HEAD(&engine->queues);
+	INIT_DELAYED_WORK(&engine->rested, aia_turn_rested);
+	engine->armed_ns = AIACCEL_NEVER;
 	aia_sched_engine_init(&engine->sched, desc->slots);
 	engine->sched.gives_way = desc->kind == AIACCEL_ENGINE_CPU;
 	err = keep_history(engine);
@@ -240,6 +242,7 @@ bool aia_engine_remove(struct aia_engine *engine)
 		return false;
 	while (fail_next_queue(engine, &done))
 		cond_resched();
+	cancel_delayed_work_sync(&engine->rested); /* faulted now: not armed again */
 	spin_lock(&aia_limit_lock);
 	engine->gone = true;
 	spin_unlock(&aia_limit_lock);

@@ -9,6 +9,7 @@
  */
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
+#include <linux/jiffies.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -20,16 +21,24 @@
 #define FEW 4 /* entries of each kind for which nothing is allocated */
 
 static struct kmem_cache *turn_cache;
+static struct workqueue_struct *workqueue;
 
 int aia_turn_init(void)
 {
 	turn_cache = kmem_cache_create("aia_turn", sizeof(struct aia_turn), 0, SLAB_HWCACHE_ALIGN,
 				       NULL);
-	return turn_cache ? 0 : -ENOMEM;
+	if (!turn_cache)
+		return -ENOMEM;
+	workqueue = alloc_workqueue("aiaccel", WQ_UNBOUND, 0);
+	if (workqueue)
+		return 0;
+	kmem_cache_destroy(turn_cache);
+	return -ENOMEM;
 }
 
 void aia_turn_exit(void)
 {
+	destroy_workqueue(workqueue);
 	kmem_cache_destroy(turn_cache);
 }
 
@@ -45,10 +54,35 @@ static void free_turns(struct aia_turn *turn)
 	}
 }
 
+/* Late by a tick or two; the engine time that comes in meanwhile is not lost. */
+static void arm_locked(struct aia_engine *engine, u64 now_ns)
+{
+	u64 next_ns = aia_sched_next_ns(&engine->sched);
+
+	lockdep_assert_held(&aia_turn_lock);
+	if (next_ns >= engine->armed_ns || engine->sched.state == AIACCEL_ENGINE_FAULTED)
+		return;
+	engine->armed_ns = next_ns;
+	mod_delayed_work(workqueue, &engine->rested, nsecs_to_jiffies(next_ns - now_ns) + 1);
+}
+
 void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_news *news)
 {
 	lockdep_assert_held(&aia_turn_lock);
 	aia_turns_dispatch(&engine->sched, now_ns, &news->woken, &news->freed);
+	arm_locked(engine, now_ns);
+}
+
+void aia_turn_rested(struct work_struct *work)
+{
+	struct aia_engine *engine =
+		container_of(to_delayed_work(work), struct aia_engine, rested);
+	struct aia_news news = {};
+
+	spin_lock(&aia_turn_lock);
+	engine->armed_ns = AIACCEL_NEVER;
+	aia_turn_dispatch_locked(engine, ktime_get_ns(), &news);
+	aia_turn_unlock(&news);
 }
 
 /* Under the lock, as the owner may go as soon as it is free. */

@@ -22,6 +22,7 @@ struct row {
 static int query(struct aia_call *call)
 {
 	struct aia_context *ctx = call->ctx;
+	struct aia_settings settings = aia_policy_settings(ctx->tenant);
 	struct aiaccel_query *out = call->arg;
 
 	*out = (struct aiaccel_query){
@@ -32,11 +33,13 @@ static int query(struct aia_call *call)
 				(IS_ENABLED(CONFIG_DMA_SHARED_BUFFER) ? AIACCEL_CAP_IMPORT : 0),
 		.tenant = ctx->tenant->id,
 		.nr_engines = aia_engine_count(),
-		.highest_class = aia_tenant_class,
+		.highest_class = settings.max_class,
 		.max_queues = AIA_MAX_QUEUES,
 		.max_buffers = AIA_MAX_BUFFERS,
 		.max_jobs = AIA_TURNS_MAX,
 		.ring_bytes = aia_ring_map_bytes(),
+		.max_device_bytes = settings.device_bytes,
+		.on_missing = settings.on_missing,
 	};
 	aia_tenant_bytes(ctx->tenant, &out->max_pinned_bytes, &out->pinned_bytes);
 	return aia_reply(call);
@@ -70,6 +73,7 @@ static const struct row rows[] = {
 	ROW(ENGINE_REGISTER,   aia_engine_make,	  aiaccel_engine_register,   0),
 	ROW(ENGINE_UNREGISTER, aia_engine_unmake, aiaccel_engine_unregister, 0),
 	ROW(STATS,	  aia_stats,	    aiaccel_stats,	  0),
+	ROW(POLICY,	  aia_policy,	    aiaccel_policy,	  0),
 	ROW(CONTROL,	  aia_control,	    aiaccel_control,	  0),
 	ROW(DESTROY,	  destroy,	    aiaccel_destroy,	  0),
 	ROW(REVOKE,	  aia_revoke,	    aiaccel_revoke,	  0),
@@ -92,6 +96,7 @@ union any {
 	struct aiaccel_engine_register engine_register;
 	struct aiaccel_engine_unregister engine_unregister;
 	struct aiaccel_stats stats;
+	struct aiaccel_policy policy;
 	struct aiaccel_control control;
 	struct aiaccel_destroy destroy;
 	struct aiaccel_revoke revoke;

@@ -7,6 +7,7 @@
  * Locking: which nodes there are under aia_config_lock; what the scheduler sees of them
  * under aia_turn_lock, what is charged to them under aia_limit_lock, both inside it.
  */
+#include <linux/ktime.h>
 #include <linux/slab.h>
 
 #include "aia.h"
@@ -38,7 +39,9 @@ static struct aia_node *create_node_locked(struct aia_tenant *tenant, struct aia
 	list_add(&node->of_tenant, &tenant->nodes);
 	spin_lock(&aia_turn_lock);
 	aia_sched_node_init(&node->sched, &engine->sched, parent ? &parent->sched : NULL,
-			    AIACCEL_WEIGHT_DEFAULT);
+			    tenant->settings.weight);
+	aia_sched_node_set_caps(&node->sched, tenant->settings.engine_time,
+				tenant->settings.grants, ktime_get_ns());
 	spin_unlock(&aia_turn_lock);
 	return node;
 }
@@ -90,4 +93,19 @@ void aia_node_put_locked(struct aia_node *node)
 	lockdep_assert_held(&aia_config_lock);
 	node->users--;
 	prune_locked(node);
+}
+
+void aia_node_settle_locked(struct aia_node *node)
+{
+	const struct aia_settings *settings = &node->tenant->settings;
+	struct aia_news news = {};
+	u64 now_ns;
+
+	lockdep_assert_held(&aia_config_lock);
+	spin_lock(&aia_turn_lock);
+	now_ns = ktime_get_ns();
+	aia_sched_node_set_weight(&node->sched, settings->weight);
+	aia_sched_node_set_caps(&node->sched, settings->engine_time, settings->grants, now_ns);
+	aia_turn_dispatch_locked(node->engine, now_ns, &news);
+	aia_turn_unlock(&news);
 }

@@ -47,7 +47,27 @@ static void seat_put_locked(struct aia_seat *seat)
 
 /* ---- joining and leaving an engine ---- */
 
-static int join_engine(struct aia_queue *queue, u32 class_)
+static u32 class_now_locked(const struct aia_queue *queue)
+{
+	u32 class_ = queue->class_;
+
+	if (!queue->any_class)
+		class_ = min(class_, aia_policy_class_locked(queue->ctx->tenant));
+	return array_index_nospec(class_, AIACCEL_NR_CLASSES);
+}
+
+bool aia_queue_settle_locked(struct aia_queue *queue)
+{
+	u32 class_ = class_now_locked(queue);
+
+	lockdep_assert_held(&aia_turn_lock);
+	if (class_ == queue->sched.class_)
+		return false;
+	aia_sched_queue_set_class(&queue->sched, class_);
+	return true;
+}
+
+static int join_engine(struct aia_queue *queue)
 {
 	struct aia_engine *engine = queue->engine;
 	int err = -ENOMEM;
@@ -63,7 +83,9 @@ static int join_engine(struct aia_queue *queue, u32 class_)
 	err = aia_sched_takes_work(&engine->sched);
 	if (!err) {
 		aia_sched_queue_init(&queue->sched, &queue->seat->sched, &queue->node->sched,
-				     class_, queue->weight);
+				     class_now_locked(queue), queue->weight);
+		/* There is room: the number was reserved. */
+		xa_store(&aia_queues, queue->number, queue, 0);
 		queue->sched.who = &queue->who;
 		list_add_tail(&queue->of_context, &queue->ctx->queues);
 		list_add_tail(&queue->of_engine, &engine->queues);
@@ -119,9 +141,9 @@ void aia_queue_destroy(struct aia_queue *queue)
 	kfree(queue);
 }
 
-static int check_class(u32 class_, u32 *refused_by)
+static int check_class(struct aia_context *ctx, u32 class_, u32 *refused_by)
 {
-	if (class_ <= aia_tenant_class || capable(CAP_SYS_NICE))
+	if (class_ <= aia_policy_settings(ctx->tenant).max_class || capable(CAP_SYS_NICE))
 		return 0;
 	*refused_by = AIACCEL_REFUSED_CLASS;
 	return -EPERM;
@@ -147,7 +169,7 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 	struct aia_queue *queue;
 	int err;
 
-	err = check_class(arg->class_, &call->refused_by) ?: aia_context_watch(ctx);
+	err = check_class(ctx, arg->class_, &call->refused_by) ?: aia_context_watch(ctx);
 	if (err)
 		return err;
 	queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
@@ -158,6 +180,8 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 	queue->ctx = ctx;
 	queue->engine = engine;
 	queue->weight = arg->weight ?: AIACCEL_WEIGHT_DEFAULT;
+	queue->class_ = arg->class_;
+	queue->any_class = ns_capable_noaudit(&init_user_ns, CAP_SYS_NICE);
 	err = aia_object_reserve(ctx, &queue->object, AIA_OBJECT_QUEUE, &call->refused_by);
 	if (err)
 		goto err_free;
@@ -165,26 +189,28 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 	err = aia_tenant_charge(ctx->tenant, AIA_CEILING_QUEUES, 1, &call->refused_by);
 	if (err)
 		goto err_abort;
-	err = join_engine(queue, array_index_nospec(arg->class_, AIACCEL_NR_CLASSES));
-	if (err)
-		goto err_uncharge;
-	err = xa_alloc_cyclic(&aia_queues, &queue->number, queue, xa_limit_32b, &next_number,
+	err = xa_alloc_cyclic(&aia_queues, &queue->number, NULL, xa_limit_32b, &next_number,
 			      GFP_KERNEL_ACCOUNT);
 	if (err < 0) {
 		call->refused_by = AIACCEL_REFUSED_MEMCG;
-		goto err_leave;
+		goto err_uncharge;
 	}
+	err = join_engine(queue);
+	if (err)
+		goto err_number;
 	arg->id = queue->object.id;
 	err = aia_reply(call);
 	if (err)
-		goto err_number;
+		goto err_leave;
 	aia_object_publish(ctx, &queue->object);
 	return 0;
 
+err_leave:
+	xa_erase(&aia_queues, queue->number);
+	leave_engine(queue);
+	goto err_uncharge;
 err_number:
 	xa_erase(&aia_queues, queue->number);
-err_leave:
-	leave_engine(queue);
 err_uncharge:
 	aia_tenant_uncharge(ctx->tenant, AIA_CEILING_QUEUES, 1);
 err_abort:

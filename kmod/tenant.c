@@ -6,7 +6,8 @@
  * A tenant lives while a context, a buffer or a tenant below refers to it, and pins its
  * cgroup so that the cgroup's number cannot be given to another one.
  *
- * Ceilings: a tenant below the root gets what the settings tenant_* say, every further level
+ * Ceilings: where no rule says otherwise (policy.c), a tenant below the root gets what the settings
+ * tenant_* say, every further level
  * three quarters of its parent's. So one tenant leaves its siblings a quarter of what their
  * parent has; two may take it all. A charge counts against a tenant and all above it.
  *
@@ -143,6 +144,7 @@ static void init_tenant(struct aia_tenant *tenant, struct aia_tenant *parent, u3
 	tenant->parent = parent;
 	tenant->id = last_id + 1;
 	tenant->kind = kind;
+	tenant->settings = aia_settings_none;
 	INIT_LIST_HEAD(&tenant->nodes);
 	tenant->max_device_bytes = AIACCEL_UNLIMITED;
 	for (i = 0; i < AIA_NR_CEILINGS; i++)
@@ -170,6 +172,7 @@ static struct aia_tenant *create_locked(struct aia_tenant *parent, u32 kind, u64
 		cgroup_get(cgroup);
 		tenant->cgroup = cgroup;
 	}
+	aia_policy_settle_locked(tenant);
 	hash_add(by_source, &tenant->of_hash, source_id);
 	refcount_inc(&parent->users);
 	return tenant;
@@ -273,17 +276,26 @@ void aia_tenant_put(struct aia_tenant *tenant)
 	mutex_unlock(&aia_config_lock);
 }
 
-struct aia_tenant *aia_tenant_next(u64 *id)
+struct aia_tenant *aia_tenant_next_locked(u64 *id)
 {
 	unsigned long index = *id;
 	struct aia_tenant *tenant;
 
-	mutex_lock(&aia_config_lock);
+	lockdep_assert_held(&aia_config_lock);
 	tenant = xa_find(&by_id, &index, ULONG_MAX, XA_PRESENT);
+	*id = index + 1;
+	return tenant;
+}
+
+struct aia_tenant *aia_tenant_next(u64 *id)
+{
+	struct aia_tenant *tenant;
+
+	mutex_lock(&aia_config_lock);
+	tenant = aia_tenant_next_locked(id);
 	if (tenant)
 		refcount_inc(&tenant->users);
 	mutex_unlock(&aia_config_lock);
-	*id = index + 1;
 	return tenant;
 }
 
@@ -342,6 +354,19 @@ void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used)
 	spin_unlock(&aia_limit_lock);
 }
 
+void aia_tenant_set_memory_locked(struct aia_tenant *tenant)
+{
+	const struct aia_settings *settings = &tenant->settings;
+	u64 max = settings->pinned_bytes;
+
+	lockdep_assert_held(&aia_config_lock);
+	if (!(settings->sets & AIACCEL_SETS_PINNED_BYTES))
+		max = ceiling_below(tenant->parent, AIA_CEILING_MEMORY);
+	spin_lock(&aia_limit_lock);
+	tenant->limits[AIA_CEILING_MEMORY].max = max;
+	spin_unlock(&aia_limit_lock);
+}
+
 void aia_tenant_set_device_bytes_locked(struct aia_tenant *tenant, u64 max)
 {
 	struct aia_node *node;
@@ -369,6 +394,7 @@ static void name_of(struct cgroup *cgroup, char *name, char *path)
 
 void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out, char *path)
 {
+	struct aia_settings settings = aia_policy_settings(tenant);
 	struct aia_node *node;
 
 	*out = (struct aiaccel_stats_tenant){
@@ -376,7 +402,12 @@ void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *ou
 		.parent = tenant->parent ? tenant->parent->id : 0,
 		.source_id = tenant->source_id,
 		.kind = tenant->kind,
-		.weight = AIACCEL_WEIGHT_DEFAULT,
+		.weight = settings.weight,
+		.max_device_bytes = settings.device_bytes,
+		.max_class = settings.max_class,
+		.on_missing = settings.on_missing,
+		.engine_time = settings.engine_time,
+		.grants = settings.grants,
 	};
 	if (tenant->cgroup)
 		name_of(tenant->cgroup, out->name, path);
@@ -404,6 +435,7 @@ void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *ou
 	spin_lock(&aia_limit_lock);
 	out->allocated_bytes = tenant->bytes[AIACCEL_BUFFER_ALLOCATED - 1];
 	out->pinned_bytes = tenant->bytes[AIACCEL_BUFFER_PINNED - 1];
+	out->max_bytes = tenant->limits[AIA_CEILING_MEMORY].max;
 	spin_unlock(&aia_limit_lock);
 }
 

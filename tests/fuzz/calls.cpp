@@ -86,6 +86,51 @@ void fill_revoke(Actor& actor, int, void* argument) {
   arg.engine = actor.random.percent(30) ? actor.engine() : 0;
 }
 
+constexpr Field kPolicyFields[] = {
+    FIELD(aiaccel_policy, size, kSize), FIELD(aiaccel_policy, flags, kFlags),
+    FIELD(aiaccel_policy, rules, kPointer), FIELD(aiaccel_policy, count, kNumber),
+    FIELD(aiaccel_policy, rule_size, kNumber)};
+constexpr Field kRuleFields[] = {FIELD(aiaccel_policy_rule, match, kNumber),
+                                 FIELD(aiaccel_policy_rule, sets, kFlags),
+                                 FIELD(aiaccel_policy_rule, uid, kNumber),
+                                 FIELD(aiaccel_policy_rule, max_class, kNumber),
+                                 FIELD(aiaccel_policy_rule, weight, kNumber),
+                                 FIELD(aiaccel_policy_rule, engine_time, kNumber),
+                                 FIELD(aiaccel_policy_rule, pinned_bytes, kNumber),
+                                 FIELD(aiaccel_policy_rule, device_bytes, kNumber),
+                                 FIELD(aiaccel_policy_rule, grants, kNumber),
+                                 FIELD(aiaccel_policy_rule, on_missing, kNumber),
+                                 FIELD(aiaccel_policy_rule, pattern, kBytes)};
+constexpr const char* kPatterns[] = {"**", "/*", "*", "[!a-c]*", "/**/?*", "\\*"};
+void fill_rule(Random& random, aiaccel_policy_rule& rule) {
+  rule.match = 1 + random.below(3);
+  rule.sets = random.below(0x80);
+  if (rule.match == AIACCEL_MATCH_USER)
+    rule.uid = 1000 + random.below(2);
+  else
+    strcpy(rule.pattern, random.one_of(kPatterns));
+  if (rule.sets & AIACCEL_SETS_MAX_CLASS) rule.max_class = random.below(AIACCEL_CLASS_REALTIME);
+  if (rule.sets & AIACCEL_SETS_WEIGHT) rule.weight = 1 + random.below(AIACCEL_WEIGHT_MAX);
+  // Not so little that nothing happens any more.
+  if (rule.sets & AIACCEL_SETS_PINNED_BYTES) rule.pinned_bytes = (1 + random.below(64)) << 20;
+  if (rule.sets & AIACCEL_SETS_DEVICE_BYTES) rule.device_bytes = random.below(1 << 20);
+  if (rule.sets & AIACCEL_SETS_ENGINE_TIME) rule.engine_time = 1000 + random.below(9001);
+  if (rule.sets & AIACCEL_SETS_GRANTS) rule.grants = 1 + random.below(4);
+  if (rule.sets & AIACCEL_SETS_ON_MISSING) rule.on_missing = random.below(2);
+}
+void fill_policy(Actor& actor, int, void* argument) {
+  auto& arg = *static_cast<aiaccel_policy*>(argument);
+  auto* rules = reinterpret_cast<aiaccel_policy_rule*>(actor.scratch);
+  Random& random = actor.random;
+  memset(actor.scratch, 0, sizeof(actor.scratch));
+  arg.flags = random.percent(70) ? AIACCEL_POLICY_REPLACE : 0;
+  arg.rules = address(rules);
+  arg.count = random.below(8);
+  arg.rule_size = sizeof(*rules);
+  for (uint32_t i = 0; i < arg.count; i++) fill_rule(random, rules[i]);
+  if (arg.count && random.percent(10)) mutate(random, kRuleFields, &rules[random.below(arg.count)]);
+}
+
 // ---- objects ----
 
 constexpr Field kDestroyFields[] = {FIELD(aiaccel_destroy, size, kSize),
@@ -265,6 +310,7 @@ constexpr Row kRows[] = {
     ROW(ENGINE_LIST, aiaccel_engine_list, 3, kEngineListFields, fill_engine_list, learn_nothing),
     ROW(ENGINE_INFO, aiaccel_engine_info, 3, kEngineInfoFields, fill_engine_info, learn_nothing),
     ROW(STATS, aiaccel_stats, 6, kStatsFields, fill_stats, learn_nothing),
+    ROW(POLICY, aiaccel_policy, 2, kPolicyFields, fill_policy, learn_nothing),
     ROW(DESTROY, aiaccel_destroy, 16, kDestroyFields, fill_destroy, learn_destroy),
     ROW(CONTROL, aiaccel_control, 2, kControlFields, fill_control, learn_nothing),
     ROW(REVOKE, aiaccel_revoke, 2, kRevokeFields, fill_revoke, learn_nothing),

@@ -291,6 +291,9 @@ int main(int argc, char** argv) {
   close_shared(shared);
   aiaccel_control active{sizeof active, 0, 0, AIACCEL_ENGINE_ACTIVE};
   if (ioctl(device, AIACCEL_IOC_CONTROL, &active)) perror("fuzz: CONTROL");
+  aiaccel_policy no_rules{sizeof no_rules, AIACCEL_POLICY_REPLACE, 0, 0,
+                          sizeof(aiaccel_policy_rule)};
+  if (ioctl(device, AIACCEL_IOC_POLICY, &no_rules)) perror("fuzz: POLICY");
   judge(*shared.tally);
   check_accounts(device, before);
   printf("1..%d\n", g_results);

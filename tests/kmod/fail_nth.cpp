@@ -233,6 +233,34 @@ BOOST_AUTO_TEST_CASE(questions) {
     revoke.tenant = context.query().tenant;
     return context(AIACCEL_IOC_REVOKE, revoke);
   });
+  std::vector<aiaccel_policy_rule> rules(20, rule_of(AIACCEL_MATCH_PATH, "/nobody"));
+  ask("POLICY, read", 2, [&] {
+    aiaccel_policy policy{};
+    policy.rules = address(rules.data());
+    policy.count = 20;
+    policy.rule_size = sizeof(rules[0]);
+    return context(AIACCEL_IOC_POLICY, policy);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(rules_are_replaced_or_not) {
+  NEED_DEVICE();
+  NEED_FAULTS();
+  const Context context;
+  const std::vector<aiaccel_policy_rule> rules(40, rule_of(AIACCEL_MATCH_PATH, "/nobody"));
+  sweep({.name = "POLICY, replace",
+         .errors = {ENOMEM, EFAULT},
+         .least = 4,
+         .call = [&] { return set_rules(context, rules); },
+         .undo = [&] { BOOST_TEST(set_rules(context, {}) == 0); },
+         .prepare = {},
+         .look =
+             [&](int err) {
+               aiaccel_policy policy{};
+               policy.rule_size = sizeof(rules[0]);
+               BOOST_TEST(context(AIACCEL_IOC_POLICY, policy) == 0);
+               BOOST_TEST(policy.count == (err ? 0u : 40u));
+             }});
 }
 
 BOOST_AUTO_TEST_CASE(queue_create_and_destroy) {

@@ -157,6 +157,23 @@ void unregister_all_engines(const Context& context) {
   }
 }
 
+int set_rules(const Context& context, const std::vector<aiaccel_policy_rule>& rules) {
+  aiaccel_policy policy{};
+  policy.flags = AIACCEL_POLICY_REPLACE;
+  policy.rules = address(rules.data());
+  policy.count = static_cast<uint32_t>(rules.size());
+  policy.rule_size = sizeof(aiaccel_policy_rule);
+  return context(AIACCEL_IOC_POLICY, policy);
+}
+
+aiaccel_policy_rule rule_of(uint32_t match, const std::string& pattern, uint32_t uid) {
+  aiaccel_policy_rule rule{};
+  rule.match = match;
+  rule.uid = uid;
+  pattern.copy(rule.pattern, sizeof(rule.pattern) - 1);
+  return rule;
+}
+
 Engine::Engine(const Context& context, uint64_t device_bytes, uint32_t slots) : context_(context) {
   aiaccel_engine_register make = engine_of(device_bytes, slots);
   BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ENGINE_REGISTER, make), 0);

@@ -98,6 +98,11 @@ class Context {
 aiaccel_engine_register engine_of(uint64_t device_bytes = 0, uint32_t slots = 1);
 void unregister_all_engines(const Context& context);
 
+// Rules for POLICY: 0 or an errno. None are left with {}.
+int set_rules(const Context& context, const std::vector<aiaccel_policy_rule>& rules);
+// One that sets nothing yet; 0 is a number of a user where `match` says so.
+aiaccel_policy_rule rule_of(uint32_t match, const std::string& pattern, uint32_t uid = 0);
+
 // An engine made by ENGINE_REGISTER; unregistered at the end.
 class Engine {
  public:

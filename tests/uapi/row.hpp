@@ -50,10 +50,13 @@ constexpr bool fills(std::span<const Field> fields, size_t size) {
   return end == size;
 }
 
-// A context and what arguments name. `page` is two anonymous pages. Engines that calls made go at
+// A context and what arguments name. `page` is two anonymous pages. Engines that calls made and rules go at
 // its end.
 struct Scene {
-  ~Scene() { raw::unregister_all_engines(context); }
+  ~Scene() {
+    raw::unregister_all_engines(context);
+    raw::set_rules(context, {});
+  }
   raw::Context context;
   uint32_t engine = context.engine().id;
   uint32_t buffer = context.alloc(1).id;

@@ -4,6 +4,7 @@
 // shim only has to know. Also host functions, which run on the host.
 //
 // Threads: any.
+#include "shim/allocations.h"
 #include "shim/cuda.h"
 #include "shim/gate.h"
 #include "shim/table.h"
@@ -55,6 +56,7 @@ Result destroy_stream(Stream stream) {
 }
 
 void drop_context(Context context) {
+  forget_allocations(context);
   Shim* shim = Shim::get();
   if (!shim) return;
   for (Gate* gate : shim->gates()) {
@@ -96,8 +98,10 @@ Result release_primary(Device device) {
   const Result result = call_real<kIndex>(cuda::kNotFound, device);
   unsigned flags = 0;
   int active = 1;
-  if (shim->driver().primary_state(device, &flags, &active) == cuda::kSuccess && !active)
+  if (shim->driver().primary_state(device, &flags, &active) == cuda::kSuccess && !active) {
     gate->lines().drop_context(context);
+    forget_allocations(context);
+  }
   return result;
 }
 

@@ -33,7 +33,6 @@ thread_local Here here;
 namespace {
 
 constexpr uint32_t kMostUnmarked = 16;
-constexpr int kAnyDevice = -1;
 
 std::atomic<bool> exiting{false};
 
@@ -73,30 +72,12 @@ std::string uuid_name(const char* prefix, const cuda::Uuid& uuid) {
   return name;
 }
 
-// What a device's engine may be called.
-std::vector<std::string> engine_names(const Driver& driver, cuda::Device device) {
-  std::vector<std::string> names;
-  cuda::Uuid uuid{};
-  if (driver.device_get_uuid(&uuid, device) == cuda::kSuccess) {
-    names.push_back(uuid_name("GPU-", uuid));
-    names.push_back(uuid_name("MIG-", uuid));
-  }
-  char address[32] = {};
-  if (driver.device_get_pci(address, sizeof address - 1, device) == cuda::kSuccess) {
-    std::string name = address;
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    names.push_back(name);
-  }
-  if (names.empty()) names.push_back("gpu" + std::to_string(device));
-  return names;
-}
-
 }  // namespace
 
 Gate::Gate(const Driver& driver, const Settings& settings, std::vector<std::string> engines,
-           std::string device)
-    : device_(std::move(device)),
+           Memory& memory)
+    : name_(engines.front()),
+      memory_(memory),
       door_(make_door()),
       lines_(driver),
       turns_(settings, std::move(engines)),
@@ -172,18 +153,19 @@ void Gate::serve() {
 void Gate::tell(Lease::State before) {
   switch (lease_.state()) {
     case Lease::State::missing:
-      missing_.say("%s: no turns to be had (%s): launches %s", device_.c_str(),
+      missing_.say("%s: no turns to be had (%s): launches %s", name_.c_str(),
                    std::strerror(-lease_.error()),
                    turns_.fail_open() ? "go ungated until there are" : "wait until there are");
       break;
     case Lease::State::shut:
-      missing_.say("%s: its engine takes no work for now: launches wait", device_.c_str());
+      missing_.say("%s: its engine takes no work for now: launches wait", name_.c_str());
       break;
     default:
       if (before != Lease::State::missing && before != Lease::State::shut) break;
       missing_.forget();
-      missing_.say("%s: launches are gated again", device_.c_str());
+      missing_.say("%s: launches are gated again", name_.c_str());
       missing_.forget();
+      memory_.renew();
       break;
   }
 }
@@ -210,15 +192,32 @@ Shim* Shim::get() noexcept try {
   return nullptr;
 }
 
+std::vector<std::string> Shim::engine_names(cuda::Device device) const {
+  if (!settings_.engine.empty()) return {settings_.engine};
+  std::vector<std::string> names;
+  cuda::Uuid uuid{};
+  if (driver_.device_get_uuid(&uuid, device) == cuda::kSuccess) {
+    names.push_back(uuid_name("GPU-", uuid));
+    names.push_back(uuid_name("MIG-", uuid));
+  }
+  char address[32] = {};
+  if (driver_.device_get_pci(address, sizeof address - 1, device) == cuda::kSuccess) {
+    std::string name = address;
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    names.push_back(name);
+  }
+  if (names.empty()) names.push_back("gpu" + std::to_string(device));
+  return names;
+}
+
 Gate* Shim::gate_of(cuda::Device device) {
+  Memory* memory = memory_of(device);
+  if (!memory) throw std::bad_alloc();
   const Lock lock(mutex_);
-  const bool one_for_all = !settings_.engine.empty();
-  std::unique_ptr<Gate>& gate = gates_[one_for_all ? kAnyDevice : device];
+  std::unique_ptr<Gate>& gate = gates_[slot(device)];
   if (!gate) {
-    std::vector<std::string> names =
-        one_for_all ? std::vector<std::string>{settings_.engine} : engine_names(driver_, device);
-    std::string name = one_for_all ? settings_.engine : names.front();
-    gate = std::make_unique<Gate>(driver_, settings_, std::move(names), std::move(name));
+    gate = std::make_unique<Gate>(driver_, settings_, engine_names(device), *memory);
     // Registered after the driver's own, so that it runs before that.
     static std::atomic<bool> registered{false};
     if (!registered.exchange(true)) std::atexit(retire);
@@ -226,9 +225,25 @@ Gate* Shim::gate_of(cuda::Device device) {
   return gate.get();
 }
 
+Memory* Shim::memory_of(cuda::Device device) noexcept try {
+  const Lock lock(mutex_);
+  std::unique_ptr<Memory>& memory = memories_[slot(device)];
+  if (!memory) memory = std::make_unique<Memory>(settings_, engine_names(device));
+  return memory.get();
+} catch (const std::exception& error) {
+  static Topic topic;
+  topic.say("%s: device memory is not counted", error.what());
+  return nullptr;
+}
+
+Memory* Shim::memory_here() noexcept {
+  cuda::Device device;
+  return driver_.ctx_get_device(&device) == cuda::kSuccess ? memory_of(device) : nullptr;
+}
+
 Gate* Shim::known_gate(cuda::Device device) {
   const Lock lock(mutex_);
-  const auto found = gates_.find(settings_.engine.empty() ? device : kAnyDevice);
+  const auto found = gates_.find(slot(device));
   return found == gates_.end() ? nullptr : found->second.get();
 }
 

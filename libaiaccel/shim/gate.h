@@ -22,6 +22,7 @@
 #include "mutex.h"
 #include "shim/driver.h"
 #include "shim/lines.h"
+#include "shim/memory.h"
 #include "shim/say.h"
 #include "shim/settings.h"
 #include "shim/turns.h"
@@ -32,7 +33,7 @@ namespace aiaccel::shim {
 class Gate {
  public:
   Gate(const Driver& driver, const Settings& settings, std::vector<std::string> engines,
-       std::string device);
+       Memory& memory);
 
   Door& door() { return *door_; }
   Lines& lines() { return lines_; }
@@ -52,7 +53,8 @@ class Gate {
   void tell(Lease::State before);
 
   const ForkGuard guard_;
-  const std::string device_;  // for the user
+  const std::string name_;  // for the user
+  Memory& memory_;
   Door* const door_;
   Lines lines_;
   Turns turns_;
@@ -83,6 +85,10 @@ class Shim {
   // The gate of a device, where there is one already.
   Gate* known_gate(cuda::Device device);
 
+  // What counts the memory of a device, or of the current context's.
+  Memory* memory_of(cuda::Device device) noexcept;
+  Memory* memory_here() noexcept;
+
   // Every gate there is, for what concerns them all.
   std::vector<Gate*> gates();
 
@@ -96,6 +102,9 @@ class Shim {
 
  private:
   Gate* gate_of(cuda::Device device);
+  std::vector<std::string> engine_names(cuda::Device device) const;
+  // With one engine for all devices there is one of each.
+  cuda::Device slot(cuda::Device device) const { return settings_.engine.empty() ? device : -1; }
   static void retire();
 
   const Driver& driver_;
@@ -103,6 +112,7 @@ class Shim {
 
   Mutex mutex_;  // before a gate's
   std::map<cuda::Device, std::unique_ptr<Gate>> gates_ GUARDED_BY(mutex_);
+  std::map<cuda::Device, std::unique_ptr<Memory>> memories_ GUARDED_BY(mutex_);
   std::map<cuda::Device, cuda::Context> primaries_ GUARDED_BY(mutex_);
 };
 

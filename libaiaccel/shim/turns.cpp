@@ -13,41 +13,41 @@
 #include "shim/say.h"
 
 namespace aiaccel::shim {
-namespace {
 
-// This process alone is no arbiter, unless it is asked for.
-int open_device(std::unique_ptr<aiaccel_device>* device) {
+int open_device(std::unique_ptr<aiaccel_device>* device, aiaccel_query* query) {
   aiaccel_device* opened = nullptr;
   if (const int error = aiaccel_open(nullptr, &opened)) return error;
   device->reset(opened);
+  // This process alone is no arbiter, unless it is asked for.
   const char* wanted = secure_getenv("AIACCEL_TRANSPORT");
   const bool embedded = std::strcmp(aiaccel_transport(opened), "embedded") == 0;
   if (embedded && !(wanted && std::strcmp(wanted, "embedded") == 0)) return -ENODEV;
-  return 0;
+  *query = {};
+  query->size = sizeof *query;
+  return aiaccel_call(opened, AIACCEL_IOC_QUERY, query);
 }
 
-}  // namespace
+int find_engine(aiaccel_device& device, const std::vector<std::string>& names,
+                aiaccel_engine_info* engine) {
+  int error = -ENOENT;
+  for (const std::string& name : names) {
+    error = aiaccel_find_engine(&device, name.c_str(), engine);
+    if (error != -ENOENT) break;
+  }
+  return error;
+}
 
 int Turns::open() {
   std::unique_ptr<aiaccel_device> device;
-  if (const int error = open_device(&device)) return error;
-  aiaccel_query query{};
-  query.size = sizeof query;
-  if (const int error = aiaccel_call(device.get(), AIACCEL_IOC_QUERY, &query)) return error;
+  aiaccel_query query;
+  if (const int error = open_device(&device, &query)) return error;
   arbiter_fails_open_ = query.on_missing != AIACCEL_ON_MISSING_CLOSED;
-
   aiaccel_engine_info engine{};
-  int error = -ENODEV;
-  for (const std::string& name : engines_) {
-    error = aiaccel_find_engine(device.get(), name.c_str(), &engine);
-    if (error != -ENOENT) break;
-  }
-  if (error) return error;
-  if (const int failed = open_queue(*device, engine.id)) return failed;
+  if (const int error = find_engine(*device, engines_, &engine)) return error;
+  if (const int error = open_queue(*device, engine.id)) return error;
   const int fd = aiaccel_fd(device.get());
   if (fd < 0) return fd;
 
-  const Lock lock(mutex_);
   engine_id_ = engine.id;
   device_ = std::move(device);
   fd_ = fd;
@@ -76,7 +76,6 @@ int Turns::open_queue(aiaccel_device& device, uint32_t engine) {
 }
 
 void Turns::close() {
-  const Lock lock(mutex_);
   device_.reset();
   fd_ = -1;
 }

@@ -13,11 +13,17 @@
 #include <vector>
 
 #include "device.h"
-#include "mutex.h"
 #include "shim/lease.h"
 #include "shim/settings.h"
 
 namespace aiaccel::shim {
+
+// A context of the arbiter there is: 0 or -errno. This process alone counts as none.
+int open_device(std::unique_ptr<aiaccel_device>* device, aiaccel_query* query);
+
+// The first of these that is there.
+int find_engine(aiaccel_device& device, const std::vector<std::string>& names,
+                aiaccel_engine_info* engine);
 
 class Turns final : public Arbiter {
  public:
@@ -45,8 +51,7 @@ class Turns final : public Arbiter {
   const std::vector<std::string> engines_;
   bool arbiter_fails_open_ = true;  // as it last said
 
-  Mutex mutex_;
-  std::unique_ptr<aiaccel_device> device_;  // changed with mutex_ held, by the one thread
+  std::unique_ptr<aiaccel_device> device_;
   int fd_ = -1;
   uint32_t engine_id_ = 0;
   uint32_t queue_ = 0;

@@ -1,4 +1,23 @@
 # SPDX-License-Identifier: MIT
 #
-# The shim's lease, apart from CUDA, and the shim itself as programs meet it.
-TEST_SOURCES_shim := libaiaccel/shim/lease.cpp
+# The shim's lease, apart from CUDA; and the shim as programs meet it that know nothing of it
+# (client/), in front of the stand-in of a driver (tests/standin).
+TEST_SOURCES_shim := libaiaccel/shim/lease.cpp tests/broker/server.cpp tests/conformance/device.cpp tests/conformance/child.cpp
+
+SHIM_CLIENT := $(BUILD)/shim/client $(BUILD)/shim/client-linked $(BUILD)/shim/plugin.so
+SHIM_CLIENT_SOURCES := tests/shim/client/main.cpp tests/shim/client/find.cpp
+SHIM_STANDIN := -L$(BUILD)/standin -Wl,-rpath,'$$ORIGIN/../standin' -Wl,--no-as-needed -lcuda
+ALL_SOURCES += $(SHIM_CLIENT_SOURCES) tests/shim/client/linked.cpp tests/shim/client/find-linked.cpp
+
+$(BUILD)/shim/client: $(call objects,$(SHIM_CLIENT_SOURCES))
+	$(call say,LD,$@) mkdir -p $(@D) && $(CXX) $(LDFLAGS_ALL) $^ -o $@
+
+$(BUILD)/shim/client-linked: $(call objects,tests/shim/client/main.cpp tests/shim/client/find-linked.cpp tests/shim/client/linked.cpp) \
+		$(BUILD)/standin/libcuda.so.1
+	$(call say,LD,$@) mkdir -p $(@D) && $(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) $(SHIM_STANDIN) -o $@
+
+$(BUILD)/shim/plugin.so: $(call objects,tests/shim/client/linked.cpp) $(BUILD)/standin/libcuda.so.1
+	$(call say,LD,$@) mkdir -p $(@D) && $(CXX) -shared $(LDFLAGS_ALL) $(filter %.o,$^) $(SHIM_STANDIN) -o $@
+
+$(call objects,$(SHIM_CLIENT_SOURCES) tests/shim/client/find-linked.cpp tests/shim/client/linked.cpp): CPPFLAGS_ALL += -Itests/shim
+$(BUILD)/tests/shim: | $(if $(SAN),,$(SHIM) $(SHIM_CLIENT))

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+//
+// Programs that know nothing of aiaccel, under the shim, in front of a stand-in GPU: what they
+// launch waits for the engine however they found the driver, and runs in the order of classes.
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+
+#include "host.hpp"
+
+using namespace shim_test;
+
+namespace {
+
+// Long enough for what must not happen to have happened, were nothing in its way.
+void wait_a_while() {
+  usleep(100'000);
+}
+
+void wait_until_waiting(Operator& operator_, uint32_t jobs) {
+  const uint64_t until = late();
+  while (operator_.stats().jobs_waiting < jobs && now_ns() < until) usleep(1000);
+  BOOST_REQUIRE_GE(operator_.stats().jobs_waiting, jobs);
+}
+
+constexpr const char* kWays[] = {"linked", "plugin",  "deepbind",    "deepbind_lazy",
+                                 "dlsym",  "dlvsym",  "default",     "next",
+                                 "proc",   "proc_v2", "proc_thread", "proc_proc"};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(gating, Host)
+
+// The holder of the engine is the test: no kernel may run before it lets go.
+BOOST_AUTO_TEST_CASE(every_way_to_the_driver_is_gated) {
+  Operator holder;
+  holder.hold();
+  std::vector<std::unique_ptr<Program>> programs;
+  for (const char* way : kWays)
+    programs.push_back(std::make_unique<Program>(
+        way, "begin say:begun launch:1:100:7 ex cooperative sync say:done"));
+  for (auto& program : programs) program->expect("begun");
+  wait_until_waiting(holder, std::size(kWays));
+  wait_a_while();
+  BOOST_TEST(log().empty());
+  holder.let_go();
+  for (size_t i = 0; i < std::size(kWays); ++i) {
+    BOOST_TEST_CONTEXT(kWays[i]) {
+      const pid_t pid = programs[i]->pid();
+      programs[i]->expect("done");
+      BOOST_TEST(programs[i]->end() == 0);
+      BOOST_TEST(programs[i]->output() == "begun\ndone\n");
+      BOOST_TEST(programs[i]->complaints() == "");
+      BOOST_TEST(log_of(pid).size() == 3U);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(large_copies_and_graphs_are_gated_and_small_copies_are_not) {
+  Operator holder;
+  Program copy("dlsym", "begin wait copy:4 say:copied");
+  Program graph("dlsym", "begin wait graph:3:100 say:ran");
+  holder.hold();
+  copy.go_on();
+  graph.go_on();
+  graph.expect("captured");  // though the engine is another's: what is captured does not run
+  wait_until_waiting(holder, 2);
+  wait_a_while();
+  BOOST_TEST(log().empty());
+  holder.let_go();
+  copy.expect("copied");
+  graph.expect("ran");
+  BOOST_TEST(copy.end() == 0);
+  BOOST_TEST(graph.end() == 0);
+  BOOST_TEST(copy.output() == "copied\n");
+  BOOST_TEST(graph.output() == "captured\nran\n");
+  BOOST_TEST(log().size() == 3U);
+}
+
+// Captures in global mode beside work of which the shim wants to know when it is done.
+BOOST_AUTO_TEST_CASE(captures_are_left_alone) {
+  for (const char* way : {"dlsym", "proc_thread"}) {
+    Program program(way,
+                    "begin launch:20:500 stream launch:20:500 graph:5:100 launch:9:300 graph:5:100 "
+                    "sync say:done",
+                    {{"AIACCEL_CLASS", "low"}});
+    const pid_t pid = program.pid();
+    BOOST_TEST(program.end() == 0);
+    BOOST_TEST(program.output() == "captured\ncaptured\ndone\n");
+    BOOST_TEST(log_of(pid).size() == 59U);
+    BOOST_TEST(program.complaints() == "");
+  }
+}
+
+// A saturating low process; what a high one launches waits for no more than its window, and
+// then nothing of the low one runs between.
+BOOST_AUTO_TEST_CASE(high_waits_for_the_low_window_and_no_more) {
+  Program low("dlsym", "begin launch:100000:1000 sync", {{"AIACCEL_CLASS", "low"}});
+  const pid_t low_pid = low.pid();
+  const uint64_t until = late();
+  while (log().size() < 20 && now_ns() < until) usleep(1000);
+  for (int i = 0; i < 3; ++i) {
+    Program high("dlsym", "begin wait launch:10:1000 sync say:done", {{"AIACCEL_CLASS", "high"}});
+    const pid_t high_pid = high.pid();
+    wait_a_while();
+    const uint64_t asked_ns = now_ns();
+    high.go_on();
+    high.expect("done");
+    BOOST_TEST(high.end() == 0);
+    const std::vector<Ran> ours = log_of(high_pid);
+    BOOST_REQUIRE_EQUAL(ours.size(), 10U);
+    int before = 0;
+    int between = 0;
+    for (const Ran& ran : log_of(low_pid)) {
+      before += ran.start_ns > asked_ns && ran.start_ns < ours.front().start_ns;
+      between += ran.start_ns > ours.front().start_ns && ran.start_ns < ours.back().start_ns;
+    }
+    BOOST_TEST(between == 0);
+    // Two are about the window; how late the kernel lets threads run is not ours to say.
+    BOOST_TEST(before <= 60);
+    BOOST_TEST_MESSAGE("low kernels before the high one: " << before);
+  }
+  const size_t ran = log_of(low_pid).size();
+  while (log_of(low_pid).size() < ran + 5 && now_ns() < until) usleep(1000);  // it goes on
+  BOOST_TEST(log_of(low_pid).size() >= ran + 5);
+}
+
+BOOST_AUTO_TEST_CASE(threads_streams_and_contexts) {
+  Program program("linked",
+                  "begin threads:6:60 context:8 stream launch:5 destroy default "
+                  "launch:5 sync threads:6:20 say:done");
+  const pid_t pid = program.pid();
+  BOOST_TEST(program.end() == 0);
+  BOOST_TEST(program.output() == "done\n");
+  BOOST_TEST(program.complaints() == "");
+  BOOST_TEST(log_of(pid).size() == 6U * 60 + 1 + 10 + 6 * 20);
+}
+
+BOOST_AUTO_TEST_CASE(a_child_harms_nobody_and_a_program_that_it_becomes_is_gated) {
+  Program program("dlsym",
+                  "begin launch:3 sync fork launch:3 sync exec:begin,launch:2,sync "
+                  "launch:1 sync say:done");
+  BOOST_TEST(program.end() == 0);
+  BOOST_TEST(program.output() == "child launch 1\ndone\n");
+  BOOST_TEST(program.complaints() == "");
+  BOOST_TEST(log().size() == 9U);
+
+  Operator holder;
+  Program parent("dlsym", "begin wait exec:begin,launch:2,sync say:done");
+  holder.hold();
+  parent.go_on();
+  wait_until_waiting(holder, 1);
+  wait_a_while();
+  BOOST_TEST(log().size() == 9U);
+  holder.let_go();
+  parent.expect("done");
+  BOOST_TEST(parent.end() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(exits_are_clean) {
+  Program with_handler("linked", "begin atexit launch:3 sync");
+  BOOST_TEST(with_handler.end() == 0);
+  BOOST_TEST(with_handler.output() == "late\n");
+  Program in_flight("dlsym", "begin launch:50:1000");  // and goes, while they run
+  BOOST_TEST(in_flight.end() == 0);
+  Program nothing("dlsym", "say:nothing");
+  BOOST_TEST(nothing.end() == 0);
+  // The engine is free.
+  Operator holder;
+  holder.hold();
+  holder.let_go();
+}
+
+BOOST_AUTO_TEST_CASE(the_turn_of_a_killed_program_comes_back) {
+  Program program("dlsym", "begin launch:1000:50000:5");
+  const uint64_t until = late();
+  Operator holder;
+  while (holder.stats().slots_used == 0 && now_ns() < until) usleep(1000);
+  program.kill();
+  holder.hold();  // as soon as it is gone, and not when its 50 s are over
+  holder.let_go();
+}
+
+// Programs that do nothing do not keep the engine.
+BOOST_AUTO_TEST_CASE(an_idle_program_gives_the_engine_back) {
+  Program program("dlsym", "begin launch:3 sync say:idle wait launch:3 sync say:done",
+                  {{"AIACCEL_CLASS", "high"}});
+  program.expect("idle");
+  Operator holder;
+  holder.hold(AIACCEL_CLASS_IDLE);
+  program.go_on();
+  wait_until_waiting(holder, 1);
+  holder.let_go();
+  program.expect("done");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

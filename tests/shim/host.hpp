@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+//
+// A host of the test's own: a stand-in GPU with a log of what ran on it, a broker that knows it as
+// an engine, and programs in front of which the shim is.
+//
+// For the main thread.
+#pragma once
+
+#include <aiaccel.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/server.hpp"
+#include "tap/tap.hpp"
+
+namespace shim_test {
+
+constexpr uint64_t kMs = 1'000'000;
+
+uint64_t now_ns();
+uint64_t late();  // a time that only a hang reaches
+
+// What ran on the GPU.
+struct Ran {
+  uint64_t tag, start_ns, end_ns;
+  int pid;
+};
+
+// An operator's own context: holds the GPU, or drains it.
+class Operator {
+ public:
+  Operator();
+  ~Operator() { aiaccel_close(device_); }
+  Operator(const Operator&) = delete;
+  Operator& operator=(const Operator&) = delete;
+
+  void hold(uint32_t class_ = AIACCEL_CLASS_HIGH);
+  void let_go();
+  void set_state(uint32_t state);
+  aiaccel_stats_engine stats();
+  uint64_t reserved();
+
+ private:
+  aiaccel_device* device_ = nullptr;
+  uint32_t engine_ = 0;
+  aiaccel_grant grant_{};
+};
+
+using Environment = std::map<std::string, std::string>;
+
+// A program under the shim.
+class Program {
+ public:
+  // WAY and steps, as client/main.cpp has them.
+  Program(const std::string& way, const std::string& steps, const Environment& more = {});
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  // The next line that it prints; fails the test when none comes. "" at its end.
+  std::string line();
+  // Reads until that line; fails the test when it does not come. What came before is kept.
+  void expect(const std::string& wanted);
+  void go_on();  // from a `wait`
+  int end();     // its exit status, negative for a signal
+  void kill();
+  pid_t pid() const { return pid_; }
+  const std::string& output() const { return output_; }  // as far as it was read
+  std::string complaints();                              // its stderr so far
+
+ private:
+  pid_t pid_ = -1;
+  int in_ = -1;
+  int out_ = -1;
+  std::string unread_;
+  std::string output_;
+  std::string errors_;  // a file
+};
+
+class Host {
+ public:
+  // `nvml`: what the broker is told of GPUs; see tests/standin/nvml.
+  explicit Host(const std::string& nvml = "");
+  ~Host();
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  std::vector<Ran> log() const;
+  std::vector<Ran> log_of(pid_t pid) const;
+  conformance::BrokerServer& broker() { return *broker_; }
+
+ private:
+  std::string folder_;
+  std::unique_ptr<conformance::BrokerServer> broker_;
+};
+
+}  // namespace shim_test

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+//
+// The arbiter goes, comes back, drains or leaves under programs that run.
+#include <unistd.h>
+
+#include "host.hpp"
+
+using namespace shim_test;
+
+namespace {
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+void wait_for_complaint(Program& program, const std::string& part) {
+  const uint64_t until = late();
+  while (!has(program.complaints(), part) && now_ns() < until) usleep(1000);
+  BOOST_REQUIRE_MESSAGE(has(program.complaints(), part), program.complaints());
+}
+
+void wait_until_free(Operator& operator_) {
+  const uint64_t until = late();
+  while (operator_.stats().slots_used != 0 && now_ns() < until) usleep(1000);
+  BOOST_REQUIRE_EQUAL(operator_.stats().slots_used, 0U);
+}
+
+const Environment kOpen = {{"AIACCEL_ON_MISSING", "open"}};
+const Environment kClosed = {{"AIACCEL_ON_MISSING", "closed"}};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(missing, Host)
+
+BOOST_AUTO_TEST_CASE(open_goes_on_and_comes_back_under_the_gate) {
+  Program program(
+      "dlsym",
+      "begin launch:3 sync say:gated wait launch:3 sync say:alone wait launch:3:100 sync "
+      "say:again",
+      kOpen);
+  program.expect("gated");
+  broker().kill();
+  program.go_on();
+  program.expect("alone");
+  wait_for_complaint(program, "launches go ungated");
+  broker().start();
+  wait_for_complaint(program, "gated again");
+  Operator holder;
+  holder.hold();
+  const size_t ran = log().size();
+  program.go_on();
+  usleep(100'000);
+  BOOST_TEST(log().size() == ran);
+  holder.let_go();
+  program.expect("again");
+  BOOST_TEST(program.end() == 0);
+  BOOST_TEST(program.output() == "gated\nalone\nagain\n");
+}
+
+BOOST_AUTO_TEST_CASE(closed_waits_until_there_is_one_again) {
+  Program program("dlsym", "begin launch:3 sync say:gated wait launch:3 sync say:again", kClosed);
+  program.expect("gated");
+  broker().kill();
+  const size_t ran = log().size();
+  program.go_on();
+  wait_for_complaint(program, "launches wait");
+  usleep(100'000);
+  BOOST_TEST(log().size() == ran);
+  broker().start();
+  program.expect("again");
+  BOOST_TEST(program.end() == 0);
+}
+
+// The broker dies while the program is in the middle of its launches, which all come to run.
+BOOST_AUTO_TEST_CASE(a_broker_that_dies_under_launches_loses_none) {
+  Program program("dlsym", "begin launch:300:1000 sync say:done", kOpen);
+  const pid_t pid = program.pid();
+  const uint64_t until = late();
+  while (log().size() < 50 && now_ns() < until) usleep(1000);
+  broker().kill();
+  program.expect("done");
+  BOOST_TEST(program.end() == 0);
+  BOOST_TEST(program.output() == "done\n");
+  BOOST_TEST(log_of(pid).size() == 300U);
+}
+
+BOOST_AUTO_TEST_CASE(nobody_there_from_the_first) {
+  broker().kill();
+  Program open("dlsym", "begin launch:3 sync say:done", kOpen);
+  BOOST_TEST(open.end() == 0);
+  BOOST_TEST(open.output() == "done\n");
+  BOOST_TEST(has(open.complaints(), "no turns to be had"));
+}
+
+BOOST_AUTO_TEST_CASE(a_draining_engine_is_waited_for) {
+  Operator operator_;
+  Program program("dlsym", "begin launch:3 sync say:gated wait launch:3 sync say:again", kOpen);
+  program.expect("gated");
+  wait_until_free(operator_);  // a turn that is held goes on
+  operator_.set_state(AIACCEL_ENGINE_DRAINING);
+  const size_t ran = log().size();
+  program.go_on();
+  wait_for_complaint(program, "takes no work for now");
+  usleep(100'000);
+  BOOST_TEST(log().size() == ran);
+  operator_.set_state(AIACCEL_ENGINE_ACTIVE);
+  program.expect("again");
+  BOOST_TEST(program.end() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(an_arbiter_that_leaves_is_let_go) {
+  Operator operator_;
+  Program program("dlsym", "begin launch:3 sync say:gated wait launch:3 sync say:alone", kOpen);
+  program.expect("gated");
+  wait_until_free(operator_);
+  operator_.set_state(AIACCEL_ENGINE_LEAVING);
+  program.go_on();
+  program.expect("alone");
+  wait_for_complaint(program, "launches go ungated");
+  BOOST_TEST(program.end() == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

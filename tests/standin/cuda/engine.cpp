@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Streams and the units that run them: see driver.h.
+#include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -12,6 +14,7 @@ namespace {
 
 // Launches that find so much pushed wait, as the queues of a device are not endless either.
 constexpr unsigned kDepth = 1024;
+constexpr int kUnitNice = -10;
 
 bool blocking(const CUstream_st& stream) {
   return stream.kind != CUstream_st::Kind::kLegacy && !(stream.flags & CU_STREAM_NON_BLOCKING);
@@ -74,8 +77,17 @@ CUstream next(Unit unit) {
   return first;
 }
 
-[[noreturn]] void serve(Unit unit) {
+// A unit of a device does not run slower because its process is of a low class to the CPU's
+// scheduler.
+void leave_cpu_class() {
   prctl(PR_SET_TIMERSLACK, 1);
+  const sched_param none = {};
+  sched_setscheduler(0, SCHED_OTHER, &none);
+  if (setpriority(PRIO_PROCESS, 0, kUnitNice) != 0) setpriority(PRIO_PROCESS, 0, 0);  // not root
+}
+
+[[noreturn]] void serve(Unit unit) {
+  leave_cpu_class();
   Driver& all = driver();
   Lock lock(all.mutex);
   for (;;) {

@@ -15,6 +15,7 @@
 #   KERNELS=                 for check-kernels: stock, a suite of Debian, a release in /boot
 #   TIME= SEED=              for fuzz (and TIME for fuzz-user): seconds; the same steps again
 #   SUITES=                  for coverage: only suites whose name matches
+#   STANDIN=1                `make check-gpu` on the stand-in for a GPU, to test the check
 #   VM=1                     `make demo` inside the virtual machine, on the real module
 
 VERSION := $(shell cat VERSION)
@@ -84,7 +85,7 @@ $(BUILD)/obj/%.cpp.o: %.cpp
 -include $(patsubst %.o,%.d,$(call objects,$(sort $(ALL_SOURCES))))
 
 ##@ Targets
-.PHONY: all lib tools tests modules tidy setup demo check check-debug check-kernels sanitizers install clean help
+.PHONY: all lib tools tests modules tidy setup demo check check-debug check-kernels check-gpu sanitizers install clean help
 
 all: lib tools ## the library and the tools (default)
 
@@ -118,6 +119,13 @@ check-kernels: ## the module built for, and its suites run on, each of KERNELS
 	scripts/setup kernels
 	$(build) all tests
 	tests/kernels/run $(KERNELS)
+
+# 77 is a skip: there is no GPU.
+check-gpu: ## two CUDA programs on this machine's GPU: alone, time-sliced, by aiaccel; STANDIN=1: on none
+	$(build) all build/standin/cuda-linked
+	@mkdir -p build/check-gpu
+	@$(if $(STANDIN),LD_LIBRARY_PATH=build/standin AIACCEL_STANDIN=build/check-gpu) \
+		tests/gpu/check --json build/check-gpu/figures.json || [ $$? = 77 ]
 
 sanitizers: ## the library, tests and broker again, with ASan and UBSan (build/asan) and TSan (build/tsan)
 	$(build) SAN=address,undefined tests tools

@@ -34,9 +34,13 @@ Use::Use(const Context& watcher) {
   for (const auto& engine : list<aiaccel_stats_engine>(watcher, AIACCEL_STATS_ENGINES)) {
     jobs += engine.jobs_waiting;
     slots += engine.slots_used;
+    reserved += engine.reserved_bytes;
+    engines++;
   }
   // Also those whose engine has gone.
   queues = static_cast<uint32_t>(list<aiaccel_stats_queue>(watcher, AIACCEL_STATS_QUEUES).size());
+  reservations = static_cast<uint32_t>(
+      list<aiaccel_stats_reservation>(watcher, AIACCEL_STATS_RESERVATIONS).size());
   pinned_kib = static_cast<uint64_t>(number_in("/proc/self/status", "VmPin:"));
   const std::filesystem::directory_iterator fds("/proc/self/fd");
   files = static_cast<size_t>(std::distance(begin(fds), end(fds)));
@@ -44,8 +48,10 @@ Use::Use(const Context& watcher) {
 
 std::ostream& operator<<(std::ostream& out, const Use& use) {
   return out << use.bytes << " bytes, " << use.tenants << " tenants, " << use.contexts
-             << " contexts, " << use.queues << " queues, " << use.jobs << " jobs, " << use.slots
-             << " slots, " << use.pinned_kib << " KiB pinned, " << use.files << " files";
+             << " contexts, " << use.queues << " queues, " << use.reservations
+             << " reservations of " << use.reserved << " bytes, " << use.engines << " engines, "
+             << use.jobs << " jobs, " << use.slots << " slots, " << use.pinned_kib
+             << " KiB pinned, " << use.files << " files";
 }
 
 int64_t pinned_pages() {

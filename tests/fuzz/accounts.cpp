@@ -43,7 +43,11 @@ Accounts Accounts::read(int device) {
     accounts.queues += engine.queues;
     accounts.jobs += engine.jobs_waiting;
     accounts.slots += engine.slots_used;
+    accounts.reserved += engine.reserved_bytes;
+    accounts.engines++;
   }
+  accounts.reservations =
+      list<aiaccel_stats_reservation>(device, AIACCEL_STATS_RESERVATIONS).size();
   // the processors' own counts, into the sums
   std::ofstream("/proc/sys/vm/stat_refresh") << "1";
   std::ifstream vmstat("/proc/vmstat");
@@ -58,7 +62,9 @@ Accounts Accounts::read(int device) {
 std::string Accounts::text() const {
   return std::to_string(bytes) + " bytes, " + std::to_string(contexts) + " contexts, " +
          std::to_string(queues) + " queues, " + std::to_string(jobs) + " jobs, " +
-         std::to_string(slots) + " slots, " + std::to_string(pinned_pages) + " pinned pages";
+         std::to_string(reservations) + " reservations of " + std::to_string(reserved) +
+         " bytes, " + std::to_string(engines) + " engines, " + std::to_string(slots) + " slots, " +
+         std::to_string(pinned_pages) + " pinned pages";
 }
 
 }  // namespace fuzz

@@ -10,7 +10,8 @@
 namespace fuzz {
 
 struct Accounts {
-  uint64_t bytes = 0, contexts = 0, queues = 0, jobs = 0, slots = 0, pinned_pages = 0;
+  uint64_t bytes = 0, reserved = 0, contexts = 0, queues = 0, reservations = 0, engines = 0;
+  uint64_t jobs = 0, slots = 0, pinned_pages = 0;
 
   static Accounts read(int device);
   std::string text() const;

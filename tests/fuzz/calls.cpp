@@ -45,6 +45,42 @@ void fill_engine_info(Actor& actor, int, void* argument) {
   static_cast<aiaccel_engine_info*>(argument)->id = actor.engine();
 }
 
+// The names are few, so that they are met again.
+constexpr Field kEngineRegisterFields[] = {FIELD(aiaccel_engine_register, size, kSize),
+                                           FIELD(aiaccel_engine_register, flags, kFlags),
+                                           FIELD(aiaccel_engine_register, kind, kNumber),
+                                           FIELD(aiaccel_engine_register, enforcement, kNumber),
+                                           FIELD(aiaccel_engine_register, slots, kNumber),
+                                           FIELD(aiaccel_engine_register, numa_node, kNumber),
+                                           FIELD(aiaccel_engine_register, device_bytes, kNumber),
+                                           FIELD(aiaccel_engine_register, name, kBytes),
+                                           FIELD(aiaccel_engine_register, alias, kBytes),
+                                           FIELD(aiaccel_engine_register, provider, kBytes),
+                                           FIELD(aiaccel_engine_register, __reserved, kNumber)};
+void fill_engine_register(Actor& actor, int, void* argument) {
+  auto& arg = *static_cast<aiaccel_engine_register*>(argument);
+  Random& random = actor.random;
+  arg.kind = AIACCEL_ENGINE_GPU + random.below(3);
+  arg.enforcement = AIACCEL_ADVISORY + random.below(2);
+  arg.slots = 1 + random.below(8);
+  arg.numa_node = -1;
+  arg.device_bytes = random.percent(5) ? ~0ULL : random.below(1 << 20);
+  memcpy(arg.name, "gpu-", 4);
+  arg.name[4] = static_cast<char>('a' + random.below(24));
+  if (random.percent(30)) arg.alias[0] = static_cast<char>('a' + random.below(24));
+  memcpy(arg.provider, "fuzz", 4);
+}
+void learn_engine_register(Actor& actor, int, const void* argument) {
+  actor.world.engines.put(actor.random, static_cast<const aiaccel_engine_register*>(argument)->id);
+}
+
+constexpr Field kEngineUnregisterFields[] = {FIELD(aiaccel_engine_unregister, size, kSize),
+                                             FIELD(aiaccel_engine_unregister, id, kId)};
+void fill_engine_unregister(Actor& actor, int, void* argument) {
+  static_cast<aiaccel_engine_unregister*>(argument)->id =
+      static_cast<uint32_t>(actor.world.engines.take());
+}
+
 constexpr Field kStatsFields[] = {
     FIELD(aiaccel_stats, size, kSize), FIELD(aiaccel_stats, kind, kNumber),
     FIELD(aiaccel_stats, records, kPointer), FIELD(aiaccel_stats, count, kNumber),
@@ -137,8 +173,9 @@ constexpr Field kDestroyFields[] = {FIELD(aiaccel_destroy, size, kSize),
                                     FIELD(aiaccel_destroy, id, kId)};
 void fill_destroy(Actor& actor, int index, void* argument) {
   Context& context = actor.world.contexts[static_cast<size_t>(index)];
-  uint64_t id = actor.random.percent(85) ? context.buffers.pick(actor.random)
-                                         : context.queues.pick(actor.random);
+  uint64_t id = actor.random.percent(80)   ? context.buffers.pick(actor.random)
+                : actor.random.percent(60) ? context.queues.pick(actor.random)
+                                           : context.reservations.pick(actor.random);
   if (!id) id = actor.random.below(64);
   static_cast<aiaccel_destroy*>(argument)->id = static_cast<uint32_t>(id);
 }
@@ -148,6 +185,7 @@ void learn_destroy(Actor& actor, int index, const void* argument) {
   if (actor.random.percent(10)) return;  // to be a stale one
   context.buffers.forget(id);
   context.queues.forget(id);
+  context.reservations.forget(id);
 }
 
 constexpr Field kAllocFields[] = {
@@ -195,6 +233,35 @@ constexpr Field kBufferInfoFields[] = {FIELD(aiaccel_buffer_info, size, kSize),
 void fill_buffer_info(Actor& actor, int index, void* argument) {
   static_cast<aiaccel_buffer_info*>(argument)->id = static_cast<uint32_t>(
       actor.world.contexts[static_cast<size_t>(index)].buffers.pick(actor.random));
+}
+
+constexpr Field kImportFields[] = {
+    FIELD(aiaccel_import, size, kSize), FIELD(aiaccel_import, flags, kFlags),
+    FIELD(aiaccel_import, fd, kId), FIELD(aiaccel_import, __reserved, kNumber)};
+void fill_import(Actor& actor, int, void* argument) {
+  static_cast<aiaccel_import*>(argument)->fd = actor.world.shared->dma_buf;
+}
+void learn_import(Actor& actor, int index, const void* argument) {
+  actor.world.contexts[static_cast<size_t>(index)].buffers.put(
+      actor.random, static_cast<const aiaccel_import*>(argument)->id);
+}
+
+constexpr Field kReserveFields[] = {
+    FIELD(aiaccel_reserve, size, kSize),    FIELD(aiaccel_reserve, flags, kFlags),
+    FIELD(aiaccel_reserve, engine, kId),    FIELD(aiaccel_reserve, id, kId),
+    FIELD(aiaccel_reserve, bytes, kNumber), FIELD(aiaccel_reserve, __reserved, kNumber)};
+void fill_reserve(Actor& actor, int index, void* argument) {
+  auto& arg = *static_cast<aiaccel_reserve*>(argument);
+  Random& random = actor.random;
+  arg.bytes = random.percent(20) ? 0 : random.below(1 << 18);
+  if (random.percent(50))
+    arg.id = static_cast<uint32_t>(
+        actor.world.contexts[static_cast<size_t>(index)].reservations.pick(random));
+  if (!arg.id) arg.engine = actor.engine();
+}
+void learn_reserve(Actor& actor, int index, const void* argument) {
+  actor.world.contexts[static_cast<size_t>(index)].reservations.put(
+      actor.random, static_cast<const aiaccel_reserve*>(argument)->id);
 }
 
 // ---- turns ----
@@ -309,6 +376,10 @@ constexpr Row kRows[] = {
     ROW(QUERY, aiaccel_query, 3, kQueryFields, fill_nothing, learn_nothing),
     ROW(ENGINE_LIST, aiaccel_engine_list, 3, kEngineListFields, fill_engine_list, learn_nothing),
     ROW(ENGINE_INFO, aiaccel_engine_info, 3, kEngineInfoFields, fill_engine_info, learn_nothing),
+    ROW(ENGINE_REGISTER, aiaccel_engine_register, 3, kEngineRegisterFields, fill_engine_register,
+        learn_engine_register),
+    ROW(ENGINE_UNREGISTER, aiaccel_engine_unregister, 2, kEngineUnregisterFields,
+        fill_engine_unregister, learn_nothing),
     ROW(STATS, aiaccel_stats, 6, kStatsFields, fill_stats, learn_nothing),
     ROW(POLICY, aiaccel_policy, 2, kPolicyFields, fill_policy, learn_nothing),
     ROW(DESTROY, aiaccel_destroy, 16, kDestroyFields, fill_destroy, learn_destroy),
@@ -317,6 +388,8 @@ constexpr Row kRows[] = {
     ROW(ALLOC, aiaccel_alloc, 14, kAllocFields, fill_alloc, learn_alloc),
     ROW(PIN, aiaccel_pin, 14, kPinFields, fill_pin, learn_pin),
     ROW(BUFFER_INFO, aiaccel_buffer_info, 6, kBufferInfoFields, fill_buffer_info, learn_nothing),
+    ROW(IMPORT, aiaccel_import, 4, kImportFields, fill_import, learn_import),
+    ROW(RESERVE, aiaccel_reserve, 10, kReserveFields, fill_reserve, learn_reserve),
     ROW(QUEUE_CREATE, aiaccel_queue_create, 6, kQueueCreateFields, fill_queue_create,
         learn_queue_create),
     ROW(ENTER, aiaccel_enter, 29, kEnterFields, fill_enter, learn_enter),

@@ -36,6 +36,7 @@
 #include "fuzz/acts.hpp"
 #include "fuzz/calls.hpp"
 #include "fuzz/worker.hpp"
+#include "kmod/dma_buf.hpp"
 #include "tap/guard.hpp"
 
 using namespace fuzz;
@@ -89,6 +90,7 @@ void open_shared(Shared& shared, int device) {
     perror("fuzz");
     exit(1);
   }
+  shared.dma_buf = raw::dma_buf(4 * kPage);
   shared.cgroups[0] = open_cgroup("fuzz-a", "max");
   shared.cgroups[1] = open_cgroup("fuzz-b", "128M");
   shared.direct = open(kDirectFile, O_RDWR | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0600);
@@ -96,12 +98,26 @@ void open_shared(Shared& shared, int device) {
 }
 
 void close_shared(const Shared& shared) {
-  for (const int fd : {shared.mail[0], shared.mail[1], shared.memfd, shared.direct,
+  for (const int fd : {shared.mail[0], shared.mail[1], shared.memfd, shared.direct, shared.dma_buf,
                        shared.cgroups[0], shared.cgroups[1]})
     close(fd);
   unlink(kDirectFile);
   rmdir("/sys/fs/cgroup/fuzz-a");
   rmdir("/sys/fs/cgroup/fuzz-b");
+}
+
+// Those that were made: they outlive who made them.
+void end_engines(int device) {
+  uint32_t ids[2048] = {};
+  aiaccel_engine_list list{};
+  list.size = sizeof(list);
+  list.count = static_cast<uint32_t>(std::size(ids));
+  list.ids = reinterpret_cast<uint64_t>(ids);
+  if (ioctl(device, AIACCEL_IOC_ENGINE_LIST, &list)) perror("fuzz: ENGINE_LIST");
+  for (uint32_t i = 0; i < list.count; i++) {
+    aiaccel_engine_unregister end{sizeof end, ids[i]};
+    ioctl(device, AIACCEL_IOC_ENGINE_UNREGISTER, &end);
+  }
 }
 
 // ---- the processes ----
@@ -294,6 +310,7 @@ int main(int argc, char** argv) {
   aiaccel_policy no_rules{sizeof no_rules, AIACCEL_POLICY_REPLACE, 0, 0,
                           sizeof(aiaccel_policy_rule)};
   if (ioctl(device, AIACCEL_IOC_POLICY, &no_rules)) perror("fuzz: POLICY");
+  end_engines(device);
   judge(*shared.tally);
   check_accounts(device, before);
   printf("1..%d\n", g_results);

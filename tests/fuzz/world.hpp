@@ -61,6 +61,7 @@ struct Context {
   std::atomic<int> fd{-1};
   Pool<32> buffers;
   Pool<8> queues;
+  Pool<8> reservations;
   Pool<4> offsets;  // mmap offset | pages, up to a page's worth of them; few, to be fresh
   Pool<32> turns;   // cookie << 32 | generation
   Pool<32> jobs;    // cookie + 1 of those that were taken
@@ -94,6 +95,7 @@ struct Shared {
   int mail[2] = {-1, -1};  // a socket pair for descriptors
   int memfd = -1;          // pages that all processes may map
   int direct = -1;         // a file opened with O_DIRECT
+  int dma_buf = -1;        // to be imported
   int cgroups[2] = {-1, -1};
   uint32_t engines[8] = {};
   uint32_t nr_engines = 0;
@@ -103,6 +105,7 @@ struct Shared {
 struct World {
   const Shared* shared = nullptr;
   std::array<Context, kContexts> contexts;
+  Pool<8> engines;  // made by this process
   std::atomic<bool> stop{false};
 };
 
@@ -117,7 +120,10 @@ struct Actor {
 
   Tally& tally() const { return *world.shared->tally; }
   Context& context() { return world.contexts[random.below(kContexts)]; }
+  // One that was here from the start, or one of the process's own.
   uint32_t engine() {
+    const auto made = static_cast<uint32_t>(random.percent(40) ? world.engines.pick(random) : 0);
+    if (made) return made;
     const uint32_t nr = world.shared->nr_engines;
     return nr ? world.shared->engines[random.below(nr)] : 1;
   }

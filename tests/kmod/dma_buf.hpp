@@ -5,15 +5,15 @@
 // both.
 #pragma once
 
-#include "raw.hpp"
+#include <cstddef>
 
 namespace raw {
 
-// A descriptor; -1 where the kernel has no such exporter.
-Fd vgem_buffer(size_t bytes);
-Fd udmabuf(size_t bytes);
+// A descriptor; -1 where the kernel has no such exporter. Nothing of Boost.Test: fuzz has none.
+int vgem_buffer(size_t bytes);
+int udmabuf(size_t bytes);
 // Of either.
-Fd dma_buf(size_t bytes);
+int dma_buf(size_t bytes);
 
 // Whether there is one of this length, as the kernel's list of all (in debugfs) has it.
 bool dma_buf_lives(size_t bytes);

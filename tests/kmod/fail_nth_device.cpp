@@ -110,7 +110,7 @@ BOOST_AUTO_TEST_CASE(engines) {
 BOOST_AUTO_TEST_CASE(import_dma_buf) {
   NEED_DEVICE();
   NEED_FAULTS();
-  const Fd made = dma_buf(kPage);
+  const Fd made(dma_buf(kPage));
   if (made.get() < 0) SKIP("this kernel has neither vgem nor udmabuf");
   const Context context;
   aiaccel_import import{};

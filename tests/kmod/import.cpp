@@ -11,6 +11,7 @@
 
 #include "dma_buf.hpp"
 #include "module.hpp"
+#include "raw.hpp"
 
 using namespace raw;
 
@@ -29,10 +30,10 @@ int import(const Context& context, const Fd& dma_buf, uint32_t* id) {
 }
 
 // Two imports, of two contexts: what was there before is there until the second one goes.
-void lives_until_the_last_import_goes(Fd (*make)(size_t)) {
+void lives_until_the_last_import_goes(int (*make)(size_t)) {
   const auto lives = [] { return dma_buf_lives(kBytes); };
   BOOST_REQUIRE(!lives());
-  Fd dma_buf = make(kBytes);
+  Fd dma_buf(make(kBytes));
   if (dma_buf.get() < 0) SKIP("this kernel has no such exporter");
   const Context context;
   Context closed;
@@ -68,7 +69,7 @@ BOOST_AUTO_TEST_CASE(of_a_memfd) {
 
 BOOST_AUTO_TEST_CASE(what_a_killed_process_imported_goes) {
   NEED_DEVICE();
-  Fd made = dma_buf(kBytes);
+  Fd made(dma_buf(kBytes));
   if (made.get() < 0) SKIP("this kernel has neither vgem nor udmabuf");
   int ready[2];
   BOOST_REQUIRE_EQUAL(pipe(ready), 0);
@@ -100,7 +101,7 @@ BOOST_AUTO_TEST_CASE(the_exporter_stays_loaded) {
   const Context context;
   uint32_t id;
   {
-    const Fd made = vgem_buffer(kPage);
+    const Fd made(vgem_buffer(kPage));
     BOOST_REQUIRE_EQUAL(import(context, made, &id), 0);
   }
   usleep(100'000);

@@ -23,7 +23,7 @@ static_assert(fills(kFields, 32) && sizeof(aiaccel_import) == 32);
 
 // One for all, that stays.
 int shared_dma_buf() {
-  static const Fd made = dma_buf(3 * kPage);
+  static const Fd made(dma_buf(3 * kPage));
   BOOST_REQUIRE_MESSAGE(made.get() >= 0, "this kernel has neither vgem nor udmabuf");
   return made.get();
 }

@@ -161,8 +161,9 @@ BOOST_AUTO_TEST_CASE(memory_on_the_wrong_node_is_shown) {
     const Result result = process::run({"aiaccel-top", "--json", "--watch", "observe"});
     ::sched_setaffinity(0, sizeof before, &before);
     BOOST_TEST_REQUIRE(result.status == 0, result.err);
+    const Json sample = result.json();
     bool found = false;
-    for (const Json& user : result.json()["observed"]["users"])
+    for (const Json& user : sample["observed"]["users"])
       if (user["pid"] == ::getpid() && user["engine_alias"] == "cpu-node" + std::to_string(node)) {
         found = true;
         BOOST_TEST(user["wrong_node"] == wrong);

@@ -38,6 +38,7 @@ class Reporter {
       : options_(options), nvml_(aiaccel::nvml::Nvml::open(nvml_missing_)) {
     question_.watched = options.watched;
     question_.drm_name = observe::libdrm_name;
+    question_.self = ::getpid();
     device_ = tools::open_running(options_.transport, missing_);
   }
 

@@ -70,6 +70,7 @@ observe::Observation look(const Options& options, const std::string& transport) 
   observe::Question question;
   question.watched = options.watched;
   question.drm_name = observe::libdrm_name;
+  question.self = ::getpid();
   if (options.pid) question.pids = {options.pid};
   observe::Gpus gpus;
   if (const auto nvml = aiaccel::nvml::Nvml::open(gpus.missing)) gpus = observe::read_gpus(*nvml);

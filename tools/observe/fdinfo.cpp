@@ -70,15 +70,12 @@ DrmClient parse_fdinfo(std::string_view text) {
 
 std::optional<std::vector<OpenDevice>> open_devices(const Root& root, int pid) {
   const std::string folder = root.proc + "/" + std::to_string(pid) + "/fd";
-  const auto names = names_in(folder);
-  if (!names) return std::nullopt;
+  auto links = links_in(folder);
+  if (!links) return std::nullopt;
   std::vector<OpenDevice> devices;
-  for (const std::string& name : *names) {
-    const auto fd = number(name);
-    if (!fd || *fd > INT32_MAX) continue;
-    std::string target = read_link(folder + "/" + name);
-    if (is_accelerator(target)) devices.push_back({static_cast<int>(*fd), std::move(target)});
-  }
+  for (auto& [name, target] : *links)
+    if (const auto fd = number(name); fd && *fd <= INT32_MAX && is_accelerator(target))
+      devices.push_back({static_cast<int>(*fd), std::move(target)});
   std::sort(devices.begin(), devices.end(),
             [](const OpenDevice& a, const OpenDevice& b) { return a.fd < b.fd; });
   return devices;

@@ -65,6 +65,20 @@ std::optional<std::vector<std::string>> names_in(const std::string& folder) {
   return names;
 }
 
+std::optional<std::vector<std::pair<std::string, std::string>>> links_in(
+    const std::string& folder) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(folder.c_str()), ::closedir);
+  if (!open) return std::nullopt;
+  std::vector<std::pair<std::string, std::string>> links;
+  char target[PATH_MAX];
+  while (const dirent* entry = ::readdir(open.get())) {
+    const ssize_t bytes = ::readlinkat(::dirfd(open.get()), entry->d_name, target, sizeof target);
+    if (bytes >= 0)
+      links.emplace_back(entry->d_name, std::string(target, static_cast<std::size_t>(bytes)));
+  }
+  return links;
+}
+
 std::string_view take_line(std::string_view& text) {
   const std::size_t end = text.find('\n');
   const std::string_view line = text.substr(0, end);

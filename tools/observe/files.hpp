@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace observe {
@@ -32,6 +33,9 @@ std::string read_link(const std::string& path);
 
 // The names in a folder, in no order; nothing where it may not be read or is not there.
 std::optional<std::vector<std::string>> names_in(const std::string& folder);
+
+// The symbolic links in a folder: the name, and what it says.
+std::optional<std::vector<std::pair<std::string, std::string>>> links_in(const std::string& folder);
 
 // Takes the first line off `text`, without its end.
 std::string_view take_line(std::string_view& text);

@@ -49,7 +49,8 @@ class Observer {
     name_engines();
     index_minors();
     const std::vector<int> pids = question_.pids.empty() ? all_pids(root_) : question_.pids;
-    for (int pid : pids) add_process(pid);
+    for (int pid : pids)
+      if (pid != question_.self) add_process(pid);
     if (question_.pids.empty()) add_unseen();
     sort();
     return std::move(result_);

@@ -97,6 +97,7 @@ struct Question {
   std::string (*drm_name)(const std::string& node) = nullptr;
   // These alone, or all where it is empty.
   std::vector<int> pids;
+  int self = 0;  // the process that asks: it has a context to look, not to work
 };
 
 Observation observe(const Question& question, const Gpus& gpus, const Arbiter* arbiter);

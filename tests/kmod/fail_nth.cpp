@@ -228,9 +228,10 @@ BOOST_AUTO_TEST_CASE(questions) {
     control.state = AIACCEL_ENGINE_ACTIVE;
     return context(AIACCEL_IOC_CONTROL, control);
   });
-  ask("REVOKE", 3, [&] {
+  const uint64_t tenant = context.query().tenant;
+  ask("REVOKE", 2, [&] {
     aiaccel_revoke revoke{};
-    revoke.tenant = context.query().tenant;
+    revoke.tenant = tenant;
     return context(AIACCEL_IOC_REVOKE, revoke);
   });
   std::vector<aiaccel_policy_rule> rules(20, rule_of(AIACCEL_MATCH_PATH, "/nobody"));

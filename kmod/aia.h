@@ -104,6 +104,7 @@ struct aia_tenant *aia_tenant_open(void);
 void aia_tenant_close(struct aia_tenant *tenant);
 struct aia_tenant *aia_tenant_get(struct aia_tenant *tenant);
 void aia_tenant_put(struct aia_tenant *tenant);
+void aia_tenant_put_locked(struct aia_tenant *tenant);
 /* The first tenant whose id is at least *id, which is moved past it; counted. */
 struct aia_tenant *aia_tenant_next(u64 *id);
 struct aia_tenant *aia_tenant_next_locked(u64 *id); /* likewise, not counted */
@@ -134,7 +135,10 @@ struct aia_settings aia_policy_settings(const struct aia_tenant *tenant);
 
 /* ---- a tenant's places (node.c) ---- */
 
-/* A tenant's place at an engine, while it or a tenant below has a queue or a reservation there. */
+/*
+ * A tenant's place at an engine, while it or a tenant below has a queue or a reservation there, or
+ * owes engine time.
+ */
 struct aia_node {
 	struct aia_sched_node sched;	/* aia_turn_lock */
 	struct aia_limit bytes;		/* aia_limit_lock: of reservations */
@@ -142,11 +146,15 @@ struct aia_node {
 	struct aia_tenant *tenant;
 	struct aia_node *parent;
 	struct list_head of_tenant;	/* aia_config_lock */
+	struct list_head of_owing;	/* aia_config_lock; its tenant is counted while on the list */
 	unsigned int users;		/* aia_config_lock: they, and nodes below */
 };
 
 struct aia_node *aia_node_get_locked(struct aia_tenant *tenant, struct aia_engine *engine);
 void aia_node_put_locked(struct aia_node *node);
+/* Lets go of what stays only for what it owes, and owes nothing any more. */
+void aia_node_prune_owing_locked(void);
+void aia_node_exit(void);	/* no engine is left */
 /* By its tenant's settings. */
 void aia_node_settle_locked(struct aia_node *node);
 

@@ -51,6 +51,7 @@ static void __exit aia_exit(void)
 {
 	misc_deregister(&device);
 	aia_engine_exit();
+	aia_node_exit();
 	aia_tenant_exit();
 	aia_policy_exit();
 	aia_turn_exit();

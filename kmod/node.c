@@ -4,6 +4,9 @@
  * of its tenant and those of all tenants above; they are made for the first and go with the last.
  * Their limits on bytes are a chain from the tenant up to the engine.
  *
+ * A node whose tenant owes engine time (kmod/core/cap.h) stays until it is paid off: else who opens and
+ * closes for each turn would owe nothing. It keeps its tenant, and goes with its engine.
+ *
  * Locking: which nodes there are under aia_config_lock; what the scheduler sees of them
  * under aia_turn_lock, what is charged to them under aia_limit_lock, both inside it.
  */
@@ -36,6 +39,7 @@ static struct aia_node *create_node_locked(struct aia_tenant *tenant, struct aia
 		       tenant->max_device_bytes);
 	if (parent)
 		parent->users++;
+	INIT_LIST_HEAD(&node->of_owing);
 	list_add(&node->of_tenant, &tenant->nodes);
 	spin_lock(&aia_turn_lock);
 	aia_sched_node_init(&node->sched, &engine->sched, parent ? &parent->sched : NULL,
@@ -46,11 +50,41 @@ static struct aia_node *create_node_locked(struct aia_tenant *tenant, struct aia
 	return node;
 }
 
+static LIST_HEAD(owing);		/* aia_config_lock: unused nodes, and some used again */
+static void prune_owing(struct work_struct *work);
+static DECLARE_DELAYED_WORK(owing_work, prune_owing);
+
+static bool owes(struct aia_node *node)
+{
+	bool owes;
+
+	spin_lock(&aia_turn_lock);
+	owes = node->engine->sched.state != AIACCEL_ENGINE_FAULTED &&
+	       aia_sched_node_owes(&node->sched, ktime_get_ns());
+	spin_unlock(&aia_turn_lock);
+	return owes;
+}
+
+/* Looked at again each second while there is any. */
+static void keep_locked(struct aia_node *node)
+{
+	list_add(&node->of_owing, &owing);
+	aia_tenant_get(node->tenant);
+	schedule_delayed_work(&owing_work, HZ);
+}
+
 /* Gives up a node that nothing uses, and those above it that then have no use. */
 static void prune_locked(struct aia_node *node)
 {
 	while (node && !node->users) {
 		struct aia_node *parent = node->parent;
+
+		if (!list_empty(&node->of_owing))
+			return; /* its turn comes */
+		if (owes(node)) {
+			keep_locked(node);
+			return;
+		}
 
 		spin_lock(&aia_turn_lock);
 		aia_sched_node_fini(&node->sched);
@@ -93,6 +127,35 @@ void aia_node_put_locked(struct aia_node *node)
 	lockdep_assert_held(&aia_config_lock);
 	node->users--;
 	prune_locked(node);
+}
+
+/* A tenant whose node this was may go with it. */
+void aia_node_prune_owing_locked(void)
+{
+	struct aia_node *node, *next;
+	struct aia_tenant *tenant;
+	LIST_HEAD(looked_at);
+
+	lockdep_assert_held(&aia_config_lock);
+	list_splice_init(&owing, &looked_at);
+	list_for_each_entry_safe(node, next, &looked_at, of_owing) {
+		tenant = node->tenant;
+		list_del_init(&node->of_owing);
+		prune_locked(node); /* back on the list where it owes still */
+		aia_tenant_put_locked(tenant);
+	}
+}
+
+static void prune_owing(struct work_struct *work)
+{
+	mutex_lock(&aia_config_lock);
+	aia_node_prune_owing_locked();
+	mutex_unlock(&aia_config_lock);
+}
+
+void aia_node_exit(void)
+{
+	cancel_delayed_work_sync(&owing_work);
 }
 
 void aia_node_settle_locked(struct aia_node *node)

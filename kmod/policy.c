@@ -121,6 +121,7 @@ static void settle_all_locked(void)
 	while ((tenant = aia_tenant_next_locked(&id)))
 		aia_policy_settle_locked(tenant);
 	settle_queues_locked();
+	aia_node_prune_owing_locked();
 }
 
 /* ---- the call ---- */

@@ -195,7 +195,7 @@ static void free_locked(struct aia_tenant *tenant)
 	} while (refcount_dec_and_test(&tenant->users));
 }
 
-static void put_locked(struct aia_tenant *tenant)
+void aia_tenant_put_locked(struct aia_tenant *tenant)
 {
 	if (refcount_dec_and_test(&tenant->users))
 		free_locked(tenant);
@@ -211,7 +211,7 @@ static struct aia_tenant *step_locked(struct aia_tenant *parent, u32 kind, u64 s
 		refcount_inc(&tenant->users);
 	else
 		tenant = create_locked(parent, kind, source_id, cgroup);
-	put_locked(parent);
+	aia_tenant_put_locked(parent);
 	return tenant;
 }
 
@@ -246,7 +246,7 @@ struct aia_tenant *aia_tenant_open(void)
 	if (!err)
 		tenant->contexts++;
 	else if (tenant)
-		put_locked(tenant);
+		aia_tenant_put_locked(tenant);
 	mutex_unlock(&aia_config_lock);
 	if (source.cgroup)
 		cgroup_put(source.cgroup);
@@ -258,7 +258,7 @@ void aia_tenant_close(struct aia_tenant *tenant)
 	aia_tenant_uncharge(tenant, AIA_CEILING_CONTEXTS, 1);
 	mutex_lock(&aia_config_lock);
 	tenant->contexts--;
-	put_locked(tenant);
+	aia_tenant_put_locked(tenant);
 	mutex_unlock(&aia_config_lock);
 }
 

@@ -37,6 +37,12 @@ void aia_cap_charge(struct aia_cap *cap, __u64 paid, __u64 returned, __u64 now_n
 	cap->missing = less(cap->missing, aia_vtime_times(returned, AIACCEL_ENGINE_TIME_ALL));
 }
 
+bool aia_cap_owes(struct aia_cap *cap, __u64 now_ns)
+{
+	count(cap, now_ns);
+	return cap->missing.high || cap->missing.low;
+}
+
 __u64 aia_cap_clear_ns(struct aia_cap *cap, __u64 now_ns)
 {
 	struct aia_vtime all = aia_vtime_times(AIA_CAP_BURST_NS, cap->refill);

@@ -32,6 +32,9 @@ void aia_cap_set(struct aia_cap *cap, __u32 slots, __u32 engine_time, __u64 now_
 /* Takes @paid slot-nanoseconds and gives @returned back. */
 void aia_cap_charge(struct aia_cap *cap, __u64 paid, __u64 returned, __u64 now_ns);
 
+/* Whether anything is missing. */
+bool aia_cap_owes(struct aia_cap *cap, __u64 now_ns);
+
 /* When there will be something in it: 0 if there is. May have to be asked again then. */
 __u64 aia_cap_clear_ns(struct aia_cap *cap, __u64 now_ns);
 

@@ -261,6 +261,11 @@ void aia_sched_node_set_caps(struct aia_sched_node *node, __u32 engine_time, __u
 	review(node, now_ns);
 }
 
+bool aia_sched_node_owes(struct aia_sched_node *node, __u64 now_ns)
+{
+	return aia_cap_owes(&node->cap, now_ns);
+}
+
 void aia_sched_seat_init(struct aia_sched_seat *seat, struct aia_sched_engine *engine)
 {
 	*seat = (struct aia_sched_seat){.engine = engine};

@@ -181,6 +181,8 @@ void aia_sched_node_fini(struct aia_sched_node *node);	/* nothing lies below it 
 void aia_sched_node_set_weight(struct aia_sched_node *node, __u32 weight);
 void aia_sched_node_set_caps(struct aia_sched_node *node, __u32 engine_time, __u32 turns,
 			     __u64 now_ns);
+/* Whether it took engine time that has not come in again; forgotten with the node. */
+bool aia_sched_node_owes(struct aia_sched_node *node, __u64 now_ns);
 
 void aia_sched_seat_init(struct aia_sched_seat *seat, struct aia_sched_engine *engine);
 

@@ -53,6 +53,7 @@ BOOST_AUTO_TEST_CASE(what_is_missing_is_exact_and_so_is_when_it_is_there_again) 
       const Wide over = missing - Wide{AIA_CAP_BURST_NS} * slots * time;
       const __u64 clear = aia_cap_clear_ns(&cap, now);
       BOOST_TEST_REQUIRE((clear != 0) == (over >= 0));
+      BOOST_TEST_REQUIRE(aia_cap_owes(&cap, now) == (missing > 0));
       if (over < 0 || over >> 64) continue;
       // Not a nanosecond too early nor too late.
       aia_cap then = cap;

@@ -356,6 +356,41 @@ BOOST_AUTO_TEST_CASE(engine_time) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(closing_and_opening_again_pays_nothing_off) {
+  NEED_CGROUPS();
+  const Administrator root;
+  const Cgroup slice("/pol"), unit("/pol/unit");
+  const Engine engine(root.context);
+  root.set({time_rule("/pol", 10)});  // 100 ms are paid off in 100 s
+  const auto named = [&](const std::string& name) {
+    const auto tenants = list<aiaccel_stats_tenant>(root.context, AIACCEL_STATS_TENANTS);
+    return std::any_of(tenants.begin(), tenants.end(),
+                       [&](const auto& tenant) { return name == tenant.name; });
+  };
+  auto first = open_in(unit);
+  first->take_turn(queue_at(*first, engine.id()), 1);
+  usleep(100000);
+  first.reset();
+  BOOST_TEST(named("/pol"));
+  BOOST_TEST(!named("/pol/unit"));
+  const auto again = open_in(unit);
+  BOOST_REQUIRE_EQUAL(submit(*again, job_of(queue_at(*again, engine.id()), 1)), 0);
+  BOOST_TEST(at_engine(root.context, engine.id()).slots_used == 0u);
+  again->close();
+  BOOST_TEST(named("/pol"));
+  root.set({});  // what is owed is forgotten with the ceiling, and who owed with it
+  BOOST_TEST(!named("/pol"));
+  // The engine may go first.
+  root.set({time_rule("/pol", 10)});
+  first = open_in(unit);
+  first->take_turn(queue_at(*first, engine.id()), 1);
+  usleep(100000);
+  first.reset();
+  BOOST_TEST(named("/pol"));
+  BOOST_TEST(engine.unregister() == 0);
+  BOOST_TEST(!named("/pol"));
+}
+
 BOOST_AUTO_TEST_CASE(memory) {
   NEED_CGROUPS();
   const Administrator root;

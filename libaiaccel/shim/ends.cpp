@@ -94,12 +94,13 @@ Result release_primary(Device device) {
   Context context = shim ? shim->primary(device) : nullptr;
   if (!gate || !context) return call_real<kIndex>(cuda::kNotFound, device);
   const InDriver in_driver;
-  const Lock lock(gate->lines().mutex());
+  Lines& lines = gate->lines();
+  const Lock lock(lines.mutex());
   const Result result = call_real<kIndex>(cuda::kNotFound, device);
   unsigned flags = 0;
   int active = 1;
   if (shim->driver().primary_state(device, &flags, &active) == cuda::kSuccess && !active) {
-    gate->lines().drop_context(context);
+    lines.drop_context(context);
     forget_allocations(context);
   }
   return result;

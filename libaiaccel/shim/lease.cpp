@@ -152,10 +152,12 @@ bool Lease::hold(uint64_t now_ns, unsigned waiting) {
   } else {
     help_the_stuck(now_ns, waiting);
   }
-  // Sooner where somebody waits for it; else often enough to see the gaps.
+  // Soon where somebody waits for it, or where the gap may be the end of the work. While launches
+  // flow only the window has to be kept open.
   const uint64_t expected = seen_.launch_ns * window_ / 8;
   const uint64_t pause = waiting != 0 ? std::clamp(expected, 50 * kMicrosecond, kMillisecond / 2)
-                                      : std::max(rules_.idle_ns / 2, kMillisecond / 2);
+                         : quiet      ? std::max(rules_.idle_ns / 2, 100 * kMicrosecond)
+                                      : std::min(rules_.window_ns / 2, 4 * kMillisecond);
   next_ns_ = now_ns + pause;
   return false;
 }

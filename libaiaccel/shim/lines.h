@@ -77,7 +77,7 @@ class Lines final : public Work {
 
   // While it is held nobody asks the driver about any context. After drop_context() nobody asks
   // about that one.
-  Mutex& mutex() { return mutex_; }
+  Mutex& mutex() AIACCEL_ANALYSED(lock_returned(mutex_)) { return mutex_; }
   void drop_context(cuda::Context context) REQUIRES(mutex_);
 
  private:

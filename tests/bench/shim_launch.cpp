@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//
+// What the CUDA shim costs a launch that nobody contends for: a program launches with the shim in
+// front of the driver and then without it, and so on in turn, each process by itself. The driver is
+// the stand-in of the tests, with launches that take 20 us, as long as a real one's at their slow
+// end; the shim's turns are a broker's. A sample is the mean of a batch of launches.
+#include <dlfcn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "bench/row.hpp"
+#include "shim/cuda.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using namespace aiaccel::shim::cuda;
+
+constexpr int kRounds = 12;   // of each
+constexpr int kBatches = 25;  // a round
+constexpr int kLaunches = 100;
+constexpr unsigned long long kKernelNs = 15'000;  // less than a launch: the GPU keeps up
+
+double now_ns() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return double(now.tv_sec) * 1e9 + double(now.tv_nsec);
+}
+
+[[noreturn]] void give_up(const std::string& why, int status) {
+  std::fprintf(stderr, "%s\n", why.c_str());
+  std::exit(status);
+}
+
+template <typename F>
+F look_up(void* driver, const char* name) {
+  void* found = dlsym(driver, name);
+  if (!found) give_up(std::string("no ") + name, 1);
+  return reinterpret_cast<F>(found);
+}
+
+// The program that launches: prints a sample a line.
+int launch() {
+  void* driver = dlopen("libcuda.so.1", RTLD_NOW);
+  if (!driver) give_up(dlerror(), 1);
+  Context context = nullptr;
+  Handle module = nullptr;
+  Handle function = nullptr;
+  Stream stream = nullptr;
+  const auto kernel =
+      look_up<Result (*)(Handle, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+                         unsigned, Stream, void**, void**)>(driver, "cuLaunchKernel");
+  const auto synchronize = look_up<Result (*)(Stream)>(driver, "cuStreamSynchronize");
+  const bool ready =
+      look_up<Result (*)(unsigned)>(driver, "cuInit")(0) == kSuccess &&
+      look_up<Result (*)(Context*, unsigned, Device)>(driver, "cuCtxCreate_v2")(&context, 0, 0) ==
+          kSuccess &&
+      look_up<Result (*)(Handle*, const void*)>(driver, "cuModuleLoadData")(&module, "work") ==
+          kSuccess &&
+      look_up<Result (*)(Handle*, Handle, const char*)>(driver, "cuModuleGetFunction")(
+          &function, module, "work") == kSuccess &&
+      look_up<Result (*)(Stream*, unsigned)>(driver, "cuStreamCreate")(&stream, 1) == kSuccess;
+  if (!ready) give_up("the stand-in does not work", 1);
+  unsigned long long ns = kKernelNs;
+  unsigned long long tag = 0;
+  unsigned long long where = 0;
+  void* parameters[] = {&ns, &tag, &where};
+  for (int batch = -1; batch < kBatches; ++batch) {  // the first one warms up
+    const double start = now_ns();
+    for (int i = 0; i < kLaunches; ++i)
+      if (kernel(function, 1, 1, 1, 1, 1, 1, 0, stream, parameters, nullptr) != kSuccess)
+        give_up("a launch failed", 1);
+    const double end = now_ns();
+    if (batch >= 0) std::printf("%.1f\n", (end - start) / kLaunches);
+  }
+  return synchronize(stream) == kSuccess ? 0 : 1;
+}
+
+void measure(const std::string& self, const std::string& shim, std::vector<double>* samples) {
+  int out[2];
+  if (pipe(out) != 0) give_up("pipe", 1);
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(out[1], STDOUT_FILENO);
+    close(out[0]);
+    close(out[1]);
+    if (!shim.empty()) setenv("LD_PRELOAD", shim.c_str(), 1);
+    execl(self.c_str(), self.c_str(), "launch", nullptr);
+    _exit(127);
+  }
+  close(out[1]);
+  FILE* lines = fdopen(out[0], "r");
+  for (double sample; std::fscanf(lines, "%lf", &sample) == 1;) samples->push_back(sample);
+  std::fclose(lines);
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (status != 0) give_up("the program that launches failed", 1);
+}
+
+}  // namespace
+
+int main(int argc, char**) {
+  if (argc > 1) return launch();
+  const fs::path self = fs::read_symlink("/proc/self/exe");
+  const fs::path build = self.parent_path().parent_path();
+  const std::string shim = (build / "lib/libaiaccel-cuda.so").native();
+  if (!fs::exists(build / "standin/libcuda.so.1")) give_up("there is no stand-in", 77);
+
+  char folder[] = "/tmp/aiaccel-bench-XXXXXX";
+  if (!mkdtemp(folder)) give_up("mkdtemp", 1);
+  const std::string socket = std::string(folder) + "/broker.sock";
+  setenv("AIACCEL_STANDIN", folder, 1);
+  setenv("AIACCEL_STANDIN_LAUNCH_NS", "20000", 1);
+  setenv("LD_LIBRARY_PATH", (build / "standin").c_str(), 1);
+  setenv("AIACCEL_BROKER", socket.c_str(), 1);
+  setenv("AIACCEL_TRANSPORT", "broker", 1);
+  setenv("AIACCEL_SHIM_LOG", (std::string(folder) + "/said").c_str(), 1);
+  const pid_t broker = fork();
+  if (broker == 0) {
+    execl((build / "bin/aiacceld").c_str(), "aiacceld", "--socket", socket.c_str(), nullptr);
+    _exit(127);
+  }
+  for (int i = 0; i < 1000 && !fs::exists(socket); ++i) usleep(10'000);
+
+  bench::Row row;
+  row.name = "adopt/shim-launch-20us";
+  row.peer_name = "no shim";
+  row.unit = "ns";
+  row.goal = 1.03;
+  for (int round = 0; round < kRounds; ++round) {
+    measure(self.native(), shim, &row.ours);
+    measure(self.native(), "", &row.peer);
+  }
+  kill(broker, SIGTERM);
+  waitpid(broker, nullptr, 0);
+  const bool ungated = fs::exists(std::string(folder) + "/said");  // it only speaks of trouble
+  std::error_code ignored;
+  fs::remove_all(folder, ignored);
+  if (ungated) give_up("the shim did not gate", 1);
+  bench::print(row);
+  return 0;
+}

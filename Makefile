@@ -129,7 +129,7 @@ check-gpu: ## two CUDA programs on this machine's GPU: alone, time-sliced, by ai
 
 sanitizers: ## the library, tests and broker again, with ASan and UBSan (build/asan) and TSan (build/tsan)
 	$(build) SAN=address,undefined tests tools
-	$(build) SAN=thread $(patsubst %,build/tsan/%,tests/conformance tests/broker tests/models bin/aiacceld)
+	$(build) SAN=thread $(patsubst %,build/tsan/%,tests/conformance tests/broker tests/models tests/shim bin/aiacceld)
 
 clean: ## remove build/
 	rm -rf build

@@ -329,6 +329,8 @@ BOOST_AUTO_TEST_CASE(a_draining_engine_is_waited_for_also_where_open) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(door)
+
 // Threads that launch, and one that opens and shuts: nobody is inside once the door is shut and
 // empty, and none is lost.
 BOOST_AUTO_TEST_CASE(the_door_is_empty_when_it_says_so) {
@@ -365,3 +367,5 @@ BOOST_AUTO_TEST_CASE(the_door_is_empty_when_it_says_so) {
   BOOST_TEST(outside == 0);
   BOOST_TEST(door.launched() == passed);
 }
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -22,6 +22,7 @@ void add_doctor(CLI::App& app, Globals& globals);
 void add_engines(CLI::App& app, Globals& globals);
 void add_exec(CLI::App& app, Globals& globals);
 void add_policy(CLI::App& app, Globals& globals);
+void add_explain(CLI::App& app, Globals& globals);
 void add_run(CLI::App& app, Globals& globals);
 
 }  // namespace tools

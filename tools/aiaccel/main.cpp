@@ -18,6 +18,7 @@ int parse_and_run(int argc, char** argv) {
 
   tools::add_doctor(app, globals);
   tools::add_engines(app, globals);
+  tools::add_explain(app, globals);
   tools::add_run(app, globals);
   tools::add_exec(app, globals);
   tools::add_attach(app, globals);

@@ -25,6 +25,11 @@ constexpr std::uint32_t stats_kind<aiaccel_stats_queue>() {
   return AIACCEL_STATS_QUEUES;
 }
 
+template <>
+constexpr std::uint32_t stats_kind<aiaccel_stats_turn>() {
+  return AIACCEL_STATS_TURNS;
+}
+
 template <typename Record>
 struct Stats {
   std::uint64_t time_ns = 0;

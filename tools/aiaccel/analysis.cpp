@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+#include "aiaccel/analysis.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <tuple>
+
+namespace tools {
+namespace {
+
+using Turn = aiaccel_stats_turn;
+using Turns = std::vector<const Turn*>;
+
+struct Span {
+  std::uint64_t begin, end;
+  std::uint64_t length() const { return end > begin ? end - begin : 0; }
+};
+
+Span clip(Span span, const Question& question) {
+  return {std::max(span.begin, question.from_ns), std::min(span.end, question.to_ns)};
+}
+
+Span waited(const Turn& turn, std::uint64_t now) {
+  const std::uint64_t end = turn.granted_ns ? turn.granted_ns : turn.ended_ns ? turn.ended_ns : now;
+  return {turn.submitted_ns, end};
+}
+
+Span ran(const Turn& turn, std::uint64_t now) {
+  if (!turn.granted_ns) return {0, 0};
+  return {turn.granted_ns, turn.ended_ns ? turn.ended_ns : now};
+}
+
+bool is_background(const Turn& turn) {
+  return turn.class_ < AIACCEL_CLASS_NORMAL;
+}
+
+bool in_the_way(const Turn& turn, const Turn& waiter, const Question& question) {
+  return !question.gives_way || is_background(waiter) || !is_background(turn);
+}
+
+using Key = std::tuple<Why, std::uint64_t, std::int32_t, std::uint32_t, std::string, std::string>;
+using Parts = std::map<Key, std::uint64_t>;
+
+Key key(Why why, const Turn& turn) {
+  return {why,
+          turn.tenant,
+          turn.pid,
+          turn.class_,
+          std::string(turn.comm, strnlen(turn.comm, sizeof turn.comm)),
+          std::string(turn.label, strnlen(turn.label, sizeof turn.label))};
+}
+
+Key nobody(Why why) {
+  return {why, 0, 0, 0, "", ""};
+}
+
+Why why_of(const Turn& turn, const Turn& waiter) {
+  return turn.class_ > waiter.class_    ? Why::class_
+         : turn.class_ == waiter.class_ ? Why::share
+                                        : Why::running;
+}
+
+std::uint64_t scaled(std::uint64_t ns, std::uint64_t part, std::uint64_t whole) {
+  __extension__ using Wide = unsigned __int128;
+  return whole ? static_cast<std::uint64_t>(static_cast<Wide>(ns) * part / whole) : 0;
+}
+
+// One stretch in which the same turns ran.
+void apportion(const Turn& waiter, const Turns& running, std::uint64_t ns, Parts& parts) {
+  std::uint64_t width = 0, left = ns;
+  for (const Turn* turn : running) {
+    // Nothing else matters meanwhile: a context has one turn on an engine.
+    if (turn->context == waiter.context) {
+      parts[key(Why::own, *turn)] += ns;
+      return;
+    }
+    width += turn->width;
+  }
+  if (!width) {
+    parts[nobody(Why::unseen)] += ns;
+    return;
+  }
+  for (const Turn* turn : running) {
+    const bool last = turn == running.back();
+    const std::uint64_t part = last ? left : scaled(ns, turn->width, width);
+    parts[key(why_of(*turn, waiter), *turn)] += part;
+    left -= part;
+  }
+}
+
+// A ceiling held the job back for some of its wait, but nobody knows when: all parts give alike.
+void take_cap(const Turn& waiter, std::uint64_t whole_ns, std::uint64_t ns, Parts& parts) {
+  const std::uint64_t capped =
+      scaled(ns, std::min<std::uint64_t>(waiter.capped_ns, whole_ns), whole_ns);
+  if (!capped) return;
+  std::uint64_t sum = 0;
+  for (auto& [who, part] : parts) sum += part = scaled(part, ns - capped, ns);
+  parts[nobody(Why::cap)] += ns - sum;  // what rounding lost is its too
+}
+
+Parts explain_one(const Turn& waiter, const Turns& others, const Question& question) {
+  const Span wait = clip(waited(waiter, question.to_ns), question);
+  if (!wait.length()) return {};
+  Turns near;
+  std::vector<std::uint64_t> cuts{wait.begin, wait.end};
+  for (const Turn* turn : others) {
+    const Span run = ran(*turn, question.to_ns);
+    if (run.begin >= wait.end || run.end <= wait.begin) continue;
+    if (turn->context != waiter.context && !in_the_way(*turn, waiter, question)) continue;
+    near.push_back(turn);
+    for (const std::uint64_t at : {run.begin, run.end})
+      if (at > wait.begin && at < wait.end) cuts.push_back(at);
+  }
+  std::sort(cuts.begin(), cuts.end());
+  Parts parts;
+  for (std::size_t i = 0; i + 1 < cuts.size(); i++) {
+    if (cuts[i] == cuts[i + 1]) continue;
+    Turns running;
+    for (const Turn* turn : near) {
+      const Span run = ran(*turn, question.to_ns);
+      if (run.begin <= cuts[i] && run.end >= cuts[i + 1]) running.push_back(turn);
+    }
+    apportion(waiter, running, cuts[i + 1] - cuts[i], parts);
+  }
+  take_cap(waiter, waited(waiter, question.to_ns).length(), wait.length(), parts);
+  return parts;
+}
+
+void count(const Turn& turn, const Question& question, Explanation& explanation) {
+  explanation.revoked += turn.state == AIACCEL_TURN_REVOKED && turn.ended_ns >= question.from_ns;
+  explanation.failed += turn.state == AIACCEL_TURN_FAILED && turn.ended_ns >= question.from_ns;
+  const Span run = clip(ran(turn, question.to_ns), question);
+  if (turn.granted_ns && run.end >= run.begin) explanation.turns++;
+  explanation.run_ns += run.length();
+  const std::uint64_t wait_ns = clip(waited(turn, question.to_ns), question).length();
+  if (!wait_ns) return;
+  explanation.waits++;
+  explanation.wait_ns += wait_ns;
+  explanation.longest_ns = std::max(explanation.longest_ns, wait_ns);
+}
+
+void count_refused(const Turn& turn, const Question& question, Explanation& explanation) {
+  const Span span = clip({turn.submitted_ns, turn.ended_ns}, question);
+  if (span.end < span.begin) return;
+  explanation.refused += turn.capped_ns;  // their number
+  explanation.refused_ns += span.length();
+}
+
+}  // namespace
+
+const char* why_name(Why why) {
+  switch (why) {
+    case Why::class_:
+      return "class";
+    case Why::share:
+      return "share";
+    case Why::running:
+      return "running";
+    case Why::own:
+      return "own";
+    case Why::cap:
+      return "cap";
+    case Why::unseen:
+      return "unseen";
+  }
+  return "";
+}
+
+const char* why_sentence(Why why) {
+  switch (why) {
+    case Why::class_:
+      return "a higher class ran";
+    case Why::share:
+      return "others of the same class had their turns";
+    case Why::running:
+      return "a lower class had the engine and could not be stopped at once";
+    case Why::own:
+      return "its own context had a turn there, and can have one at a time";
+    case Why::cap:
+      return "a ceiling of its own tenant, of turns or of engine time";
+    case Why::unseen:
+      return "nobody's turn on record";
+  }
+  return "";
+}
+
+Explanation explain(const std::vector<Turn>& turns, const Question& question) {
+  Explanation explanation;
+  Turns here;
+  for (const Turn& turn : turns) {
+    if (turn.engine != question.engine) continue;
+    if (turn.ended_ns && (!explanation.oldest_ns || turn.ended_ns < explanation.oldest_ns))
+      explanation.oldest_ns = turn.ended_ns;
+    if (turn.state != AIACCEL_TURN_REFUSED) here.push_back(&turn);
+  }
+  Parts all;
+  for (const Turn& turn : turns) {
+    if (turn.engine != question.engine || !question.is_target(turn)) continue;
+    if (turn.state == AIACCEL_TURN_REFUSED) {
+      count_refused(turn, question, explanation);
+      continue;
+    }
+    count(turn, question, explanation);
+    for (const auto& [who, ns] : explain_one(turn, here, question)) all[who] += ns;
+  }
+  for (const auto& [who, ns] : all) {
+    const auto& [why, tenant, pid, class_, comm, label] = who;
+    if (ns) explanation.parts.push_back({why, tenant, pid, class_, comm, label, ns});
+  }
+  std::stable_sort(explanation.parts.begin(), explanation.parts.end(),
+                   [](const Part& a, const Part& b) { return a.ns > b.ns; });
+  return explanation;
+}
+
+std::vector<Turn> without_doubles(std::vector<Turn> turns, std::uint64_t time_ns) {
+  const auto name = [](const Turn& turn) {
+    return std::tuple(turn.context, turn.engine, turn.queue, turn.submitted_ns);
+  };
+  std::map<decltype(name(turns[0])), int> ended;
+  for (const Turn& turn : turns)
+    if (turn.ended_ns > time_ns) ended[name(turn)]++;
+  std::erase_if(turns, [&](const Turn& turn) {
+    if (turn.ended_ns) return false;
+    const auto found = ended.find(name(turn));
+    return found != ended.end() && found->second-- > 0;
+  });
+  return turns;
+}
+
+}  // namespace tools

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+//
+// aiaccel explain: who made a unit, a process or a label wait, for how long, and why.
+#include <fmt/format.h>
+#include <unistd.h>
+#include <aiaccel/device.hpp>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "aiaccel/analysis.hpp"
+#include "aiaccel/command.hpp"
+#include "aiaccel/target.hpp"
+#include "common/failure.hpp"
+#include "common/json.hpp"
+#include "common/names.hpp"
+#include "common/stats.hpp"
+#include "common/table.hpp"
+#include "common/text.hpp"
+
+namespace tools {
+namespace {
+
+struct Options {
+  std::string word;
+  std::uint64_t last_ms = 10'000;
+  std::string engine;
+  bool json = false;
+};
+
+struct Answer {
+  std::string alias, name, state;
+  Explanation explanation;
+};
+
+struct Report {
+  Target target;
+  std::uint64_t from_ns = 0, to_ns = 0;
+  bool sees_all = false;
+  std::map<std::uint64_t, std::string> tenants;
+  std::vector<Answer> answers;  // of engines that it had to do with
+};
+
+// A caller without privilege is shown its own tenant alone.
+bool sees_all(const std::map<std::uint64_t, std::string>& tenants) {
+  return std::any_of(tenants.begin(), tenants.end(),
+                     [](const auto& tenant) { return tenant.second == "/"; });
+}
+
+Report make_report(const aiaccel::Device& device, const Options& options) {
+  Report report;
+  report.target = find_target(device, options.word, true);
+  report.tenants = tenant_names(device);
+  report.sees_all = sees_all(report.tenants);
+  std::uint32_t only = 0;
+  if (!options.engine.empty()) only = device.engine(options.engine).info().id;
+  const auto read = read_stats<aiaccel_stats_turn>(device);
+  const auto turns = without_doubles(read.records, read.time_ns);
+  report.to_ns = read.time_ns;
+  report.from_ns = read.time_ns - std::min(read.time_ns, options.last_ms * 1'000'000);
+
+  std::vector<aiaccel_engine_info> infos;
+  for (const aiaccel::Engine& engine : device.engines()) infos.push_back(engine.info());
+  const std::vector<std::string> aliases = engine_aliases(infos);
+  for (std::size_t i = 0; i < infos.size(); i++) {
+    const aiaccel_engine_info& info = infos[i];
+    if (only && info.id != only) continue;
+    Answer answer{aliases[i], info.name, state_name(info.state),
+                  explain(turns, {info.id, info.kind == AIACCEL_ENGINE_CPU, report.from_ns,
+                                  report.to_ns, [&](const aiaccel_stats_turn& turn) {
+                                    return report.target.includes(turn);
+                                  }})};
+    const Explanation& e = answer.explanation;
+    if (only || e.waits || e.turns || e.refused || e.failed || e.revoked)
+      report.answers.push_back(std::move(answer));
+  }
+  return report;
+}
+
+std::string who(const Report& report, const Part& part) {
+  if (part.why == Why::cap) return "-";
+  if (part.why == Why::unseen) return report.sees_all ? "-" : "others";
+  const auto tenant = report.tenants.find(part.tenant);
+  std::string text = tenant == report.tenants.end() ? "" : tenant->second + " ";
+  if (part.pid) text += std::to_string(part.pid) + " ";
+  text += printable(part.comm);
+  if (!part.label.empty()) text += " " + printable(part.label);
+  return text + " (" + class_name(part.class_) + ")";
+}
+
+std::string sentence(const Report& report, Why why) {
+  if (why == Why::unseen && !report.sees_all)
+    return "others, whose turns only root may see, or nobody's turn on record";
+  return why_sentence(why);
+}
+
+std::uint64_t seconds_back(const Report& report, const Answer& answer) {
+  return report.to_ns - std::min(report.to_ns, answer.explanation.oldest_ns);
+}
+
+void print_answer(const Report& report, const Answer& answer) {
+  const Explanation& e = answer.explanation;
+  fmt::print("\n{} {} ({}): {}, ran {}; {}, {} in all, {} the longest\n", answer.alias, answer.name,
+             answer.state, count_text(e.turns, "turn"), duration_text(e.run_ns),
+             count_text(e.waits, "wait"), duration_text(e.wait_ns), duration_text(e.longest_ns));
+  if (e.refused)
+    fmt::print("drain: {} refused over {}: the engine took no new work\n",
+               count_text(e.refused, "job"), duration_text(e.refused_ns));
+  if (e.revoked) fmt::print("{} ended by others\n", count_text(e.revoked, "turn"));
+  if (e.failed)
+    fmt::print("{} failed: the engine went, or an administrator ended them\n",
+               count_text(e.failed, "job"));
+  if (!e.parts.empty()) {
+    Table table(
+        {{"WAITED", Align::right}, {"OF ALL", Align::right}, {"WHY"}, {"WHO", Align::left, 0, 16}});
+    std::set<Why> whys;
+    for (const Part& part : e.parts) {
+      table.add({duration_text(part.ns),
+                 percent_text(static_cast<double>(part.ns) / static_cast<double>(e.wait_ns)),
+                 why_name(part.why), who(report, part)});
+      whys.insert(part.why);
+    }
+    for (const std::string& line : table.lines(terminal_columns(STDOUT_FILENO, Table::unlimited)))
+      fmt::print("{}\n", line);
+    for (const Why why : whys) fmt::print("{}: {}\n", why_name(why), sentence(report, why));
+  }
+  if (e.oldest_ns > report.from_ns)
+    fmt::print("The oldest turn on record ended {} ago: of what was before, nothing is known.\n",
+               duration_text(seconds_back(report, answer)));
+}
+
+void print(const Report& report) {
+  fmt::print("{}: the last {}\n", report.target.name, duration_text(report.to_ns - report.from_ns));
+  for (const Answer& answer : report.answers) print_answer(report, answer);
+  if (report.answers.empty()) fmt::print("It had no turn in that time, and waited for none.\n");
+  if (!report.sees_all)
+    fmt::print("\nThe turns of other tenants are shown to root alone: here they are \"others\".\n");
+}
+
+Json to_json(const Report& report) {
+  Json engines = Json::array();
+  for (const Answer& answer : report.answers) {
+    const Explanation& e = answer.explanation;
+    Json parts = Json::array();
+    for (const Part& part : e.parts) {
+      const auto tenant = report.tenants.find(part.tenant);
+      const bool nobody = part.why == Why::cap || part.why == Why::unseen;
+      parts.push_back({{"why", why_name(part.why)},
+                       {"wait_ns", part.ns},
+                       {"tenant", tenant == report.tenants.end() ? Json() : Json(tenant->second)},
+                       {"pid", part.pid ? Json(part.pid) : Json()},
+                       {"comm", nobody ? Json() : Json(part.comm)},
+                       {"label", nobody ? Json() : Json(part.label)},
+                       {"class", nobody ? Json() : Json(class_name(part.class_))}});
+    }
+    engines.push_back({{"alias", answer.alias},
+                       {"name", answer.name},
+                       {"state", answer.state},
+                       {"turns", e.turns},
+                       {"run_ns", e.run_ns},
+                       {"waits", e.waits},
+                       {"wait_ns", e.wait_ns},
+                       {"longest_wait_ns", e.longest_ns},
+                       {"refused", e.refused},
+                       {"refused_ns", e.refused_ns},
+                       {"revoked", e.revoked},
+                       {"failed", e.failed},
+                       {"record_ns", e.oldest_ns ? Json(seconds_back(report, answer)) : Json()},
+                       {"parts", parts}});
+  }
+  return {{"target", report.target.name},
+          {"last_ns", report.to_ns - report.from_ns},
+          {"sees_all", report.sees_all},
+          {"engines", engines}};
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app, Globals& globals) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("explain", "Say who made whom wait, how long, and why");
+  command->add_option("TARGET", options->word, "A unit, a process or thread, or a queue's label")
+      ->required();
+  const std::map<std::string, std::uint64_t> units{{"ms", 1}, {"s", 1000}, {"m", 60'000}};
+  command->add_option("--last", options->last_ms, "How far back, such as 500ms, 10s or 2m")
+      ->transform(
+          CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_REQUIRED).description(""))
+      ->type_name("TIME");
+  command->add_option("--engine", options->engine, "This engine only")->type_name("NAME");
+  command->add_flag("--json", options->json, "Print JSON");
+  command->callback([&globals, options] {
+    const aiaccel::Device device = open_device(globals.transport);
+    const Report report = make_report(device, *options);
+    if (options->json)
+      fmt::print("{}\n", json_text(to_json(report)));
+    else
+      print(report);
+    globals.status = exit_ok;
+  });
+}
+
+}  // namespace tools

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+//
+// Whom a command is about: a unit (a tenant, by the last part of its name or all of it, with those
+// below it), a process, or the label of queues.
+//
+// A plain value, of what was there when it was made.
+#pragma once
+
+#include <aiaccel/device.hpp>
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+
+namespace tools {
+
+struct Target {
+  enum class Kind { unit, process, label };
+
+  Kind kind = Kind::unit;
+  std::string name;  // as it is printed: "unit /system.slice/vllm.service"
+  std::int32_t pid = 0;
+  std::uint64_t tenant = 0;          // of a unit
+  std::set<std::uint64_t> tenants;   // of a unit: it and those below it
+  std::set<std::uint64_t> contexts;  // of a process: those that are open
+  std::string pattern;               // of a label
+
+  bool includes(const aiaccel_stats_turn& turn) const;
+};
+
+// Throws Failure where the word names nothing; only a unit or a process with `allow_label` false.
+Target find_target(const aiaccel::Device& device, const std::string& word, bool allow_label);
+
+// Names of tenants by id, as far as the caller may see them.
+std::map<std::uint64_t, std::string> tenant_names(const aiaccel::Device& device);
+
+}  // namespace tools

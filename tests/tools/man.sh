@@ -46,7 +46,7 @@ for page in "$pages"/*.[148]; do
 done
 
 is 'aiaccel.1 has the options of aiaccel and its commands' "$(options_of_page aiaccel.1)" \
-	"$({ options_of_help aiaccel; for c in doctor engines run exec attach demo; do options_of_help aiaccel $c; done
+	"$({ options_of_help aiaccel; for c in doctor engines explain drain resume leave evict run exec attach demo; do options_of_help aiaccel $c; done
 		for c in check show reload set unset; do options_of_help aiaccel policy $c; done; } | sort -u)"
 is 'aiaccel-top.1 has the options of aiaccel-top' "$(options_of_page aiaccel-top.1)" "$(options_of_help aiaccel-top)"
 is 'aiacceld.8 has the options of aiacceld' "$(options_of_page aiacceld.8)" "$(options_of_help aiacceld)"
@@ -75,6 +75,6 @@ fi
 is 'aiaccel-top.1 names no field that there is not' \
 	"$(comm -13 <(grep -ohE '"[a-z0-9_]+"' tools/aiaccel-top/json.cpp tools/observe/show.cpp | tr -d '"' | sort -u) <(names_of_page aiaccel-top.1) | paste -sd' ')" ''
 is 'aiaccel.1 names no field that there is not' \
-	"$(comm -13 <(grep -ohE '"[a-z0-9_]+"' tools/aiaccel/{engines,doctor,run,policy}.cpp libaiaccel/policy/settings.cpp | tr -d '"' | sort -u) <(names_of_page aiaccel.1) | paste -sd' ')" ''
+	"$(comm -13 <(grep -ohE '"[a-z0-9_]+"' tools/aiaccel/{engines,explain,doctor,run,policy}.cpp libaiaccel/policy/settings.cpp | tr -d '"' | sort -u) <(names_of_page aiaccel.1) | paste -sd' ')" ''
 
 tap_done

@@ -22,6 +22,8 @@ void add_doctor(CLI::App& app, Globals& globals);
 void add_engines(CLI::App& app, Globals& globals);
 void add_exec(CLI::App& app, Globals& globals);
 void add_policy(CLI::App& app, Globals& globals);
+void add_control(CLI::App& app, Globals& globals);  // drain, resume, leave
+void add_evict(CLI::App& app, Globals& globals);
 void add_explain(CLI::App& app, Globals& globals);
 void add_run(CLI::App& app, Globals& globals);
 

@@ -44,7 +44,8 @@ std::string enforcement_name(std::uint32_t value) {
 std::string state_name(std::uint32_t value) {
   static const Names names{{AIACCEL_ENGINE_ACTIVE, "active"},
                            {AIACCEL_ENGINE_DRAINING, "draining"},
-                           {AIACCEL_ENGINE_FAULTED, "faulted"}};
+                           {AIACCEL_ENGINE_FAULTED, "faulted"},
+                           {AIACCEL_ENGINE_LEAVING, "leaving"}};
   return name_of(names, value);
 }
 

@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_SUITE(day_two)
 BOOST_AUTO_TEST_CASE(a_drained_engine_takes_no_work_until_it_is_resumed) {
   NEED_OTHERS();
   const Resumed after;
-  Worker worker("drained");
+  Worker worker("drained-" + me());
   const auto state = [] {
     return run({"aiaccel", "engines", "--json"}).json()["engines"][0]["state"];
   };
@@ -80,8 +80,8 @@ BOOST_AUTO_TEST_CASE(a_drained_engine_takes_no_work_until_it_is_resumed) {
   BOOST_TEST(run({"aiaccel", "resume", "cpu0"}).status == 0);
   BOOST_TEST(state() == "active");
   worker.queue.acquire().complete();
-  const auto told = run({"aiaccel", "explain", "drained", "--json"}).json();
-  BOOST_TEST(told["target"] == "label drained");
+  const auto told = run({"aiaccel", "explain", "drained-" + me(), "--json"}).json();
+  BOOST_TEST(told["target"] == "label drained-" + me());
   BOOST_TEST(told["engines"][0]["refused"] == 1);
   BOOST_TEST(told["engines"][0]["turns"] == 2);
 }
@@ -115,22 +115,22 @@ BOOST_AUTO_TEST_CASE(evicting_a_process_ends_its_turn) {
 
 BOOST_AUTO_TEST_CASE(who_made_whom_wait) {
   NEED_OTHERS();
-  Worker holder("holder"), waiter("waiter");
+  Worker holder("holder-" + me()), waiter("waiter-" + me());
   auto grant = holder.queue.acquire();
   std::jthread waiting([&] { waiter.queue.acquire().complete(); });
   usleep(50'000);
   grant.complete();
   waiting.join();
-  const auto told = run({"aiaccel", "explain", "wait*", "--last", "1m", "--json"}).json();
+  const auto told = run({"aiaccel", "explain", "wait*-" + me(), "--last", "1m", "--json"}).json();
   const auto& engine = told["engines"][0];
   BOOST_TEST(engine["waits"] == 1);
   const auto& part = engine["parts"][0];
   BOOST_TEST(part["why"] == "share");
-  BOOST_TEST(part["label"] == "holder");
+  BOOST_TEST(part["label"] == "holder-" + me());
   BOOST_TEST(part["pid"] == getpid());
-  const std::string text = run({"aiaccel", "explain", "waiter"}).out;
+  const std::string text = run({"aiaccel", "explain", "waiter-" + me()}).out;
   BOOST_TEST(has(text, "share: others of the same class had their turns"));
-  BOOST_TEST(has(text, "holder (normal)"));
+  BOOST_TEST(has(text, "holder-" + me() + " (normal)"));
 }
 
 BOOST_AUTO_TEST_CASE(what_names_nothing_is_said_so) {

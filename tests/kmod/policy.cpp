@@ -26,15 +26,6 @@ namespace {
 
 constexpr uint64_t kMs = 1'000'000;
 
-// No rules are left behind, whatever a case did.
-struct Administrator {
-  const Context context;
-  void set(const std::vector<aiaccel_policy_rule>& rules) const {
-    BOOST_REQUIRE_EQUAL(set_rules(context, rules), 0);
-  }
-  ~Administrator() { set_rules(context, {}); }
-};
-
 aiaccel_policy_rule class_rule(const std::string& path, uint32_t max_class) {
   aiaccel_policy_rule rule = rule_of(AIACCEL_MATCH_PATH, path);
   rule.sets = AIACCEL_SETS_MAX_CLASS;

@@ -166,6 +166,10 @@ int set_rules(const Context& context, const std::vector<aiaccel_policy_rule>& ru
   return context(AIACCEL_IOC_POLICY, policy);
 }
 
+void Administrator::set(const std::vector<aiaccel_policy_rule>& rules) const {
+  BOOST_REQUIRE_EQUAL(set_rules(context, rules), 0);
+}
+
 aiaccel_policy_rule rule_of(uint32_t match, const std::string& pattern, uint32_t uid) {
   aiaccel_policy_rule rule{};
   rule.match = match;

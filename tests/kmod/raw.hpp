@@ -103,6 +103,13 @@ int set_rules(const Context& context, const std::vector<aiaccel_policy_rule>& ru
 // One that sets nothing yet; 0 is a number of a user where `match` says so.
 aiaccel_policy_rule rule_of(uint32_t match, const std::string& pattern, uint32_t uid = 0);
 
+// No rules are left behind, whatever a case did.
+struct Administrator {
+  const Context context;
+  void set(const std::vector<aiaccel_policy_rule>& rules) const;  // asserted
+  ~Administrator() { set_rules(context, {}); }
+};
+
 // An engine made by ENGINE_REGISTER; unregistered at the end.
 class Engine {
  public:

@@ -33,6 +33,21 @@ uint64_t reserved_by_all(const Context& context) {
   return list<aiaccel_stats_tenant>(context, AIACCEL_STATS_TENANTS).at(0).reserved_bytes;
 }
 
+aiaccel_policy_rule bytes_rule(const std::string& path, uint64_t bytes) {
+  aiaccel_policy_rule rule = rule_of(AIACCEL_MATCH_PATH, path);
+  rule.sets = AIACCEL_SETS_DEVICE_BYTES;
+  rule.device_bytes = bytes;
+  return rule;
+}
+
+// Which limit says no to a size; ~0 when none does.
+uint32_t refusal(const Context& context, uint32_t id, uint64_t bytes) {
+  aiaccel_reserve arg{};
+  arg.id = id;
+  arg.bytes = bytes;
+  return context(AIACCEL_IOC_RESERVE, arg) == EDQUOT ? arg.refused_by : ~0u;
+}
+
 // Calls `body` until the end.
 class Beside {
  public:
@@ -84,6 +99,50 @@ BOOST_AUTO_TEST_CASE(sums_go_up_the_tree) {
   BOOST_TEST(list<aiaccel_stats_reservation>(watcher, AIACCEL_STATS_RESERVATIONS).size() == 3u);
   in_two.close();
   BOOST_TEST(reserved_by_all(watcher) == 7 * kMiB);
+}
+
+BOOST_AUTO_TEST_CASE(ceilings_of_tenants_hold_on_each_engine) {
+  NEED_DEVICE();
+  if (!have_cgroups()) SKIP("no cgroup version 2 at " + kCgroups);
+  const Administrator administrator;
+  const Context& watcher = administrator.context;
+  const Engine gpu(watcher, 100 * kMiB), other(watcher, 100 * kMiB);
+  const Cgroup above("/caps"), one("/caps/one"), two("/caps/two");
+  administrator.set({bytes_rule("/caps", 10 * kMiB), bytes_rule("/caps/one", 6 * kMiB)});
+  one.enter();
+  const Context in_one;
+  two.enter();
+  const Context in_two;
+  Cgroup::leave();
+
+  aiaccel_reserve mine{};
+  mine.engine = gpu.id();
+  mine.bytes = 6 * kMiB;
+  BOOST_REQUIRE_EQUAL(in_one(AIACCEL_IOC_RESERVE, mine), 0);
+  BOOST_TEST((mine.max_bytes == 6 * kMiB && mine.free_bytes == 0));
+  BOOST_TEST(refusal(in_one, mine.id, 6 * kMiB + 1) == uint32_t{AIACCEL_REFUSED_TENANT});
+  reserve(in_one, other.id(), 6 * kMiB);  // another engine is another ceiling
+
+  // The one above is asked too, and what its other child has counts.
+  aiaccel_reserve theirs{};
+  theirs.engine = gpu.id();
+  BOOST_REQUIRE_EQUAL(in_two(AIACCEL_IOC_RESERVE, theirs), 0);
+  BOOST_TEST((theirs.max_bytes == 10 * kMiB && theirs.free_bytes == 4 * kMiB));
+  BOOST_TEST(refusal(in_two, theirs.id, 4 * kMiB + 1) == uint32_t{AIACCEL_REFUSED_TENANT});
+  BOOST_TEST(resize(in_two, theirs.id, 4 * kMiB) == 0);
+  const uint32_t free_one = reserve(watcher, gpu.id(), 90 * kMiB);  // the root has no ceiling
+  BOOST_TEST(refusal(watcher, free_one, 91 * kMiB) == uint32_t{AIACCEL_REFUSED_ENGINE});
+
+  // Lowered: what is held stays, and nothing is added but below the new one.
+  administrator.set({bytes_rule("/caps", 10 * kMiB), bytes_rule("/caps/one", 2 * kMiB)});
+  BOOST_TEST(gpu.info().reserved_bytes == 100 * kMiB);
+  BOOST_TEST(resize(in_one, mine.id, 6 * kMiB) == 0);  // nothing is added
+  BOOST_TEST(resize(in_one, mine.id, 5 * kMiB) == 0);  // less is always taken
+  BOOST_TEST(resize(in_one, mine.id, 5 * kMiB + 1) == EDQUOT);
+  BOOST_TEST(resize(in_one, mine.id, 2 * kMiB) == 0);
+  administrator.set({});
+  BOOST_TEST(resize(in_one, mine.id, 6 * kMiB) == 0);
+  BOOST_TEST(refusal(in_one, mine.id, 7 * kMiB) == uint32_t{AIACCEL_REFUSED_ENGINE});
 }
 
 BOOST_AUTO_TEST_CASE(sums_do_not_wrap) {

@@ -19,8 +19,7 @@ StandInGpus::StandInGpus(const std::string& text) {
   BOOST_REQUIRE(mkdtemp(name));
   folder_ = name;
   std::ofstream(folder_ + "/nvml") << text;
-  const fs::path build = fs::path(BrokerServer::program()).parent_path().parent_path();
-  setenv("LD_LIBRARY_PATH", (build / "standin").c_str(), 1);
+  setenv("LD_LIBRARY_PATH", standin_of(BrokerServer::program()).c_str(), 1);
   setenv("AIACCEL_STANDIN", folder_.c_str(), 1);
 }
 

@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "aiacceld/gpus.h"
+#include "broker/gpus.hpp"
 #include "tap/tap.hpp"
 
 using aiaccel::nvml::Device;
@@ -84,9 +85,9 @@ BOOST_AUTO_TEST_CASE(what_no_engine_can_be_called_is_left_out) {
 // never.
 BOOST_AUTO_TEST_CASE(a_driver_that_does_not_answer_is_not_waited_for) {
   namespace fs = std::filesystem;
-  const fs::path build = fs::read_symlink("/proc/self/exe").parent_path().parent_path();
+  const fs::path standin = conformance::standin_of(fs::read_symlink("/proc/self/exe"));
   // What is loaded under this name is what dlopen() of the name finds.
-  BOOST_REQUIRE(dlopen((build / "standin/libnvidia-ml.so.1").c_str(), RTLD_NOW));
+  BOOST_REQUIRE(dlopen((standin / "libnvidia-ml.so.1").c_str(), RTLD_NOW));
   char folder[] = "/tmp/aiaccel-test-XXXXXX";
   BOOST_REQUIRE(mkdtemp(folder));
   setenv("AIACCEL_STANDIN", folder, 1);

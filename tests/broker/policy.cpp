@@ -146,26 +146,4 @@ BOOST_AUTO_TEST_CASE(who_is_no_administrator_is_bound_and_may_not_change_it) {
   BOOST_TEST(user.wait() == 0);
 }
 
-// The broker wakes by itself when there is time again.
-BOOST_AUTO_TEST_CASE(engine_time_comes_back_without_a_call) {
-  BrokerServer server;
-  Device device;
-  const uint32_t queue = device.must_queue();
-  aiaccel_policy_rule bound = rule(geteuid());
-  bound.sets = AIACCEL_SETS_ENGINE_TIME;
-  bound.engine_time = 1000;  // a tenth
-  BOOST_REQUIRE(set(device, {bound}) == 0);
-  const uint32_t slots = device.slots();
-  bool held_back = false;
-  for (uint64_t cookie = 1; cookie < 1000 && !held_back; ++cookie) {
-    BOOST_REQUIRE(device.submit(job(cookie, queue, {.width = slots})) == 0);
-    held_back = device.engine_stats().jobs_waiting == 1;
-    const auto event = device.must_event(cookie, AIACCEL_EVENT_GRANTED);
-    const timespec work{0, 5'000'000};
-    nanosleep(&work, nullptr);
-    BOOST_REQUIRE(device.complete(cookie, event.generation) == 0);
-  }
-  BOOST_TEST(held_back);
-}
-
 BOOST_AUTO_TEST_SUITE_END()

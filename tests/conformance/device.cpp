@@ -183,6 +183,10 @@ std::vector<aiaccel_stats_queue> Device::queue_stats() {
   return list_stats<aiaccel_stats_queue>(*this, AIACCEL_STATS_QUEUES, 1024);
 }
 
+std::vector<aiaccel_stats_turn> Device::turn_stats() {
+  return list_stats<aiaccel_stats_turn>(*this, AIACCEL_STATS_TURNS, 65536);
+}
+
 std::vector<aiaccel_stats_reservation> Device::reservation_stats() {
   return list_stats<aiaccel_stats_reservation>(*this, AIACCEL_STATS_RESERVATIONS, 1024);
 }

@@ -78,6 +78,7 @@ class Device {
   aiaccel_stats_engine engine_stats();
   std::vector<aiaccel_stats_queue> queue_stats();
   std::vector<aiaccel_stats_reservation> reservation_stats();
+  std::vector<aiaccel_stats_turn> turn_stats();
   aiaccel_stats_tenant own_tenant();
 
  private:

@@ -62,6 +62,12 @@ std::vector<Sample> samples(Device& device) {
   info.id = device.must_alloc(1).id;
   aiaccel_reserve reserve{};
   reserve.engine = device.engine().id;
+  aiaccel_control control{};
+  control.state = AIACCEL_ENGINE_ACTIVE;
+  aiaccel_revoke revoke{};
+  revoke.tenant = device.query().tenant;
+  aiaccel_policy policy{};
+  policy.rule_size = sizeof(aiaccel_policy_rule);
   return {
       sample("QUERY", AIACCEL_IOC_QUERY, aiaccel_query{}),
       sample("ENGINE_LIST", AIACCEL_IOC_ENGINE_LIST, aiaccel_engine_list{}),
@@ -73,6 +79,9 @@ std::vector<Sample> samples(Device& device) {
       sample("RESERVE", AIACCEL_IOC_RESERVE, reserve),
       sample("QUEUE_CREATE", AIACCEL_IOC_QUEUE_CREATE, device.queue_arg()),
       sample("ENTER", AIACCEL_IOC_ENTER, aiaccel_enter{}),
+      sample("CONTROL", AIACCEL_IOC_CONTROL, control),
+      sample("REVOKE", AIACCEL_IOC_REVOKE, revoke),
+      sample("POLICY", AIACCEL_IOC_POLICY, policy),
       sample("DESTROY", AIACCEL_IOC_DESTROY, destroy),
   };
 }
@@ -228,6 +237,47 @@ BOOST_AUTO_TEST_CASE(reserve_arguments) {
       ENOENT, [&](auto& a) { a.engine = 0, a.id = device.must_queue(); }, "a queue");
   refused(
       EOPNOTSUPP, [](auto& a) { a.flags = 1, a.engine = 999999; }, "flags come before ids");
+}
+
+BOOST_AUTO_TEST_CASE(control_arguments) {
+  Device device;
+  aiaccel_control good{};
+  good.state = AIACCEL_ENGINE_ACTIVE;
+  auto refused = [&](int error, std::function<void(aiaccel_control&)> spoil, const char* what) {
+    refuses<aiaccel_control>(device, AIACCEL_IOC_CONTROL, good, error, spoil, what);
+  };
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.flags = 1; }, "flags");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.state = 0; }, "no state");
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.state = AIACCEL_ENGINE_FAULTED; }, "faulted");
+  refused(
+      EINVAL, [](auto& a) { a.state = AIACCEL_ENGINE_LEAVING, a.engine = 999999; },
+      "one engine that leaves");
+  refused(
+      ENOENT, [](auto& a) { a.engine = 999999; }, "an engine that does not exist");
+}
+
+BOOST_AUTO_TEST_CASE(revoke_arguments) {
+  Device device;
+  aiaccel_revoke good{};
+  good.tenant = device.query().tenant;
+  auto refused = [&](int error, std::function<void(aiaccel_revoke&)> spoil, const char* what) {
+    refuses<aiaccel_revoke>(device, AIACCEL_IOC_REVOKE, good, error, spoil, what);
+  };
+  refused(
+      EOPNOTSUPP, [](auto& a) { a.flags = 2; }, "flags");
+  refused(
+      EINVAL, [](auto& a) { a.tenant = 0; }, "neither");
+  refused(
+      EINVAL, [](auto& a) { a.context = 1; }, "both");
+  refused(
+      ENOENT, [](auto& a) { a.tenant = ~0ULL; }, "a tenant that does not exist");
+  refused(
+      ENOENT, [](auto& a) { a.tenant = 0, a.context = ~0ULL; }, "a context that does not exist");
+  refused(
+      ENOENT, [](auto& a) { a.engine = 999999; }, "an engine that does not exist");
 }
 
 // What a transport does not carry out it says before it looks at the arguments.

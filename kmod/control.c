@@ -82,7 +82,9 @@ static bool is_owned(const struct aia_queue *queue, const struct target *target)
 				queue->ctx->number == target->context;
 }
 
-static u32 revoke_locked(struct aia_queue *queue, u32 flags, u64 began_ns, struct aia_news *news)
+/* Jobs that are to fail do so in a pass before the @last one: freed slots would go to them. */
+static u32 revoke_locked(struct aia_queue *queue, u32 flags, bool last, u64 began_ns,
+			 struct aia_news *news)
 {
 	const struct aia_sched_job *turn = queue->sched.seat->turn;
 	struct aia_turns *turns = &queue->ctx->turns;
@@ -90,20 +92,22 @@ static u32 revoke_locked(struct aia_queue *queue, u32 flags, u64 began_ns, struc
 	u32 count = 0;
 
 	lockdep_assert_held(&aia_turn_lock);
-	if (turn && ((flags & AIACCEL_REVOKE_WAITING) || turn->granted_ns <= began_ns))
-		count += aia_turns_revoke(turns, &queue->sched, now_ns, &news->woken, &news->freed);
 	if (flags & AIACCEL_REVOKE_WAITING)
 		count += aia_turns_fail_waiting(turns, &queue->sched, now_ns, &news->woken,
 						&news->freed);
+	if (!last)
+		return count;
+	if (turn && ((flags & AIACCEL_REVOKE_WAITING) || turn->granted_ns <= began_ns))
+		count += aia_turns_revoke(turns, &queue->sched, now_ns, &news->woken, &news->freed);
 	aia_turn_dispatch_locked(queue->engine, now_ns, news);
 	return count;
 }
 
 /* -ENOENT when the context has no queue. */
-static int revoke(const struct target *target, u32 flags, u32 *count)
+static int revoke(const struct target *target, u32 flags, bool last, u32 *count)
 {
 	u64 began_ns = ktime_get_ns();
-	bool found = target->tenant;
+	bool found = target->tenant || *count;
 	struct aia_queue *queue;
 	unsigned long number;
 
@@ -115,7 +119,7 @@ static int revoke(const struct target *target, u32 flags, u32 *count)
 		if (queue && is_owned(queue, target)) {
 			found = true;
 			if (!target->engine || queue->engine == target->engine)
-				*count += revoke_locked(queue, flags, began_ns, &news);
+				*count += revoke_locked(queue, flags, last, began_ns, &news);
 		}
 		aia_turn_unlock(&news);
 		if (!queue)
@@ -161,8 +165,10 @@ int aia_revoke(struct aia_call *call)
 	/* Whether the count can be told is found out before there is anything to tell. */
 	if (!err)
 		err = aia_reply(call);
+	if (!err && (arg->flags & AIACCEL_REVOKE_WAITING))
+		err = revoke(&target, arg->flags, false, &arg->count);
 	if (!err)
-		err = revoke(&target, arg->flags, &arg->count);
+		err = revoke(&target, arg->flags, true, &arg->count);
 	if (target.engine)
 		aia_engine_put(target.engine);
 	if (target.tenant)

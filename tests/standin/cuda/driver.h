@@ -95,9 +95,8 @@ struct CUstream_st {
   unsigned flags = 0;
   int priority = 0;
   std::uint64_t id = 0;
-  bool doomed = false;   // destroyed: goes when it is empty
-  bool running = false;  // its head is on a unit
-  std::deque<standin::Op> ops{};
+  bool doomed = false;  // destroyed: goes when it is empty
+  std::deque<standin::Op> ops{};  // the head stays in it until it is done
   std::shared_ptr<standin::Capture> capture{};
   std::vector<CUgraphNode> tail{};  // while capturing: what the next node depends on
 };

@@ -27,7 +27,7 @@ bool pushed_before(const CUstream_st& stream, std::uint64_t order) {
 // The head of the stream may run: what its event waits for is reached, and of the legacy stream and
 // the blocking streams of its context each waits for what the other got before.
 bool ready(const CUstream_st& stream) {
-  if (stream.ops.empty() || stream.running) return false;
+  if (stream.ops.empty()) return false;
   const Op& head = stream.ops.front();
   if (head.after && !head.after->reached) return false;
   if (blocking(stream)) return !pushed_before(*stream.context->legacy, head.order);
@@ -43,7 +43,6 @@ bool ready(const CUstream_st& stream) {
 void end_head(CUstream_st& stream) {
   if (Moment* const moment = stream.ops.front().reaches.get()) *moment = {true, now_ns()};
   stream.ops.pop_front();
-  stream.running = false;
   --driver().in_flight;
 }
 
@@ -96,7 +95,6 @@ void leave_cpu_class() {
       all.work[int(unit)].wait(lock);
       continue;
     }
-    stream->running = true;
     const std::function<void()> run = std::move(stream->ops.front().run);
     lock.unlock();
     run();

@@ -4,6 +4,7 @@
 // is compared with NVIDIA's header where there is one). The file is read by nvmlInit_v2 and anew
 // whenever the GPUs are counted. Any thread may call.
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <mutex>

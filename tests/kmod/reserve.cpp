@@ -251,7 +251,7 @@ BOOST_AUTO_TEST_CASE(engines_that_go_meanwhile) {
     };
     const Beside one(reserve_some), two(reserve_some);
     const Beside listing([&] {
-      aiaccel_stats_reservation records[16];
+      aiaccel_stats_reservation records[16] = {};
       aiaccel_stats stats{};
       stats.kind = AIACCEL_STATS_RESERVATIONS;
       stats.records = address(records);

@@ -7,6 +7,7 @@
  */
 #include <linux/capability.h>
 #include <linux/nospec.h>
+#include <linux/pid.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 

@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(looked_up) {
 }
 
 BOOST_AUTO_TEST_CASE(compiled_by_nvcc) {
-  if (access((bin() + "/cuda-nvcc").c_str(), X_OK) != 0) SKIP("no nvcc");
+  if (access((bin() + "/cuda-nvcc").c_str(), X_OK) != 0) SKIP("no nvcc that takes this compiler");
   check("cuda-nvcc kernels=20 us=10", "kernels 20 ");
 }
 

@@ -11,7 +11,8 @@ FUZZ_LIB_SOURCES := $(CORE_SOURCES) tests/core/arena.cpp \
 	$(wildcard libaiaccel/policy/*.cpp libaiaccel/host/*.cpp libaiaccel/user/*.cpp libaiaccel/broker/*.cpp libaiaccel/*.cpp) \
 	libaiaccel/models/tensor.cpp tools/aiacceld/connection.cpp \
 	tools/aiaccel/inputs.cpp tools/aiaccel/speech.cpp \
-	$(patsubst %,tools/common/%.cpp,text table failure)
+	$(patsubst %,tools/common/%.cpp,text table failure) \
+	$(patsubst %,tools/observe/%.cpp,files unit proc numa fdinfo xrt)
 FUZZ_SOURCES := $(sort $(wildcard tests/libfuzzer/*.cpp))
 FUZZ_BINS := $(FUZZ_SOURCES:tests/libfuzzer/%.cpp=$(FUZZ)/%)
 fuzz_objects = $(patsubst %,$(FUZZ)/obj/%.o,$(1))

@@ -8,8 +8,8 @@
 namespace observe {
 
 std::vector<int> parse_list(std::string_view text) {
-  constexpr std::uint64_t most = 65535;
-  std::vector<int> numbers;
+  // However often a range is there, it costs the same.
+  std::vector<bool> named(65536);
   while (!text.empty()) {
     const std::size_t end = std::min(text.find(','), text.size());
     const std::string_view part = text.substr(0, end);
@@ -17,12 +17,12 @@ std::vector<int> parse_list(std::string_view text) {
     const std::size_t dash = part.find('-');
     const auto first = number(part.substr(0, dash));
     const auto last = dash == std::string_view::npos ? first : number(part.substr(dash + 1));
-    if (!first || !last || *last > most) continue;
-    for (std::uint64_t value = *first; value <= *last; value++)
-      numbers.push_back(static_cast<int>(value));
+    if (!first || !last || *last >= named.size()) continue;
+    for (std::uint64_t value = *first; value <= *last; value++) named[value] = true;
   }
-  std::sort(numbers.begin(), numbers.end());
-  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  std::vector<int> numbers;
+  for (std::size_t value = 0; value < named.size(); value++)
+    if (named[value]) numbers.push_back(static_cast<int>(value));
   return numbers;
 }
 

@@ -195,6 +195,21 @@ BOOST_AUTO_TEST_CASE(one_node_is_never_the_wrong_one) {
   BOOST_TEST(!user_of(seen, 4410, "gpu0").placement);
 }
 
+// Reading it makes the process wait that maps memory meanwhile.
+BOOST_AUTO_TEST_CASE(placements_are_not_read_at_each_look) {
+  Observation last = look(one_gpu());
+  for (User& user : last.users)
+    if (user.pid == 4410) user.placement = Placement{{1, 4096}};
+  Question question;
+  question.root = recording("two-nodes");
+  question.last = &last;
+  BOOST_TEST(
+      !user_of(observe::observe(question, one_gpu(), nullptr), 4410, "gpu0").wrong_node.value());
+  for (User& user : last.users) user.placement_ns -= placement_lasts_ns;
+  BOOST_TEST(
+      user_of(observe::observe(question, one_gpu(), nullptr), 4410, "gpu0").wrong_node.value());
+}
+
 BOOST_AUTO_TEST_CASE(a_node_without_memory_has_a_nearest) {
   Topology topology;
   topology.nodes = {

@@ -66,6 +66,7 @@ class Reporter {
     if (nvml_) gpus = observe::read_gpus(*nvml_);
     gpus.missing = nvml_missing_;
     const auto arbiter = tools::arbiter_of(now);
+    question_.last = before_ ? &before_->observed : nullptr;
     now.observed = observe::observe(question_, gpus, arbiter ? &*arbiter : nullptr);
     // Without an arbiter's clock, that of the observation.
     if (!device_) now.time_ns = now.observed.time_ns;

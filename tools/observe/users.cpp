@@ -274,8 +274,11 @@ class Observer {
     const auto with_memory =
         std::count_if(result_.topology.nodes.begin(), result_.topology.nodes.end(),
                       [](const Node& node) { return node.has_memory; });
-    // The kernel walks all pages for it: not where the answer is known.
-    if (with_memory > 1) user.placement = read_placement(root_, process.pid);
+    // Not where the answer is known.
+    if (with_memory > 1 && !take_over_placement(user)) {
+      user.placement = read_placement(root_, process.pid);
+      user.placement_ns = result_.time_ns;
+    }
     if (uses.empty()) result_.users.push_back(user);
     for (const auto& [place, use] : uses) {
       User here = user;
@@ -288,6 +291,19 @@ class Observer {
         here.wrong_node = share_on(*here.placement, *near) < 0.5;
       result_.users.push_back(std::move(here));
     }
+  }
+
+  // True where the last look's is young enough.
+  bool take_over_placement(User& user) const {
+    if (!question_.last) return false;
+    for (const User& old : question_.last->users)
+      if (old.pid == user.pid && old.comm == user.comm && old.placement &&
+          result_.time_ns - old.placement_ns < placement_lasts_ns) {
+        user.placement = old.placement;
+        user.placement_ns = old.placement_ns;
+        return true;
+      }
+    return false;
   }
 
   // On a GPU, but not in our /proc.

@@ -72,6 +72,7 @@ struct User {
   std::optional<std::uint64_t> pinned_bytes;
   std::optional<std::uint64_t> locked_bytes;
   std::optional<Placement> placement;  // where the machine has several nodes to choose from
+  std::uint64_t placement_ns = 0;      // when it was read, as Observation::time_ns
   std::optional<bool> gated;           // it has a context at the arbiter, or the CUDA shim
   std::optional<bool> wrong_node;  // most of its memory is not on the node nearest to the engine
   std::map<std::string, std::uint64_t> engine_ns;  // of a DRM client, see fdinfo.hpp
@@ -89,6 +90,10 @@ struct Observation {
   Topology topology;
 };
 
+// To tell a placement the kernel walks all pages, and who maps memory meanwhile waits: it is read
+// anew no more often than this.
+inline constexpr std::uint64_t placement_lasts_ns = 30'000'000'000;
+
 struct Question {
   Root root;
   // Globs: a process whose name or command line matches one of them counts as using the CPU.
@@ -97,6 +102,7 @@ struct Question {
   std::string (*drm_name)(const std::string& node) = nullptr;
   // These alone, or all where it is empty.
   std::vector<int> pids;
+  const Observation* last = nullptr;  // the one before, for placements that still hold; may be null
   int self = 0;  // the process that asks: it has a context to look, not to work
 };
 

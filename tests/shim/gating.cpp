@@ -82,14 +82,16 @@ BOOST_AUTO_TEST_CASE(large_copies_and_graphs_are_gated_and_small_copies_are_not)
 // Captures in global mode beside work of which the shim wants to know when it is done.
 BOOST_AUTO_TEST_CASE(captures_are_left_alone) {
   for (const char* way : {"dlsym", "proc_thread"}) {
-    Program program(way,
-                    "begin launch:20:500 stream launch:20:500 graph:5:100 launch:9:300 graph:5:100 "
-                    "sync say:done",
-                    {{"AIACCEL_CLASS", "low"}});
+    Program program(
+        way,
+        "begin launch:21:500 graph:5:100:0 stream launch:20:500 graph:5:100 launch:9:300 "
+        "graph:5:100 "
+        "sync say:done",
+        {{"AIACCEL_CLASS", "high"}});
     const pid_t pid = program.pid();
     BOOST_TEST(program.end() == 0);
-    BOOST_TEST(program.output() == "captured\ncaptured\ndone\n");
-    BOOST_TEST(log_of(pid).size() == 59U);
+    BOOST_TEST(program.output() == "captured\ncaptured\ncaptured\ndone\n");
+    BOOST_TEST(log_of(pid).size() == 65U);
     BOOST_TEST(program.complaints() == "");
   }
 }

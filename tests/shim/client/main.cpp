@@ -95,10 +95,11 @@ void print_info(Program& p) {
   printf("info %zu %zu %zu\n", left / kMiB, all / kMiB, total / kMiB);
 }
 
-// Launches `n` into a capture on a stream, global mode, and then the graph.
-void graph(Program& p, unsigned long long n, unsigned long long us) {
+// Launches `n` into a capture on a stream, global mode, and then the graph. Without the flag 1 the
+// stream is one that waits for the default one.
+void graph(Program& p, unsigned long long n, unsigned long long us, unsigned flags) {
   Stream before = p.stream;
-  check("create", p.cuda.stream_create(&p.stream, 1));
+  check("create", p.cuda.stream_create(&p.stream, flags));
   check("begin", p.cuda.capture_begin(p.stream, 0));
   for (unsigned long long i = 0; i < n; ++i) check("captured", p.launch(us, ++p.tag));
   printf("captured\n");
@@ -180,7 +181,7 @@ void run(Program& p, const std::string& text, char** argv) {
   } else if (what == "sync") {
     check("sync", p.cuda.synchronize());
   } else if (what == "graph") {
-    graph(p, n, number(step, 2, 100));
+    graph(p, n, number(step, 2, 100), static_cast<unsigned>(number(step, 3, 1)));
   } else if (what == "threads") {
     threads(p, n, number(step, 2, 10));
   } else if (what == "alloc") {  // MiB

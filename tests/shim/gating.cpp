@@ -198,4 +198,15 @@ BOOST_AUTO_TEST_CASE(an_idle_program_gives_the_engine_back) {
   program.expect("done");
 }
 
+// A driver newer than our table: its launch works, ungated, and is told of, once.
+BOOST_AUTO_TEST_CASE(a_launch_that_no_table_knows_is_told) {
+  Program program("newer", "-", {{"LD_LIBRARY_PATH", build_folder() + "/shim/newer"}});
+  BOOST_TEST(program.end() == 0);
+  BOOST_TEST(program.output() == "42\n42\n");
+  BOOST_TEST(
+      program.complaints() ==
+      "aiaccel: cuLaunchKernelByWish of this driver is in no table of ours: what it launches goes "
+      "ungated\n");
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -29,6 +29,10 @@ fs::path build() {
 
 }  // namespace
 
+std::string build_folder() {
+  return build().native();
+}
+
 uint64_t now_ns() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

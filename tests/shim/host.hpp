@@ -81,6 +81,9 @@ class Program {
   std::string errors_;  // a file
 };
 
+// build/
+std::string build_folder();
+
 class Host {
  public:
   // `nvml`: what the broker is told of GPUs; see tests/standin/nvml.

@@ -10,6 +10,7 @@
 //   say:WORD            prints it
 //   wait                until a line comes on stdin
 //   … and those of main() below
+#include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -258,10 +259,20 @@ void run(Program& p, const std::string& text, char** argv) {
   fflush(stdout);
 }
 
+// A launch that only this driver knows, looked up twice.
+int launch_newer() {
+  void* driver = dlopen("libcuda.so.1", RTLD_NOW);
+  for (int i = 0; driver && i < 2; ++i)
+    if (const auto launch = reinterpret_cast<int (*)()>(dlsym(driver, "cuLaunchKernelByWish")))
+      printf("%d\n", launch());
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 3) return 2;
+  if (strcmp(argv[1], "newer") == 0) return launch_newer();
   static Program program;  // for what is called at exit
   program.way = argv[1];
   program.cuda = find(argv[1]);

@@ -168,9 +168,10 @@ void Context::stats_queues(Call& call) const {
 void Context::stats_turns(Call& call) const {
   std::vector<aiaccel_stats_turn> turns;
   std::vector<aia_history_record> records(AIA_TURNS_MAX);
+  const uint64_t own = tenant_->id;
   auto tell = [&](uint32_t count, const Engine& engine) {
     for (uint32_t i = 0; i < count; ++i)
-      if (client_.privileged || records[i].who.tenant == tenant_->id)
+      if (client_.privileged || records[i].who.tenant == own)
         aia_history_tell(&records[i], engine.info.id, 0, &turns.emplace_back());
   };
   for (const auto& engine : host_.engines) {

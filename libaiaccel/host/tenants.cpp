@@ -52,7 +52,10 @@ void Host::apply_rules(Tenant* tenant, uint64_t now_ns) {
 void Host::set_rules(std::vector<aiaccel_policy_rule> rules, uint64_t now_ns) {
   rules_ = std::move(rules);
   for (auto& [uid, tenant] : tenants) apply_rules(tenant.get(), now_ns);
-  for (Context* context : contexts) context->follow_policy();
+  for (Context* context : contexts) {
+    context->host_.mutex.is_held();  // it is the same
+    context->follow_policy();
+  }
   for (const auto& engine : engines) dispatch(*engine, now_ns);
 }
 

@@ -149,8 +149,51 @@ bool is_result(int result) {
   return result <= 0 && result > -4096;
 }
 
+// What the administrator asks for, and leases.
+void administer(aiaccel_device& device, fuzz::Input& in) {
+  switch (in.below(4)) {
+    case 0: {
+      aiaccel_reserve reserve{};
+      reserve.size = sizeof reserve;
+      reserve.engine = 1;
+      reserve.bytes = 1000;
+      MUST(is_result(aiaccel_call(&device, AIACCEL_IOC_RESERVE, &reserve)));
+      MUST(reserve.engine == 1 && reserve.bytes == 1000);
+      return;
+    }
+    case 1: {
+      aiaccel_revoke revoke{};
+      revoke.size = sizeof revoke;
+      revoke.context = 1;
+      MUST(is_result(aiaccel_call(&device, AIACCEL_IOC_REVOKE, &revoke)));
+      MUST(revoke.context == 1 && !revoke.tenant && !revoke.flags);
+      aiaccel_control control{sizeof control, 0, 0, AIACCEL_ENGINE_DRAINING};
+      MUST(is_result(aiaccel_call(&device, AIACCEL_IOC_CONTROL, &control)));
+      MUST(!control.engine && control.state == AIACCEL_ENGINE_DRAINING);
+      return;
+    }
+    default: {
+      aiaccel_policy_rule rules[3]{};
+      aiaccel_policy policy{};
+      policy.size = sizeof policy;
+      policy.flags = in.below(2);
+      policy.count = 1 + in.below(2);
+      policy.rule_size = sizeof rules[0];
+      policy.rules = reinterpret_cast<std::uintptr_t>(rules);
+      rules[2].match = 77;
+      MUST(is_result(aiaccel_call(&device, AIACCEL_IOC_POLICY, &policy)));
+      MUST(policy.rules == reinterpret_cast<std::uintptr_t>(rules));
+      MUST(policy.count <= AIACCEL_POLICY_MAX && policy.rule_size == sizeof rules[0]);
+      MUST(rules[2].match == 77);  // no more than there was room for
+      return;
+    }
+  }
+}
+
 void use(aiaccel_device& device, fuzz::Input& in) {
-  switch (in.below(10)) {
+  const unsigned pick = in.below(256);
+  if (pick >= 220) return administer(device, in);  // older inputs mean what they did
+  switch (pick % 10) {
     case 0: {
       aiaccel_event events[8];
       MUST(aiaccel_read_events(&device, events, 8) <= 8);
@@ -171,14 +214,16 @@ void use(aiaccel_device& device, fuzz::Input& in) {
     }
     case 2: {
       aiaccel_engine_info info;
-      MUST(is_result(aiaccel_find_engine(&device, in.below(2) ? "cpu0" : "cpu-node0", &info)));
+      const int found = aiaccel_find_engine(&device, in.below(2) ? "cpu0" : "cpu-node0", &info);
+      MUST(is_result(found));
+      if (found == 0) MUST(std::memchr(info.name, 0, sizeof info.name));
       return;
     }
     case 3: {
       std::uint64_t records[32];
       aiaccel_stats stats{};
       stats.size = sizeof stats;
-      stats.kind = 1 + in.below(3);
+      stats.kind = 1 + in.below(5);
       stats.record_size = 8 * (1 + in.below(80));
       stats.count = static_cast<std::uint32_t>(sizeof records / stats.record_size);
       stats.records = reinterpret_cast<std::uintptr_t>(records);

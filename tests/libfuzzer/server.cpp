@@ -34,6 +34,11 @@ constexpr unsigned long kCalls[] = {AIACCEL_IOC_QUERY,        AIACCEL_IOC_ENGINE
                                     AIACCEL_IOC_PIN,          AIACCEL_IOC_BUFFER_INFO,
                                     AIACCEL_IOC_QUEUE_CREATE, AIACCEL_IOC_ENTER};
 
+// Chosen by the larger bytes, so that older inputs mean what they did.
+constexpr unsigned long kMoreCalls[] = {
+    AIACCEL_IOC_RESERVE, AIACCEL_IOC_POLICY,  AIACCEL_IOC_CONTROL,         AIACCEL_IOC_REVOKE,
+    AIACCEL_IOC_IMPORT,  AIACCEL_IOC_RESERVE, AIACCEL_IOC_ENGINE_REGISTER, AIACCEL_IOC_POLICY};
+
 struct Client {
   Fd socket;
   std::unique_ptr<aiacceld::Connection> connection;
@@ -54,6 +59,7 @@ std::vector<aiaccel_engine_info> engines() {
     infos[i].kind = i ? AIACCEL_ENGINE_GPU : AIACCEL_ENGINE_CPU;
     infos[i].state = AIACCEL_ENGINE_ACTIVE;
     infos[i].slots = 2 + i;
+    infos[i].device_bytes = i * 1000;
   }
   return infos;
 }
@@ -77,6 +83,7 @@ class World {
       case 2:
         return send(client, poll_request(client));
       case 3:
+        host_.tick(host::monotonic_ns());
         return read(client);
       case 4:
         __atomic_store_n(client.consumed, static_cast<std::uint32_t>(in_.number()),
@@ -102,6 +109,7 @@ class World {
     const host::Tenant& root = host_.root;
     MUST(!root.bytes.used && !root.allocated_bytes && !root.pinned_bytes);
     MUST(!root.jobs.used && !root.lines.used && !root.buffers.used && !root.contexts.used);
+    for (const aia_limit& limit : root.device_bytes) MUST(!limit.used);
     for (const auto& engine : host_.engines)
       MUST(!engine->queues && !engine->sched.slots_used && !engine->sched.waiting);
   }
@@ -160,7 +168,9 @@ class World {
 
   // A call with arguments that may be good; `spoiled`: then some bytes of the message are changed.
   std::string call(Client& client, bool spoiled) {
-    const host::Row& row = *host::find_row(kCalls[in_.below(std::size(kCalls))]);
+    const unsigned pick = in_.below(256);
+    const host::Row& row = *host::find_row(pick < 220 ? kCalls[pick % std::size(kCalls)]
+                                                      : kMoreCalls[pick % std::size(kMoreCalls)]);
     host::Arg arg{};
     std::string array;
     fill(row, &arg, &array);
@@ -237,9 +247,50 @@ class World {
           array->append(reinterpret_cast<const char*>(&job), sizeof job);
         }
         break;
+      case AIACCEL_IOC_RESERVE:
+        if (in_.below(2))
+          arg->reserve.id = in_.below(16);
+        else
+          arg->reserve.engine = in_.below(4);
+        arg->reserve.bytes = in_.number();
+        break;
+      case AIACCEL_IOC_POLICY:
+        arg->policy.flags = in_.below(3);
+        arg->policy.count = in_.below(4);
+        arg->policy.rule_size = sizeof(aiaccel_policy_rule) + in_.below(8) / 7;
+        for (unsigned i = 0; (arg->policy.flags & 1) && i < arg->policy.count; ++i)
+          append_rule(array);
+        break;
+      case AIACCEL_IOC_CONTROL:
+        arg->control.engine = in_.below(4);
+        arg->control.state = in_.below(6);
+        break;
+      case AIACCEL_IOC_REVOKE:
+        arg->revoke.flags = in_.below(3);
+        arg->revoke.context = in_.below(8);
+        arg->revoke.tenant = in_.below(6);
+        arg->revoke.engine = in_.below(4);
+        break;
       default:
         break;
     }
+  }
+
+  // As a rule one that is right, for the user that all clients are of.
+  void append_rule(std::string* array) {
+    aiaccel_policy_rule rule{};
+    rule.match = in_.below(16) == 15 ? in_.below(5) : AIACCEL_MATCH_USER;
+    rule.uid = geteuid();
+    rule.sets = in_.below(256);
+    const unsigned value = in_.below(8);
+    if (rule.sets & AIACCEL_SETS_MAX_CLASS) rule.max_class = value;
+    if (rule.sets & AIACCEL_SETS_WEIGHT) rule.weight = 1 + value * 1000;
+    if (rule.sets & AIACCEL_SETS_PINNED_BYTES) rule.pinned_bytes = value << 20;
+    if (rule.sets & AIACCEL_SETS_DEVICE_BYTES) rule.device_bytes = value * 200;
+    if (rule.sets & AIACCEL_SETS_ENGINE_TIME) rule.engine_time = 1 + value * 1000;
+    if (rule.sets & AIACCEL_SETS_GRANTS) rule.grants = 1 + value;
+    if (rule.sets & AIACCEL_SETS_ON_MISSING) rule.on_missing = value & 1;
+    array->append(reinterpret_cast<const char*>(&rule), sizeof rule);
   }
 
   fuzz::Input& in_;

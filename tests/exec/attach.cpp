@@ -79,6 +79,15 @@ bool scheduled(pid_t thread, int policy, int nice) {
          ::getpriority(PRIO_PROCESS, static_cast<id_t>(thread)) == nice;
 }
 
+std::size_t pages_on(const std::string& process, int node) {
+  std::size_t pages = 0;
+  const std::string key = "N" + std::to_string(node) + "=";
+  std::ifstream maps("/proc/" + process + "/numa_maps");
+  for (std::string word; maps >> word;)
+    if (word.starts_with(key)) pages += std::stoul(word.substr(key.size()));
+  return pages;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(attach)
@@ -114,10 +123,10 @@ BOOST_AUTO_TEST_CASE(an_engine_of_cpus_is_kept_to) {
 BOOST_AUTO_TEST_CASE(memory_moves_to_the_node) {
   if (!std::filesystem::exists("/sys/devices/system/node/node1")) SKIP("this machine has one node");
   const Sleeper sleeper;
-  const auto maps = "/proc/" + sleeper.id() + "/numa_maps";
-  BOOST_TEST(has(groups::read(maps), "anon=2048 dirty=2048 active=0 N0=2048"));
+  // Its 2048 pages, and others that may be where they like.
+  BOOST_TEST(pages_on(sleeper.id(), 1) < 2048u);
   const Result result = sleeper.attach({"--engine", "cpu-node1"});
-  BOOST_TEST(has(groups::read(maps), "N1=2048"), result.out << result.err);
+  BOOST_TEST(pages_on(sleeper.id(), 1) >= 2048u, result.out << result.err);
 }
 
 BOOST_AUTO_TEST_CASE(it_moves_into_a_group_with_its_share) {

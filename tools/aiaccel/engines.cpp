@@ -8,6 +8,7 @@
 #include <map>
 
 #include "aiaccel/command.hpp"
+#include "aiaccel/register_gpus.hpp"
 #include "common/failure.hpp"
 #include "common/json.hpp"
 #include "common/names.hpp"
@@ -88,9 +89,15 @@ Json to_json(const std::vector<Row>& rows, std::string_view transport) {
 void add_engines(CLI::App& app, Globals& globals) {
   auto json = std::make_shared<bool>(false);
   CLI::App* command = app.add_subcommand("engines", "List what work can run on");
+  auto wants_gpus = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "Print JSON");
-  command->callback([&globals, json] {
+  command->add_flag("--register", *wants_gpus, "Make engines of the GPUs here");
+  command->callback([&globals, json, wants_gpus] {
     const aiaccel::Device device = open_device(globals.transport);
+    if (*wants_gpus) {
+      globals.status = register_gpus(device);
+      return;
+    }
     const std::vector<Row> rows = read_rows(device);
     if (*json)
       fmt::print("{}\n", json_text(to_json(rows, device.transport())));

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+//
+// See register_gpus.hpp.
+#include "aiaccel/register_gpus.hpp"
+
+#include <backends/gpu_engines.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "common/failure.hpp"
+
+namespace tools {
+namespace {
+
+using Engines = std::vector<aiaccel_engine_info>;
+
+bool same(const aiaccel_engine_info& one, const aiaccel_engine_info& other) {
+  return std::string_view(one.name) == other.name;
+}
+
+bool holds(const Engines& engines, const aiaccel_engine_info& engine) {
+  return std::any_of(engines.begin(), engines.end(),
+                     [&](const auto& other) { return same(engine, other); });
+}
+
+// 0 or the error.
+int add(const aiaccel::Device& device, const aiaccel_engine_info& gpu) {
+  aiaccel_engine_register arg{};
+  arg.size = sizeof arg;
+  arg.kind = gpu.kind;
+  arg.enforcement = gpu.enforcement;
+  arg.slots = gpu.slots;
+  arg.numa_node = gpu.numa_node;
+  arg.device_bytes = gpu.device_bytes;
+  std::memcpy(arg.name, gpu.name, sizeof arg.name);
+  std::memcpy(arg.alias, gpu.alias, sizeof arg.alias);
+  std::memcpy(arg.provider, gpu.provider, sizeof arg.provider);
+  return -aiaccel_call(device.handle(), AIACCEL_IOC_ENGINE_REGISTER, &arg);
+}
+
+int remove(const aiaccel::Device& device, const aiaccel_engine_info& gpu) {
+  aiaccel_engine_unregister arg{sizeof arg, gpu.id};
+  return -aiaccel_call(device.handle(), AIACCEL_IOC_ENGINE_UNREGISTER, &arg);
+}
+
+// Whether nothing failed. Another one may do the same at the same time.
+bool told(const char* verb, const aiaccel_engine_info& gpu, int error, int expected) {
+  if (error == 0)
+    fmt::print("{}ed {} {}\n", verb, gpu.name, gpu.alias);
+  else if (error != expected)
+    fmt::print(stderr, "aiaccel engines: cannot {} {}: {}\n", verb, gpu.name, std::strerror(error));
+  return error == 0 || error == expected;
+}
+
+}  // namespace
+
+int register_gpus(const aiaccel::Device& device) {
+  std::string reason;
+  const auto nvml = aiaccel::nvml::Nvml::open(reason);
+  if (!nvml) {
+    fmt::print("no GPUs: {}\n", reason);
+    return exit_ok;
+  }
+  const Engines gpus = aiaccel::nvml::engines_of(nvml->devices());
+  Engines engines;
+  for (const aiaccel::Engine& engine : device.engines()) engines.push_back(engine.info());
+  bool good = true;
+  for (const aiaccel_engine_info& old : engines)
+    if (std::string_view(old.provider) == "nvml" && !holds(gpus, old))
+      good = told("unregister", old, remove(device, old), ENOENT) && good;
+  for (const aiaccel_engine_info& gpu : gpus)
+    if (!holds(engines, gpu)) good = told("register", gpu, add(device, gpu), EEXIST) && good;
+  return good ? exit_ok : exit_failed;
+}
+
+}  // namespace tools

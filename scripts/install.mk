@@ -33,7 +33,9 @@ install: all ## library, headers, tools, man pages, units, udev rules, DKMS sour
 	$(call put-all,644,$(wildcard docs/man/*.1),$(mandir)/man1)
 	$(call put-all,644,$(wildcard docs/man/*.4),$(mandir)/man4)
 	$(call put-all,644,$(wildcard docs/man/*.8),$(mandir)/man8)
-	$(call put-all,644,$(wildcard udev/*.rules),$(confdir)/udev/rules.d)
+	install -d $(DESTDIR)$(confdir)/udev/rules.d $(DESTDIR)$(confdir)/systemd/system
+	$(call fill-in,udev/60-aiaccel.rules.in,$(confdir)/udev/rules.d/60-aiaccel.rules)
+	$(call fill-in,udev/systemd/aiaccel-boot.service,$(confdir)/systemd/system/aiaccel-boot.service)
 	$(call put-all,644,$(wildcard udev/sysusers/*.conf),$(confdir)/sysusers.d)
 	set -e; for unit in $(notdir $(wildcard tools/aiacceld/*.service tools/aiacceld/*.socket)); do \
 		install -d $(DESTDIR)$(confdir)/systemd/user; \
@@ -42,3 +44,13 @@ install: all ## library, headers, tools, man pages, units, udev rules, DKMS sour
 	set -e; cd kmod && for file in $$(find . ! -name edu.c -name '*.[ch]' -o -name Kbuild); do \
 		install -D -m 644 $$file $(abspath $(DESTDIR)$(dkmsdir))/kmod/$$file; done
 	$(call put,644,include/uapi/aiaccel.h,$(dkmsdir)/include/uapi/aiaccel.h)
+
+# What install puts somewhere is what is removed, so that the two never differ.
+.PHONY: uninstall
+uninstall: all ## remove what install put there, the module of DKMS first; /etc/aiaccel stays
+	$(if $(DESTDIR),,[ ! -d /var/lib/dkms/aiaccel/$(VERSION) ] || dkms remove aiaccel/$(VERSION) --all)
+	set -e; stage=$$(mktemp -d); trap 'rm -rf $$stage' EXIT; \
+		$(MAKE) -s --no-print-directory install DESTDIR=$$stage; cd $$stage; \
+		find . ! -type d | while read -r file; do rm -f "$(abspath $(DESTDIR))/$$file"; done; \
+		find . -depth -type d -path '*aiaccel*' | while read -r folder; do \
+			rmdir "$(abspath $(DESTDIR))/$$folder" 2>/dev/null || true; done

@@ -14,9 +14,19 @@ is 'DESTDIR: nothing beside usr' "$(ls "$TMP/dest")" usr
 is 'DESTDIR: what is installed does not name it' "$(grep -rlI "$TMP" "$TMP/dest")" ''
 for file in lib/libaiaccel.so.0 lib/libaiaccel.a lib/aiaccel/libaiaccel-cuda.so include/aiaccel.h include/aiaccel.hpp \
 	include/uapi/aiaccel.h bin/aiaccel bin/aiacceld bin/aiaccel-top lib/udev/rules.d/60-aiaccel.rules \
+	lib/systemd/system/aiaccel-boot.service \
 	share/man/man1/aiaccel.1 "src/aiaccel-$version/dkms.conf" "src/aiaccel-$version/kmod/Kbuild"; do
 	ok "$file is installed" test -f "$TMP/dest/usr/$file"
 done
+if command -v systemd-analyze >/dev/null; then
+	is 'systemd has nothing to say of aiaccel-boot.service' \
+		"$(systemd-analyze verify --man=no --recursive-errors=no "$prefix/lib/systemd/system/aiaccel-boot.service" 2>&1)" ''
+else
+	skip 'systemd has nothing to say of aiaccel-boot.service' 'systemd is not installed'
+fi
+touch "$TMP/dest/usr/lib/other"
+ok 'make uninstall' make --no-print-directory uninstall DESTDIR="$TMP/dest" PREFIX=/usr
+is 'nothing is left but what is of others' "$(cd "$TMP/dest" && find . ! -type d -o -name '*aiaccel*')" ./usr/lib/other
 
 library=$prefix/lib/libaiaccel.so
 like 'the soname' "$(readelf -d "$library")" 'SONAME.*\[libaiaccel\.so\.0\]'

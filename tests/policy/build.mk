@@ -2,4 +2,4 @@
 #
 # The command is run as people run it.
 
-TEST_SOURCES_policy := tests/tools/process.cpp
+TEST_SOURCES_policy := tests/tools/process.cpp tests/kmod/raw.cpp

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+//
+// `aiaccel policy` and the module: what is set holds at once for who is there, and goes again. As
+// root, in the virtual machine.
+#include <stdlib.h>
+#include <unistd.h>
+#include <aiaccel/device.hpp>
+
+#include <filesystem>
+#include <fstream>
+
+#include "kmod/cgroup.hpp"
+#include "policy/hierarchy.h"
+#include "tap/tap.hpp"
+#include "tools/process.hpp"
+
+namespace {
+
+using process::Result;
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::string missing() {
+  if (process::transport() != "kernel") return "asks the module, by --transport=kernel";
+  if (!raw::have_cgroups()) return "cgroup v2 is not mounted";
+  return {};
+}
+
+// A folder of policies; nothing of it stays loaded.
+class Folder {
+ public:
+  Folder() { BOOST_REQUIRE(::mkdtemp(path_.data())); }
+  ~Folder() {
+    std::filesystem::remove_all(path_);
+    policy({"reload"});
+  }
+  const std::string& path() const { return path_; }
+  Result policy(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), {"aiaccel", "policy"});
+    arguments.insert(arguments.end(), {"--dir", path_});
+    return process::run(arguments);
+  }
+
+ private:
+  std::string path_ = "/tmp/aiaccel-policy-XXXXXX";
+};
+
+Result show() {
+  return process::run({"aiaccel", "policy", "show"});
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(loaded)
+
+BOOST_AUTO_TEST_CASE(a_tenant_that_is_there_has_it_at_once) {
+  if (const std::string why = missing(); !why.empty()) SKIP(why);
+  const raw::Cgroup group("/aiaccel-test.service");
+  const Folder folder;
+  group.enter();
+  const auto device = aiaccel::Device::open("kernel");
+  raw::Cgroup::leave();
+  const aiaccel_query before = device.query();
+
+  Result result = folder.policy({"set", "aiaccel-test.service", "--max-class", "low",
+                                 "--device-bytes", "1G", "--on-missing", "closed"});
+  BOOST_TEST(result.status == 0, result.err);
+  aiaccel_query query = device.query();
+  BOOST_TEST(query.highest_class == AIACCEL_CLASS_LOW);
+  BOOST_TEST(query.max_device_bytes == 1u << 30);
+  BOOST_TEST(query.on_missing == AIACCEL_ON_MISSING_CLOSED);
+  result = show();
+  BOOST_TEST(has(result.out, "unit=aiaccel-test.service"), result.out << result.err);
+  BOOST_TEST(has(result.out, " /aiaccel-test.service\n"), result.out);
+
+  // A file with a mistake is told of in one line, and takes nothing else with it.
+  std::ofstream(folder.path() + "/95-bad.conf")
+      << "[match]\nunit=aiaccel-test.service\nmax_class=high\nweight=0\ngrants=0\n";
+  result = folder.policy({"reload"});
+  BOOST_TEST(result.status == 1);
+  BOOST_TEST(result.err == "aiaccel: policy: nothing of this file is loaded: " + folder.path() +
+                               "/95-bad.conf:4: weight='0': a number from 1 to 10000 is "
+                               "expected (and 1 more)\n");
+  BOOST_TEST(device.query().highest_class == AIACCEL_CLASS_LOW);
+  std::filesystem::remove(folder.path() + "/95-bad.conf");
+
+  BOOST_TEST(folder.policy({"unset", "aiaccel-test.service"}).status == 0);
+  query = device.query();
+  BOOST_TEST(query.highest_class == before.highest_class);
+  BOOST_TEST(query.max_device_bytes == before.max_device_bytes);
+  BOOST_TEST(query.on_missing == before.on_missing);
+  BOOST_TEST(show().out == "no policy is loaded\n");
+}
+
+BOOST_AUTO_TEST_CASE(what_exec_caps_stays_while_its_group_does) {
+  if (const std::string why = missing(); !why.empty()) SKIP(why);
+  const Folder folder;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
+  const Result result =
+      process::run({"aiaccel", "exec", "--name", "cap.test", "--device-bytes", "3G", "--weight",
+                    "7", "--", program / "bin/aiaccel", "policy", "show"});
+  const std::string rule = "cgroup=/aiaccel.slice/aiaccel-exec-cap.test";
+  BOOST_TEST(has(result.out, rule), result.out << result.err);
+  BOOST_TEST(has(result.out, "weight=7 device_bytes=3G"));
+  folder.policy({"set", "a", "--weight", "5"});
+  BOOST_TEST(has(show().out, "unit=a "));
+  BOOST_TEST(has(show().out, rule));
+  BOOST_REQUIRE(::rmdir((raw::kCgroups + "/aiaccel.slice/aiaccel-exec-cap.test").c_str()) == 0);
+  folder.policy({"reload"});
+  BOOST_TEST(!has(show().out, rule));
+}
+
+BOOST_AUTO_TEST_CASE(only_root_sets_it) {
+  if (const std::string why = missing(); !why.empty()) SKIP(why);
+  if (::access("/usr/bin/setpriv", X_OK) != 0) SKIP("setpriv is not installed");
+  const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
+  const Result result = process::run(
+      {"aiaccel", "exec", "--", "setpriv", "--bounding-set", "-sys_admin", "--inh-caps",
+       "-sys_admin", program / "bin/aiaccel", "policy", "reload", "--dir", "/nonexistent"});
+  BOOST_TEST(result.status == 1);
+  BOOST_TEST(has(result.err, "the policy: Operation not permitted"), result.err);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -21,6 +21,7 @@
 #include <system_error>
 #include <thread>
 
+#include "backends/cpu_class.hpp"
 #include "host/pages.h"
 #include "user/per_process.h"
 
@@ -112,6 +113,9 @@ void Gate::wait() noexcept {
 void Gate::serve() {
   pthread_setname_np(pthread_self(), "aiaccel-shim");
   prctl(PR_SET_TIMERSLACK, 1UL);
+  // In a program that runs in the background whoever waits for the turn would wait for a processor
+  // to be free before it is given back. Where this may not be, that is so.
+  leave_background();
   const InDriver in_driver;
   for (;;) {
     unsigned waiting;

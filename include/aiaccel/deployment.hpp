@@ -8,6 +8,11 @@
 // the deployment, runs, and gives the turn back. The threads also get what the operating system's
 // scheduler can do for the class: see os_help().
 //
+// Where the arbiter goes (a broker ends, a module is upgraded), the instances close their contexts.
+// Until there is one again, which they look for, requests are answered without turns or wait, as
+// $AIACCEL_ON_MISSING says (open, closed), else the tenant's on_missing when it was last asked for. A
+// Device of the program's own is for the program to close.
+//
 // Every request is answered by one version, the one that was current when it came or, through a
 // Stream, the one that the stream began with, and the answer names it. update() loads the next
 // version before anything is taken from the present one. The old one goes when its last request and
@@ -71,14 +76,14 @@ class [[gnu::visibility("default")]] Deployment {
   using Done = std::function<void(Answer, std::exception_ptr)>;
 
   // Throws Error: what Device::open() and Device::engine() throw; EOPNOTSUPP for an engine that is
-  // no CPU; EINVAL for no instances, or a width that the engine has not.
+  // no CPU; EINVAL for no instances, a width that the engine has not, or a wrong $AIACCEL_ON_MISSING.
   Deployment(Model model, const DeploymentOptions& options);
   Deployment(Deployment &&) noexcept = default;
   Deployment& operator=(Deployment&&) noexcept;
   ~Deployment();
 
   // Throws Error: EAGAIN when max_waiting requests wait; EINVAL when the inputs do not fit; what
-  // Queue::acquire() throws when the engine goes away; EIO when the runtime fails.
+  // Queue::acquire() throws but for ENODEV and ECONNRESET; EIO when the runtime fails.
   Answer infer(std::span<const TensorView> inputs);
   Answer infer(std::span<const Tensor> inputs);
   // The same without waiting: EAGAIN and EINVAL are thrown here, the rest comes with the future or

@@ -9,11 +9,17 @@
 // Locks: State::lock guards the line and which versions there are; it is never held while anything
 // is loaded, run or told. State::updating is taken before it, by those who change the versions, one
 // at a time. Counts have a lock of their own, taken last.
+//
+// An arbiter that goes (a broker that ends, a module that is to be replaced) gets back all that is
+// open of it, by busy instances and by idle ones. Requests then wait or do without turns, as the
+// tenant's on_missing said when it was last seen, and each instance looks for the next arbiter.
 
 #include <aiaccel/deployment.hpp>
 
+#include <atomic>
 #include <cerrno>
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <optional>
 #include <thread>
@@ -28,6 +34,32 @@ namespace aiaccel {
 namespace {
 
 constexpr std::size_t kKeptStats = 16;
+
+// How often an instance looks whether its arbiter leaves, or whether there is one again.
+constexpr auto kLook = std::chrono::milliseconds(250);
+
+// The arbiter ended, or is about to and wants all that is open of it back.
+bool has_gone(const Error& error) {
+  const int code = error.code().value();
+  return code == ECONNRESET || code == ENODEV;
+}
+
+// There is none to open. EACCES: a device that was made this moment has not got its mode yet.
+bool is_absent(const Error& error) {
+  const int code = error.code().value();
+  return has_gone(error) || code == ENOENT || code == ENXIO || code == ECONNREFUSED ||
+         code == EACCES;
+}
+
+// Whether work goes on without an arbiter, where the environment says so.
+std::optional<bool> fail_open_by_environment() {
+  const char* value = secure_getenv("AIACCEL_ON_MISSING");
+  const std::string wanted = value ? value : "";
+  if (wanted == "open") return true;
+  if (wanted == "closed") return false;
+  if (wanted.empty()) return std::nullopt;
+  throw Error(EINVAL, "AIACCEL_ON_MISSING=" + wanted + ": open or closed is expected");
+}
 
 struct Counts {
   explicit Counts(const std::string& version) { stats.version = version; }
@@ -61,6 +93,7 @@ struct [[gnu::visibility("hidden")]] Deployment::State {
   explicit State(const DeploymentOptions& wanted) : options(wanted) {}
 
   std::shared_ptr<const Version> load(const Model& model);
+  Device open();
   void start(Model model);
   void stop();
   void submit(std::shared_ptr<const Version> version, std::vector<TensorView> inputs,
@@ -72,11 +105,12 @@ struct [[gnu::visibility("hidden")]] Deployment::State {
     return current;
   }
 
-  DeploymentOptions options;  // fixed after start(), as are the next four
-  std::optional<Device> device;
+  DeploymentOptions options;     // fixed after start(), as are the next three
   std::optional<Opener> opener;  // on the broker, whose contexts may have to be opened again
   int node = -1;
   CpuClass help;
+  const std::optional<bool> fail_open_wanted = fail_open_by_environment();
+  std::atomic<bool> fail_open = true;  // without an arbiter: without turns, or not at all
 
   Mutex updating ACQUIRED_BEFORE(lock);
 
@@ -95,17 +129,18 @@ class Deployment::State::Instance {
  public:
   // `in_background`: inferences, and nothing else, are computed there.
   Instance(State& state, unsigned index, bool in_background)
-      : state_(state),
-        index_(index),
-        in_background_(in_background),
-        device_(Device::open(state.options.transport)) {}
+      : state_(state), index_(index), in_background_(in_background), device_(state.open()) {}
 
   void serve(std::stop_token stop) {
     for (;;) {
       Lock guard(state_.lock);
-      if (!state_.work.wait(guard, stop,
-                            [&]() REQUIRES(state_.lock) { return !state_.waiting.empty(); }))
-        return;
+      if (!state_.work.wait_for(guard, stop, kLook,
+                                [&]() REQUIRES(state_.lock) { return !state_.waiting.empty(); })) {
+        if (stop.stop_requested()) return;
+        guard.unlock();
+        look();
+        continue;
+      }
       Request request = std::move(state_.waiting.front());
       state_.waiting.pop_front();
       guard.unlock();
@@ -119,7 +154,7 @@ class Deployment::State::Instance {
     for (auto& [known, queue] : queues_)
       if (known.lock() == version) return queue;
     const DeploymentOptions& options = state_.options;
-    queues_.emplace_back(version, device_.engine(options.engine)
+    queues_.emplace_back(version, device_->engine(options.engine)
                                       .queue({.label = version->model.label(),
                                               .priority = options.priority,
                                               .weight = options.weight,
@@ -127,23 +162,60 @@ class Deployment::State::Instance {
     return queues_.back().second;
   }
 
-  Grant acquire(const std::shared_ptr<const Version>& version, std::stop_token stop) {
-    try {
-      return queue(version).acquire({}, stop);
-    } catch (const Error& error) {
-      if (error.code().value() != ECONNRESET) throw;
+  // A turn; none where there is no arbiter and work goes on without.
+  std::optional<Grant> acquire(const std::shared_ptr<const Version>& version,
+                               std::stop_token stop) {
+    for (;;) {
+      if (Queue* queue = reach(version)) try {
+          return queue->acquire({}, stop);
+        } catch (const Error& error) {
+          if (!has_gone(error)) throw;
+          let_go();
+          continue;  // there may be another already; who was evicted asks again
+        }
+      if (state_.fail_open) return std::nullopt;
+      Mutex nobody;  // takes this: only the end wakes
+      Lock guard(nobody);
+      std::condition_variable_any end;
+      end.wait_until(guard, stop, next_try_, [] { return false; });
+      if (stop.stop_requested()) throw Error(ECANCELED, "the deployment ends");
     }
-    // The broker has gone and all that it held of ours; another may be there by now, or is started.
+  }
+
+  // The line to the arbiter, null where there is none.
+  Queue* reach(const std::shared_ptr<const Version>& version) {
+    if (!device_ && Clock::now() < next_try_) return nullptr;
+    try {
+      if (!device_) device_ = state_.open();
+      return &queue(version);
+    } catch (const Error& error) {
+      if (!is_absent(error)) throw;
+      let_go();
+      next_try_ = Clock::now() + kLook;
+      return nullptr;
+    }
+  }
+
+  // An arbiter that leaves waits for idle instances too.
+  void look() {
+    if (!device_) return;
+    try {
+      if (device_->engine(state_.options.engine).info().state != AIACCEL_ENGINE_LEAVING) return;
+    } catch (const Error&) {  // the next request meets it again
+    }
+    let_go();
+  }
+
+  void let_go() {
     queues_.clear();
-    device_ = state_.opener->open();
-    return queue(version).acquire({}, stop);
+    device_.reset();
   }
 
   void answer(Request& request, std::stop_token stop) {
     Answer answer;
     std::exception_ptr error;
     try {
-      Grant grant = acquire(request.version, stop);
+      std::optional<Grant> grant = acquire(request.version, stop);
       auto begun = Clock::now();
       {
         InBackground background(in_background_);
@@ -175,7 +247,8 @@ class Deployment::State::Instance {
   State& state_;
   const unsigned index_;
   const bool in_background_;
-  Device device_;
+  std::optional<Device> device_;  // none: the arbiter went
+  Clock::time_point next_try_{};  // for another, where there is none
   std::vector<std::pair<std::weak_ptr<const Version>, Queue>> queues_;
 };
 
@@ -218,12 +291,19 @@ std::shared_ptr<const Deployment::Version> Deployment::State::load(const Model& 
   return version;
 }
 
+// A broker that is started for us must not inherit an instance's class: State's opener, or whoever
+// makes the deployment, opens.
+Device Deployment::State::open() {
+  Device device = opener ? opener->open() : Device::open(options.transport);
+  fail_open = fail_open_wanted.value_or(device.query().on_missing != AIACCEL_ON_MISSING_CLOSED);
+  return device;
+}
+
 void Deployment::State::start(Model model) {
-  // Opened here first: a broker that is started for us must not inherit an instance's class.
-  device = Device::open(options.transport);
-  options.transport = device->transport();
+  const Device device = open();  // and closed when all instances have one of their own
+  options.transport = device.transport();
   if (options.transport == "broker") opener.emplace(options.transport);
-  aiaccel_engine_info engine = device->engine(options.engine).info();
+  aiaccel_engine_info engine = device.engine(options.engine).info();
   if (engine.kind != AIACCEL_ENGINE_CPU)
     throw Error(EOPNOTSUPP, options.engine + " is no CPU engine; models run on those only");
   if (options.instances == 0) throw Error(EINVAL, "a deployment has at least one instance");

@@ -61,14 +61,15 @@ aiaccel::Model open_model(const std::string& path) {
 }
 
 // As many requests under way as there are instances, so that each always has one.
-Outcome run_all(const aiaccel::Device& device, const aiaccel::Model& model,
+Outcome run_all(const std::string& transport, const aiaccel::Model& model,
                 const std::vector<Input>& inputs, const Options& options) {
   aiaccel::DeploymentOptions wanted;
   wanted.engine = options.engine;
   wanted.instances = options.instances;
   wanted.width = options.width;
   wanted.priority = class_of(options.priority);
-  aiaccel::Deployment deployment = device.deploy(model, wanted);
+  wanted.transport = transport;
+  aiaccel::Deployment deployment(model, wanted);
 
   std::vector<aiaccel::Tensor> tensors;
   for (const Input& input : inputs) tensors.push_back(input.tensor);
@@ -203,10 +204,11 @@ int run(const Options& options, const std::string& transport) {
   class_of(options.priority);  // a wrong word is told before anything is loaded
   const aiaccel::Model model = open_model(options.model);
   const std::vector<Input> inputs = make_inputs(model.inputs(), choice);
-  const aiaccel::Device device = open_device(transport);
+  // Closed at once: the deployment has its own, and closes them where the arbiter leaves.
+  const std::string reached(open_device(transport).transport());
   const Outcome outcome = [&] {
     try {
-      return run_all(device, model, inputs, options);
+      return run_all(reached, model, inputs, options);
     } catch (const aiaccel::Error& e) {
       throw Failure(e.what(), advice_for(e));
     }

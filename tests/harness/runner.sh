@@ -87,7 +87,7 @@ for program in tests/*/*.sh; do
 	ok "$program is in tests/suites" grep -qF "$program" tests/suites
 done
 for folder in tests/*/; do
-	case $folder in tests/tap/ | tests/harness/ | tests/kcov/) continue ;; esac
+	case $folder in tests/tap/ | tests/harness/ | tests/kcov/ | tests/bench/) continue ;; esac
 	name=$(basename "$folder")
 	compgen -G "$folder*.cpp" >/dev/null || continue
 	ok "$folder is in tests/suites" grep -qE "(build/tests/$name|tests/$name/run)( |\$)" tests/suites

@@ -147,7 +147,7 @@ void add_control(CLI::App& app, Globals& globals) {
     command->add_option("ENGINE", options->engine, "A name or an alias out of aiaccel engines");
     command->add_flag("--all", options->all, "All engines, also those registered later");
     command->callback([&globals, options, run] {
-      globals.status = run(open_device(globals.transport), *options);
+      globals.status = run(need_running(globals.transport), *options);
     });
     return command;
   };
@@ -166,7 +166,7 @@ void add_control(CLI::App& app, Globals& globals) {
   CLI::App* leaving = app.add_subcommand("leave", "Have all programs let go, before an upgrade");
   add_wait(leaving, "Wait so long for all of them to have done so");
   leaving->callback([&globals, options] {
-    globals.status = leave(open_device(globals.transport), options->wait_s);
+    globals.status = leave(need_running(globals.transport), options->wait_s);
   });
 }
 

@@ -109,7 +109,7 @@ void add_evict(CLI::App& app, Globals& globals) {
   auto* freeze = command->add_flag("--freeze", options->freeze, "Stop its processes first");
   command->add_flag("--kill", options->kill, "Kill its processes first")->excludes(freeze);
   command->callback(
-      [&globals, options] { globals.status = evict(open_device(globals.transport), *options); });
+      [&globals, options] { globals.status = evict(need_running(globals.transport), *options); });
 }
 
 }  // namespace tools

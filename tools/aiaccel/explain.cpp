@@ -190,7 +190,7 @@ void add_explain(CLI::App& app, Globals& globals) {
   command->add_option("--engine", options->engine, "This engine only")->type_name("NAME");
   command->add_flag("--json", options->json, "Print JSON");
   command->callback([&globals, options] {
-    const aiaccel::Device device = open_device(globals.transport);
+    const aiaccel::Device device = need_running(globals.transport);
     const Report report = make_report(device, *options);
     if (options->json)
       fmt::print("{}\n", json_text(to_json(report)));

@@ -40,7 +40,7 @@ struct Options {
 };
 
 aiaccel::Device open_arbiter(const std::string& transport) {
-  aiaccel::Device device = open_device(transport);
+  aiaccel::Device device = need_running(transport);
   if (std::string_view(device.transport()) == "embedded")
     throw Failure("an embedded arbiter serves one process and takes no policy",
                   "`aiaccel doctor` says how to get the module or a broker", exit_absent);
@@ -75,6 +75,14 @@ int reload(const Options& options, const std::string& transport) {
                printable(problems[0]->text()), more);
   }
   return by_file.empty() ? exit_ok : exit_failed;
+}
+
+// After the files have changed. Where nothing runs, they are read when something does.
+int reload_what_runs(const Options& options, const std::string& transport) {
+  std::string missing;
+  if (open_running(transport, missing)) return reload(options, transport);
+  fmt::print("{}: it holds from when one starts\n", missing);
+  return exit_ok;
 }
 
 std::string who_of(const aiaccel_policy_rule& rule) {
@@ -160,12 +168,12 @@ int set(const Options& options, const std::string& transport) {
   if (!policy.problems.empty()) throw Failure(policy.problems[0].what, "");
   set_policy(options.folder, section);
   fmt::print("wrote {}\n", policy_file(options.folder, section));
-  return reload(options, transport);
+  return reload_what_runs(options, transport);
 }
 
 int unset(const Options& options, const std::string& transport) {
   unset_policy(options.folder, parse_who(options.who));
-  return reload(options, transport);
+  return reload_what_runs(options, transport);
 }
 
 }  // namespace

@@ -71,6 +71,12 @@ std::optional<aiaccel::Device> open_running(const std::string& transport, std::s
   return std::nullopt;
 }
 
+aiaccel::Device need_running(const std::string& transport) {
+  std::string missing;
+  if (auto device = open_running(transport, missing)) return std::move(*device);
+  throw Failure(missing, "`aiaccel doctor` says what is missing", exit_absent);
+}
+
 int guarded(const char* tool, const std::function<int()>& body) {
   int status = exit_failed;
   std::string message;

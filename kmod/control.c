@@ -11,25 +11,29 @@
 
 #include "aia.h"
 
+/* The first queue from *number on, which is moved past it; false when there is none. */
+static bool fail_next_waiting(unsigned long *number)
+{
+	struct aia_news news = {};
+	struct aia_queue *queue;
+
+	spin_lock(&aia_turn_lock);
+	queue = xa_find(&aia_queues, number, U32_MAX, XA_PRESENT);
+	if (queue && queue->engine->sched.state == AIACCEL_ENGINE_LEAVING)
+		aia_turns_fail_waiting(&queue->ctx->turns, &queue->sched, ktime_get_ns(),
+				       &news.woken, &news.freed);
+	aia_turn_unlock(&news);
+	++*number;
+	return queue;
+}
+
 /* A leaving engine took its last job before this is called. */
 static void fail_waiting(void)
 {
-	struct aia_queue *queue;
-	unsigned long number;
+	unsigned long number = 0;
 
-	for (number = 0;; number++) {
-		struct aia_news news = {};
-
-		spin_lock(&aia_turn_lock);
-		queue = xa_find(&aia_queues, &number, U32_MAX, XA_PRESENT);
-		if (queue && queue->engine->sched.state == AIACCEL_ENGINE_LEAVING)
-			aia_turns_fail_waiting(&queue->ctx->turns, &queue->sched, ktime_get_ns(),
-					       &news.woken, &news.freed);
-		aia_turn_unlock(&news);
-		if (!queue)
-			return;
+	while (fail_next_waiting(&number))
 		cond_resched();
-	}
 }
 
 int aia_control(struct aia_call *call)
@@ -103,29 +107,44 @@ static u32 revoke_locked(struct aia_queue *queue, u32 flags, bool last, u64 bega
 	return count;
 }
 
+/* What a walk over all queues has come to. */
+struct walk {
+	u64 began_ns;
+	unsigned long number;	/* of the next queue */
+	bool found;
+	u32 count;
+};
+
+/* False when there is no queue left. */
+static bool revoke_next(const struct target *target, u32 flags, bool last, struct walk *walk)
+{
+	struct aia_news news = {};
+	struct aia_queue *queue;
+
+	spin_lock(&aia_turn_lock);
+	queue = xa_find(&aia_queues, &walk->number, U32_MAX, XA_PRESENT);
+	if (queue && is_owned(queue, target)) {
+		walk->found = true;
+		if (!target->engine || queue->engine == target->engine)
+			walk->count += revoke_locked(queue, flags, last, walk->began_ns, &news);
+	}
+	aia_turn_unlock(&news);
+	walk->number++;
+	return queue;
+}
+
 /* -ENOENT when the context has no queue. */
 static int revoke(const struct target *target, u32 flags, bool last, u32 *count)
 {
-	u64 began_ns = ktime_get_ns();
-	bool found = target->tenant || *count;
-	struct aia_queue *queue;
-	unsigned long number;
+	struct walk walk = {
+		.began_ns = ktime_get_ns(),
+		.found = target->tenant || *count,
+	};
 
-	for (number = 0;; number++) {
-		struct aia_news news = {};
-
-		spin_lock(&aia_turn_lock);
-		queue = xa_find(&aia_queues, &number, U32_MAX, XA_PRESENT);
-		if (queue && is_owned(queue, target)) {
-			found = true;
-			if (!target->engine || queue->engine == target->engine)
-				*count += revoke_locked(queue, flags, last, began_ns, &news);
-		}
-		aia_turn_unlock(&news);
-		if (!queue)
-			return found ? 0 : -ENOENT;
+	while (revoke_next(target, flags, last, &walk))
 		cond_resched();
-	}
+	*count += walk.count;
+	return walk.found ? 0 : -ENOENT;
 }
 
 static int find_tenant(u64 id, struct aia_tenant **tenant)

@@ -92,35 +92,33 @@ struct aia_settings aia_policy_settings(const struct aia_tenant *tenant)
 	return settings;
 }
 
-static void settle_queues_locked(void)
+/* The first queue from *number on, which is moved past it; false when there is none. */
+static bool settle_next_queue_locked(unsigned long *number)
 {
+	struct aia_news news = {};
 	struct aia_queue *queue;
-	unsigned long number;
 
 	lockdep_assert_held(&aia_config_lock);
-	for (number = 0;; number++) {
-		struct aia_news news = {};
-
-		spin_lock(&aia_turn_lock);
-		queue = xa_find(&aia_queues, &number, U32_MAX, XA_PRESENT);
-		if (queue && aia_queue_settle_locked(queue))
-			aia_turn_dispatch_locked(queue->engine, ktime_get_ns(), &news);
-		aia_turn_unlock(&news);
-		if (!queue)
-			return;
-		cond_resched();
-	}
+	spin_lock(&aia_turn_lock);
+	queue = xa_find(&aia_queues, number, U32_MAX, XA_PRESENT);
+	if (queue && aia_queue_settle_locked(queue))
+		aia_turn_dispatch_locked(queue->engine, ktime_get_ns(), &news);
+	aia_turn_unlock(&news);
+	++*number;
+	return queue;
 }
 
 static void settle_all_locked(void)
 {
 	struct aia_tenant *tenant;
+	unsigned long number = 0;
 	u64 id = 0;
 
 	/* Ids ascend, so parents come first. */
 	while ((tenant = aia_tenant_next_locked(&id)))
 		aia_policy_settle_locked(tenant);
-	settle_queues_locked();
+	while (settle_next_queue_locked(&number))
+		cond_resched();
 	aia_node_prune_owing_locked();
 }
 

@@ -23,7 +23,7 @@ namespace {
 // Of each engine: less where there are many, since STATS tells of all in one answer.
 uint32_t history_records(size_t engines) {
   uint32_t records = AIA_HISTORY_RECORDS;
-  while (records > 256 && records * engines > 8 * AIA_HISTORY_RECORDS) records /= 2;
+  while (records > 256 && records * engines > size_t{8} * AIA_HISTORY_RECORDS) records /= 2;
   return records;
 }
 

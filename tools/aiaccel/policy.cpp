@@ -22,7 +22,6 @@
 namespace tools {
 namespace {
 
-using aiaccel::policy::By;
 using aiaccel::policy::Key;
 using aiaccel::policy::kKeys;
 using aiaccel::policy::Policy;

@@ -2,13 +2,21 @@
 //
 // What an operator types on the second day, against an arbiter that this process uses as well:
 // drain, resume, leave, evict, explain.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <aiaccel/device.hpp>
 
 #include <cerrno>
+#include <chrono>
+#include <fstream>
 #include <functional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "process.hpp"
 #include "tap/tap.hpp"
@@ -111,6 +119,122 @@ BOOST_AUTO_TEST_CASE(evicting_a_process_ends_its_turn) {
   BOOST_TEST(result.out == "process " + me() + ": 1 turns ended\n");
   BOOST_TEST(code_of([&] { grant.complete(); }) == ESTALE);
   BOOST_TEST(has(run({"aiaccel", "explain", me()}).out, "1 turn ended by others"));
+}
+
+namespace {
+
+// A process of its own that holds the whole first engine, in a cgroup where one is given.
+class Holder {
+ public:
+  explicit Holder(const std::string& cgroup = "") {
+    int ready[2];
+    BOOST_REQUIRE(pipe2(ready, O_CLOEXEC) == 0);
+    pid_ = fork();
+    BOOST_REQUIRE(pid_ >= 0);
+    if (pid_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (!cgroup.empty()) std::ofstream(cgroup + "/cgroup.procs") << getpid() << std::flush;
+      try {
+        Worker worker("evicted");
+        auto grant = worker.queue.acquire();
+        if (write(ready[1], "", 1) == 1) pause();
+      } catch (const aiaccel::Error&) {
+      }
+      _exit(1);
+    }
+    close(ready[1]);
+    char byte;
+    BOOST_REQUIRE(read(ready[0], &byte, 1) == 1);
+    close(ready[0]);
+  }
+  ~Holder() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+
+  pid_t pid() const { return pid_; }
+  char state() const {
+    std::string skipped;
+    char state = 0;
+    std::ifstream("/proc/" + std::to_string(pid_) + "/stat") >> skipped >> skipped >> state;
+    return state;
+  }
+  // The signal that it ended by.
+  int ended_by() {
+    int status = 0;
+    BOOST_REQUIRE(waitpid(std::exchange(pid_, -1), &status, 0) > 0);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  }
+
+ private:
+  pid_t pid_;
+};
+
+bool eventually(const std::function<bool()>& holds) {
+  for (int tries = 0; tries < 6000; tries++) {
+    if (holds()) return true;
+    usleep(10'000);
+  }
+  return false;
+}
+
+// Its turn is over: somebody else has the engine.
+void check_engine_is_free() {
+  Worker worker("next");
+  worker.queue.acquire({.timeout = aiaccel::Clock::now() + std::chrono::minutes(1)}).complete();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(an_evicted_process_is_stopped_or_killed_first) {
+  NEED_OTHERS();
+  const Worker first("first");  // where a broker is started, it is this process's
+  Holder holder;
+  const std::string pid = std::to_string(holder.pid());
+  const Result freeze = run({"aiaccel", "evict", pid, "--freeze"});
+  BOOST_TEST(freeze.status == 0);
+  BOOST_TEST(freeze.out ==
+             "process " + pid + ": stopped\nprocess " + pid + ": 1 turns and jobs ended\n");
+  BOOST_TEST(eventually([&] { return holder.state() == 'T'; }));
+  check_engine_is_free();
+
+  Holder killed;
+  const Result kill = run({"aiaccel", "evict", std::to_string(killed.pid()), "--kill"});
+  BOOST_TEST(kill.status == 0);
+  BOOST_TEST(has(kill.out, "process " + std::to_string(killed.pid()) + ": killed\n"));
+  BOOST_TEST(killed.ended_by() == SIGKILL);
+  check_engine_is_free();
+}
+
+BOOST_AUTO_TEST_CASE(an_evicted_unit_is_frozen_or_killed_as_a_whole) {
+  if (process::transport() != "kernel") SKIP("units are cgroups in the module only");
+  const std::string name = "evicted-" + me(), cgroup = "/sys/fs/cgroup/" + name;
+  if (mkdir(cgroup.c_str(), 0755)) SKIP("there is no cgroup of version 2 to be made here");
+  {
+    Holder holder(cgroup);
+    const Result freeze = run({"aiaccel", "evict", name, "--freeze"});
+    BOOST_TEST(freeze.status == 0);
+    BOOST_TEST(freeze.out ==
+               cgroup + "/cgroup.freeze: 1\nunit /" + name + ": 1 turns and jobs ended\n");
+    BOOST_TEST(eventually([&] {
+      std::ifstream events(cgroup + "/cgroup.events");
+      for (std::string key, value; events >> key >> value;)
+        if (key == "frozen") return value == "1";
+      return false;
+    }));
+    check_engine_is_free();
+    std::ofstream(cgroup + "/cgroup.freeze") << "0" << std::flush;
+  }
+  {
+    Holder holder(cgroup);
+    const Result kill = run({"aiaccel", "evict", name, "--kill"});
+    BOOST_TEST(kill.status == 0);
+    BOOST_TEST(has(kill.out, cgroup + "/cgroup.kill: 1\n"));
+    BOOST_TEST(holder.ended_by() == SIGKILL);
+    check_engine_is_free();
+  }
+  BOOST_TEST(eventually([&] { return rmdir(cgroup.c_str()) == 0; }));
 }
 
 BOOST_AUTO_TEST_CASE(who_made_whom_wait) {

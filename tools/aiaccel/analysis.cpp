@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Who made whom wait: each wait is cut where a turn began or ended, and each piece is laid to those
+// who ran during it, by width. A wait's parts add up to the wait; what nobody on record explains is
+// `unseen`. Nothing here asks the arbiter: the same turns give the same answer. See analysis.hpp.
 #include "aiaccel/analysis.hpp"
 
 #include <algorithm>

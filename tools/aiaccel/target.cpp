@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+//
+// Which unit, process or label a word on the command line means; see target.hpp. A number is a
+// process or a thread of it, then a name is a unit that uses accelerators now, then perhaps a
+// label. A unit means those below it too. What is found is as of the call: it may have ended since.
 #include "aiaccel/target.hpp"
 
 #include <fmt/format.h>

@@ -133,6 +133,7 @@ void Gate::serve() {
     lines_.set_mark_every(lease_.ungated() ? UINT32_MAX
                                            : std::clamp(lease_.window() / 4, 1U, kMostUnmarked));
     if (lease_.state() != before) tell(before);
+    if (lease_.state() == Lease::State::missing) memory_.let_go();
     if (next.changed) {
       const Lock lock(mutex_);
       changed_.notify_all();

@@ -40,7 +40,7 @@ Lease::Next Lease::step(uint64_t now_ns, unsigned waiting) {
   for (bool again = true; again;) {
     switch (state_) {
       case State::none:
-        again = waiting != 0 && ask(now_ns);
+        again = idle(now_ns, waiting);
         break;
       case State::asked:
         again = read(now_ns);
@@ -58,6 +58,20 @@ Lease::Next Lease::step(uint64_t now_ns, unsigned waiting) {
     }
   }
   return {next_ns_, changed_};
+}
+
+bool Lease::idle(uint64_t now_ns, unsigned waiting) {
+  if (waiting != 0) return ask(now_ns);
+  if (!is_open_) return false;
+  if (now_ns >= retry_ns_) {
+    if (const int error = arbiter_.look()) {
+      lose(error, now_ns);
+      return true;
+    }
+    retry_ns_ = now_ns + kRetryNs;
+  }
+  next_ns_ = retry_ns_;
+  return false;
 }
 
 bool Lease::ask(uint64_t now_ns) {

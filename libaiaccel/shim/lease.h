@@ -14,7 +14,8 @@
 // wait (a kernel that waits for a later one), one more is let through at a time.
 //
 // Where the arbiter is missing, launches go ungated (open) or wait (closed), and it is looked for
-// every 250 ms. An engine that takes no work for now (ESHUTDOWN) is waited for.
+// every 250 ms. An engine that takes no work for now (ESHUTDOWN) is waited for. An arbiter that is
+// about to leave gets back what is open of it, from a program that launches nothing as well.
 //
 // Threads: one thread steps; the Door is everybody's. step() never blocks.
 #ifndef AIACCEL_SHIM_LEASE_H
@@ -45,8 +46,9 @@ class Arbiter {
   virtual int ask() = 0;             // submits a job
   virtual int read(News* news) = 0;  // without waiting
   virtual int complete(bool ask_again) = 0;
-  virtual bool others_wait() = 0;
-  virtual bool fail_open() = 0;  // the setting, as far as it is known
+  virtual bool others_wait() = 0;  // others, or an operator, for the turn
+  virtual int look() = 0;          // whether it may stay open: 0, or why not
+  virtual bool fail_open() = 0;    // the setting, as far as it is known
 };
 
 // What was launched.
@@ -92,6 +94,7 @@ class Lease {
   uint32_t window() const { return window_; }
 
  private:
+  bool idle(uint64_t now_ns, unsigned waiting);
   bool ask(uint64_t now_ns);
   bool read(uint64_t now_ns);
   void take(const News& news, uint64_t now_ns);
@@ -120,7 +123,7 @@ class Lease {
   uint64_t longest_ns_ = 0;   // without progress although work was under way
   uint64_t quantum_end_ns_ = 0;
   uint64_t helped_until_ = 0;  // launches; the door closes behind the one let through
-  uint64_t retry_ns_ = 0;
+  uint64_t retry_ns_ = 0;      // when to look at the arbiter next, or for one
   uint64_t next_ns_ = kNever;
   bool changed_ = false;
 };

@@ -45,12 +45,23 @@ int Memory::open() {
   if (const int error = open_device(&device, &query)) return error;
   arbiter_fails_open_ = query.on_missing != AIACCEL_ON_MISSING_CLOSED;
   if (const int error = find_engine(*device, engines_, &engine)) return error;
+  if (engine.state == AIACCEL_ENGINE_LEAVING) return -ENODEV;
   device_ = std::move(device);
   engine_ = engine.id;
   has_bytes_ = engine.device_bytes != 0;
+  return 0;
+}
+
+// What was reserved is gone with it.
+void Memory::close() {
+  device_.reset();
   reservation_ = 0;
   reserved_ = 0;
-  return 0;
+}
+
+void Memory::let_go() {
+  const Lock lock(mutex_);
+  if (device_ && look_at_arbiter(*device_, engine_)) close();
 }
 
 int Memory::reserve(uint64_t bytes, aiaccel_reserve* answer) {
@@ -65,9 +76,7 @@ int Memory::reserve(uint64_t bytes, aiaccel_reserve* answer) {
     reservation_ = answer->id;
     reserved_ = bytes;
   } else if (error == -ECONNRESET || error == -ENODEV) {
-    device_.reset();  // what was reserved is gone with it
-    reservation_ = 0;
-    reserved_ = 0;
+    close();
   }
   return error;
 }

@@ -42,10 +42,14 @@ class Memory {
   // An arbiter came back: tells it what is held.
   void renew();
 
+  // Closes what is open of an arbiter that leaves.
+  void let_go();
+
  private:
   // Makes the reservation so large; 0 or -errno, and which limit refused.
   int reserve(uint64_t bytes, aiaccel_reserve* answer) REQUIRES(mutex_);
   int open() REQUIRES(mutex_);
+  void close() REQUIRES(mutex_);
   enum class Room { made, refused, not_yet };
   Room make_room(uint64_t wanted, uint64_t bytes) REQUIRES(mutex_);
   bool fail_open() const REQUIRES(mutex_) {

@@ -37,6 +37,15 @@ int find_engine(aiaccel_device& device, const std::vector<std::string>& names,
   return error;
 }
 
+int look_at_arbiter(aiaccel_device& device, uint32_t engine) {
+  aiaccel_engine_info info{};
+  info.size = sizeof info;
+  info.id = engine;
+  const int error = aiaccel_call(&device, AIACCEL_IOC_ENGINE_INFO, &info);
+  if (error == -ENOENT) return 0;  // only the engine went
+  return !error && info.state == AIACCEL_ENGINE_LEAVING ? -ENODEV : error;
+}
+
 int Turns::open() {
   std::unique_ptr<aiaccel_device> device;
   aiaccel_query query;
@@ -149,8 +158,13 @@ bool Turns::others_wait() {
   stats.record_size = sizeof records[0];
   if (aiaccel_call(device_.get(), AIACCEL_IOC_STATS, &stats)) return true;
   for (uint32_t i = 0; i < stats.count && i < std::size(records); ++i)
-    if (records[i].id == engine_id_) return records[i].jobs_waiting != 0;
+    if (records[i].id == engine_id_)
+      return records[i].jobs_waiting != 0 || records[i].state != AIACCEL_ENGINE_ACTIVE;
   return true;  // among so many it is not seen, so it is given back
+}
+
+int Turns::look() {
+  return look_at_arbiter(*device_, engine_id_);
 }
 
 }  // namespace aiaccel::shim

@@ -25,6 +25,9 @@ int open_device(std::unique_ptr<aiaccel_device>* device, aiaccel_query* query);
 int find_engine(aiaccel_device& device, const std::vector<std::string>& names,
                 aiaccel_engine_info* engine);
 
+// 0, or why nothing of ours should stay open there: the arbiter ended, or is leaving (-ENODEV).
+int look_at_arbiter(aiaccel_device& device, uint32_t engine);
+
 class Turns final : public Arbiter {
  public:
   // `engines`: names of the engine; the first that is there is taken.
@@ -37,6 +40,7 @@ class Turns final : public Arbiter {
   int read(News* news) override;
   int complete(bool ask_again) override;
   bool others_wait() override;
+  int look() override;
   bool fail_open() override;
 
   // Polls readable when there is something to read(); -1 while the device is closed.

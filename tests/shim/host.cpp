@@ -89,6 +89,20 @@ aiaccel_stats_engine Operator::stats() {
   return {};
 }
 
+uint64_t Operator::others() {
+  aiaccel_stats_tenant records[64];
+  aiaccel_stats stats{};
+  stats.size = sizeof stats;
+  stats.kind = AIACCEL_STATS_TENANTS;
+  stats.records = reinterpret_cast<uintptr_t>(records);
+  stats.count = std::size(records);
+  stats.record_size = sizeof records[0];
+  BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_STATS, &stats), 0);
+  uint64_t contexts = 0;
+  for (uint32_t i = 0; i < stats.count; ++i) contexts += records[i].contexts;
+  return contexts - 1;
+}
+
 uint64_t Operator::reserved() {
   return stats().reserved_bytes;
 }

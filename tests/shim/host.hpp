@@ -42,6 +42,7 @@ class Operator {
   void let_go();
   void set_state(uint32_t state);
   aiaccel_stats_engine stats();
+  uint64_t others();  // open contexts, but its own
   uint64_t reserved();
 
  private:

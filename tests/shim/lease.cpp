@@ -40,6 +40,7 @@ class FakeArbiter : public Arbiter {
     return complete_error;
   }
   bool others_wait() override { return others; }
+  int look() override { return look_error; }
   bool fail_open() override { return open_when_missing; }
 
   void grant(uint32_t generation) {
@@ -50,7 +51,7 @@ class FakeArbiter : public Arbiter {
   }
 
   int open_error = 0, ask_error = 0, read_error = 0, complete_error = 0;
-  int opens = 0, closes = 0, completes = 0;
+  int opens = 0, closes = 0, completes = 0, look_error = 0;
   bool asked = false, others = false, open_when_missing = true;
   uint32_t yield_word = 0;
   News news;
@@ -197,7 +198,7 @@ BOOST_AUTO_TEST_CASE(what_does_nothing_for_a_while_gives_the_turn_back) {
   const Lease::Next next = step();
   BOOST_TEST(arbiter.completes == 1);
   BOOST_TEST((lease.state() == Lease::State::none));
-  BOOST_TEST(next.at_ns == Lease::kNever);
+  BOOST_TEST(next.at_ns == now + 250 * kMs);  // only to see whether the arbiter leaves
   BOOST_TEST(!arbiter.asked);
 }
 
@@ -311,6 +312,24 @@ BOOST_AUTO_TEST_CASE(a_broker_that_dies_is_let_go_when_nobody_is_inside) {
   step();
   BOOST_TEST(arbiter.closes == 1);
   BOOST_TEST(door.enter());
+}
+
+BOOST_AUTO_TEST_CASE(an_arbiter_that_leaves_is_let_go_by_who_launches_nothing) {
+  hold();
+  now += 2 * kMs;
+  step();
+  BOOST_REQUIRE((lease.state() == Lease::State::none));
+  BOOST_TEST(step().at_ns <= now + 250 * kMs);
+  arbiter.look_error = arbiter.open_error = -ENODEV;
+  now += 250 * kMs;
+  step();
+  BOOST_TEST(arbiter.closes == 1);
+  BOOST_TEST(lease.ungated());
+  arbiter.look_error = arbiter.open_error = 0;
+  now += 250 * kMs;
+  step();
+  BOOST_TEST(!lease.ungated());
+  BOOST_TEST(arbiter.opens == 2);
 }
 
 BOOST_AUTO_TEST_CASE(a_draining_engine_is_waited_for_also_where_open) {

@@ -10,8 +10,7 @@
 //
 // Where the arbiter goes (a broker ends, a module is upgraded), the instances close their contexts.
 // Until there is one again, which they look for, requests are answered without turns or wait, as
-// $AIACCEL_ON_MISSING says (open, closed), else the tenant's on_missing when it was last asked for. A
-// Device of the program's own is for the program to close.
+// $AIACCEL_ON_MISSING says (open, closed), else the on_missing that the tenant last had. A Device of the program's own is for the program to close.
 //
 // Every request is answered by one version, the one that was current when it came or, through a
 // Stream, the one that the stream began with, and the answer names it. update() loads the next
@@ -76,7 +75,8 @@ class [[gnu::visibility("default")]] Deployment {
   using Done = std::function<void(Answer, std::exception_ptr)>;
 
   // Throws Error: what Device::open() and Device::engine() throw; EOPNOTSUPP for an engine that is
-  // no CPU; EINVAL for no instances, a width that the engine has not, or a wrong $AIACCEL_ON_MISSING.
+  // no CPU; EINVAL for no instances, a width that the engine has not, a wrong
+  // $AIACCEL_ON_MISSING.
   Deployment(Model model, const DeploymentOptions& options);
   Deployment(Deployment &&) noexcept = default;
   Deployment& operator=(Deployment&&) noexcept;

@@ -203,7 +203,7 @@ bool aia_engine_remove(struct aia_engine *engine);
 /* ---- objects of a context (object.c) ---- */
 
 enum aia_object_kind {
-	AIA_OBJECT_QUEUE,
+	AIA_OBJECT_QUEUE = 1,		/* none is 0: freed memory is no queue */
 	AIA_OBJECT_RESERVATION,
 	AIA_OBJECT_BUFFER,
 	AIA_NR_OBJECT_KINDS,
@@ -248,6 +248,11 @@ int aia_object_reserve(struct aia_context *ctx, struct aia_object *object,
 		       enum aia_object_kind kind, u32 *refused_by);
 void aia_object_publish(struct aia_context *ctx, struct aia_object *object);
 void aia_object_abort(struct aia_context *ctx, struct aia_object *object);
+/*
+ * What an id names if it is of that kind, or NULL. Found under the lock that guards the end of its kind
+ * (see aia_queues and aia_reservations), it is there until that is let go; of a buffer it says nothing.
+ */
+struct aia_object *aia_object_find(struct aia_context *ctx, u32 id, enum aia_object_kind kind);
 /* Takes the id away, so that the caller is the only one to destroy it. */
 struct aia_object *aia_object_take(struct aia_context *ctx, u32 id);
 void aia_object_destroy(struct aia_context *ctx, struct aia_object *object);

@@ -261,8 +261,8 @@ static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struc
 	err = aia_check_job(job);
 	if (err)
 		return err;
-	object = xa_load(&ctx->objects, job->queue);
-	if (!object || object->kind != AIA_OBJECT_QUEUE)
+	object = aia_object_find(ctx, job->queue, AIA_OBJECT_QUEUE);
+	if (!object)
 		return -ENOENT;
 	queue = container_of(object, struct aia_queue, object);
 	/* The core checks it as well, but ceilings come later in the order of errors. */

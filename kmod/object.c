@@ -61,6 +61,19 @@ void aia_object_abort(struct aia_context *ctx, struct aia_object *object)
 	uncount(ctx, object->kind);
 }
 
+/* An object is taken out before it is freed: until xa_lock is let go, its kind can be read. */
+struct aia_object *aia_object_find(struct aia_context *ctx, u32 id, enum aia_object_kind kind)
+{
+	struct aia_object *object;
+
+	xa_lock(&ctx->objects);
+	object = xa_load(&ctx->objects, id);
+	if (object && object->kind != kind)
+		object = NULL;
+	xa_unlock(&ctx->objects);
+	return object;
+}
+
 struct aia_object *aia_object_take(struct aia_context *ctx, u32 id)
 {
 	struct aia_object *object;

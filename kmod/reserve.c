@@ -145,12 +145,10 @@ err_free:
 
 static struct aia_reservation *find_locked(struct aia_context *ctx, u32 id)
 {
-	struct aia_object *object = xa_load(&ctx->objects, id);
+	struct aia_object *object = aia_object_find(ctx, id, AIA_OBJECT_RESERVATION);
 
 	lockdep_assert_held(&aia_limit_lock);
-	if (!object || object->kind != AIA_OBJECT_RESERVATION)
-		return NULL;
-	return container_of(object, struct aia_reservation, object);
+	return object ? container_of(object, struct aia_reservation, object) : NULL;
 }
 
 static bool is_there(struct aia_context *ctx, u32 id)

@@ -271,6 +271,43 @@ BOOST_AUTO_TEST_CASE(engines_that_go_meanwhile) {
   BOOST_TEST(Use(watcher) == before);
 }
 
+// Ids that name no queue, or no reservation, given to calls that want one, while what they name is
+// destroyed. The second reservation keeps the tenant's place, so that the end of the first is quick.
+BOOST_AUTO_TEST_CASE(what_is_no_queue_goes_meanwhile) {
+  NEED_DEVICE();
+  const Context watcher, context;
+  const Use before(watcher);
+  {
+    const Engine gpu(watcher, 100 * kMiB);
+    const uint32_t stays = reserve(context, gpu.id(), kMiB);
+    const uint32_t queue = context.queue();
+    std::atomic<uint32_t> reserved{stays}, allocated{queue};
+    std::atomic<int> wrong{0}, calls{0};
+    {
+      const Beside submits([&] {
+        for (const uint32_t id : {reserved.load(), allocated.load()})
+          if (id != queue && submit(context, job_of(id, 1)) != ENOENT) wrong++;
+        calls++;
+      });
+      const Beside resizes([&] {
+        if (resize(context, allocated, 0) != ENOENT) wrong++;
+        calls++;
+      });
+      for (int round = 0; round < 2000; round++) {
+        reserved = reserve(context, gpu.id(), 0);
+        allocated = context.alloc(kPage).id;
+        BOOST_REQUIRE_EQUAL(destroy_errno(context, reserved), 0);
+        BOOST_REQUIRE_EQUAL(destroy_errno(context, allocated), 0);
+      }
+      BOOST_TEST(eventually([&] { return calls > 1; }));
+    }
+    BOOST_TEST(wrong == 0);
+    BOOST_TEST(destroy_errno(context, queue) == 0);
+    BOOST_TEST(destroy_errno(context, stays) == 0);
+  }
+  BOOST_TEST(Use(watcher) == before);
+}
+
 // They need no process to stay, and do not hold the module.
 BOOST_AUTO_TEST_CASE(made_engines_go_with_the_module) {
   NEED_DEVICE();

@@ -10,7 +10,8 @@
 //
 // Where the arbiter goes (a broker ends, a module is upgraded), the instances close their contexts.
 // Until there is one again, which they look for, requests are answered without turns or wait, as
-// $AIACCEL_ON_MISSING says (open, closed), else the on_missing that the tenant last had. A Device of the program's own is for the program to close.
+// $AIACCEL_ON_MISSING says (open, closed), else the on_missing that the tenant last had. A
+// Device of the program's own is for the program to close.
 //
 // Every request is answered by one version, the one that was current when it came or, through a
 // Stream, the one that the stream began with, and the answer names it. update() loads the next

@@ -186,7 +186,8 @@ BOOST_AUTO_TEST_CASE(pinned_memory_and_a_context_are_shown) {
     const Json own = own_user(process::run({"aiaccel-top", "--json"}).json()["observed"]);
     BOOST_TEST_REQUIRE(own.is_object());
     BOOST_TEST(own["pinned_bytes"] >= bytes);
-    BOOST_TEST(own["gated"] == true);
+    BOOST_TEST(own["engine_alias"].is_null());
+    BOOST_TEST(own["gated"].is_null());  // a context without queues takes no turns
   }
   ::munmap(memory, bytes);
 }

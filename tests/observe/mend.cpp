@@ -42,12 +42,14 @@ BOOST_AUTO_TEST_CASE(an_ungated_notebook_on_the_wrong_node) {
   BOOST_TEST(find(findings, "process").found == "python3 (4410) of user 1001, user@1001");
   BOOST_TEST(find(findings, "gpu0").found.starts_with("9.0 GiB of its memory, keeps it busy 36 %"));
   const Finding gate = find(findings, "gate");
-  BOOST_TEST(has_fix(gate, "aiaccel attach 4410 --class low"));
-  BOOST_TEST(has_fix(gate,
-                     "aiaccel exec --class low -- python3 train.py --note 'it'\\''s'"
-                     "  # after ending the one that runs"));
-  BOOST_TEST(has_fix(
-      gate, "sudo aiaccel policy set user-1001.slice --max-class low --device-bytes 9217M"));
+  BOOST_TEST(gate.found.starts_with("ungated on gpu0: "));
+  // What gates CUDA comes first; 9 GiB and a quarter are 11.25.
+  const std::vector<std::string> lines = {
+      "aiaccel exec --class low -- python3 train.py --note 'it'\\''s'"
+      "  # after ending the one that runs",
+      "aiaccel attach 4410 --class low",
+      "sudo aiaccel policy set user-1001.slice --max-class low --device-bytes 12G"};
+  BOOST_TEST(gate.fix == lines, boost::test_tools::per_element());
   const Finding node = find(findings, "node");
   BOOST_TEST(node.found == "wrong node: only 4 % of its memory is on node 1, the nearest to gpu0");
   BOOST_TEST(has_fix(node, "sudo aiaccel attach 4410 --engine cpu-node1"));
@@ -88,6 +90,18 @@ BOOST_AUTO_TEST_CASE(what_may_not_be_seen_is_no_verdict) {
   const Finding gate = find(judge_process(observation, {}), "gate");
   BOOST_TEST(gate.found.starts_with("unknown"));
   BOOST_TEST(has_fix(gate, "sudo aiaccel doctor --pid 7"));
+}
+
+// It is not said to use nothing.
+BOOST_AUTO_TEST_CASE(who_may_not_be_looked_into_may_use_some) {
+  observe::Observation observation;
+  observation.users.resize(1);
+  observation.users[0].pid = 7;
+  observation.hidden = 1;
+  const Finding engines = find(judge_process(observation, {}), "engines");
+  BOOST_TEST((engines.verdict == Verdict::note));
+  BOOST_TEST(engines.found.starts_with("unknown"));
+  BOOST_TEST(has_fix(engines, "sudo aiaccel doctor --pid 7"));
 }
 
 BOOST_AUTO_TEST_CASE(how_a_shell_takes_one_word) {

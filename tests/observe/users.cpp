@@ -170,6 +170,21 @@ BOOST_AUTO_TEST_CASE(queues_make_gated_and_name_the_engine) {
   BOOST_TEST(seen.engines.at(user_of(seen, 812, "gpu0").engine.value()).engine_id.value() == 9u);
 }
 
+BOOST_AUTO_TEST_CASE(a_queue_gates_its_own_engine_alone) {
+  Arbiter known = arbiter();
+  known.queues.erase(known.queues.begin());  // the notebook's on the GPU
+  const Observation seen = look(one_gpu(), &known);
+  BOOST_TEST(user_of(seen, 4410, "cpu-node1").gated.value());
+  BOOST_TEST(!user_of(seen, 4410, "gpu0").gated.value());
+}
+
+// The shim gates CUDA, and nothing else.
+BOOST_AUTO_TEST_CASE(the_shim_gates_no_cpu) {
+  const Observation seen = look(one_gpu(), nullptr, {"vllm"});
+  BOOST_TEST(user_of(seen, 812, "gpu0").gated.value());
+  BOOST_TEST(!user_of(seen, 812, "cpu").gated.value());
+}
+
 BOOST_AUTO_TEST_CASE(mig_instances_stand_behind_their_gpu) {
   Gpus gpus = one_gpu();
   gpus.gpus[0].device.divided = true;

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/text.hpp"
 #include "observe/show.hpp"
 #include "observe/unit.hpp"
@@ -66,23 +68,48 @@ Finding judge_use(const Engine& engine, const User& user) {
   return {engine.alias, Verdict::ok, text, {}};
 }
 
-Finding judge_gate(const User& user, const std::vector<std::string>& arguments, bool on_cpu) {
-  if (!user.gated)
+// The most that it has on one engine now, and a quarter for what comes, in whole GiB.
+std::string device_ceiling(const std::vector<User>& users) {
+  std::uint64_t most = 0;
+  for (const User& user : users) most = std::max(most, user.device_bytes.value_or(0));
+  constexpr std::uint64_t gib = 1ULL << 30;
+  return most ? fmt::format(" --device-bytes {}G", (most + most / 4 + gib - 1) / gib) : "";
+}
+
+std::string look_as_root(const User& user) {
+  return fmt::format("sudo aiaccel doctor --pid {}", user.pid);
+}
+
+Finding judge_gate(const Observation& observation, const std::vector<std::string>& arguments) {
+  const User& first = observation.users.front();
+  bool unknown = false, on_cpu = true;
+  std::string ungated;
+  for (const User& user : observation.users) {
+    if (!user.engine) continue;
+    unknown = unknown || !user.gated;
+    if (user.gated.value_or(true)) continue;
+    const Engine& engine = observation.engines[*user.engine];
+    on_cpu = on_cpu && engine.kind == "cpu";
+    ungated += (ungated.empty() ? "" : ", ") + engine.alias;
+  }
+  if (ungated.empty() && unknown)
     return {"gate",
             Verdict::note,
             "unknown: the system does not let this user look into it",
-            {fmt::format("sudo aiaccel doctor --pid {}", user.pid)}};
-  if (*user.gated) return {"gate", Verdict::ok, "gated: it waits for its turns", {}};
-  Finding finding{"gate", Verdict::note, "ungated: it takes no turns, and waits for nobody", {}};
-  finding.fix.push_back(fmt::format("aiaccel attach {} --class low", user.pid));
-  if (!on_cpu) finding.fix.push_back(restart_line(user, arguments));
-  if (const std::string unit = observe::policy_unit_of(user.cgroup);
-      !unit.empty() && unit != "cgroup:/") {
-    std::string line = fmt::format("sudo aiaccel policy set {} --max-class low", quoted(unit));
-    if (user.device_bytes.value_or(0))
-      line += fmt::format(" --device-bytes {}M", (*user.device_bytes >> 20) + 1);
-    finding.fix.push_back(std::move(line));
-  }
+            {look_as_root(first)}};
+  if (ungated.empty()) return {"gate", Verdict::ok, "gated: it waits for its turns", {}};
+  Finding finding{
+      "gate",
+      Verdict::note,
+      fmt::format("ungated on {}: it takes no turns there, and waits for nobody", ungated),
+      {}};
+  // Of a program that runs, attaching moves what the CPUs do; CUDA is gated from its start alone.
+  if (!on_cpu) finding.fix.push_back(restart_line(first, arguments));
+  finding.fix.push_back(fmt::format("aiaccel attach {} --class low", first.pid));
+  if (const std::string unit = observe::policy_unit_of(first.cgroup);
+      !unit.empty() && unit != "cgroup:/")
+    finding.fix.push_back(fmt::format("sudo aiaccel policy set {} --max-class low{}", quoted(unit),
+                                      device_ceiling(observation.users)));
   return finding;
 }
 
@@ -115,17 +142,23 @@ std::vector<Finding> judge_process(const Observation& observation,
     return {{"process", Verdict::missing, "there is no such process", {}}};
   const User& first = observation.users.front();
   std::vector<Finding> findings{judge_identity(first), judge_memory(first)};
-  bool any = false, on_cpu = true;
+  bool any = false;
   for (const User& user : observation.users) {
     if (!user.engine) continue;
-    const Engine& engine = observation.engines[*user.engine];
     any = true;
-    on_cpu = on_cpu && engine.kind == "cpu";
-    findings.push_back(judge_use(engine, user));
-    if (user.wrong_node) findings.push_back(judge_node(observation, engine, user));
+    findings.push_back(judge_use(observation.engines[*user.engine], user));
+    if (user.wrong_node)
+      findings.push_back(judge_node(observation, observation.engines[*user.engine], user));
   }
-  if (!any) findings.push_back({"engines", Verdict::ok, "it uses none that is seen here", {}});
-  if (any || first.gated.value_or(false)) findings.push_back(judge_gate(first, arguments, on_cpu));
+  if (observation.hidden)
+    findings.push_back({"engines",
+                        Verdict::note,
+                        any ? "it may use others: the system does not let this user look into it"
+                            : "unknown: the system does not let this user look into it",
+                        {look_as_root(first)}});
+  else if (!any)
+    findings.push_back({"engines", Verdict::ok, "it uses none that is seen here", {}});
+  if (any || first.gated.value_or(false)) findings.push_back(judge_gate(observation, arguments));
   return findings;
 }
 

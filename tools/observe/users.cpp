@@ -62,6 +62,7 @@ class Observer {
     std::optional<std::uint64_t> device_bytes;
     std::optional<double> busy;
     std::map<std::string, std::uint64_t> engine_ns;
+    bool queued = false;  // at the arbiter
   };
   using Uses = std::map<std::size_t, Use>;  // by engine
 
@@ -82,7 +83,8 @@ class Observer {
       engine.busy = device.busy;
       const std::size_t place = result_.engines.size();
       for (const nvml::Process& process : gpu.processes)
-        on_gpus_[static_cast<int>(process.pid)][place] = {process.device_bytes, process.busy, {}};
+        on_gpus_[static_cast<int>(process.pid)][place] = {
+            process.device_bytes, process.busy, {}, false};
       // By address, the whole GPU stands for its instances.
       if (device.parent.empty()) {
         by_address_.emplace(device.pci, place);
@@ -241,26 +243,39 @@ class Observer {
     else
       add_devices(pid, *devices, uses);
 
-    bool has_context = devices && std::any_of(devices->begin(), devices->end(), [](const auto& d) {
-                         return d.path == "/dev/aiaccel";
-                       });
+    const bool has_context =
+        devices && std::any_of(devices->begin(), devices->end(),
+                               [](const auto& d) { return d.path == "/dev/aiaccel"; });
+    bool queued = false;  // anywhere
     if (arbiter_)
       for (const aiaccel_stats_queue& queue : arbiter_->queues)
         if (queue.pid == pid) {
-          has_context = true;
-          if (const auto place = engine_of_queue(queue.engine)) uses[*place];
+          queued = true;
+          if (const auto place = engine_of_queue(queue.engine)) uses[*place].queued = true;
         }
     if (is_watched(*process)) {
       const auto node = result_.topology.node_of_cpus(process->cpus);
       uses[cpu_engine(node ? fmt::format("cpu-node{}", *node) : "cpu", node)];
     }
-    if (uses.empty() && !has_context && process->pinned_bytes.value_or(0) == 0 &&
+    if (uses.empty() && !has_context && !queued && process->pinned_bytes.value_or(0) == 0 &&
         question_.pids.empty())
       return;
-    put(*process, uses, has_context);
+    // Whether its queues are known: all of them are where the arbiter answers, and none where it
+    // has no context. Without either, a context may have any.
+    const bool known = devices && (arbiter_ || !has_context);
+    put(*process, uses, queued, known);
   }
 
-  void put(const Process& process, const Uses& uses, bool has_context) {
+  // Whether a use waits for its turns.
+  static std::optional<bool> is_gated(const Engine& engine, const Use& use,
+                                      std::optional<bool> has_shim, bool known) {
+    const bool gates = engine.kind == "gpu" && engine.driver == "nvidia";
+    if (use.queued || (gates && has_shim.value_or(false))) return true;
+    if (!known || (gates && !has_shim)) return std::nullopt;
+    return false;
+  }
+
+  void put(const Process& process, const Uses& uses, bool queued, bool known) {
     User user;
     user.pid = process.pid;
     user.comm = process.comm;
@@ -270,7 +285,7 @@ class Observer {
     user.resident_bytes = process.resident_bytes;
     user.pinned_bytes = process.pinned_bytes;
     user.locked_bytes = process.locked_bytes;
-    user.gated = has_context ? true : has_mapped(root_, process.pid, shim);
+    const auto has_shim = has_mapped(root_, process.pid, shim);
     const auto with_memory =
         std::count_if(result_.topology.nodes.begin(), result_.topology.nodes.end(),
                       [](const Node& node) { return node.has_memory; });
@@ -279,10 +294,14 @@ class Observer {
       user.placement = read_placement(root_, process.pid);
       user.placement_ns = result_.time_ns;
     }
-    if (uses.empty()) result_.users.push_back(user);
+    if (uses.empty()) {
+      if (queued || has_shim.value_or(false)) user.gated = true;
+      result_.users.push_back(user);
+    }
     for (const auto& [place, use] : uses) {
       User here = user;
       here.engine = place;
+      here.gated = is_gated(result_.engines[place], use, has_shim, known);
       here.device_bytes = use.device_bytes;
       here.busy = use.busy;
       here.engine_ns = use.engine_ns;

@@ -95,6 +95,38 @@ BOOST_AUTO_TEST_CASE(each_reason_by_itself) {
   BOOST_TEST(alone.oldest_ns == 170u);
 }
 
+BOOST_AUTO_TEST_CASE(another_context_of_the_target_is_its_own) {
+  const Turn me = turn({.submitted_ns = 100, .granted_ns = 150, .ended_ns = 170});
+  const Turn mine =
+      turn({.context = 2, .class_ = kHigh, .submitted_ns = 90, .granted_ns = 90, .ended_ns = 150});
+  BOOST_TEST(text(ask({mine, me})) == "own me 50");
+  // Unlike a turn of the same context, it leaves room for others.
+  const Turn other = turn({.context = 3, .label = "a", .granted_ns = 90, .ended_ns = 150});
+  BOOST_TEST(text(ask({other, mine, me})) == "own me 25, share a 25");
+}
+
+// A table as long as the module's, in which each waited for all that came before it: a walk over
+// all of it for each moment of each wait would not end.
+BOOST_AUTO_TEST_CASE(a_long_queue_is_explained_in_time) {
+  Turns turns;
+  constexpr std::uint64_t count = 4096;
+  for (std::uint64_t i = 0; i < count; i++)
+    turns.push_back(turn({.context = 1 + i,
+                          .label = i == 0 ? "you" : "me",
+                          .submitted_ns = 1,
+                          .granted_ns = 10 + i * 10,
+                          .ended_ns = 20 + i * 10}));
+  const Explanation explanation = ask(turns, 0, 1'000'000);
+  BOOST_TEST(explanation.waits == count - 1);
+  std::uint64_t sum = 0, of_you = 0;
+  for (const Part& part : explanation.parts) {
+    sum += part.ns;
+    if (part.label == "you") of_you += part.ns;
+  }
+  BOOST_TEST(sum == explanation.wait_ns);
+  BOOST_TEST(of_you == 10 * (count - 1));
+}
+
 BOOST_AUTO_TEST_CASE(who_follows_each_other_shares_the_wait_by_time_and_who_runs_beside_by_slots) {
   const Turn me = turn({.submitted_ns = 100, .granted_ns = 200, .ended_ns = 201, .width = 4});
   const auto other = [](std::uint64_t context, const char* label, std::uint64_t begin,

@@ -14,7 +14,6 @@ namespace tools {
 namespace {
 
 using Turn = aiaccel_stats_turn;
-using Turns = std::vector<const Turn*>;
 
 struct Span {
   std::uint64_t begin, end;
@@ -59,7 +58,8 @@ Key nobody(Why why) {
   return {why, 0, 0, 0, "", ""};
 }
 
-Why why_of(const Turn& turn, const Turn& waiter) {
+Why why_of(const Turn& turn, const Turn& waiter, const Question& question) {
+  if (turn.context == waiter.context || question.is_target(turn)) return Why::own;
   return turn.class_ > waiter.class_    ? Why::class_
          : turn.class_ == waiter.class_ ? Why::share
                                         : Why::running;
@@ -70,25 +70,60 @@ std::uint64_t scaled(std::uint64_t ns, std::uint64_t part, std::uint64_t whole) 
   return whole ? static_cast<std::uint64_t>(static_cast<Wide>(ns) * part / whole) : 0;
 }
 
-// One stretch in which the same turns ran.
-void apportion(const Turn& waiter, const Turns& running, std::uint64_t ns, Parts& parts) {
+struct Run {
+  Span span;
+  const Turn* turn;
+};
+
+// All that ran on the engine, made once for all who waited.
+struct Timeline {
+  std::vector<Run> runs;            // by when they began
+  std::vector<std::uint64_t> cuts;  // when any of them began or ended, each once
+};
+
+Timeline make_timeline(const std::vector<Turn>& turns, const Question& question) {
+  Timeline timeline;
+  for (const Turn& turn : turns) {
+    if (turn.engine != question.engine || turn.state == AIACCEL_TURN_REFUSED) continue;
+    const Span run = ran(turn, question.to_ns);
+    if (!run.length()) continue;
+    timeline.runs.push_back({run, &turn});
+    timeline.cuts.insert(timeline.cuts.end(), {run.begin, run.end});
+  }
+  std::stable_sort(timeline.runs.begin(), timeline.runs.end(),
+                   [](const Run& a, const Run& b) { return a.span.begin < b.span.begin; });
+  std::sort(timeline.cuts.begin(), timeline.cuts.end());
+  timeline.cuts.erase(std::unique(timeline.cuts.begin(), timeline.cuts.end()), timeline.cuts.end());
+  return timeline;
+}
+
+// How much of one wait each of the runs is to blame for, by its place, and nobody.
+struct Blame {
+  std::vector<std::uint64_t> by_run;
+  std::uint64_t unseen = 0;
+};
+
+// One stretch in which the same runs, given by their places, were in the way.
+void apportion(const Turn& waiter, const Timeline& timeline,
+               const std::vector<std::size_t>& running, std::uint64_t ns, Blame& blame) {
   std::uint64_t width = 0, left = ns;
-  for (const Turn* turn : running) {
+  for (const std::size_t place : running) {
+    const Turn& turn = *timeline.runs[place].turn;
     // Nothing else matters meanwhile: a context has one turn on an engine.
-    if (turn->context == waiter.context) {
-      parts[key(Why::own, *turn)] += ns;
+    if (turn.context == waiter.context) {
+      blame.by_run[place] += ns;
       return;
     }
-    width += turn->width;
+    width += turn.width;
   }
   if (!width) {
-    parts[nobody(Why::unseen)] += ns;
+    blame.unseen += ns;
     return;
   }
-  for (const Turn* turn : running) {
-    const bool last = turn == running.back();
-    const std::uint64_t part = last ? left : scaled(ns, turn->width, width);
-    parts[key(why_of(*turn, waiter), *turn)] += part;
+  for (const std::size_t place : running) {
+    const bool last = place == running.back();
+    const std::uint64_t part = last ? left : scaled(ns, timeline.runs[place].turn->width, width);
+    blame.by_run[place] += part;
     left -= part;
   }
 }
@@ -103,30 +138,30 @@ void take_cap(const Turn& waiter, std::uint64_t whole_ns, std::uint64_t ns, Part
   parts[nobody(Why::cap)] += ns - sum;  // what rounding lost is its too
 }
 
-Parts explain_one(const Turn& waiter, const Turns& others, const Question& question) {
+// One sweep over the wait, so that a long table of long waits costs no more than what ran in each.
+Parts explain_one(const Turn& waiter, const Timeline& timeline, const Question& question) {
   const Span wait = clip(waited(waiter, question.to_ns), question);
   if (!wait.length()) return {};
-  Turns near;
-  std::vector<std::uint64_t> cuts{wait.begin, wait.end};
-  for (const Turn* turn : others) {
-    const Span run = ran(*turn, question.to_ns);
-    if (run.begin >= wait.end || run.end <= wait.begin) continue;
-    if (turn->context != waiter.context && !in_the_way(*turn, waiter, question)) continue;
-    near.push_back(turn);
-    for (const std::uint64_t at : {run.begin, run.end})
-      if (at > wait.begin && at < wait.end) cuts.push_back(at);
+  const std::vector<Run>& runs = timeline.runs;
+  Blame blame{std::vector<std::uint64_t>(runs.size()), 0};
+  std::vector<std::size_t> running;
+  std::size_t next = 0;
+  auto cut = std::upper_bound(timeline.cuts.begin(), timeline.cuts.end(), wait.begin);
+  for (std::uint64_t at = wait.begin, until; at < wait.end; at = until) {
+    until = cut == timeline.cuts.end() ? wait.end : std::min(*cut++, wait.end);
+    std::erase_if(running, [&](std::size_t place) { return runs[place].span.end <= at; });
+    for (; next < runs.size() && runs[next].span.begin <= at; next++)
+      if (runs[next].span.end > at && (runs[next].turn->context == waiter.context ||
+                                       in_the_way(*runs[next].turn, waiter, question)))
+        running.push_back(next);
+    apportion(waiter, timeline, running, until - at, blame);
   }
-  std::sort(cuts.begin(), cuts.end());
   Parts parts;
-  for (std::size_t i = 0; i + 1 < cuts.size(); i++) {
-    if (cuts[i] == cuts[i + 1]) continue;
-    Turns running;
-    for (const Turn* turn : near) {
-      const Span run = ran(*turn, question.to_ns);
-      if (run.begin <= cuts[i] && run.end >= cuts[i + 1]) running.push_back(turn);
-    }
-    apportion(waiter, running, cuts[i + 1] - cuts[i], parts);
-  }
+  for (std::size_t place = 0; place < runs.size(); place++)
+    if (blame.by_run[place])
+      parts[key(why_of(*runs[place].turn, waiter, question), *runs[place].turn)] +=
+          blame.by_run[place];
+  if (blame.unseen) parts[nobody(Why::unseen)] += blame.unseen;
   take_cap(waiter, waited(waiter, question.to_ns).length(), wait.length(), parts);
   return parts;
 }
@@ -180,7 +215,7 @@ const char* why_sentence(Why why) {
     case Why::running:
       return "a lower class had the engine and could not be stopped at once";
     case Why::own:
-      return "its own context had a turn there, and can have one at a time";
+      return "it had other turns there itself; a context can have one at a time";
     case Why::cap:
       return "a ceiling of its own tenant, of turns or of engine time";
     case Why::unseen:
@@ -191,13 +226,11 @@ const char* why_sentence(Why why) {
 
 Explanation explain(const std::vector<Turn>& turns, const Question& question) {
   Explanation explanation;
-  Turns here;
-  for (const Turn& turn : turns) {
-    if (turn.engine != question.engine) continue;
-    if (turn.ended_ns && (!explanation.oldest_ns || turn.ended_ns < explanation.oldest_ns))
+  for (const Turn& turn : turns)
+    if (turn.engine == question.engine && turn.ended_ns &&
+        (!explanation.oldest_ns || turn.ended_ns < explanation.oldest_ns))
       explanation.oldest_ns = turn.ended_ns;
-    if (turn.state != AIACCEL_TURN_REFUSED) here.push_back(&turn);
-  }
+  const Timeline timeline = make_timeline(turns, question);
   Parts all;
   for (const Turn& turn : turns) {
     if (turn.engine != question.engine || !question.is_target(turn)) continue;
@@ -206,7 +239,7 @@ Explanation explain(const std::vector<Turn>& turns, const Question& question) {
       continue;
     }
     count(turn, question, explanation);
-    for (const auto& [who, ns] : explain_one(turn, here, question)) all[who] += ns;
+    for (const auto& [who, ns] : explain_one(turn, timeline, question)) all[who] += ns;
   }
   for (const auto& [who, ns] : all) {
     const auto& [why, tenant, pid, class_, comm, label] = who;

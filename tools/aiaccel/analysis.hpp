@@ -23,7 +23,7 @@ enum class Why {
   class_,   // a higher class ran
   share,    // others of its class had their turns
   running,  // a lower class had the engine already, and could not be stopped at once
-  own,      // its own context had a turn on the engine
+  own,      // the target itself had other turns on the engine, in this context or another
   cap,      // a ceiling of its tenant, of turns or of engine time
   unseen,   // nobody on record ran
 };

@@ -125,13 +125,21 @@ void print_answer(const Report& report, const Answer& answer) {
       fmt::print("{}\n", line);
     for (const Why why : whys) fmt::print("{}: {}\n", why_name(why), sentence(report, why));
   }
-  if (e.oldest_ns > report.from_ns)
-    fmt::print("The oldest turn on record ended {} ago: of what was before, nothing is known.\n",
-               duration_text(seconds_back(report, answer)));
+}
+
+// How far back the records of each engine go, where that is less than what was asked for.
+std::string on_record(const Report& report) {
+  std::string text;
+  for (const Answer& answer : report.answers)
+    if (answer.explanation.oldest_ns > report.from_ns)
+      text += fmt::format("{} the last {} of {}", text.empty() ? "; on record are" : ",",
+                          duration_text(seconds_back(report, answer)), answer.alias);
+  return text;
 }
 
 void print(const Report& report) {
-  fmt::print("{}: the last {}\n", report.target.name, duration_text(report.to_ns - report.from_ns));
+  fmt::print("{}: the last {}{}\n", report.target.name,
+             duration_text(report.to_ns - report.from_ns), on_record(report));
   for (const Answer& answer : report.answers) print_answer(report, answer);
   if (report.answers.empty()) fmt::print("It had no turn in that time, and waited for none.\n");
   if (!report.sees_all)

@@ -110,6 +110,19 @@ BOOST_AUTO_TEST_CASE(leaving_says_who_has_it_open) {
   BOOST_TEST(result.out == "nobody has it open\n");
 }
 
+BOOST_AUTO_TEST_CASE(leaving_counts_who_has_no_queue) {
+  NEED_OTHERS();
+  const Resumed after;
+  const aiaccel::Device device = aiaccel::Device::open(process::transport());
+  const Result result = run({"aiaccel", "leave"});
+  BOOST_TEST(result.status == 1);
+  // The broker does not say whose it is.
+  const bool kernel = process::transport() == "kernel";
+  BOOST_TEST(has(result.out, "open in " + (kernel ? me() : "1 context without a queue")),
+             result.out);
+  BOOST_TEST(has(result.err, kernel ? me() : "1 context without a queue"), result.err);
+}
+
 BOOST_AUTO_TEST_CASE(evicting_a_process_ends_its_turn) {
   NEED_OTHERS();
   Worker worker("evicted");

@@ -7,11 +7,14 @@
 #include <unistd.h>
 #include <aiaccel/device.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <functional>
 #include <map>
+#include <set>
 #include <thread>
+#include <vector>
 
 #include "aiaccel/command.hpp"
 #include "common/command_line.hpp"
@@ -124,15 +127,37 @@ std::uint64_t contexts(const aiaccel::Device& device) {
   return count ? count - 1 : 0;
 }
 
+// Open contexts that clients() cannot tell whose they are: the broker lists queues alone, and a
+// process of another PID namespace is not in /proc.
+std::uint64_t unlisted(const aiaccel::Device& device) {
+  const std::uint64_t open = contexts(device);
+  if (device.transport() == "kernel") return clients(device).empty() ? open : 0;
+  std::set<std::uint64_t> listed;
+  for (const auto& queue : read_stats<aiaccel_stats_queue>(device).records)
+    listed.insert(queue.context);
+  return open - std::min<std::uint64_t>(open, listed.size());
+}
+
+// Who keeps it, a text each.
+std::vector<std::string> keepers(const aiaccel::Device& device) {
+  std::vector<std::string> result;
+  for (const auto& [pid, comm] : clients(device)) result.push_back(fmt::format("{} {}", pid, comm));
+  if (const std::uint64_t count = unlisted(device))
+    result.push_back(count_text(count, "context") + (device.transport() == "kernel"
+                                                         ? " of processes not seen here"
+                                                         : " without a queue"));
+  return result;
+}
+
 int leave(const aiaccel::Device& device, unsigned wait_s) {
   tell(device, 0, AIACCEL_ENGINE_LEAVING);
-  for (const auto& [pid, comm] : clients(device)) fmt::print("open in {} {}\n", pid, comm);
+  for (const std::string& keeper : keepers(device)) fmt::print("open in {}\n", keeper);
   if (wait_until([&] { return contexts(device) == 0; }, wait_s)) {
     fmt::print("nobody has it open\n");
     return exit_ok;
   }
   std::string who;
-  for (const auto& [pid, comm] : clients(device)) who += fmt::format(" {} {}", pid, comm);
+  for (const std::string& keeper : keepers(device)) who += (who.empty() ? " " : ", ") + keeper;
   throw Failure(fmt::format("after {} s it is still open in:{}", wait_s, who),
                 "end these, and the same again; or: aiaccel resume --all");
 }

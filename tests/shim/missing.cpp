@@ -117,7 +117,7 @@ BOOST_AUTO_TEST_CASE(an_arbiter_that_leaves_is_let_go_at_once) {
                kOpen);
   idle.expect("gated");
   wait_until_free(operator_);
-  Program busy("dlsym", "begin launch:100000:1000 sync", kOpen);
+  Program busy("dlsym", "begin launch:100000:20000 sync", kOpen);
   const uint64_t until = late();
   while (log_of(busy.pid()).empty() && now_ns() < until) usleep(1000);
   operator_.set_state(AIACCEL_ENGINE_LEAVING);

@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(another_context_of_the_target_is_its_own) {
   BOOST_TEST(text(ask({mine, me})) == "own me 50");
   // Unlike a turn of the same context, it leaves room for others.
   const Turn other = turn({.context = 3, .label = "a", .granted_ns = 90, .ended_ns = 150});
-  BOOST_TEST(text(ask({other, mine, me})) == "own me 25, share a 25");
+  BOOST_TEST(text(ask({other, mine, me})) == "share a 25, own me 25");
 }
 
 // A table as long as the module's, in which each waited for all that came before it: a walk over

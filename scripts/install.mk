@@ -37,6 +37,7 @@ install: all ## library, headers, tools, man pages, units, udev rules, DKMS sour
 	$(call fill-in,udev/60-aiaccel.rules.in,$(confdir)/udev/rules.d/60-aiaccel.rules)
 	$(call fill-in,udev/systemd/aiaccel-boot.service,$(confdir)/systemd/system/aiaccel-boot.service)
 	$(call put-all,644,$(wildcard udev/sysusers/*.conf),$(confdir)/sysusers.d)
+	$(call put-all,644,$(wildcard udev/modules-load/*.conf),$(confdir)/modules-load.d)
 	set -e; for unit in $(notdir $(wildcard tools/aiacceld/*.service tools/aiacceld/*.socket)); do \
 		install -d $(DESTDIR)$(confdir)/systemd/user; \
 		$(call fill-in,tools/aiacceld/$$unit,$(confdir)/systemd/user/$$unit); done

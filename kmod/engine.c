@@ -178,8 +178,9 @@ static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 	aia_sched_engine_init(&engine->sched, desc->slots);
 	engine->sched.gives_way = desc->kind == AIACCEL_ENGINE_CPU;
 	err = keep_history(engine);
+	if (!err)
+		err = mutex_lock_killable(&aia_config_lock);
 	if (!err) {
-		mutex_lock(&aia_config_lock);
 		err = add_locked(engine);
 		mutex_unlock(&aia_config_lock);
 	}

@@ -73,7 +73,8 @@ static int join_engine(struct aia_queue *queue)
 	struct aia_engine *engine = queue->engine;
 	int err = -ENOMEM;
 
-	mutex_lock(&aia_config_lock);
+	if (mutex_lock_killable(&aia_config_lock))
+		return -EINTR;
 	queue->node = aia_node_get_locked(queue->ctx->tenant, engine);
 	if (!queue->node)
 		goto err_unlock;

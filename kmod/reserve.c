@@ -57,7 +57,8 @@ static int take_locked(struct aia_reservation *reservation, struct aia_call *cal
 
 static int join_engine(struct aia_reservation *reservation)
 {
-	mutex_lock(&aia_config_lock);
+	if (mutex_lock_killable(&aia_config_lock))
+		return -EINTR;
 	reservation->node = aia_node_get_locked(reservation->ctx->tenant, reservation->engine);
 	mutex_unlock(&aia_config_lock);
 	return reservation->node ? 0 : -ENOMEM;
@@ -104,10 +105,10 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 	if (err)
 		goto err_abort;
 	err = join_engine(reservation);
-	if (err) { /* nodes are not charged to a memory cgroup */
+	if (err == -ENOMEM) /* nodes are not charged to a memory cgroup */
 		call->refused_by = AIACCEL_REFUSED_MEMORY;
+	if (err)
 		goto err_uncharge;
-	}
 	err = xa_alloc_cyclic(&aia_reservations, &reservation->number, reservation, xa_limit_32b,
 			      &next_number, GFP_KERNEL_ACCOUNT);
 	if (err < 0) {

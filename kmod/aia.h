@@ -16,6 +16,7 @@
  *   mmap_lock		held by the caller in mmap and fault; pin.c takes it for a batch,
  *			registering a notifier for a moment.
  *			Nothing below takes it again.
+ *   settle_lock		mutex of policy.c: the rules, while they are matched for a tenant.
  *   aia_config_lock	mutex: engines registered, tenants, nodes, seats. Nothing in it
  *			touches user memory or is charged to a memory cgroup. A holder
  *			may still wait, for memory or for a CPU: ENTER does without it,
@@ -73,7 +74,7 @@ enum aia_ceiling {
 };
 
 struct aia_tenant {
-	refcount_t users;		/* contexts, buffers, and tenants below */
+	refcount_t users;		/* contexts, buffers, tenants below, nodes that owe */
 
 	/* constant */
 	struct aia_tenant *parent;	/* NULL: the root */
@@ -86,8 +87,8 @@ struct aia_tenant {
 	u32 contexts;
 	u32 queues;
 	struct list_head nodes;
-	u64 max_device_bytes;		/* its nodes' ceiling; aia_limit_lock as well */
-	struct aia_settings settings;	/* policy.c */
+	struct aia_settings settings;	/* policy.c; written under aia_turn_lock as well */
+	unsigned long settled;		/* policy.c: by which rules */
 	struct hlist_node of_hash;
 	u64 granted_before, busy_ns_before; /* by nodes that are gone */
 
@@ -107,7 +108,6 @@ void aia_tenant_put(struct aia_tenant *tenant);
 void aia_tenant_put_locked(struct aia_tenant *tenant);
 /* The first tenant whose id is at least *id, which is moved past it; counted. */
 struct aia_tenant *aia_tenant_next(u64 *id);
-struct aia_tenant *aia_tenant_next_locked(u64 *id); /* likewise, not counted */
 void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out, char *path);
 #define AIA_PATH_BYTES PATH_MAX
 
@@ -120,14 +120,14 @@ void aia_tenant_uncharge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 b
 void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used);
 /* By its settings. */
 void aia_tenant_set_memory_locked(struct aia_tenant *tenant);
-/* Of its reservations on each engine. */
-void aia_tenant_set_device_bytes_locked(struct aia_tenant *tenant, u64 max);
+/* Of its reservations on each engine: likewise. */
+void aia_tenant_set_device_bytes_locked(struct aia_tenant *tenant);
 
 /* ---- what the administrator says (policy.c) ---- */
 
 void aia_policy_exit(void);
-/* Gives a tenant what the rules say, after those above it. */
-void aia_policy_settle_locked(struct aia_tenant *tenant);
+/* Gives a tenant, and those above it, what the rules say now. -EINTR when the caller is killed. */
+int aia_policy_settle(struct aia_tenant *tenant);
 /* The highest class without CAP_SYS_NICE. */
 u32 aia_policy_class_locked(const struct aia_tenant *tenant);
 /* With max_class as it holds. */
@@ -142,7 +142,7 @@ struct aia_settings aia_policy_settings(const struct aia_tenant *tenant);
 struct aia_node {
 	struct aia_sched_node sched;	/* aia_turn_lock */
 	struct aia_limit bytes;		/* aia_limit_lock: of reservations */
-	struct aia_engine *engine;	/* kept by them */
+	struct aia_engine *engine;	/* kept by them; what owes goes before it */
 	struct aia_tenant *tenant;
 	struct aia_node *parent;
 	struct list_head of_tenant;	/* aia_config_lock */
@@ -332,8 +332,10 @@ struct aia_queue {
 extern struct xarray aia_queues;
 
 void aia_queue_destroy(struct aia_queue *queue);
-/* Counts as of the class that it may have. True when that is another one than before. */
-bool aia_queue_settle_locked(struct aia_queue *queue);
+/* The first queue from *number on, which is moved past it. */
+struct aia_queue *aia_queue_next_locked(unsigned long *number);
+/* Counts as of the class that it may have. */
+void aia_queue_settle_locked(struct aia_queue *queue);
 
 /* What the core handed back under aia_turn_lock, to be acted on. */
 struct aia_news {

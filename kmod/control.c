@@ -18,12 +18,11 @@ static bool fail_next_waiting(unsigned long *number)
 	struct aia_queue *queue;
 
 	spin_lock(&aia_turn_lock);
-	queue = xa_find(&aia_queues, number, U32_MAX, XA_PRESENT);
+	queue = aia_queue_next_locked(number);
 	if (queue && queue->engine->sched.state == AIACCEL_ENGINE_LEAVING)
 		aia_turns_fail_waiting(&queue->ctx->turns, &queue->sched, ktime_get_ns(),
 				       &news.woken, &news.freed);
 	aia_turn_unlock(&news);
-	++*number;
 	return queue;
 }
 
@@ -122,14 +121,13 @@ static bool revoke_next(const struct target *target, u32 flags, bool last, struc
 	struct aia_queue *queue;
 
 	spin_lock(&aia_turn_lock);
-	queue = xa_find(&aia_queues, &walk->number, U32_MAX, XA_PRESENT);
+	queue = aia_queue_next_locked(&walk->number);
 	if (queue && is_owned(queue, target)) {
 		walk->found = true;
 		if (!target->engine || queue->engine == target->engine)
 			walk->count += revoke_locked(queue, flags, last, walk->began_ns, &news);
 	}
 	aia_turn_unlock(&news);
-	walk->number++;
 	return queue;
 }
 

@@ -22,9 +22,14 @@ struct row {
 static int query(struct aia_call *call)
 {
 	struct aia_context *ctx = call->ctx;
-	struct aia_settings settings = aia_policy_settings(ctx->tenant);
 	struct aiaccel_query *out = call->arg;
+	struct aia_settings settings;
+	int err;
 
+	err = aia_policy_settle(ctx->tenant);
+	if (err)
+		return err;
+	settings = aia_policy_settings(ctx->tenant);
 	*out = (struct aiaccel_query){
 		.size = out->size,
 		.abi = AIACCEL_ABI,
@@ -161,7 +166,11 @@ long aia_ioctl(struct file *file, unsigned int cmd, unsigned long user)
 	arg.size = call.user_size; /* read once */
 	call.arg = &arg;
 	call.known_size = row->size;
-	err = row->run(&call);
+	/* What may be refused is refused by the newest rules. */
+	if (row->refused_at)
+		err = aia_policy_settle(call.ctx->tenant);
+	if (!err)
+		err = row->run(&call);
 	if (err)
 		reply_refusal(&call, row);
 	return err;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Loading and unloading. The module is held by open files and mapped buffers (their
- * file_operations' owner), so that unloading finds no context, queue, buffer or tenant left,
- * and only undoes what loading did, in the reverse order.
+ * file_operations' owner), so that unloading finds no context, queue or buffer left, and
+ * tenants only where they owe engine time: those go with the engines. Else it undoes what loading
+ * did, in the reverse order.
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>

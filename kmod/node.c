@@ -36,7 +36,7 @@ static struct aia_node *create_node_locked(struct aia_tenant *tenant, struct aia
 	node->tenant = tenant;
 	node->parent = parent;
 	aia_limit_init(&node->bytes, parent ? &parent->bytes : &engine->bytes,
-		       tenant->max_device_bytes);
+		       tenant->settings.device_bytes);
 	if (parent)
 		parent->users++;
 	INIT_LIST_HEAD(&node->of_owing);
@@ -161,14 +161,11 @@ void aia_node_exit(void)
 void aia_node_settle_locked(struct aia_node *node)
 {
 	const struct aia_settings *settings = &node->tenant->settings;
-	struct aia_news news = {};
-	u64 now_ns;
 
 	lockdep_assert_held(&aia_config_lock);
 	spin_lock(&aia_turn_lock);
-	now_ns = ktime_get_ns();
 	aia_sched_node_set_weight(&node->sched, settings->weight);
-	aia_sched_node_set_caps(&node->sched, settings->engine_time, settings->grants, now_ns);
-	aia_turn_dispatch_locked(node->engine, now_ns, &news);
-	aia_turn_unlock(&news);
+	aia_sched_node_set_caps(&node->sched, settings->engine_time, settings->grants,
+				ktime_get_ns());
+	spin_unlock(&aia_turn_lock);
 }

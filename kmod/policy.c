@@ -3,13 +3,15 @@
  * POLICY: the administrator's rules, and what tenants have of them. kmod/core/rule.h says what
  * comes of rules; here they are kept, and carried to tenants, their nodes and their queues.
  *
- * A tenant's settings are found when it is made, and again for all tenants when the rules are
+ * A tenant's settings are found at the first call that is about them, not when it is made: open()
+ * makes it, and waits for nothing long. They are found again for all tenants when the rules are
  * replaced, parents first. Nothing is remembered when the module goes.
  *
- * Locking: rules, settings and the buffer for paths under aia_config_lock. A set of rules is constant and
- * counted, so that it is read by users outside of the lock. What holds for the scheduler is
- * changed under aia_turn_lock, one node or one queue in a hold: others come between, and may
- * get turns by the old rules until their own is reached.
+ * Locking: the rules and the buffer for paths under settle_lock, outside aia_config_lock, for one
+ * tenant at a time; open() does without. A set of rules is constant and counted, so that it is
+ * read by users outside of the lock. What holds for the scheduler is changed under aia_turn_lock,
+ * one node or one queue in a hold: others come between, and may get turns by the old rules until
+ * their own is reached. When all are, REPLACE dispatches each engine; nobody is woken before.
  */
 #include <linux/capability.h>
 #include <linux/cgroup.h>
@@ -28,9 +30,11 @@ struct policy {
 	struct aiaccel_policy_rule rules[];
 };
 
-static struct policy *current_policy;	/* aia_config_lock; NULL: no rules */
+static DEFINE_MUTEX(settle_lock);
+static struct policy *current_policy;	/* settle_lock; NULL: no rules */
+static unsigned long generation;	/* settle_lock for writing: how often they were replaced */
 /* Any tenant's path: no deeper cgroup is one. */
-static char path_buffer[AIA_MAX_DEPTH * (NAME_MAX + 1) + 1]; /* aia_config_lock */
+static char path_buffer[AIA_MAX_DEPTH * (NAME_MAX + 1) + 1]; /* settle_lock */
 
 static void policy_put(struct policy *policy)
 {
@@ -45,16 +49,27 @@ void aia_policy_exit(void)
 
 /* ---- what a tenant gets ---- */
 
+/* Empty where it cannot be told whole. */
+static const char *path_locked(struct cgroup *cgroup)
+{
+	int length = cgroup_path(cgroup, path_buffer, sizeof(path_buffer));
+
+	if (length < 0 || length >= sizeof(path_buffer))
+		path_buffer[0] = '\0';
+	return path_buffer;
+}
+
 static struct aia_settings find_settings_locked(const struct aia_tenant *tenant)
 {
 	struct aia_settings settings = aia_settings_none;
 	const char *path = NULL;
 	u32 i;
 
-	if (current_policy && tenant->cgroup) {
-		cgroup_path(tenant->cgroup, path_buffer, sizeof(path_buffer));
-		path = path_buffer;
-	}
+	lockdep_assert_held(&settle_lock);
+	if (!tenant->parent)
+		return settings;
+	if (current_policy && tenant->cgroup)
+		path = path_locked(tenant->cgroup);
 	for (i = 0; current_policy && i < current_policy->count; i++) {
 		aia_rule_apply(&current_policy->rules[i], path, tenant->source_id, &settings);
 		cond_resched();
@@ -63,21 +78,54 @@ static struct aia_settings find_settings_locked(const struct aia_tenant *tenant)
 	return settings;
 }
 
-void aia_policy_settle_locked(struct aia_tenant *tenant)
+/* The rules are matched before aia_config_lock is taken. Those above are settled. */
+static void settle_locked(struct aia_tenant *tenant)
 {
+	struct aia_settings settings;
 	struct aia_node *node;
 
-	lockdep_assert_held(&aia_config_lock);
-	tenant->settings = tenant->parent ? find_settings_locked(tenant) : aia_settings_none;
+	lockdep_assert_held(&settle_lock);
+	if (tenant->settled == generation)
+		return;
+	settings = find_settings_locked(tenant);
+	mutex_lock(&aia_config_lock);
+	spin_lock(&aia_turn_lock);
+	tenant->settings = settings;
+	spin_unlock(&aia_turn_lock);
 	aia_tenant_set_memory_locked(tenant);
-	aia_tenant_set_device_bytes_locked(tenant, tenant->settings.device_bytes);
+	aia_tenant_set_device_bytes_locked(tenant);
 	list_for_each_entry(node, &tenant->nodes, of_tenant)
 		aia_node_settle_locked(node);
+	mutex_unlock(&aia_config_lock);
+	WRITE_ONCE(tenant->settled, generation);
+}
+
+/* Those above first. */
+static void settle_path_locked(struct aia_tenant *tenant)
+{
+	struct aia_tenant *path[AIA_MAX_DEPTH + 1];
+	int depth = 0;
+
+	for (; tenant; tenant = tenant->parent)
+		path[depth++] = tenant;
+	while (depth--)
+		settle_locked(path[depth]);
+}
+
+int aia_policy_settle(struct aia_tenant *tenant)
+{
+	if (READ_ONCE(tenant->settled) == READ_ONCE(generation))
+		return 0;
+	if (mutex_lock_killable(&settle_lock))
+		return -EINTR;
+	settle_path_locked(tenant);
+	mutex_unlock(&settle_lock);
+	return 0;
 }
 
 u32 aia_policy_class_locked(const struct aia_tenant *tenant)
 {
-	lockdep_assert_held(&aia_config_lock);
+	lockdep_assert_held(&aia_turn_lock);
 	return aia_settings_class(&tenant->settings, aia_tenant_class);
 }
 
@@ -87,39 +135,53 @@ struct aia_settings aia_policy_settings(const struct aia_tenant *tenant)
 
 	mutex_lock(&aia_config_lock);
 	settings = tenant->settings;
-	settings.max_class = aia_policy_class_locked(tenant);
+	settings.max_class = aia_settings_class(&settings, aia_tenant_class);
 	mutex_unlock(&aia_config_lock);
 	return settings;
 }
 
-/* The first queue from *number on, which is moved past it; false when there is none. */
-static bool settle_next_queue_locked(unsigned long *number)
-{
-	struct aia_news news = {};
-	struct aia_queue *queue;
-
-	lockdep_assert_held(&aia_config_lock);
-	spin_lock(&aia_turn_lock);
-	queue = xa_find(&aia_queues, number, U32_MAX, XA_PRESENT);
-	if (queue && aia_queue_settle_locked(queue))
-		aia_turn_dispatch_locked(queue->engine, ktime_get_ns(), &news);
-	aia_turn_unlock(&news);
-	++*number;
-	return queue;
-}
-
-static void settle_all_locked(void)
+static void settle_tenants(void)
 {
 	struct aia_tenant *tenant;
-	unsigned long number = 0;
 	u64 id = 0;
 
-	/* Ids ascend, so parents come first. */
-	while ((tenant = aia_tenant_next_locked(&id)))
-		aia_policy_settle_locked(tenant);
-	while (settle_next_queue_locked(&number))
+	while ((tenant = aia_tenant_next(&id))) {
+		mutex_lock(&settle_lock);
+		settle_path_locked(tenant);
+		mutex_unlock(&settle_lock);
+		aia_tenant_put(tenant);
+	}
+}
+
+/* After all tenants: a queue that joins meanwhile has the class that it gets here. */
+static void settle_queues(void)
+{
+	struct aia_queue *queue;
+	unsigned long number = 0;
+
+	do {
+		spin_lock(&aia_turn_lock);
+		queue = aia_queue_next_locked(&number);
+		if (queue)
+			aia_queue_settle_locked(queue);
+		spin_unlock(&aia_turn_lock);
 		cond_resched();
-	aia_node_prune_owing_locked();
+	} while (queue);
+}
+
+static void dispatch_engines(void)
+{
+	struct aia_engine *engine;
+	u32 id = 0;
+
+	while ((engine = aia_engine_next(&id))) {
+		struct aia_news news = {};
+
+		spin_lock(&aia_turn_lock);
+		aia_turn_dispatch_locked(engine, ktime_get_ns(), &news);
+		aia_turn_unlock(&news);
+		aia_engine_put(engine);
+	}
 }
 
 /* ---- the call ---- */
@@ -174,12 +236,18 @@ static int replace(struct aia_call *call)
 		policy_put(policy);
 		return err;
 	}
-	mutex_lock(&aia_config_lock);
+	mutex_lock(&settle_lock);
 	old = current_policy;
 	current_policy = policy;
-	settle_all_locked();
-	mutex_unlock(&aia_config_lock);
+	WRITE_ONCE(generation, generation + 1);
+	mutex_unlock(&settle_lock);
 	policy_put(old);
+	settle_tenants();
+	settle_queues();
+	dispatch_engines();
+	mutex_lock(&aia_config_lock);
+	aia_node_prune_owing_locked();
+	mutex_unlock(&aia_config_lock);
 	return 0;
 }
 
@@ -190,11 +258,11 @@ static int show(struct aia_call *call)
 	u32 fit = arg->count;
 	int err = 0;
 
-	mutex_lock(&aia_config_lock);
+	mutex_lock(&settle_lock);
 	policy = current_policy;
 	if (policy)
 		refcount_inc(&policy->users);
-	mutex_unlock(&aia_config_lock);
+	mutex_unlock(&settle_lock);
 	arg->count = policy ? policy->count : 0;
 	fit = min(fit, arg->count);
 	if (fit && copy_to_user(u64_to_user_ptr(arg->rules), policy->rules,

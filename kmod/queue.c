@@ -57,15 +57,22 @@ static u32 class_now_locked(const struct aia_queue *queue)
 	return array_index_nospec(class_, AIACCEL_NR_CLASSES);
 }
 
-bool aia_queue_settle_locked(struct aia_queue *queue)
+void aia_queue_settle_locked(struct aia_queue *queue)
 {
 	u32 class_ = class_now_locked(queue);
 
+	if (class_ != queue->sched.class_)
+		aia_sched_queue_set_class(&queue->sched, class_);
+}
+
+struct aia_queue *aia_queue_next_locked(unsigned long *number)
+{
+	struct aia_queue *queue;
+
 	lockdep_assert_held(&aia_turn_lock);
-	if (class_ == queue->sched.class_)
-		return false;
-	aia_sched_queue_set_class(&queue->sched, class_);
-	return true;
+	queue = xa_find(&aia_queues, number, U32_MAX, XA_PRESENT);
+	++*number;
+	return queue;
 }
 
 static int join_engine(struct aia_queue *queue)

@@ -67,6 +67,10 @@ static int put_tenant(struct listing *listing, struct aia_tenant *tenant, char *
 {
 	struct aiaccel_stats_tenant record;
 
+	int err = aia_policy_settle(tenant);
+
+	if (err)
+		return err;
 	aia_tenant_stats(tenant, &record, path);
 	return put_record(listing, &record, sizeof(record));
 }
@@ -126,14 +130,14 @@ static int list_queues(struct listing *listing, const struct aia_tenant *only)
 	struct pid_namespace *pids = task_active_pid_ns(current);
 	struct aiaccel_stats_queue record;
 	struct aia_queue *queue;
-	unsigned long number;
+	unsigned long number = 0;
 	bool wanted;
 	int err = 0;
 
 	BUILD_BUG_ON(sizeof(record.comm) != TASK_COMM_LEN);
-	for (number = 0; !err; number++) {
+	while (!err) {
 		spin_lock(&aia_turn_lock);
-		queue = xa_find(&aia_queues, &number, U32_MAX, XA_PRESENT);
+		queue = aia_queue_next_locked(&number);
 		wanted = queue && (!only || queue->ctx->tenant == only);
 		if (wanted)
 			fill_queue_locked(&record, queue, pids);
@@ -220,15 +224,15 @@ static int list_live_turns(struct listing *listing, const struct aia_tenant *onl
 {
 	struct pid_namespace *pids = task_active_pid_ns(current);
 	struct aia_queue *queue;
-	unsigned long number;
+	unsigned long number = 0;
 	u32 count, engine;
 	int err = 0;
 	s32 pid;
 
-	for (number = 0; !err; number++) {
+	while (!err) {
 		count = 0;
 		spin_lock(&aia_turn_lock);
-		queue = xa_find(&aia_queues, &number, U32_MAX, XA_PRESENT);
+		queue = aia_queue_next_locked(&number);
 		if (queue && (!only || queue->ctx->tenant == only)) {
 			count = aia_turns_list(&queue->ctx->turns, &queue->sched, records,
 					       ktime_get_ns());

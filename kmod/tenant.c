@@ -146,7 +146,6 @@ static void init_tenant(struct aia_tenant *tenant, struct aia_tenant *parent, u3
 	tenant->kind = kind;
 	tenant->settings = aia_settings_none;
 	INIT_LIST_HEAD(&tenant->nodes);
-	tenant->max_device_bytes = AIACCEL_UNLIMITED;
 	for (i = 0; i < AIA_NR_CEILINGS; i++)
 		aia_limit_init(&tenant->limits[i], parent ? &parent->limits[i] : NULL,
 			       ceiling_below(parent, i));
@@ -172,7 +171,6 @@ static struct aia_tenant *create_locked(struct aia_tenant *parent, u32 kind, u64
 		cgroup_get(cgroup);
 		tenant->cgroup = cgroup;
 	}
-	aia_policy_settle_locked(tenant);
 	hash_add(by_source, &tenant->of_hash, source_id);
 	refcount_inc(&parent->users);
 	return tenant;
@@ -276,23 +274,14 @@ void aia_tenant_put(struct aia_tenant *tenant)
 	mutex_unlock(&aia_config_lock);
 }
 
-struct aia_tenant *aia_tenant_next_locked(u64 *id)
+struct aia_tenant *aia_tenant_next(u64 *id)
 {
 	unsigned long index = *id;
 	struct aia_tenant *tenant;
 
-	lockdep_assert_held(&aia_config_lock);
+	mutex_lock(&aia_config_lock);
 	tenant = xa_find(&by_id, &index, ULONG_MAX, XA_PRESENT);
 	*id = index + 1;
-	return tenant;
-}
-
-struct aia_tenant *aia_tenant_next(u64 *id)
-{
-	struct aia_tenant *tenant;
-
-	mutex_lock(&aia_config_lock);
-	tenant = aia_tenant_next_locked(id);
 	if (tenant)
 		refcount_inc(&tenant->users);
 	mutex_unlock(&aia_config_lock);
@@ -367,15 +356,14 @@ void aia_tenant_set_memory_locked(struct aia_tenant *tenant)
 	spin_unlock(&aia_limit_lock);
 }
 
-void aia_tenant_set_device_bytes_locked(struct aia_tenant *tenant, u64 max)
+void aia_tenant_set_device_bytes_locked(struct aia_tenant *tenant)
 {
 	struct aia_node *node;
 
 	lockdep_assert_held(&aia_config_lock);
 	spin_lock(&aia_limit_lock);
-	tenant->max_device_bytes = max;
 	list_for_each_entry(node, &tenant->nodes, of_tenant)
-		node->bytes.max = max;
+		node->bytes.max = tenant->settings.device_bytes;
 	spin_unlock(&aia_limit_lock);
 }
 

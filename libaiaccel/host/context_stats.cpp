@@ -96,6 +96,7 @@ void Context::stats_engines(Call& call) const {
 }
 
 void Context::stats_tenants(Call& call) const {
+  host_.prune_tenants(monotonic_ns());
   Records records(call, client_.privileged ? 1 + host_.tenants.size() : 1);
   auto add = [&](const Tenant& tenant) {
     if (records.full() || !sees(tenant)) return;

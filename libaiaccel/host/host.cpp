@@ -85,6 +85,7 @@ void Host::tick(uint64_t now_ns) {
   wake_ns_ = AIACCEL_NEVER;
   for (const auto& engine : engines)
     if (aia_sched_next_ns(&engine->sched) != AIACCEL_NEVER) dispatch(*engine, now_ns);
+  prune_tenants(now_ns);
 }
 
 void Host::wake(aia_turns* chain) {

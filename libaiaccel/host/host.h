@@ -3,8 +3,8 @@
 // The arbiter in user space: the twin of the module's global state, around the same core. The
 // embedded transport has one for its process, aiacceld has one for its clients.
 //
-// It holds the engines (fixed once made), the tenants (users; a tenant lives while it has contexts)
-// and the ceilings. What a client owns is in its Context.
+// It holds the engines (fixed once made), the tenants (users; a tenant lives while it has contexts
+// or owes engine time) and the ceilings. What a client owns is in its Context.
 //
 // Threads: `mutex` guards all that can change here and in every Context. Nothing blocks under it.
 #ifndef AIACCEL_HOST_HOST_H
@@ -100,6 +100,9 @@ class Host {
   // -EDQUOT: the tenant has too many contexts.
   int get_tenant(uint64_t uid, Tenant** tenant) REQUIRES(mutex);
   void put_tenant(Tenant* tenant) REQUIRES(mutex);
+  // Forgets those that have no context and owe no engine time: who reconnects for each turn owes as
+  // much as who stays. Only who has a ceiling of it can owe, so the rules bound how many are kept.
+  void prune_tenants(uint64_t now_ns) REQUIRES(mutex);
 
   Engine* find_engine(uint32_t id) const;
   const Tenant* find_tenant(uint64_t id) const REQUIRES(mutex);

@@ -56,6 +56,7 @@ void Host::set_rules(std::vector<aiaccel_policy_rule> rules, uint64_t now_ns) {
     context->host_.mutex.is_held();  // it is the same
     context->follow_policy();
   }
+  prune_tenants(now_ns);
   for (const auto& engine : engines) dispatch(*engine, now_ns);
 }
 
@@ -83,9 +84,18 @@ int Host::get_tenant(uint64_t uid, Tenant** result) {
 
 void Host::put_tenant(Tenant* tenant) {
   aia_limit_uncharge(&tenant->contexts, 1);
-  if (tenant->contexts.used) return;
-  for (aia_sched_node& node : tenant->nodes) aia_sched_node_fini(&node);
-  tenants.erase(tenant->uid);
+  if (!tenant->contexts.used) prune_tenants(monotonic_ns());
+}
+
+void Host::prune_tenants(uint64_t now_ns) {
+  std::erase_if(tenants, [=](const auto& entry) {
+    Tenant& tenant = *entry.second;
+    const auto owes = [=](aia_sched_node& node) { return aia_sched_node_owes(&node, now_ns); };
+    if (tenant.contexts.used || std::any_of(tenant.nodes.begin(), tenant.nodes.end(), owes))
+      return false;
+    for (aia_sched_node& node : tenant.nodes) aia_sched_node_fini(&node);
+    return true;
+  });
 }
 
 const Tenant* Host::find_tenant(uint64_t id) const {

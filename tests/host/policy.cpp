@@ -2,6 +2,7 @@
 //
 // The administrator's rules on the arbiter in user space, whose tenants are users: who may set
 // them, that they hold at once for who is there, and what each of them bounds.
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 
@@ -316,6 +317,48 @@ BOOST_AUTO_TEST_CASE(engine_time_is_bounded) {
   for (const auto& record : user.stats<aiaccel_stats_turn>(AIACCEL_STATS_TURNS))
     if (record.state == AIACCEL_TURN_RUNNING) capped_ns = record.capped_ns;
   BOOST_TEST(capped_ns > 0u);
+}
+
+BOOST_AUTO_TEST_CASE(engine_time_is_owed_by_who_reconnects) {
+  Arbiter host;
+  Client root(host, 0, true);
+  const auto is_known = [&] {
+    const auto tenants = root.stats<aiaccel_stats_tenant>(AIACCEL_STATS_TENANTS);
+    return std::any_of(tenants.begin(), tenants.end(),
+                       [](const auto& record) { return record.source_id == kUser; });
+  };
+  const auto cap = [](uint32_t uid) {
+    return rule(uid, [](auto& r) { r.sets = AIACCEL_SETS_ENGINE_TIME, r.engine_time = 1; });
+  };
+  BOOST_REQUIRE(set(root, {cap(kUser)}) == 0);
+  {
+    Client user(host, kUser);
+    BOOST_REQUIRE(user.submit(1, user.queue(kGpu)) == 0);
+    const auto turn = user.must_event(1, AIACCEL_EVENT_GRANTED);
+    const timespec pause{0, 5'000'000};  // paid off after 50 s
+    nanosleep(&pause, nullptr);
+    BOOST_REQUIRE(user.complete(1, turn.generation) == 0);
+  }
+  BOOST_TEST(is_known());
+  {
+    Client again(host, kUser);
+    BOOST_REQUIRE(again.submit(1, again.queue(kGpu)) == 0);
+    BOOST_TEST(again.events().empty());
+  }
+  BOOST_TEST(is_known());
+  host.tick(aiaccel::host::monotonic_ns() + 1000 * kSecond);
+  BOOST_TEST(!is_known());
+
+  // Nor is anything owed once there is no ceiling.
+  BOOST_REQUIRE(set(root, {cap(kOther)}) == 0);
+  auto other = std::make_unique<Client>(host, kOther);
+  BOOST_REQUIRE(other->submit(1, other->queue(kCpu)) == 0);
+  const timespec pause{0, 5'000'000};
+  nanosleep(&pause, nullptr);
+  other.reset();
+  BOOST_TEST(root.stats<aiaccel_stats_tenant>(AIACCEL_STATS_TENANTS).size() == 3u);
+  BOOST_REQUIRE(set(root, {}) == 0);
+  BOOST_TEST(root.stats<aiaccel_stats_tenant>(AIACCEL_STATS_TENANTS).size() == 2u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -82,15 +82,21 @@ void aia_history_refused(struct aia_sched_queue *queue, __u32 width, __u64 now_n
 	record->capped_ns++;
 }
 
+const struct aia_history_record *aia_history_next(const struct aia_history *history, __u64 *from)
+{
+	if (*from < oldest(history))
+		*from = oldest(history);
+	return *from < history->added ? record_at(history, (*from)++) : NULL;
+}
+
 __u32 aia_history_read(const struct aia_history *history, __u64 *from,
 		       struct aia_history_record *records, __u32 max)
 {
+	const struct aia_history_record *record;
 	__u32 count = 0;
 
-	if (*from < oldest(history))
-		*from = oldest(history);
-	while (count < max && *from < history->added)
-		records[count++] = *record_at(history, (*from)++);
+	while (count < max && (record = aia_history_next(history, from)))
+		records[count++] = *record;
 	return count;
 }
 

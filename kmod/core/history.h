@@ -64,9 +64,12 @@ void aia_history_add(const struct aia_sched_job *job, enum aiaccel_turn_state st
 void aia_history_refused(struct aia_sched_queue *queue, __u32 width, __u64 now_ns);
 
 /*
- * Copies out up to @max records from number *@from on, or from the oldest that is kept, and moves
- * *@from past them. Returns how many; 0 at the end.
+ * The record number *@from, or the oldest that is kept, and moves *@from past it; NULL at the end.
+ * For adapters that may read in place.
  */
+const struct aia_history_record *aia_history_next(const struct aia_history *history, __u64 *from);
+
+/* Copies out up to @max of them. Returns how many; 0 at the end. */
 __u32 aia_history_read(const struct aia_history *history, __u64 *from,
 		       struct aia_history_record *records, __u32 max);
 

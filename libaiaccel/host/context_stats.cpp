@@ -165,35 +165,34 @@ void Context::stats_queues(Call& call) const {
   }
 }
 
-// Those that ended, then those that wait or run.
+// Those that ended, then those that wait or run. All are counted; only what the caller may see and
+// has room for is copied.
 void Context::stats_turns(Call& call) const {
   std::vector<aiaccel_stats_turn> turns;
-  std::vector<aia_history_record> records(AIA_TURNS_MAX);
+  size_t count = 0;
   const uint64_t own = tenant_->id;
-  auto tell = [&](uint32_t count, const Engine& engine) {
-    for (uint32_t i = 0; i < count; ++i)
-      if (client_.privileged || records[i].who.tenant == own)
-        aia_history_tell(&records[i], engine.info.id, 0, &turns.emplace_back());
+  auto tell = [&](const aia_history_record& record, const Engine& engine) {
+    if (!client_.privileged && record.who.tenant != own) return;
+    if (count++ < call.arg.stats.count)
+      aia_history_tell(&record, engine.info.id, 0, &turns.emplace_back());
   };
   for (const auto& engine : host_.engines) {
     __u64 from = 0;
-    while (const uint32_t count =
-               aia_history_read(&engine->history, &from, records.data(), AIA_TURNS_MAX))
-      tell(count, *engine);
+    while (const aia_history_record* record = aia_history_next(&engine->history, &from))
+      tell(*record, *engine);
   }
+  std::vector<aia_history_record> live(AIA_TURNS_MAX);
   const uint64_t now = monotonic_ns();
   for (const Context* context : host_.contexts) {
     context->host_.mutex.is_held();
     if (!sees(*context->tenant_)) continue;
-    for (const auto& [id, queue] : context->queues_)
-      tell(aia_turns_list(&context->turns_.core, &queue->sched, records.data(), now),
-           *queue->engine);
+    for (const auto& [id, queue] : context->queues_) {
+      const uint32_t found = aia_turns_list(&context->turns_.core, &queue->sched, live.data(), now);
+      for (uint32_t i = 0; i < found; ++i) tell(live[i], *queue->engine);
+    }
   }
-  Records list(call, turns.size());
-  for (const aiaccel_stats_turn& turn : turns) {
-    if (list.full()) return;
-    list.add(turn);
-  }
+  Records list(call, count);
+  for (const aiaccel_stats_turn& turn : turns) list.add(turn);
 }
 
 void Context::stats_reservations(Call& call) const {

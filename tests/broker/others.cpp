@@ -3,11 +3,13 @@
 // What one client of the broker must not feel of another one. Each case has a server of its own.
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <deque>
+#include <fstream>
 #include <vector>
 
 #include "broker/fds.h"
@@ -49,6 +51,39 @@ int ask(const Fd& socket, unsigned long request, T* arg, std::vector<std::byte>*
   if (answer.struct_bytes == sizeof(T)) std::memcpy(arg, rest.data(), sizeof(T));
   if (array) array->assign(rest.begin() + answer.struct_bytes, rest.end());
   return static_cast<int>(answer.word);
+}
+
+// Asks what statistics of the kind there are, and for no record.
+void ask_stats(const Fd& socket, uint32_t kind) {
+  struct {
+    wire::Header header;
+    aiaccel_stats stats;
+  } message{};
+  message.header = {sizeof message, static_cast<uint32_t>(AIACCEL_IOC_STATS), sizeof(aiaccel_stats),
+                    0};
+  message.stats.size = sizeof(aiaccel_stats);
+  message.stats.kind = kind;
+  message.stats.record_size = 8;
+  BOOST_REQUIRE(send(socket.get(), &message, sizeof message, MSG_NOSIGNAL) ==
+                static_cast<ssize_t>(sizeof message));
+}
+
+// When the broker answered.
+uint64_t stats_time(const Fd& socket) {
+  struct {
+    wire::Header header;
+    aiaccel_stats stats;
+  } answer{};
+  BOOST_REQUIRE(recv(socket.get(), &answer, sizeof answer, MSG_WAITALL) ==
+                static_cast<ssize_t>(sizeof answer));
+  BOOST_REQUIRE(answer.header.word == 0u);
+  return answer.stats.time_ns;
+}
+
+bool is_stopped(pid_t pid) {
+  std::string stat;
+  std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/stat"), stat);
+  return stat.find(") T ") != std::string::npos;
 }
 
 }  // namespace
@@ -148,6 +183,32 @@ BOOST_AUTO_TEST_CASE(statistics_of_many_queues_hold_up_nobody) {
                   static_cast<ssize_t>(rest.size()));
     BOOST_TEST(answer.array_bytes == 64 * 64 * sizeof(aiaccel_stats_queue));
   }
+}
+
+// Each such answer is short, and the broker went through all histories for it.
+BOOST_AUTO_TEST_CASE(who_asks_for_turns_by_many_connections_is_answered_once_a_round) {
+  if (geteuid() != 0) SKIP("needs root, to be several users");
+  BrokerServer server;
+  server.open_to_all();
+  std::deque<Fd> askers;
+  for (int i = 0; i < 3; ++i) askers.emplace_back(server.must_connect());
+  BOOST_REQUIRE(seteuid(65534) == 0);
+  const Fd other(server.must_connect());
+  BOOST_REQUIRE(seteuid(0) == 0);
+  for (const Fd& asker : askers) BOOST_REQUIRE(greeted(asker));
+  BOOST_REQUIRE(greeted(other));
+
+  // They have all asked before it looks.
+  BOOST_REQUIRE(::kill(server.pid(), SIGSTOP) == 0);
+  BOOST_REQUIRE(eventually([&] { return is_stopped(server.pid()); }));
+  for (const Fd& asker : askers) ask_stats(asker, AIACCEL_STATS_TURNS);
+  ask_stats(other, AIACCEL_STATS_ENGINES);
+  BOOST_REQUIRE(::kill(server.pid(), SIGCONT) == 0);
+  const uint64_t first_ns = stats_time(askers[0]);
+  const uint64_t other_ns = stats_time(other);
+  BOOST_TEST(first_ns < other_ns);
+  BOOST_TEST(other_ns < stats_time(askers[1]));
+  BOOST_TEST(other_ns < stats_time(askers[2]));
 }
 
 BOOST_AUTO_TEST_CASE(one_user_has_so_many_queues_and_buffers) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Engines that drain and leave, turns that are ended by others, and the records of all that.
+#include <algorithm>
 #include <cerrno>
 
 #include "arbiter.hpp"
@@ -240,6 +241,39 @@ BOOST_AUTO_TEST_CASE(the_oldest_records_make_room) {
     BOOST_REQUIRE(client.complete(i, client.must_event(i, AIACCEL_EVENT_GRANTED).generation) == 0);
   }
   BOOST_TEST(turns(client).size() == static_cast<size_t>(AIA_HISTORY_RECORDS));
+}
+
+// Which others have in the same history.
+BOOST_AUTO_TEST_CASE(a_list_of_turns_has_those_that_fit_and_counts_all_of_ones_own) {
+  Arbiter host;
+  Client root(host, 0, true);
+  Client user(host, 1000);
+  Client other(host, 1001);
+  for (Client* client : {&user, &other}) {
+    const uint32_t queue = client->queue(kCpu);
+    for (uint64_t cookie = 1; cookie <= 3; ++cookie) {
+      BOOST_REQUIRE(client->submit(cookie, queue) == 0);
+      const auto turn = client->must_event(cookie, AIACCEL_EVENT_GRANTED);
+      if (cookie < 3) BOOST_REQUIRE(client->complete(cookie, turn.generation) == 0);
+    }
+  }
+  const auto list = [](Client& client, uint32_t fit, size_t* listed) {
+    aiaccel_stats arg{};
+    arg.kind = AIACCEL_STATS_TURNS;
+    arg.count = fit;
+    arg.record_size = sizeof(aiaccel_stats_turn);
+    std::vector<std::byte> bytes;
+    BOOST_REQUIRE_EQUAL(client.call(AIACCEL_IOC_STATS, arg, &bytes), 0);
+    *listed = bytes.size() / sizeof(aiaccel_stats_turn);
+    return arg.count;
+  };
+  for (uint32_t fit = 0; fit < 8; ++fit) {
+    size_t listed = 0;
+    BOOST_TEST(list(user, fit, &listed) == 3u);
+    BOOST_TEST(listed == std::min(fit, 3u));
+    BOOST_TEST(list(root, fit, &listed) == 6u);
+    BOOST_TEST(listed == std::min(fit, 6u));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

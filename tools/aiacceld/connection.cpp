@@ -102,6 +102,7 @@ void Connection::tell() {
 }
 
 bool Connection::receive() {
+  asked_much_ = false;
   // One message at a time, so that a client that talks without end does not keep others from
   // talking. Descriptors that a client passes are not taken: the kernel closes them.
   wire::Header header;
@@ -169,6 +170,7 @@ bool Connection::carry_out(const wire::Header& header) {
   if (row->request == AIACCEL_IOC_STATS && aia_check_stats(&call.arg.stats) == 0)
     call.arg.stats.record_size =
         std::min(call.arg.stats.record_size, host::record_bytes(call.arg.stats.kind));
+  asked_much_ = row->request == AIACCEL_IOC_STATS && call.arg.stats.kind == AIACCEL_STATS_TURNS;
   const int result = context_->call(call);
   if (row->request == AIACCEL_IOC_ENTER) call.arg.enter.completions = call.arg.enter.jobs = 0;
   if (row->request == AIACCEL_IOC_POLICY) call.arg.policy.rules = 0;

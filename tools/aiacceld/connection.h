@@ -36,6 +36,10 @@ class Connection {
   // An answer that the client has not taken yet; until it has, nothing more is read.
   size_t unsent() const { return out_.size() - out_at_; }
 
+  // Whether the last message had us go through what all users did of late, however short the
+  // answer.
+  bool asked_much() const { return asked_much_; }
+
   // The socket is ready. False: the connection is over.
   bool receive();
   bool send();
@@ -55,6 +59,7 @@ class Connection {
   aiaccel::Fd news_;  // our end of the pair that the client polls
   uint64_t uid_ = 0;
   bool privileged_ = false;
+  bool asked_much_ = false;
   std::vector<std::byte> in_;
   std::vector<std::byte> out_;
   size_t out_at_ = 0;

@@ -165,7 +165,8 @@ void Server::serve(uint64_t number, uint32_t events) {
 }
 
 bool Server::serve(Connection& connection, uint64_t number, uint32_t events) {
-  // One long answer a round: many connections of one user do not keep others waiting for theirs.
+  // One long answer a round, or one that took long to find: many connections of one user do not
+  // keep others waiting for theirs.
   const bool asks = !(events & EPOLLOUT) && (events & EPOLLIN);
   if (asks && sated_.contains(connection.uid())) return true;
   const bool waited = connection.unsent() > 0;
@@ -175,7 +176,7 @@ bool Server::serve(Connection& connection, uint64_t number, uint32_t events) {
   else if (asks)
     well = connection.receive();
   const bool waits = connection.unsent() > 0;
-  if (asks && waits) sated_.insert(connection.uid());
+  if (asks && (waits || connection.asked_much())) sated_.insert(connection.uid());
   if (!well || (waits && too_much_unsent(connection))) return false;
   if (waits != waited)
     watch(connection.socket(), {number, false}, waits ? EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);

@@ -64,7 +64,8 @@ class Server {
   std::chrono::steady_clock::time_point listen_again_at_;  // then at the latest
   uint64_t last_client_ = 0;
   std::map<uint64_t, std::unique_ptr<Connection>> clients_;
-  std::set<uint64_t> sated_;  // users who got an answer in this round that did not fit at once
+  // Users who got an answer in this round that did not fit at once, or took long to find.
+  std::set<uint64_t> sated_;
 };
 
 }  // namespace aiacceld

@@ -19,7 +19,7 @@ namespace aiaccel::policy {
 aia_settings answer(const std::vector<aiaccel_policy_rule>& rules, const std::string& group,
                     std::uint32_t uid);
 
-// The same for the calling process and the files of `folder`; those with mistakes give nothing.
+// The same for the calling process and the files of `folder`; what has mistakes gives nothing.
 aia_settings answer_for_self(const std::string& folder);
 
 }  // namespace aiaccel::policy

@@ -5,8 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <iterator>
-
 #include "policy/accounts.h"
 
 namespace aiaccel::policy {
@@ -29,7 +27,7 @@ void add_user(const aiaccel_policy_rule& what, std::uint32_t uid, Rules& rules) 
       with_pattern(what, AIACCEL_MATCH_PATH, fmt::format("/user.slice/user-{}.slice", uid)));
 }
 
-// Why not, or "".
+// Why there are none, or "".
 std::string expand_section(const Section& section, Rules& rules) {
   const aiaccel_policy_rule what = rule_with(section.gives);
   switch (section.by) {
@@ -60,22 +58,18 @@ std::string expand_section(const Section& section, Rules& rules) {
 Rules expand(Policy& policy) {
   Rules rules;
   for (auto section = policy.sections.begin(); section != policy.sections.end();) {
-    // One file: all of it or nothing.
     const std::string file = section->file;
     Rules of_file;
-    std::vector<Problem> problems;
     for (; section != policy.sections.end() && section->file == file; ++section) {
       if (std::string why = expand_section(*section, of_file); !why.empty())
-        problems.push_back({file, section->line, std::move(why)});
+        policy.problems.push_back({file, section->line, std::move(why), true});
     }
-    if (problems.empty() && rules.size() + of_file.size() > AIACCEL_POLICY_MAX)
-      problems.push_back({file, 0,
-                          fmt::format("makes it {} rules; {} at most are loaded",
-                                      rules.size() + of_file.size(), AIACCEL_POLICY_MAX)});
-    if (problems.empty())
-      rules.insert(rules.end(), of_file.begin(), of_file.end());
+    if (rules.size() + of_file.size() > AIACCEL_POLICY_MAX)
+      policy.problems.push_back({file, 0,
+                                 fmt::format("makes it {} rules; {} at most are loaded",
+                                             rules.size() + of_file.size(), AIACCEL_POLICY_MAX)});
     else
-      std::move(problems.begin(), problems.end(), std::back_inserter(policy.problems));
+      rules.insert(rules.end(), of_file.begin(), of_file.end());
   }
   return rules;
 }

@@ -23,8 +23,9 @@
 
 namespace aiaccel::policy {
 
-// The rules, in order. What is wrong joins policy.problems; of the file in question there are
-// no rules then.
+// The rules, in order. What is wrong joins policy.problems. There are no rules then of the section
+// whose user or group is missing, which leaves the others of its file as they are: users come and go
+// without an edit; nor of a file with which there would be too many.
 std::vector<aiaccel_policy_rule> expand(Policy& policy);
 
 // A rule that gives this, and says not yet to whom.

@@ -41,6 +41,7 @@ struct Problem {
   std::string file;
   unsigned line = 0;  // 0: not of one line
   std::string what;
+  bool of_section = false;  // which alone is left out; else the whole file is
 
   std::string text() const;  // "file:line: what"
 };

@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(no_folder_is_no_policy) {
 BOOST_AUTO_TEST_CASE(a_bad_file_is_left_out_and_the_others_hold) {
   const Folder folder;
   folder.put("1.conf", "[match]\nunit=a\nweight=1\n");
-  folder.put("2.conf", "[match]\nunit=b\nweight=1\n[match]\nuser=no-such-user\nweight=1\n");
+  folder.put("2.conf", "[match]\nunit=b\nweight=1\n[match]\nunit=b2\nweight=0\n");
   folder.put("3.conf", "[match]\nunit=c\nweight=no\n");
   folder.put("4.conf", "[match]\nunit=d\nweight=1\n");
   std::filesystem::create_directory(folder.path() + "/5.conf");
@@ -79,10 +79,26 @@ BOOST_AUTO_TEST_CASE(a_bad_file_is_left_out_and_the_others_hold) {
   for (const Problem& problem : policy.problems)
     said += problem.text().substr(folder.path().size() + 1) + "\n";
   BOOST_TEST(said ==
+             "2.conf:6: weight='0': a number from 1 to 10000 is expected\n"
              "3.conf:3: weight='no': a number from 1 to 10000 is expected\n"
              "5.conf: is no regular file\n6.conf: is no regular file\n"
-             "7.conf: has more than 1048576 bytes\n"
-             "2.conf:4: there is no user 'no-such-user'\n");
+             "7.conf: has more than 1048576 bytes\n");
+}
+
+// A user who was deleted: what the file says of others holds.
+BOOST_AUTO_TEST_CASE(a_section_for_nobody_is_left_out_alone) {
+  Policy policy;
+  const auto rules = rules_of(
+      "[match]\nunit=a\nweight=1\n[match]\nuser=no-such-user\nweight=1\n"
+      "[match]\ngroup=no-such-group\nweight=1\n[match]\nunit=b\nweight=1\n",
+      policy);
+  BOOST_TEST_REQUIRE(rules.size() == 2u);
+  BOOST_TEST(rules[0].pattern == std::string("a"));
+  BOOST_TEST(rules[1].pattern == std::string("b"));
+  BOOST_TEST_REQUIRE(policy.problems.size() == 2u);
+  BOOST_TEST(policy.problems[0].text() == "f.conf:4: there is no user 'no-such-user'");
+  BOOST_TEST(policy.problems[1].text() == "f.conf:7: there is no group 'no-such-group'");
+  for (const Problem& problem : policy.problems) BOOST_TEST(problem.of_section);
 }
 
 BOOST_AUTO_TEST_CASE(a_rule_says_what_its_section_does_and_nothing_else) {
@@ -139,8 +155,6 @@ BOOST_AUTO_TEST_CASE(a_group_is_its_members_by_either_way) {
   BOOST_TEST_REQUIRE(rules.size() >= 2u);
   BOOST_TEST(rules[0].match == AIACCEL_MATCH_USER);
   BOOST_TEST(rules[0].uid == 0u);  // root, whose first group it is
-  BOOST_TEST(rules_of("[match]\ngroup=no-such\nweight=1\n", policy).size() == 0u);
-  BOOST_TEST(policy.problems.at(0).text() == "f.conf:1: there is no group 'no-such'");
 
   ::setgrent();
   std::string listed;

@@ -84,6 +84,15 @@ BOOST_AUTO_TEST_CASE(a_tenant_that_is_there_has_it_at_once) {
                                "/95-bad.conf:4: weight='0': a number from 1 to 10000 is "
                                "expected (and 1 more)\n");
   BOOST_TEST(device.query().highest_class == AIACCEL_CLASS_LOW);
+
+  // Nor does a user who is gone, not even the rest of the file.
+  std::ofstream(folder.path() + "/95-bad.conf") << "[match]\nuser=no-such-user\nweight=1\n[match]"
+                                                   "\nunit=aiaccel-test.service\nmax_class=idle\n";
+  result = folder.policy({"reload"});
+  BOOST_TEST(result.status == 1);
+  BOOST_TEST(result.err == "aiaccel: policy: nothing of this section is loaded: " + folder.path() +
+                               "/95-bad.conf:1: there is no user 'no-such-user'\n");
+  BOOST_TEST(device.query().highest_class == AIACCEL_CLASS_IDLE);
   std::filesystem::remove(folder.path() + "/95-bad.conf");
 
   BOOST_TEST(folder.policy({"unset", "aiaccel-test.service"}).status == 0);

@@ -8,6 +8,7 @@
 #include <uapi/aiaccel.h>
 #include <aiaccel/device.hpp>
 
+#include <algorithm>
 #include <map>
 
 #include "aiaccel/arbiter_policy.hpp"
@@ -60,7 +61,7 @@ int check(const Options& options) {
   return exit_ok;
 }
 
-// One line for each file that is left out: at boot it goes to a log.
+// One line for each file of which something is left out: at boot it goes to a log.
 int reload(const Options& options, const std::string& transport) {
   const aiaccel::Device device = open_arbiter(transport);
   Policy policy = aiaccel::policy::read_folder(options.folder);
@@ -70,8 +71,12 @@ int reload(const Options& options, const std::string& transport) {
   for (const auto& [file, problems] : by_file) {
     const std::string more =
         problems.size() > 1 ? fmt::format(" (and {} more)", problems.size() - 1) : "";
-    fmt::print(stderr, "aiaccel: policy: nothing of this file is loaded: {}{}\n",
-               printable(problems[0]->text()), more);
+    const auto whole = std::find_if(problems.begin(), problems.end(),
+                                    [](const Problem* problem) { return !problem->of_section; });
+    const bool is_whole = whole != problems.end();
+    fmt::print(stderr, "aiaccel: policy: {} is loaded: {}{}\n",
+               is_whole ? "nothing of this file" : "nothing of this section",
+               printable((is_whole ? *whole : problems[0])->text()), more);
   }
   return by_file.empty() ? exit_ok : exit_failed;
 }

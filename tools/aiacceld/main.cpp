@@ -134,7 +134,7 @@ std::vector<aiaccel_engine_info> find_engines() {
   return engines;
 }
 
-// A file in which something is wrong is left out whole.
+// What is wrong is left out, and said.
 std::vector<aiaccel_policy_rule> read_rules(const std::string& folder) {
   aiaccel::policy::Policy policy = aiaccel::policy::read_folder(folder);
   std::vector<aiaccel_policy_rule> rules = aiaccel::policy::expand(policy);

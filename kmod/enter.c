@@ -54,16 +54,20 @@ static void free_turns(struct aia_turn *turn)
 	}
 }
 
-/* Late by a tick or two; the engine time that comes in meanwhile is not lost. */
+/*
+ * Late by a tick or two; the engine time that comes in meanwhile is not lost. The core looks at
+ * AIA_SCHED_REVIEWS tenants at most under one hold of the lock: the rest's time is past then.
+ */
 static void arm_locked(struct aia_engine *engine, u64 now_ns)
 {
 	u64 next_ns = aia_sched_next_ns(&engine->sched);
+	u64 wait_ns = next_ns > now_ns ? next_ns - now_ns : 0;
 
 	lockdep_assert_held(&aia_turn_lock);
 	if (next_ns >= engine->armed_ns || engine->sched.state == AIACCEL_ENGINE_FAULTED)
 		return;
 	engine->armed_ns = next_ns;
-	mod_delayed_work(workqueue, &engine->rested, nsecs_to_jiffies(next_ns - now_ns) + 1);
+	mod_delayed_work(workqueue, &engine->rested, nsecs_to_jiffies(wait_ns) + 1);
 }
 
 void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_news *news)

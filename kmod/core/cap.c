@@ -4,8 +4,11 @@
  */
 #include "cap.h"
 
-/* An end of the wait that is too far away to be computed: asked again after some minutes. */
-#define LATER_NS (1ULL << 40)
+/*
+ * For an end of the wait that does not fit 64 bits: at the largest refill it is 2^64 / (65535 * 9999) ns
+ * away, 28 s, so that asking again after 17 s is never late.
+ */
+#define LATER_NS (1ULL << 34)
 
 static struct aia_vtime less(struct aia_vtime a, struct aia_vtime b)
 {
@@ -23,17 +26,22 @@ static void count(struct aia_cap *cap, __u64 now_ns)
 void aia_cap_set(struct aia_cap *cap, __u32 slots, __u32 engine_time, __u64 now_ns)
 {
 	count(cap, now_ns);
+	/* What is booked was not missing without a ceiling, and is returned under this one. */
+	if (!cap->refill)
+		cap->missing = aia_vtime_times(cap->booked, AIACCEL_ENGINE_TIME_ALL);
 	cap->refill = engine_time < AIACCEL_ENGINE_TIME_ALL ? slots * engine_time : 0;
 	if (!cap->refill)
 		cap->missing = (struct aia_vtime){0, 0};
 }
 
-void aia_cap_charge(struct aia_cap *cap, __u64 paid, __u64 returned, __u64 now_ns)
+void aia_cap_charge(struct aia_cap *cap, __u64 paid, __u64 booked, __u64 returned, __u64 now_ns)
 {
+	cap->booked += booked - returned;
 	if (!cap->refill)
 		return;
 	count(cap, now_ns);
-	cap->missing = aia_vtime_add(cap->missing, aia_vtime_times(paid, AIACCEL_ENGINE_TIME_ALL));
+	cap->missing = aia_vtime_add(cap->missing,
+				     aia_vtime_times(paid + booked, AIACCEL_ENGINE_TIME_ALL));
 	cap->missing = less(cap->missing, aia_vtime_times(returned, AIACCEL_ENGINE_TIME_ALL));
 }
 

@@ -24,18 +24,22 @@ struct aia_cap {
 	__u32 refill;			/* ten-thousandths of a slot; 0: there is no ceiling */
 	__u64 counted_ns;		/* when this was missing: */
 	struct aia_vtime missing;
+	__u64 booked;			/* estimates of running turns, slot-ns; without a ceiling, too */
 };
 
-/* @engine_time of an engine with so many slots. What is missing stays so unless it is all. */
+/*
+ * @engine_time of an engine with so many slots. What is missing stays so unless it is all. Under a
+ * ceiling that was not there, what is booked is missing.
+ */
 void aia_cap_set(struct aia_cap *cap, __u32 slots, __u32 engine_time, __u64 now_ns);
 
-/* Takes @paid slot-nanoseconds and gives @returned back. */
-void aia_cap_charge(struct aia_cap *cap, __u64 paid, __u64 returned, __u64 now_ns);
+/* Takes @paid slot-nanoseconds for good, and what is @booked until it is @returned. */
+void aia_cap_charge(struct aia_cap *cap, __u64 paid, __u64 booked, __u64 returned, __u64 now_ns);
 
 /* Whether anything is missing. */
 bool aia_cap_owes(struct aia_cap *cap, __u64 now_ns);
 
-/* When there will be something in it: 0 if there is. May have to be asked again then. */
+/* When there will be something in it, or earlier where that is far away: ask again then. 0: now. */
 __u64 aia_cap_clear_ns(struct aia_cap *cap, __u64 now_ns);
 
 #endif

@@ -203,11 +203,11 @@ static void review(struct aia_sched_node *node, __u64 now_ns)
 
 /* A turn begins or ends below: one of them is 1. */
 static void count_turn(struct aia_sched_node *node, __u32 begun, __u32 ended, __u64 paid,
-		       __u64 returned, __u64 now_ns)
+		       __u64 booked, __u64 returned, __u64 now_ns)
 {
 	for (; node; node = node->parent) {
 		node->turns += begun - ended;
-		aia_cap_charge(&node->cap, paid, returned, now_ns);
+		aia_cap_charge(&node->cap, paid, booked, returned, now_ns);
 		if (node->turns_max || node->cap.refill)
 			review(node, now_ns);
 	}
@@ -432,7 +432,7 @@ static void begin(struct aia_sched_job *job, __u64 now_ns)
 	job->charged_ns = estimate(job);
 	job->cap_charged_ns = cap_estimate(job);
 	charge(&queue->share, 0, job->charged_ns * job->width, 0);
-	count_turn(queue->node, 1, 0, job->cap_charged_ns * job->width, 0, now_ns);
+	count_turn(queue->node, 1, 0, 0, job->cap_charged_ns * job->width, 0, now_ns);
 	aia_list_add_last(&engine->running[job->class_], &job->of_engine);
 	engine->slots_used += job->width;
 	if (is_background(job->class_))
@@ -475,7 +475,7 @@ void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns)
 	job->state = AIA_SCHED_IDLE;
 
 	charge(&queue->share, paid_ns * job->width, 0, job->charged_ns * job->width);
-	count_turn(queue->node, 0, 1, paid_ns * job->width, job->cap_charged_ns * job->width,
+	count_turn(queue->node, 0, 1, paid_ns * job->width, 0, job->cap_charged_ns * job->width,
 		   now_ns);
 	learn(queue, paid_ns);
 	seat->turn = NULL;
@@ -552,12 +552,22 @@ __u64 aia_sched_next_ns(const struct aia_sched_engine *engine)
 	return first ? resting_of(first)->rests_until_ns : AIACCEL_NEVER;
 }
 
+/* Tenants whose engine time is there again. How many there may be is nobody's promise. */
+static void review_rested(struct aia_sched_engine *engine, __u64 now_ns)
+{
+	struct aia_rb_node *first;
+	__u32 left = AIA_SCHED_REVIEWS;
+
+	while (left-- && (first = aia_rb_first(&engine->resting)) &&
+	       resting_of(first)->rests_until_ns <= now_ns)
+		review(resting_of(first), now_ns);
+}
+
 struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns)
 {
 	struct aia_sched_job *job;
 
-	while (aia_sched_next_ns(engine) <= now_ns)
-		review(resting_of(aia_rb_first(&engine->resting)), now_ns);
+	review_rested(engine, now_ns);
 	job = next_in_line(engine);
 	if (!job || job->width > room(engine, job->queue->class_, false))
 		return NULL;

@@ -61,6 +61,9 @@
 #define AIA_SCHED_LAG_NS 20000000ULL
 #define AIA_SCHED_FIRST_NS 1000000ULL
 
+/* So many tenants whose rest is over are looked at in one call of aia_sched_grant_next(). */
+#define AIA_SCHED_REVIEWS 64
+
 /*
  * Bounds that keep width times time in 64 bits: an adapter refuses engines with more slots, and
  * a turn longer than three days pays for three days.
@@ -210,7 +213,8 @@ void aia_sched_withdraw(struct aia_sched_job *job);
 
 /*
  * Grants one job and returns it; NULL when nothing can be granted now. Call until NULL, and
- * again at aia_sched_next_ns(), at the latest: then a tenant's engine time is there again.
+ * again at aia_sched_next_ns(), at the latest: then a tenant's engine time is there again. That is in
+ * the past where more than AIA_SCHED_REVIEWS tenants' is at once: come again without a wait.
  */
 struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns);
 __u64 aia_sched_next_ns(const struct aia_sched_engine *engine); /* AIACCEL_NEVER: never */

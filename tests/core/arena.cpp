@@ -89,6 +89,15 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
           if (up == &s) booked += q->share.booked;
       if (s.booked != booked) return false;
     }
+  *why = "what is booked against ceilings";
+  for (const aia_sched_node* n : nodes) {
+    std::uint64_t booked = 0;
+    for (const aia_sched_queue* q : queues)
+      for (const aia_sched_node* up = q->node; up; up = up->parent)
+        if (const aia_sched_job* turn = q->seat->turn; up == n && turn && turn->queue == q)
+          booked += turn->cap_charged_ns * turn->width;
+    if (n->cap.booked != booked) return false;
+  }
   *why = "a queue is in line exactly while it has an eligible job";
   for (const aia_sched_queue* q : queues)
     if (q->share.queued != (q->waiting && !q->seat->turn)) return false;

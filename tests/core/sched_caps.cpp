@@ -153,6 +153,62 @@ BOOST_AUTO_TEST_CASE(a_ceiling_holds_and_is_lifted_at_once) {
   BOOST_TEST(arena.engine.slots_used == 2u);
 }
 
+BOOST_AUTO_TEST_CASE(a_ceiling_set_while_turns_run_returns_no_more_than_was_booked) {
+  for (const bool lifted : {false, true}) {
+    Arena arena(1);
+    aia_sched_node* tenant = arena.tenant();
+    Client& client = arena.client(tenant, {.turn_ns = 2000 * kMs});
+    arena.start(client);
+    arena.run(arena.now + 3000 * kMs);  // one was measured, the next one runs
+    if (lifted) {
+      aia_sched_node_set_caps(tenant, kAll / 2, 0, arena.now);
+      aia_sched_node_set_caps(tenant, kAll, 0, arena.now);
+    }
+    client.turn_ns = 10 * kMs;
+    aia_sched_node_set_caps(tenant, kAll / 10, 0, arena.now);
+    Client& other = arena.client(tenant, {.turn_ns = 10 * kMs});
+    arena.start(other);
+    arena.run(arena.now + 1001 * kMs);  // the turn has ended, and cost 2 s
+    const std::uint64_t before = client.had_ns + other.had_ns;
+    arena.run(arena.now + 10000 * kMs);
+    BOOST_TEST(client.had_ns + other.had_ns - before < 110 * kMs);
+    BOOST_TEST(aia_sched_next_ns(&arena.engine) > arena.now);
+    arena.run(arena.now + 40000 * kMs);
+    BOOST_TEST(part(client.had_ns + other.had_ns - before, 50000 * kMs) == 0.064,
+               boost::test_tools::tolerance(0.1));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(many_rests_end_in_many_calls) {
+  constexpr int kMany = 3 * AIA_SCHED_REVIEWS + 1;
+  Arena arena(1);
+  std::vector<aia_sched_node*> nodes;
+  for (int i = 0; i < kMany; i++) {
+    nodes.push_back(arena.tenant());
+    Client& client = arena.client(nodes.back(), {.turn_ns = 1 * kMs});
+    arena.start(client);
+    arena.stop(client);
+  }
+  arena.run(arena.now + 1000 * kMs);
+  for (aia_sched_node* node : nodes) {
+    aia_sched_node_set_caps(node, 1, 0, arena.now);
+    aia_cap_charge(&node->cap, 1000 * kMs, 0, 0, arena.now);
+    aia_sched_node_set_caps(node, 1, 0, arena.now);
+  }
+  const auto resting = [&] {
+    return std::count_if(nodes.begin(), nodes.end(), [](auto* n) { return n->rests; });
+  };
+  BOOST_TEST(resting() == kMany);
+  const std::uint64_t end = AIACCEL_NEVER;  // and none is left to be looked at then
+  for (int left = kMany; left > 0; left -= AIA_SCHED_REVIEWS) {
+    BOOST_TEST(resting() == left);
+    BOOST_TEST(aia_sched_next_ns(&arena.engine) < end);
+    BOOST_TEST(aia_sched_grant_next(&arena.engine, end) == nullptr);
+  }
+  BOOST_TEST(resting() == 0);
+  BOOST_TEST(aia_sched_grant_next(&arena.engine, end) == nullptr);
+}
+
 BOOST_AUTO_TEST_CASE(a_false_claim_holds_nobody_back) {
   Arena arena(2);
   aia_sched_node* slice = arena.tenant();

@@ -225,7 +225,7 @@ struct aia_context {
 	char comm[TASK_COMM_LEN];
 	struct page *ring_pages;	/* the ring, then the page of the consumed word */
 
-	struct mutex watch_lock;	/* outside mmap_lock; taken by QUEUE_CREATE alone */
+	struct mutex watch_lock;	/* outside mmap_lock; taken by QUEUE_CREATE, RESERVE */
 	bool watched;			/* watch_lock: the notifier is registered */
 	struct mmu_notifier notifier;
 	struct wait_queue_head wait;
@@ -258,7 +258,7 @@ struct aia_object *aia_object_take(struct aia_context *ctx, u32 id);
 void aia_object_destroy(struct aia_context *ctx, struct aia_object *object);
 
 extern const struct file_operations aia_context_fops;
-/* Sees to it that turns end with the address space; before there can be any. */
+/* Sees to it that turns and reservations end with the address space; before there can be any. */
 int aia_context_watch(struct aia_context *ctx);
 void aia_context_put(struct aia_context *ctx);
 u64 aia_ring_map_bytes(void);
@@ -374,6 +374,8 @@ struct aia_reservation {
 extern struct xarray aia_reservations;
 
 void aia_reservation_destroy(struct aia_reservation *reservation);
+/* Sets the sizes to 0: when nothing of the context can change them any more. */
+void aia_reservations_empty(struct aia_context *ctx);
 
 /* ---- buffers (buffer.c; alloc.c, pin.c and import.c fill them) ---- */
 

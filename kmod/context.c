@@ -4,7 +4,8 @@
  *
  * What ends when:
  *  - The address space begins to go away (exit, exec, a kill): the notifier's release
- *    ends all turns. This comes before its memory is torn down, which may take seconds.
+ *    ends all turns and sets all reservations to 0 bytes. This comes before its memory is torn down,
+ *    which may take seconds.
  *  - The last reference to the file goes: turns (where the address space lives on), then
  *    queues, then buffers, then the ring. Mappings of the ring hold the file. Mapped
  *    buffers do not: they have a file of their own (buffer.c).
@@ -95,7 +96,10 @@ static __poll_t context_poll(struct file *file, poll_table *table)
 
 static void release_mm(struct mmu_notifier *notifier, struct mm_struct *mm)
 {
-	aia_turn_end_context(container_of(notifier, struct aia_context, notifier));
+	struct aia_context *ctx = container_of(notifier, struct aia_context, notifier);
+
+	aia_turn_end_context(ctx);
+	aia_reservations_empty(ctx);
 }
 
 static const struct mmu_notifier_ops notifier_ops = {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * RESERVE: an engine's own bytes, leased to a context until DESTROY or the end of its file.
+ * RESERVE: an engine's own bytes, leased to a context until DESTROY, or the end of its address space
+ * (aia_reservations_empty()) or of its file.
  *
  * A reservation charges the chain of limits from its tenant's place at the engine (struct
  * aia_node) up to the engine itself. So an engine's reservations never add up to more than it has,
@@ -90,6 +91,9 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 	struct aia_reservation *reservation;
 	int err;
 
+	err = aia_context_watch(ctx);
+	if (err)
+		return err;
 	reservation = kzalloc(sizeof(*reservation), GFP_KERNEL_ACCOUNT);
 	if (!reservation) {
 		call->refused_by = AIACCEL_REFUSED_MEMCG;
@@ -140,6 +144,30 @@ err_abort:
 err_free:
 	kfree(reservation);
 	return err;
+}
+
+/*
+ * The address space went: whatever it had at its engines went with it, while the file may live on in
+ * a child that inherited it. Nobody can make a size larger again.
+ */
+void aia_reservations_empty(struct aia_context *ctx)
+{
+	struct aia_reservation *reservation;
+	struct aia_object *object;
+	unsigned long id;
+
+	for (id = 0;; id++) {
+		spin_lock(&aia_limit_lock);
+		object = xa_find(&ctx->objects, &id, U32_MAX, XA_PRESENT);
+		if (object && object->kind == AIA_OBJECT_RESERVATION) {
+			reservation = container_of(object, struct aia_reservation, object);
+			aia_limit_uncharge(&reservation->node->bytes, reservation->bytes);
+			reservation->bytes = 0;
+		}
+		spin_unlock(&aia_limit_lock);
+		if (!object)
+			break;
+	}
 }
 
 /* ---- resizing ---- */

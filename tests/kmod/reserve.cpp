@@ -189,6 +189,41 @@ BOOST_AUTO_TEST_CASE(a_killed_process_gives_it_back) {
   BOOST_TEST(Use(watcher) == before);
 }
 
+// Nor does it stay with a child that inherited the file, and can do nothing with it.
+BOOST_AUTO_TEST_CASE(what_a_killed_process_leaves_to_a_child_is_empty) {
+  NEED_DEVICE();
+  const Context watcher;
+  const Engine gpu(watcher, 10 * kMiB);
+  const Use before(watcher);
+  int ready[2], over[2];
+  BOOST_REQUIRE_EQUAL(pipe(ready), 0);
+  BOOST_REQUIRE_EQUAL(pipe(over), 0);
+  const pid_t child = fork();
+  if (!child) {
+    const Context context;
+    for (int i = 0; i < 10; i++) reserve(context, gpu.id(), kMiB);
+    close(over[1]);
+    if (!fork()) {
+      char byte;
+      _exit(read(over[0], &byte, 1) != 0);  // until the test is over
+    }
+    if (write(ready[1], "", 1) != 1) _exit(1);
+    pause();
+    _exit(2);
+  }
+  char byte;
+  BOOST_REQUIRE_EQUAL(read(ready[0], &byte, 1), 1);
+  BOOST_TEST(gpu.info().reserved_bytes == 10 * kMiB);
+  BOOST_REQUIRE_EQUAL(kill(child, SIGKILL), 0);
+  BOOST_REQUIRE_EQUAL(waitpid(child, nullptr, 0), child);
+  BOOST_TEST(eventually([&] { return gpu.info().reserved_bytes == 0; }));
+  for (const auto& record : list<aiaccel_stats_reservation>(watcher, AIACCEL_STATS_RESERVATIONS))
+    BOOST_TEST(record.bytes == 0u);
+  for (const int fd : ready) close(fd);
+  for (const int fd : over) close(fd);
+  BOOST_TEST(eventually([&] { return Use(watcher) == before; }));
+}
+
 // Two contexts want more than there is, each by two threads that resize the same reservations.
 BOOST_AUTO_TEST_CASE(sizes_that_race_never_pass_what_there_is) {
   NEED_DEVICE();

@@ -94,6 +94,26 @@ BOOST_AUTO_TEST_CASE(what_a_killed_process_imported_goes) {
   close(ready[1]);
 }
 
+// They hold files that no limit of the process counts.
+BOOST_AUTO_TEST_CASE(count_as_queues_of_the_tenant) {
+  NEED_DEVICE();
+  const Fd made(dma_buf(kBytes));
+  if (made.get() < 0) SKIP("this kernel has neither vgem nor udmabuf");
+  const Reloaded module("tenants=user tenant_queues=3");
+  const Context first, second;
+  uint32_t ids[3], none;
+  BOOST_REQUIRE_EQUAL(import(first, made, &ids[0]), 0);
+  BOOST_REQUIRE_EQUAL(import(first, made, &ids[1]), 0);
+  BOOST_REQUIRE_EQUAL(import(second, made, &ids[2]), 0);
+  aiaccel_import arg{};
+  arg.fd = made.get();
+  BOOST_TEST(second(AIACCEL_IOC_IMPORT, arg) == EDQUOT);
+  BOOST_TEST(arg.refused_by == AIACCEL_REFUSED_TENANT);
+  BOOST_TEST(destroy_errno(first, ids[0]) == 0);
+  BOOST_TEST(import(second, made, &none) == 0);
+  BOOST_TEST(import(second, made, &none) == EDQUOT);
+}
+
 BOOST_AUTO_TEST_CASE(the_exporter_stays_loaded) {
   NEED_DEVICE();
   if (uses_of("vgem") < 0) SKIP("vgem is no module here");

@@ -268,7 +268,7 @@ EXPORT_SYMBOL_GPL(aia_engine_unregister);
 int aia_engine_set_state(struct aia_engine *engine, u32 state)
 {
 	struct aia_news news = {};
-	int err = -EBUSY;
+	int err = -ENOENT; /* it went just now, and its id names nothing */
 
 	spin_lock(&aia_turn_lock);
 	if (engine->sched.state != AIACCEL_ENGINE_FAULTED) {

@@ -505,7 +505,7 @@ struct aiaccel_buffer_info {
  *
  * The buffer refers to the dma-buf, whose exporter pays for its memory, until it is
  * destroyed; the descriptor may be closed. It counts as one of the context's
- * buffers. To map it, map the dma-buf.
+ * buffers, and as a queue towards the ceilings of the tenant. To map it, map the dma-buf.
  *
  * Errors: %EBADF for no descriptor, %EINVAL for one of no dma-buf, %EOPNOTSUPP without
  * %AIACCEL_CAP_IMPORT (before all others), %EDQUOT, %ENOMEM.
@@ -536,7 +536,8 @@ struct aiaccel_import {
  *
  * A reservation is a promise that all who reserve are not given more than there is;
  * whether memory can be had without one is up to the engine (see &enum
- * aiaccel_enforcement). It goes with DESTROY or the file. The sum of an engine's
+ * aiaccel_enforcement). It goes with DESTROY or the file, and holds nothing any more
+ * once the process has ended, whoever inherited the file. The sum of an engine's
  * reservations is at most its device_bytes; those of a tenant and of the tenants
  * below it are on each engine at most what its policy says. A smaller size always
  * succeeds, also above a ceiling that was lowered since. Reservations count as
@@ -1210,8 +1211,8 @@ struct aiaccel_policy {
  *
  * What engine 0 was told holds for engines registered later until it is told otherwise.
  *
- * Errors: %ENOENT, %EPERM without CAP_SYS_ADMIN; %EOPNOTSUPP for another state; %EINVAL
- * for LEAVING and an engine; %EBUSY for an engine that is faulted.
+ * Errors: %ENOENT, also for an engine that is faulted; %EPERM without CAP_SYS_ADMIN;
+ * %EOPNOTSUPP for another state; %EINVAL for LEAVING and an engine.
  */
 struct aiaccel_control {
 	__u32 size;

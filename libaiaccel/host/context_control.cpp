@@ -34,7 +34,7 @@ int Context::control(const aiaccel_control& arg) {
   Engine* one = nullptr;
   if (arg.engine && !(one = host_.find_engine(arg.engine))) return -ENOENT;
   if (!client_.privileged) return -EPERM;
-  if (one && one->sched.state == AIACCEL_ENGINE_FAULTED) return -EBUSY;
+  if (one && one->sched.state == AIACCEL_ENGINE_FAULTED) return -ENOENT;
   const uint64_t now = monotonic_ns();
   for (const auto& engine : host_.engines) {
     if (one && engine.get() != one) continue;

@@ -897,6 +897,9 @@ struct aiaccel_stats_engine {
  * @AIACCEL_TENANT_CGROUP:  a cgroup of the version 2 hierarchy; id is its number
  * @AIACCEL_TENANT_USERNS:  the owner of an outermost user namespace; id is the uid
  * @AIACCEL_TENANT_USER:    a user; id is the uid
+ *
+ * A user's own processes and those in user namespaces that the user owns are two tenants, neither
+ * below the other: each has the ceilings that a rule gives, and its share.
  */
 enum aiaccel_tenant_kind {
 	AIACCEL_TENANT_ROOT	= 0,
@@ -1096,6 +1099,9 @@ struct aiaccel_stats_reservation {
  * @AIACCEL_MATCH_NAME:  cgroups whose path's last part matches: a unit, or a pod
  * @AIACCEL_MATCH_USER:  the tenant of the user, and that of the user namespaces that the user
  *			 owns, where users are tenants: see &enum aiaccel_tenant_kind
+ *
+ * Whoever may make cgroups in a subtree chooses their names, and NAME matches there too: what
+ * gives more than others have is for PATH.
  *
  * Patterns: * stands for any characters but a slash, ** for slashes too, ? for one
  * character but a slash, [a-z] and [!a-z] for one of a set, in which no slash

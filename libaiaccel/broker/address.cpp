@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -128,6 +129,27 @@ bool may_run_broker(const std::string& program) {
   return only_ours_writable(program) && only_ours_writable(fs::path(program).parent_path());
 }
 
+namespace {
+
+// It outlives the program that we are in: what that was started with is not for it, nor the signals
+// that the thread we are in keeps away.
+std::vector<char*> environment_of_broker() {
+  std::vector<char*> variables;
+  for (char** variable = environ; variable && *variable; ++variable)
+    if (std::strncmp(*variable, "LD_PRELOAD=", 11) != 0) variables.push_back(*variable);
+  variables.push_back(nullptr);
+  return variables;
+}
+
+void unblock_signals(posix_spawnattr_t* attributes) {
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(attributes, &none);
+  posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK);
+}
+
+}  // namespace
+
 int start_broker(const std::string& path) {
   // It goes into the background by itself once it listens, so its exit status is the answer.
   const char* const arguments[] = {"aiacceld", "--background", "--idle", kIdleSeconds,
@@ -137,13 +159,18 @@ int start_broker(const std::string& path) {
   posix_spawn_file_actions_init(&actions);
   for (int fd = 0; fd < 3; ++fd)
     posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  unblock_signals(&attributes);
+  const std::vector<char*> environment = environment_of_broker();
   int error = ENOENT;
   pid_t pid = 0;
   for (const std::string& program : candidates()) {
-    error = posix_spawnp(&pid, program.c_str(), &actions, nullptr,
-                         const_cast<char* const*>(arguments), environ);
+    error = posix_spawnp(&pid, program.c_str(), &actions, &attributes,
+                         const_cast<char* const*>(arguments), environment.data());
     if (!error) break;
   }
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error) return -error;
   int status = 0;

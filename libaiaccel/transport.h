@@ -45,6 +45,9 @@ int open_kernel(std::unique_ptr<Transport>* transport) noexcept;
 int open_broker(std::unique_ptr<Transport>* transport) noexcept;
 int open_embedded(std::unique_ptr<Transport>* transport) noexcept;
 
+// Likewise; a broker that does not answer a call for so long counts as gone. 0: never.
+int open_broker(std::unique_ptr<Transport>* transport, unsigned patience_ms) noexcept;
+
 // The broker's, on a socket that is connected to one already.
 class Fd;
 int open_broker_on(Fd socket, std::unique_ptr<Transport>* transport);

@@ -365,11 +365,18 @@ class BrokerTransport final : public UserTransport {
   std::atomic<bool> broken_{false};
 };
 
-int connect_once(const std::string& path, std::unique_ptr<Transport>* transport) {
+// With a patience of 0 there is no end to it.
+int connect_once(const std::string& path, unsigned patience_ms,
+                 std::unique_ptr<Transport>* transport) {
   sockaddr_un name;
   if (int error = socket_name(path, &name)) return error;
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return -errno;
+  const timeval patience{patience_ms / 1000, static_cast<long>(patience_ms % 1000) * 1000};
+  for (const int direction : {SO_RCVTIMEO, SO_SNDTIMEO})
+    if (patience_ms &&
+        setsockopt(socket.get(), SOL_SOCKET, direction, &patience, sizeof patience) < 0)
+      return -errno;
   if (connect(socket.get(), reinterpret_cast<sockaddr*>(&name), sizeof name) < 0) return -errno;
   return open_broker_on(std::move(socket), transport);
 }
@@ -383,13 +390,14 @@ int open_broker_on(Fd socket, std::unique_ptr<Transport>* transport) {
   return 0;
 }
 
-int open_broker(std::unique_ptr<Transport>* transport) noexcept try {
+int open_broker(std::unique_ptr<Transport>* transport, unsigned patience_ms) noexcept try {
   BrokerAddress address;
   if (int error = find_broker(&address)) return error;
   // A broker may be about to end, or another program about to start one: some patience.
   const uint64_t give_up = host::monotonic_ns() + 5'000'000'000;
   for (;;) {
-    const int error = connect_once(address.path, transport);
+    const int error = connect_once(address.path, patience_ms, transport);
+    if (error == -EAGAIN) return -ECONNREFUSED;
     const bool none = error == -ENOENT || error == -ECONNREFUSED;
     if (!none || address.of_system || host::monotonic_ns() >= give_up) return error;
     if (int failed = start_broker(address.path)) return failed;
@@ -400,6 +408,10 @@ int open_broker(std::unique_ptr<Transport>* transport) noexcept try {
   return -ENOMEM;
 } catch (const std::system_error& error) {
   return -error.code().value();
+}
+
+int open_broker(std::unique_ptr<Transport>* transport) noexcept {
+  return open_broker(transport, 0);
 }
 
 }  // namespace aiaccel

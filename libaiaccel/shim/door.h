@@ -5,8 +5,8 @@
 // without a lock and without a system call.
 //
 // Invariant: who got true from enter() is inside until it calls leave(), and while anybody is
-// inside what the door was opened with (the yield word) stays mapped: close(), then wait until
-// inside() is 0.
+// inside what the door was opened with (the yield word) stays mapped: close() or open() it with
+// another, then wait until inside() is 0.
 //
 // Threads: enter() and leave() any; the rest belongs to the thread that owns the lease. A Door lies
 // in memory that the kernel empties in a forked child, where it therefore is shut.

@@ -15,6 +15,8 @@ constexpr uint64_t kMicrosecond = 1'000;
 constexpr uint64_t kMillisecond = 1'000'000;
 constexpr uint64_t kRetryNs = 250 * kMillisecond;
 constexpr uint64_t kStuckNs = 1'000 * kMillisecond;
+constexpr uint64_t kMostStuckNs = 10'000 * kMillisecond;
+constexpr uint64_t kCheckNs = 1'000 * kMillisecond;
 constexpr uint32_t kLargestWindow = 1024;  // about what CUDA itself lets wait
 constexpr uint32_t kLeastWindow = 2;       // one runs, one is there when it ends
 
@@ -85,18 +87,31 @@ bool Lease::ask(uint64_t now_ns) {
     lose(error, now_ns);
   } else {
     state_ = State::asked;
+    check_ns_ = now_ns + kCheckNs;
   }
   return true;
 }
 
 bool Lease::read(uint64_t now_ns) {
   News news;
-  const int error = arbiter_.read(&news);
-  if (error || news.failed) {
-    lose(error ? error : -ENODEV, now_ns);
+  int error = arbiter_.read(&news);
+  if (!error && !news.granted && !news.failed && now_ns >= check_ns_) {
+    error = arbiter_.look();
+    check_ns_ = now_ns + kCheckNs;
+  }
+  if (error) {
+    lose(error, now_ns);
     return true;
   }
-  if (!news.granted) return false;
+  if (news.failed) {  // evicted, or the engine goes: asking again tells
+    state_ = State::none;
+    next_ns_ = now_ns + kMillisecond;
+    return false;
+  }
+  if (!news.granted) {
+    next_ns_ = check_ns_;
+    return false;
+  }
   take(news, now_ns);
   return true;
 }
@@ -104,6 +119,7 @@ bool Lease::read(uint64_t now_ns) {
 void Lease::take(const News& news, uint64_t now_ns) {
   state_ = State::held;
   active_ns_ = progress_ns_ = now_ns;
+  helped_ = false;
   quantum_end_ns_ = now_ns + rules_.quantum_ns;
   seen_ = work_.look(now_ns, false);
   launched_before_ = door_.launched();
@@ -121,7 +137,10 @@ void Lease::look(uint64_t now_ns, bool all) {
   const uint64_t done_before = seen_.done;
   seen_ = work_.look(now_ns, all);
   if (seen_.done != done_before || seen_.in_flight == 0) {
-    if (seen_.done != done_before) longest_ns_ = std::max(longest_ns_, now_ns - progress_ns_);
+    // A period in which we helped only says how long the help took to come.
+    if (seen_.done != done_before && !helped_)
+      longest_ns_ = std::max(longest_ns_, now_ns - progress_ns_);
+    helped_ = false;
     progress_ns_ = now_ns;
   }
   if (seen_.launch_ns != 0)
@@ -136,10 +155,6 @@ bool Lease::hold(uint64_t now_ns, unsigned waiting) {
     lose(error, now_ns);
     return true;
   }
-  if (news.failed) {
-    lose(-ENODEV, now_ns);
-    return true;
-  }
   const uint64_t launched = door_.launched();
   const bool quiet = launched == launched_before_ && door_.inside() == 0;
   launched_before_ = launched;
@@ -147,7 +162,7 @@ bool Lease::hold(uint64_t now_ns, unsigned waiting) {
   look(now_ns, quiet);
   if (!quiet || seen_.done != done_before) active_ns_ = now_ns;
 
-  bool over = news.yield || news.revoked || door_.yield_wanted();
+  bool over = news.yield || news.revoked || news.failed || door_.yield_wanted();
   if (!over && quiet && seen_.in_flight == 0 && now_ns - active_ns_ >= rules_.idle_ns) over = true;
   if (!over && now_ns >= quantum_end_ns_) {
     over = arbiter_.others_wait();
@@ -201,6 +216,7 @@ void Lease::finish(uint64_t now_ns, unsigned waiting) {
     lose(error, now_ns);
   } else {
     state_ = waiting != 0 ? State::asked : State::none;
+    check_ns_ = now_ns + kCheckNs;
   }
 }
 
@@ -208,8 +224,10 @@ void Lease::finish(uint64_t now_ns, unsigned waiting) {
 // longer than anything took so far.
 void Lease::help_the_stuck(uint64_t now_ns, unsigned waiting) {
   const uint64_t since = std::max(progress_ns_, active_ns_);
-  if (waiting == 0 || now_ns - since < std::max(kStuckNs, 4 * longest_ns_)) return;
+  const uint64_t patience = std::clamp(4 * longest_ns_, kStuckNs, kMostStuckNs);
+  if (waiting == 0 || now_ns - since < patience) return;
   active_ns_ = now_ns;
+  helped_ = true;
   helped_until_ = door_.launched() + 1;
   door_.allow(1);
   door_.open(nullptr, 0);  // whatever the yield word says
@@ -244,19 +262,21 @@ bool Lease::look_for_it(uint64_t now_ns, unsigned waiting) {
   return true;
 }
 
-// The yield word goes with the arbiter, so first nobody may be looking at it.
+// Who is inside may wait, in the driver, for what somebody else is about to launch, so the door
+// opens at once. The yield word goes with the arbiter, which therefore stays until nobody is inside
+// who may have looked at it.
 bool Lease::let_go(uint64_t now_ns) {
-  if (is_open_ && door_.inside() != 0) {
-    next_ns_ = now_ns + 50 * kMicrosecond;
-    return false;
-  }
-  if (is_open_) arbiter_.close();
-  is_open_ = false;
   if (!door_.is_open() && arbiter_.fail_open()) {
     door_.allow(Door::kNoLimit);
     door_.open(nullptr, 0);
     changed_ = true;
   }
+  if (is_open_ && door_.inside() != 0) {
+    next_ns_ = now_ns + 200 * kMicrosecond;
+    return false;
+  }
+  if (is_open_) arbiter_.close();
+  is_open_ = false;
   return true;
 }
 

@@ -14,8 +14,9 @@
 // wait (a kernel that waits for a later one), one more is let through at a time.
 //
 // Where the arbiter is missing, launches go ungated (open) or wait (closed), and it is looked for
-// every 250 ms. An engine that takes no work for now (ESHUTDOWN) is waited for. An arbiter that is
-// about to leave gets back what is open of it, from a program that launches nothing as well.
+// every 250 ms. Whoever waits for a turn asks every second whether it still answers. An engine that
+// takes no work for now (ESHUTDOWN) is waited for. An arbiter that is about to leave gets back what
+// is open of it, from a program that launches nothing as well.
 //
 // Threads: one thread steps; the Door is everybody's. step() never blocks.
 #ifndef AIACCEL_SHIM_LEASE_H
@@ -123,6 +124,8 @@ class Lease {
   uint64_t longest_ns_ = 0;   // without progress although work was under way
   uint64_t quantum_end_ns_ = 0;
   uint64_t helped_until_ = 0;  // launches; the door closes behind the one let through
+  bool helped_ = false;        // since progress_ns_
+  uint64_t check_ns_ = 0;      // when to look whether it answers, while a turn is waited for
   uint64_t retry_ns_ = 0;      // when to look at the arbiter next, or for one
   uint64_t next_ns_ = kNever;
   bool changed_ = false;

@@ -15,7 +15,8 @@ namespace aiaccel::shim {
 namespace {
 
 constexpr uint64_t kChunk = uint64_t{64} << 20;
-constexpr uint64_t kRetryNs = 250'000'000;
+constexpr uint64_t kPauseNs = 250'000'000;
+constexpr uint64_t kHungNs = 4'000'000'000;  // long beside what a call to a hung broker takes
 
 uint64_t up_to_chunk(uint64_t bytes) {
   return bytes > UINT64_MAX - kChunk ? bytes : (bytes + kChunk - 1) / kChunk * kChunk;
@@ -38,11 +39,14 @@ int Memory::open() {
   if (device_) return 0;
   const uint64_t now = monotonic_ns();
   if (now < retry_ns_) return -EAGAIN;
-  retry_ns_ = now + kRetryNs;
+  retry_ns_ = now + kPauseNs;
   std::unique_ptr<aiaccel_device> device;
   aiaccel_engine_info engine{};
   aiaccel_query query{};
-  if (const int error = open_device(&device, &query)) return error;
+  if (const int error = open_device(&device, &query)) {
+    if (monotonic_ns() > retry_ns_) retry_ns_ = monotonic_ns() + kHungNs;
+    return error;
+  }
   arbiter_fails_open_ = query.on_missing != AIACCEL_ON_MISSING_CLOSED;
   if (const int error = find_engine(*device, engines_, &engine)) return error;
   if (engine.state == AIACCEL_ENGINE_LEAVING) return -ENODEV;
@@ -126,7 +130,7 @@ bool Memory::take(uint64_t bytes) {
       return true;
     }
     lock.unlock();
-    const timespec pause{0, static_cast<long>(kRetryNs)};
+    const timespec pause{0, static_cast<long>(kPauseNs)};
     nanosleep(&pause, nullptr);
     lock.lock();
   }

@@ -8,23 +8,38 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <string_view>
 
 #include "shim/say.h"
 
 namespace aiaccel::shim {
 
+namespace {
+
+// What a call to a broker may take. It waits for nothing; but it may be stopped, or hang.
+constexpr unsigned kPatienceMs = 1000;
+
+int open_transport(std::unique_ptr<Transport>* transport) {
+  const char* named = secure_getenv("AIACCEL_TRANSPORT");
+  const std::string_view wanted = named && *named ? named : "auto";
+  if (wanted == "embedded") return open_embedded(transport);
+  if (wanted == "broker") return open_broker(transport, kPatienceMs);
+  if (wanted != "auto" && wanted != "kernel") return -EINVAL;
+  const int error = open_kernel(transport);
+  const bool absent = error == -ENOENT || error == -ENODEV || error == -ENXIO;
+  return absent && wanted == "auto" ? open_broker(transport, kPatienceMs) : error;
+}
+
+}  // namespace
+
 int open_device(std::unique_ptr<aiaccel_device>* device, aiaccel_query* query) {
-  aiaccel_device* opened = nullptr;
-  if (const int error = aiaccel_open(nullptr, &opened)) return error;
-  device->reset(opened);
-  // This process alone is no arbiter, unless it is asked for.
-  const char* wanted = secure_getenv("AIACCEL_TRANSPORT");
-  const bool embedded = std::strcmp(aiaccel_transport(opened), "embedded") == 0;
-  if (embedded && !(wanted && std::strcmp(wanted, "embedded") == 0)) return -ENODEV;
+  std::unique_ptr<Transport> transport;
+  if (const int error = open_transport(&transport)) return error;
+  *device = std::make_unique<aiaccel_device>(std::move(transport));
+  if (const int error = (*device)->map_ring()) return error;
   *query = {};
   query->size = sizeof *query;
-  return aiaccel_call(opened, AIACCEL_IOC_QUERY, query);
+  return aiaccel_call(device->get(), AIACCEL_IOC_QUERY, query);
 }
 
 int find_engine(aiaccel_device& device, const std::vector<std::string>& names,

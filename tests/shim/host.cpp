@@ -74,6 +74,27 @@ void Operator::set_state(uint32_t state) {
   BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_CONTROL, &control), 0);
 }
 
+void Operator::evict(pid_t pid) {
+  aiaccel_stats_queue records[32];
+  aiaccel_stats stats{};
+  stats.size = sizeof stats;
+  stats.kind = AIACCEL_STATS_QUEUES;
+  stats.records = reinterpret_cast<uintptr_t>(records);
+  stats.count = std::size(records);
+  stats.record_size = sizeof records[0];
+  BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_STATS, &stats), 0);
+  for (uint32_t i = 0; i < stats.count; ++i) {
+    if (records[i].pid != pid) continue;
+    aiaccel_revoke revoke{};
+    revoke.size = sizeof revoke;
+    revoke.flags = AIACCEL_REVOKE_WAITING;
+    revoke.context = records[i].context;
+    BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_REVOKE, &revoke), 0);
+    return;
+  }
+  BOOST_FAIL("it has no queue");
+}
+
 aiaccel_stats_engine Operator::stats() {
   aiaccel_stats_engine records[8];
   aiaccel_stats stats{};

@@ -41,6 +41,7 @@ class Operator {
   void hold(uint32_t class_ = AIACCEL_CLASS_HIGH);
   void let_go();
   void set_state(uint32_t state);
+  void evict(pid_t pid);
   aiaccel_stats_engine stats();
   uint64_t others();  // open contexts, but its own
   uint64_t reserved();

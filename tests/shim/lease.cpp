@@ -40,7 +40,10 @@ class FakeArbiter : public Arbiter {
     return complete_error;
   }
   bool others_wait() override { return others; }
-  int look() override { return look_error; }
+  int look() override {
+    ++looks;
+    return look_error;
+  }
   bool fail_open() override { return open_when_missing; }
 
   void grant(uint32_t generation) {
@@ -50,8 +53,8 @@ class FakeArbiter : public Arbiter {
     news.yield_word = &yield_word;
   }
 
-  int open_error = 0, ask_error = 0, read_error = 0, complete_error = 0;
-  int opens = 0, closes = 0, completes = 0, look_error = 0;
+  int open_error = 0, ask_error = 0, read_error = 0, complete_error = 0, look_error = 0;
+  int opens = 0, closes = 0, completes = 0, looks = 0;
   bool asked = false, others = false, open_when_missing = true;
   uint32_t yield_word = 0;
   News news;
@@ -261,6 +264,40 @@ BOOST_AUTO_TEST_CASE(long_kernels_are_no_reason_to_launch_more) {
   BOOST_TEST(launch_all() == 0);
 }
 
+// A program all of whose kernels wait for later ones is helped as soon each time.
+BOOST_AUTO_TEST_CASE(help_does_not_come_later_each_time) {
+  hold();
+  BOOST_TEST(launch_all() == 4);
+  step(1);
+  for (int i = 0; i < 5; ++i) {
+    now += 1000 * kMs;
+    step(1);
+    BOOST_TEST(launch_all() == 1);
+    now += kMs;
+    work.state.done += 1;
+    work.state.in_flight -= 1;
+    step(1);
+    BOOST_TEST(launch_all() == 0);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(help_comes_after_ten_seconds_whatever_was_seen) {
+  hold();
+  BOOST_TEST(launch_all() == 4);
+  now += 60'000 * kMs;
+  work.state.done += 1;
+  work.state.in_flight -= 1;
+  step(0);
+  BOOST_TEST(launch_all() == 1);
+  step(1);
+  now += 9'000 * kMs;
+  step(1);
+  BOOST_TEST(launch_all() == 0);
+  now += 1'100 * kMs;
+  step(1);
+  BOOST_TEST(launch_all() == 1);
+}
+
 BOOST_AUTO_TEST_CASE(a_revoked_turn_is_asked_for_anew) {
   hold();
   arbiter.news.revoked = true;
@@ -299,14 +336,22 @@ BOOST_AUTO_TEST_CASE(closed_waits_while_the_arbiter_is_missing) {
   BOOST_TEST(arbiter.asked);
 }
 
-BOOST_AUTO_TEST_CASE(a_broker_that_dies_is_let_go_when_nobody_is_inside) {
+// Who is inside may wait for what another thread launches.
+BOOST_AUTO_TEST_CASE(a_broker_that_dies_opens_the_door_and_is_let_go_when_nobody_is_inside) {
   hold();
   BOOST_TEST(door.enter());
   arbiter.read_error = -ECONNRESET;
   now += kMs;
-  step();
+  BOOST_TEST(step(1).changed);
   BOOST_TEST(arbiter.closes == 0);
-  BOOST_TEST(!door.enter());
+  BOOST_TEST(door.enter());
+  door.leave();
+  arbiter.yield_word = 7;
+  BOOST_TEST(door.enter());  // and nobody looks at the word any more
+  door.leave();
+  now += 100 * kMs;
+  step(1);
+  BOOST_TEST(arbiter.closes == 0);
   door.leave();
   now += kMs;
   step();
@@ -330,6 +375,41 @@ BOOST_AUTO_TEST_CASE(an_arbiter_that_leaves_is_let_go_by_who_launches_nothing) {
   step();
   BOOST_TEST(!lease.ungated());
   BOOST_TEST(arbiter.opens == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_broker_that_hangs_while_a_turn_is_waited_for_is_lost) {
+  step(1);
+  for (int i = 0; i < 5; ++i) {
+    const Lease::Next next = step(1);
+    BOOST_TEST(next.at_ns == now + 1000 * kMs);
+    now = next.at_ns;
+    BOOST_TEST(arbiter.looks == i);
+    step(1);
+  }
+  arbiter.look_error = -ECONNRESET;
+  now += 1000 * kMs;
+  step(1);
+  BOOST_TEST(lease.ungated());
+}
+
+BOOST_AUTO_TEST_CASE(who_is_evicted_asks_again_and_stays_gated) {
+  for (int i = 0; i < 3; ++i) {
+    step(1);
+    BOOST_TEST(arbiter.asked);
+    arbiter.asked = false;
+    arbiter.news.failed = true;
+    BOOST_TEST(step(1).at_ns == now + kMs);
+    BOOST_TEST(!door.enter());
+    now += kMs;
+  }
+  step(1);
+  BOOST_TEST(arbiter.asked);
+  arbiter.news.failed = true;
+  step(1);
+  arbiter.ask_error = -ENODEV;  // it was the engine that went
+  now += kMs;
+  step(1);
+  BOOST_TEST(lease.ungated());
 }
 
 BOOST_AUTO_TEST_CASE(a_draining_engine_is_waited_for_also_where_open) {

@@ -3,6 +3,8 @@
 // The arbiter goes, comes back, drains or leaves under programs that run.
 #include <unistd.h>
 
+#include <csignal>
+
 #include "host.hpp"
 
 using namespace shim_test;
@@ -84,6 +86,45 @@ BOOST_AUTO_TEST_CASE(a_broker_that_dies_under_launches_loses_none) {
   BOOST_TEST(program.end() == 0);
   BOOST_TEST(program.output() == "done\n");
   BOOST_TEST(log_of(pid).size() == 300U);
+}
+
+// It keeps its socket, and answers nothing: to who has a turn, who waits for one and who comes.
+BOOST_AUTO_TEST_CASE(a_broker_that_hangs_holds_nobody_up) {
+  Operator holder;
+  Program idle("dlsym",
+               "begin launch:3 alloc:1 sync say:gated wait launch:3 alloc:200 sync say:alone",
+               kOpen);
+  idle.expect("gated");
+  holder.hold();
+  Program waits("dlsym", "begin launch:3 sync say:alone", kOpen);
+  const uint64_t until = late();
+  while (holder.stats().jobs_waiting == 0 && now_ns() < until) usleep(1000);
+  kill(broker().pid(), SIGSTOP);
+  Program comes("dlsym", "begin launch:3 sync say:alone", kOpen);
+  idle.go_on();
+  for (Program* program : {&idle, &waits, &comes}) {
+    program->expect("alone");
+    BOOST_TEST(program->end() == 0);
+    BOOST_TEST(has(program->complaints(), "launches go ungated"));
+  }
+  kill(broker().pid(), SIGCONT);
+}
+
+BOOST_AUTO_TEST_CASE(who_is_evicted_waits_again) {
+  Operator holder;
+  holder.hold();
+  Program program("dlsym", "begin launch:3 sync say:done", kOpen);
+  const uint64_t until = late();
+  for (int i = 0; i < 2; ++i) {
+    while (holder.stats().jobs_waiting == 0 && now_ns() < until) usleep(1000);
+    holder.evict(program.pid());
+    usleep(100'000);
+    BOOST_TEST(log().empty());
+  }
+  holder.let_go();
+  program.expect("done");
+  BOOST_TEST(program.end() == 0);
+  BOOST_TEST(program.complaints() == "");
 }
 
 BOOST_AUTO_TEST_CASE(nobody_there_from_the_first) {

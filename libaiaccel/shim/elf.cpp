@@ -130,19 +130,18 @@ bool is_function_reference(uint64_t type) {
 }
 #endif
 
-// Whether the slot may be written, having been made writable where it is read-only since the object
-// was loaded.
-bool make_writable(const Object& object, ElfW(Addr) slot) {
-  if (!object.relro) return true;
-  const ElfW(Addr) start = object.base + object.relro->p_vaddr;
-  if (slot - start >= object.relro->p_memsz) return true;
-  const auto page = static_cast<ElfW(Addr)>(sysconf(_SC_PAGESIZE));
-  return mprotect(reinterpret_cast<void*>(slot & ~(page - 1)), page, PROT_READ | PROT_WRITE) == 0;
+bool is_read_only(const Object& object, ElfW(Addr) slot) {
+  return object.relro && slot - (object.base + object.relro->p_vaddr) < object.relro->p_memsz;
 }
 
-int redirect_object(dl_phdr_info* info, size_t /*size*/, void* data) {
+struct Finding {
+  bool (*wanted)(const char* name);
+  std::vector<Reference> found;
+};
+
+int find_in_object(dl_phdr_info* info, size_t /*size*/, void* data) {
   if (is_ours(*info)) return 0;
-  const auto replace = reinterpret_cast<void* (*)(const char*, void*)>(data);
+  auto& finding = *static_cast<Finding*>(data);
   const Object object(*info);
   if (!object.symbols || !object.strings) return 0;
   for (int list = 0; list < 2; ++list) {
@@ -152,11 +151,10 @@ int redirect_object(dl_phdr_info* info, size_t /*size*/, void* data) {
       if (symbol == 0 || !is_function_reference(ELF64_R_TYPE(relocation.r_info))) continue;
       const char* name = object.strings + object.symbols[symbol].st_name;
       // Its own functions are its own matter: the driver calls itself by them.
-      if (name[0] != 'c' || name[1] != 'u' || object.find(name)) continue;
+      if (!finding.wanted(name) || object.find(name)) continue;
       const ElfW(Addr) slot = object.base + relocation.r_offset;
-      void* value = replace(name, *reinterpret_cast<void**>(slot));
-      if (value && make_writable(object, slot))
-        __atomic_store_n(reinterpret_cast<void**>(slot), value, __ATOMIC_RELEASE);
+      auto* const at = reinterpret_cast<void**>(slot);
+      finding.found.push_back({at, name, *at, is_read_only(object, slot)});
     }
   }
   return 0;
@@ -170,8 +168,30 @@ void* find_symbol(const char* const* objects, const char* name) {
   return search.found;
 }
 
-void redirect_references(void* (*replace)(const char* name, void* present)) {
-  dl_iterate_phdr(redirect_object, reinterpret_cast<void*>(replace));
+std::vector<Reference> find_references(bool (*wanted)(const char* name)) {
+  Finding finding{wanted, {}};
+  dl_iterate_phdr(find_in_object, &finding);
+  return finding.found;
+}
+
+void redirect(const Reference& reference, void* value) {
+  if (reference.read_only) {
+    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto start = reinterpret_cast<uintptr_t>(reference.slot) & ~(page - 1);
+    if (mprotect(reinterpret_cast<void*>(start), page, PROT_READ | PROT_WRITE) < 0) return;
+  }
+  __atomic_store_n(reference.slot, value, __ATOMIC_RELEASE);
+}
+
+unsigned long long objects_loaded() {
+  unsigned long long nr = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void* data) {
+        *static_cast<unsigned long long*>(data) = info->dlpi_adds;
+        return 1;
+      },
+      &nr);
+  return nr;
 }
 
 const void* object_of(const void* address) {

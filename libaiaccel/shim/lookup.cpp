@@ -27,7 +27,10 @@
 namespace aiaccel::shim {
 namespace {
 
-std::atomic<bool> deep_bound{false};  // an object was opened so, and not looked at yet
+// Whether an object was ever opened so, and how many objects there had been when they were looked
+// at. Of two threads the one may ask while the other's object is not loaded yet.
+std::atomic<bool> deep_bound{false};
+std::atomic<unsigned long long> objects_seen{0};
 
 bool is_driver(const void* address) {
   const Driver* driver = shim::driver();
@@ -38,12 +41,20 @@ bool is_ours(const void* address) {
   return object_of(address) == object_of(reinterpret_cast<const void*>(&is_ours));
 }
 
-void* replace_reference(const char* name, void* present) {
-  const Index index = find_function(name);
-  if (index == kNrFunctions || !driver()) return nullptr;
-  // Bound to the driver already, or not yet bound.
-  const bool bound = object_of(present) != nullptr && !is_ours(present);
-  return bound ? function(index).ours : nullptr;
+bool in_table(const char* name) {
+  return name[0] == 'c' && name[1] == 'u' && find_function(name) != kNrFunctions;
+}
+
+// Without a driver nothing is bound to it, and they are looked at again when there is one.
+void redirect_deep_bound() {
+  const unsigned long long loaded = objects_loaded();
+  if (loaded == objects_seen.load(std::memory_order_relaxed) || !driver()) return;
+  for (const Reference& reference : find_references(in_table)) {
+    // Bound to the driver already, or not yet bound.
+    if (object_of(reference.present) && !is_ours(reference.present))
+      redirect(reference, function(find_function(reference.name)).ours);
+  }
+  objects_seen.store(loaded, std::memory_order_relaxed);
 }
 
 // What the real dlsym or dlvsym finds.
@@ -95,7 +106,7 @@ struct Answered {
 };
 
 Answered aiaccel_shim_answer_dlsym(void* handle, const char* name, const void* caller) {
-  if (deep_bound.exchange(false, std::memory_order_relaxed)) redirect_references(replace_reference);
+  if (deep_bound.load(std::memory_order_relaxed)) redirect_deep_bound();
   void* ours =
       name && name[0] == 'c' && name[1] == 'u' ? answer(handle, name, nullptr, caller) : nullptr;
   return {ours, ours ? nullptr : real_address("dlsym")};

@@ -250,6 +250,27 @@ BOOST_AUTO_TEST_CASE(an_evicted_unit_is_frozen_or_killed_as_a_whole) {
   BOOST_TEST(eventually([&] { return rmdir(cgroup.c_str()) == 0; }));
 }
 
+// Its number may be another process's by then, which is not to be stopped.
+BOOST_AUTO_TEST_CASE(who_is_only_on_record_is_not_evicted) {
+  NEED_OTHERS();
+  { Worker("gone").queue.acquire().complete(); }
+  BOOST_TEST(run({"aiaccel", "explain", me()}).status == 0);
+  const Result result = run({"aiaccel", "evict", me(), "--turn"});
+  BOOST_TEST(result.status == 1);
+  BOOST_TEST(has(result.err, "process " + me() + " has no queue here"), result.err);
+}
+
+BOOST_AUTO_TEST_CASE(an_arbiter_of_its_own_is_refused) {
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"drain", "--all"}, {"leave"}, {"evict", me()}, {"explain", me()}, {"policy", "show"}}) {
+    std::vector<std::string> line{"aiaccel", "--transport", "embedded"};
+    line.insert(line.end(), command.begin(), command.end());
+    const Result result = run(line);
+    BOOST_TEST(result.status == 3, command[0]);
+    BOOST_TEST(has(result.err, "serves one process alone"), result.err);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(who_made_whom_wait) {
   NEED_OTHERS();
   Worker holder("holder-" + me()), waiter("waiter-" + me());

@@ -44,9 +44,11 @@ void write_one(const std::string& file) {
 }
 
 void signal_one(std::int32_t pid, int signal) {
-  if (::kill(pid, signal))
+  if (::kill(pid, signal) < 0) {
+    if (errno == ESRCH) return;  // it ended by itself
     throw Failure(fmt::format("cannot signal process {}: {}", pid, std::strerror(errno)),
                   "as root, or as its user");
+  }
   fmt::print("process {}: {}\n", pid, signal == SIGKILL ? "killed" : "stopped");
 }
 

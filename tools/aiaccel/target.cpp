@@ -39,7 +39,7 @@ std::int32_t process_of(std::int32_t thread) {
   return thread;
 }
 
-Target process_target(const aiaccel::Device& device, const std::string& word) {
+Target process_target(const aiaccel::Device& device, const std::string& word, bool past) {
   Target target;
   target.kind = Target::Kind::process;
   target.pid = process_of(std::atoi(word.c_str()));
@@ -47,11 +47,12 @@ Target process_target(const aiaccel::Device& device, const std::string& word) {
   for (const auto& queue : read_stats<aiaccel_stats_queue>(device).records)
     if (queue.pid == target.pid) target.contexts.insert(queue.context);
   bool found = !target.contexts.empty();
-  if (!found)
+  if (!found && past)
     for (const auto& turn : read_stats<aiaccel_stats_turn>(device).records)
       found = found || turn.pid == target.pid;
   if (!found)
-    throw Failure(fmt::format("process {} has no queue here, and no turn of it is on record", word),
+    throw Failure(fmt::format("process {} has no queue here{}", word,
+                              past ? ", and no turn of it is on record" : ""),
                   "as root, where it is another user's");
   return target;
 }
@@ -112,15 +113,15 @@ bool Target::includes(const aiaccel_stats_turn& turn) const {
   return false;
 }
 
-Target find_target(const aiaccel::Device& device, const std::string& word, bool allow_label) {
-  if (is_number(word)) return process_target(device, word);
+Target find_target(const aiaccel::Device& device, const std::string& word, bool past) {
+  if (is_number(word)) return process_target(device, word, past);
   Target target;
   if (find_unit(device, word, &target)) return target;
-  if (allow_label && find_label(device, word, &target)) return target;
+  if (past && find_label(device, word, &target)) return target;
   throw Failure(fmt::format("{} is no unit that uses accelerators now{}", printable(word),
-                            allow_label ? ", no process, and no label of a queue or of a turn on "
-                                          "record"
-                                        : " and no process"),
+                            past ? ", no process, and no label of a queue or of a turn on "
+                                   "record"
+                                 : " and no process"),
                 "aiaccel-top, as root, which lists all of them");
 }
 

@@ -29,8 +29,10 @@ struct Target {
   bool includes(const aiaccel_stats_turn& turn) const;
 };
 
-// Throws Failure where the word names nothing; only a unit or a process with `allow_label` false.
-Target find_target(const aiaccel::Device& device, const std::string& word, bool allow_label);
+// Throws Failure where the word names nothing. Without `past`, only what is there now counts, a
+// unit or a process with queues: the number of one that is only on record may be somebody else's by
+// now.
+Target find_target(const aiaccel::Device& device, const std::string& word, bool past);
 
 // Names of tenants by id, as far as the caller may see them.
 std::map<std::uint64_t, std::string> tenant_names(const aiaccel::Device& device);

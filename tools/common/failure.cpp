@@ -73,7 +73,12 @@ std::optional<aiaccel::Device> open_running(const std::string& transport, std::s
 
 aiaccel::Device need_running(const std::string& transport) {
   std::string missing;
-  if (auto device = open_running(transport, missing)) return std::move(*device);
+  if (auto device = open_running(transport, missing)) {
+    if (std::string_view(device->transport()) == "embedded")
+      throw Failure("an embedded arbiter serves one process alone, and here that is this command",
+                    "`aiaccel doctor` says how to get the module or a broker", exit_absent);
+    return std::move(*device);
+  }
   throw Failure(missing, "`aiaccel doctor` says what is missing", exit_absent);
 }
 
@@ -89,7 +94,18 @@ int guarded(const char* tool, const std::function<int()>& body) {
     status = e.status();
   } catch (const aiaccel::Error& e) {
     message = e.what();
-    if (e.code().value() == ECONNRESET) advice = "the broker went away; run the command again";
+    switch (e.code().value()) {
+      case ECONNRESET:
+        advice = "the broker went away; run the command again";
+        break;
+      case EPERM:
+        advice = "as root; with a broker, as its user";
+        break;
+      case ESHUTDOWN:
+        message = "the engine is being drained and takes no new work";
+        advice = "`aiaccel resume`, by who drained it";
+        break;
+    }
   } catch (const std::bad_alloc&) {
     message = "out of memory";
   } catch (const std::exception& e) {

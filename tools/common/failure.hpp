@@ -43,7 +43,8 @@ aiaccel::Device open_device(const std::string& transport);
 // Nothing is started for it; where none answers there is none, and `missing` says why.
 std::optional<aiaccel::Device> open_running(const std::string& transport, std::string& missing);
 
-// Likewise for those who have something to say to an arbiter that runs, or to ask it.
+// Likewise for those who have something to say to an arbiter that others use, or to ask it: one of
+// this process alone (embedded) is refused.
 aiaccel::Device need_running(const std::string& transport);
 
 // Runs `body`, prints on stderr what it throws as `TOOL: what failed: why` and a line `TOOL: try:

@@ -172,6 +172,10 @@ BOOST_AUTO_TEST_CASE(alone_is_said_in_so_many_words) {
   BOOST_TEST(has(find(facts, "broker").found, "refused"));
   BOOST_TEST(has(fix(facts, "broker"), "aiacceld  # in the foreground"));
   BOOST_TEST(has(find(facts, "transport").found, "nothing is shared"));
+  facts.broker_starts = true;
+  BOOST_TEST(verdict_name(find(facts, "broker").verdict) == "ok");
+  BOOST_TEST(has(find(facts, "broker").found, "does not run"));
+  facts.broker_starts = false;
   // Asked for by --transport embedded, while the broker would answer.
   facts.broker = {0, "broker"};
   BOOST_TEST(verdict_name(find(facts, "broker").verdict) == "ok");

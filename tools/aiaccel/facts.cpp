@@ -15,10 +15,13 @@
 #include <aiaccel/model.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "broker/address.h"
 
 namespace tools {
 namespace {
@@ -111,11 +114,35 @@ Attempt attempt(const char* transport) {
   return answered;
 }
 
+// Where libaiaccel looks for it.
+bool broker_installed() {
+  std::error_code none;
+  const fs::path here = fs::read_symlink("/proc/self/exe", none).parent_path();
+  const char* named = std::getenv("AIACCELD");
+  return named ? ::access(named, X_OK) == 0 : is_there(here / "aiacceld") || in_path("aiacceld");
+}
+
+// What was not asked for by name is not started: programs would get it all the same.
 void ask_transports(Facts& facts, const std::string& asked) {
+  const char* environment = std::getenv("AIACCEL_TRANSPORT");
+  const std::string name = !asked.empty() ? asked : environment ? environment : "auto";
   facts.kernel = attempt("kernel");
-  facts.automatic = attempt(asked.empty() ? nullptr : asked.c_str());
-  if (facts.automatic.transport != "kernel" && facts.automatic.transport != "broker")
+  const bool module_decides = facts.kernel.error != ENOENT && facts.kernel.error != ENODEV;
+  const bool listens = aiaccel::broker_listens();
+  facts.broker_starts = !listens && broker_installed();
+  if (!name.empty() && name != "auto")
+    facts.automatic = attempt(name.c_str());
+  else if (module_decides)
+    facts.automatic = facts.kernel;
+  else if (listens)
+    facts.automatic = attempt("broker");
+  else
+    facts.automatic = {0, facts.broker_starts ? "broker" : "embedded"};
+  if (facts.automatic.transport == "broker") return;
+  if (listens)
     facts.broker = attempt("broker");
+  else
+    facts.broker.error = ENOENT;
 }
 
 void ask_runtime(Facts& facts) {

@@ -36,8 +36,9 @@ struct Facts {
   std::string user;
 
   Attempt kernel;
-  Attempt automatic;  // what a program that asks for nothing gets
-  Attempt broker;     // asked for only where automatic gave neither kernel nor broker
+  Attempt automatic;           // what a program that asks for nothing gets
+  Attempt broker;              // asked for only where automatic is another, and it listens
+  bool broker_starts = false;  // it does not listen, and programs that need it start it
 
   bool runtime_present = false;  // ONNX Runtime
   std::string runtime_version;
@@ -51,8 +52,8 @@ struct Facts {
   bool cgroup2_cpu = false;                    // with the cpu controller
 };
 
-// Asks the machine; `transport` limits what is opened as --transport says. Opening the broker may
-// start it for the user, as any program does.
+// Asks the machine; `transport` limits what is opened as --transport says. A broker is started only
+// where that names it.
 Facts collect_facts(const std::string& transport);
 
 }  // namespace tools

@@ -105,6 +105,8 @@ Finding judge_node(const Facts& facts) {
 Finding judge_broker(const Facts& facts) {
   if (facts.automatic.transport == "kernel")
     return {"broker", Verdict::ok, "not needed while the module answers", {}};
+  if (facts.broker_starts)
+    return {"broker", Verdict::ok, "does not run: the first program that needs it starts it", {}};
   if (facts.automatic.transport == "broker" || facts.broker.transport == "broker")
     return {"broker", Verdict::ok, "answers", {}};
   if (facts.broker.error == ENOENT)

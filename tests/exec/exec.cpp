@@ -45,6 +45,11 @@ BOOST_AUTO_TEST_CASE(it_becomes_the_program) {
   BOOST_TEST(result.status == 7);
   BOOST_TEST(result.out == "--class two words\nsh\n");
   BOOST_TEST(exec({}, "kill -TERM $$").status == -SIGTERM);
+  // Without -- as well, the options behind the program are its own.
+  BOOST_TEST(
+      tool({"exec", "--class", "low", "echo", "--version", "--class=x", "-h", "--", "."}).out ==
+      "--version --class=x -h -- .\n");
+  BOOST_TEST(tool({"--transport", "embedded", "exec", "doctor", "-h"}).status == 127);
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_run) {
@@ -100,7 +105,12 @@ BOOST_AUTO_TEST_CASE(each_class_is_told_to_the_scheduler) {
   // From another niceness, so that what is set differs from what was there.
   const Niced niced;
   const auto found = [](const char* priority) { return exec({"--class", priority}, kScheduling); };
-  BOOST_TEST(found("normal").out == (geteuid() == 0 ? "5 0\n" : "0 0\n"));  // as it was
+  BOOST_TEST(found("normal").out == "0 0\n");
+  const auto aiaccel =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin/aiaccel";
+  const Result reset = tool({"exec", "--", "nice", "-n", "7", aiaccel, "exec", "--class", "normal",
+                             "--", "sh", "-c", kScheduling});
+  BOOST_TEST((reset.out == "0 0\n" || has(reset.err, "SCHED_OTHER, nice 0: ")), reset.out);
   BOOST_TEST(found("low").out == "10 " + std::to_string(SCHED_BATCH) + "\n");
   BOOST_TEST(has(found("idle").out, " " + std::to_string(SCHED_IDLE) + "\n"));
   const Result high = found("high");
@@ -142,6 +152,23 @@ BOOST_AUTO_TEST_CASE(it_is_in_a_group_of_its_own) {
   // The next one has removed what the one before left.
   BOOST_TEST(!std::filesystem::exists(slice + "/aiaccel-exec-" + pid));
   ::rmdir((slice + "/aiaccel-exec-train.1").c_str());
+}
+
+// Its limits would be lost, and its manager would lose it.
+BOOST_AUTO_TEST_CASE(a_service_stays_where_it_is) {
+  if (groups::mount().empty() || geteuid() != 0) SKIP("cgroup v2 is not mounted, or not root");
+  const std::string unit = groups::mount() + "/aiaccel-test.service";
+  std::filesystem::create_directory(unit);
+  const auto bin = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
+  const Result result =
+      tool({"exec", "--", "sh", "-c",
+            "echo $$ > " + unit + "/cgroup.procs; exec " + (bin / "bin/aiaccel").native() +
+                " exec --device-bytes 1G -- grep ^0:: /proc/self/cgroup"});
+  std::filesystem::remove(unit);
+  BOOST_TEST(result.out == "0::/aiaccel-test.service\n");
+  BOOST_TEST(has(result.err, "no cgroup of its own: it stays in /aiaccel-test.service"),
+             result.err);
+  BOOST_TEST(has(result.err, "no ceilings by the arbiter: it has no cgroup"), result.err);
 }
 
 BOOST_AUTO_TEST_CASE(its_group_has_its_share_of_the_cpus) {

@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(set_writes_one_file_and_adds_to_it) {
   Result result = policy(folder, {"set", "vllm*.service", "--max-class", "high", "--weight", "40"});
   BOOST_TEST(result.status == 3);  // nobody to load it
   BOOST_TEST(has(result.out, "90-vllm%2A.service.conf"));
-  BOOST_TEST(has(result.err, "takes no policy"));
+  BOOST_TEST(has(result.err, "serves one process alone"));
   policy(folder, {"set", "vllm*.service", "--weight", "50", "--device-bytes", "10G"});
   BOOST_TEST(folder.read("90-vllm%2A.service.conf") ==
              "# Written by `aiaccel policy set`.\n[match]\nunit=vllm*.service\nmax_class=high\n"
@@ -69,9 +69,17 @@ BOOST_AUTO_TEST_CASE(set_writes_one_file_and_adds_to_it) {
   result = policy(folder, {"check"});
   BOOST_TEST(result.status == 0);
   BOOST_TEST(result.out == "1 section, 1 rule: nothing is wrong\n");
+  BOOST_TEST(policy(folder, {"set", "users:anna", "--grants", "1"}).status == 2);
   policy(folder, {"unset", "vllm*.service"});
   BOOST_TEST(folder.names() == "");
   BOOST_TEST(policy(folder, {"unset", "vllm*.service"}).status == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_that_was_named_must_be_there) {
+  const Folder folder;
+  const Result result = policy(folder, {"check"});
+  BOOST_TEST(result.status == 2);
+  BOOST_TEST(has(result.err, "cannot read " + folder.path() + ": No such file"), result.err);
 }
 
 BOOST_AUTO_TEST_CASE(each_name_has_a_file_of_its_own) {

@@ -34,7 +34,9 @@ class Folder {
   Folder() { BOOST_REQUIRE(::mkdtemp(path_.data())); }
   ~Folder() {
     std::filesystem::remove_all(path_);
+    std::filesystem::create_directory(path_);
     policy({"reload"});
+    std::filesystem::remove(path_);
   }
   const std::string& path() const { return path_; }
   Result policy(std::vector<std::string> arguments) const {
@@ -74,6 +76,13 @@ BOOST_AUTO_TEST_CASE(a_tenant_that_is_there_has_it_at_once) {
   result = show();
   BOOST_TEST(has(result.out, "unit=aiaccel-test.service"), result.out << result.err);
   BOOST_TEST(has(result.out, " /aiaccel-test.service\n"), result.out);
+
+  // A folder that is not there is no empty one.
+  result = process::run({"aiaccel", "policy", "reload", "--dir", "/nonexistent"});
+  BOOST_TEST(result.status == 2);
+  BOOST_TEST(has(result.err, "cannot read /nonexistent: No such file"), result.err);
+  BOOST_TEST(device.query().highest_class == AIACCEL_CLASS_LOW);
+  BOOST_TEST(folder.policy({"reload"}).out == "1 rule loaded\n");
 
   // A file with a mistake is told of in one line, and takes nothing else with it.
   std::ofstream(folder.path() + "/95-bad.conf")
@@ -116,6 +125,16 @@ BOOST_AUTO_TEST_CASE(what_exec_caps_stays_while_its_group_does) {
   folder.policy({"set", "a", "--weight", "5"});
   BOOST_TEST(has(show().out, "unit=a "));
   BOOST_TEST(has(show().out, rule));
+  // A new group of the name owes nothing to it.
+  const auto again = [&] {
+    return process::run({"aiaccel", "exec", "--name", "cap.test", "--", program / "bin/aiaccel",
+                         "policy", "show"})
+        .out;
+  };
+  BOOST_REQUIRE(::rmdir((raw::kCgroups + "/aiaccel.slice/aiaccel-exec-cap.test").c_str()) == 0);
+  BOOST_TEST(!has(again(), rule));
+  process::run({"aiaccel", "exec", "--name", "cap.test", "--weight", "7", "--", "true"});
+  BOOST_TEST(has(show().out, rule));
   BOOST_REQUIRE(::rmdir((raw::kCgroups + "/aiaccel.slice/aiaccel-exec-cap.test").c_str()) == 0);
   folder.policy({"reload"});
   BOOST_TEST(!has(show().out, rule));
@@ -127,7 +146,7 @@ BOOST_AUTO_TEST_CASE(only_root_sets_it) {
   const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
   const Result result = process::run(
       {"aiaccel", "exec", "--", "setpriv", "--bounding-set", "-sys_admin", "--inh-caps",
-       "-sys_admin", program / "bin/aiaccel", "policy", "reload", "--dir", "/nonexistent"});
+       "-sys_admin", program / "bin/aiaccel", "policy", "reload", "--dir", "/proc/self/fd"});
   BOOST_TEST(result.status == 1);
   BOOST_TEST(has(result.err, "the policy: Operation not permitted"), result.err);
 }

@@ -37,7 +37,7 @@ else
 fi
 umount /etc
 mkdir "$TMP/none"
-"$bin/aiaccel" policy reload --dir "$TMP/none"
+"$bin/aiaccel" policy reload --dir "$TMP/none" >/dev/null
 
 export AIACCEL_STANDIN=$TMP
 register() { LD_LIBRARY_PATH=build/standin "$bin/aiaccel" engines --register 2>&1; }

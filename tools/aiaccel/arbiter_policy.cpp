@@ -4,12 +4,14 @@
 #include "aiaccel/arbiter_policy.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <policy/hierarchy.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <iterator>
 
@@ -82,6 +84,24 @@ void send(const aiaccel::Device& device, const Rules& rules) {
 
 }  // namespace
 
+std::optional<aiaccel::Device> open_module(const std::string& transport, std::string& why) {
+  const char* environment = std::getenv("AIACCEL_TRANSPORT");
+  const std::string asked = !transport.empty() ? transport : environment ? environment : "auto";
+  const bool automatic = asked.empty() || asked == "auto";
+  try {
+    auto device = automatic           ? open_running("auto", why)
+                  : asked == "kernel" ? std::optional(open_device("kernel"))
+                                      : std::nullopt;
+    if (device && device->transport() == "kernel") return device;
+    if (device || !automatic)
+      why = fmt::format("tenants of the transport '{}' are users, not cgroups",
+                        device ? std::string(device->transport()) : asked);
+  } catch (const std::exception& e) {
+    why = e.what();
+  }
+  return std::nullopt;
+}
+
 Rules loaded_rules(const aiaccel::Device& device) {
   Rules rules(64);
   for (;;) {
@@ -121,6 +141,15 @@ void set_group_rule(const aiaccel::Device& device, const std::string& path,
   });
   rules.push_back(rule);
   send(device, rules);
+}
+
+void drop_group_rule(const aiaccel::Device& device, const std::string& path) {
+  const std::string pattern = literal(path);
+  const Alone alone;
+  Rules rules = loaded_rules(device);
+  if (std::erase_if(rules,
+                    [&](const auto& old) { return of_group(old) && old.pattern == pattern; }))
+    send(device, rules);
 }
 
 }  // namespace tools

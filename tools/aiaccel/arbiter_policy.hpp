@@ -9,6 +9,7 @@
 #include <uapi/aiaccel.h>
 #include <aiaccel/device.hpp>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,15 @@ Rules loaded_rules(const aiaccel::Device& device);
 // All of them in place of those that are loaded, but for those of groups.
 void replace_rules(const aiaccel::Device& device, Rules rules);
 
+// The arbiter that takes rules for cgroups: the module. A broker is not started for this, and has
+// users for tenants. Nothing and `why` where there is none.
+std::optional<aiaccel::Device> open_module(const std::string& transport, std::string& why);
+
 // What the group may have, by its path below the mount of cgroups.
 void set_group_rule(const aiaccel::Device& device, const std::string& path,
                     aiaccel_policy_rule rule);
+
+// What an earlier group of this path might have.
+void drop_group_rule(const aiaccel::Device& device, const std::string& path);
 
 }  // namespace tools

@@ -4,19 +4,24 @@
 // what was done, on stderr what could not be done and why, and how to go back.
 #include <fmt/format.h>
 #include <numa.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <aiaccel/device.hpp>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <set>
 #include <sstream>
 
+#include "aiaccel/arbiter_policy.hpp"
 #include "aiaccel/command.hpp"
 #include "aiaccel/group.hpp"
 #include "aiaccel/scheduling.hpp"
@@ -38,7 +43,8 @@ class Attaching {
  public:
   explicit Attaching(pid_t pid) : pid_(pid) {}
 
-  void place(std::optional<std::uint32_t> priority, const std::optional<CpuNode>& cpus);
+  void place(const std::string& transport, std::optional<std::uint32_t> priority,
+             const std::optional<CpuNode>& cpus);
   void set_class(std::uint32_t priority);
   void set_node(const CpuNode& node);
   void tell_of_cuda(const Options& options);
@@ -52,12 +58,18 @@ class Attaching {
   }
   void undo(const std::string& line) { undo_.push_back(line); }
 
-  // Has all threads done, those too that come meanwhile; they inherit it from who was done.
-  void each_thread(const std::string& what, const std::function<std::string(pid_t)>& act);
-  bool move_memory(int node);
+  // Has all threads done, those too that come meanwhile; they inherit it from who was done. Returns
+  // those that were changed, by `state` before.
+  using Before = std::map<std::string, std::vector<pid_t>>;
+  Before each_thread(const std::string& what, const std::function<std::string(pid_t)>& act,
+                     const std::function<std::string(pid_t)>& state);
+  // The commands of `back`, by thread, for what they were before.
+  void undo_threads(const Before& before, const std::function<std::string(std::string)>& back);
+  void write_back(const char* file, const std::string& before);
+  void move_memory(int node);
 
   const pid_t pid_;
-  std::string folder_;  // of the group that was made for it; "" where there is none
+  Group group_;  // its own
   std::vector<std::string> undo_;
   bool refused_ = false;
 };
@@ -71,16 +83,51 @@ std::vector<pid_t> threads_of(pid_t pid) {
   return threads;
 }
 
-void Attaching::each_thread(const std::string& what, const std::function<std::string(pid_t)>& act) {
+std::string read_from_group(const std::string& folder, const char* file) {
+  std::string value;
+  std::getline(std::ifstream(folder + "/" + file), value);
+  return value;
+}
+
+// The nodes that have pages of the process.
+std::set<int> nodes_of(pid_t pid) {
+  std::set<int> nodes;
+  std::ifstream maps(fmt::format("/proc/{}/numa_maps", pid));
+  int node = 0;
+  for (std::string word; maps >> word;)
+    if (std::sscanf(word.c_str(), "N%d=", &node) == 1) nodes.insert(node);
+  return nodes;
+}
+
+// What gives it to a thread again that is named behind.
+std::string schedule_of(pid_t thread) {
+  const int policy = ::sched_getscheduler(thread) & ~SCHED_RESET_ON_FORK;
+  sched_param param{};
+  ::sched_getparam(thread, &param);
+  const char* name = policy == SCHED_BATCH  ? "batch"
+                     : policy == SCHED_IDLE ? "idle"
+                     : policy == SCHED_FIFO ? "fifo"
+                     : policy == SCHED_RR   ? "rr"
+                                            : "other";
+  return fmt::format("chrt --{} -p {} $t; renice -n {} -p", name, param.sched_priority,
+                     ::getpriority(PRIO_PROCESS, static_cast<id_t>(thread)));
+}
+
+Attaching::Before Attaching::each_thread(const std::string& what,
+                                         const std::function<std::string(pid_t)>& act,
+                                         const std::function<std::string(pid_t)>& state) {
   std::set<pid_t> seen;
   std::size_t done = 0;
   std::string why;
+  Before changed;
   for (bool more = true; more;) {
     more = false;
     for (const pid_t thread : threads_of(pid_)) {
       if (!seen.insert(thread).second) continue;
       more = true;
+      const std::string before = state(thread);
       const std::string refusal = act(thread);
+      if (state(thread) != before) changed[before].push_back(thread);
       if (refusal.empty())
         done++;
       else if (refusal != std::strerror(ESRCH))  // it ended
@@ -89,10 +136,28 @@ void Attaching::each_thread(const std::string& what, const std::function<std::st
   }
   if (done) did(fmt::format("{}: {}", what, count_text(done, "thread")));
   if (!why.empty()) cannot(what, why);
+  return changed;
+}
+
+void Attaching::undo_threads(const Before& before,
+                             const std::function<std::string(std::string)>& back) {
+  const bool all = before.size() == 1 && before.begin()->second.size() == threads_of(pid_).size();
+  for (const auto& [state, threads] : before)
+    undo(fmt::format(
+        "for t in {}; do {}; done",
+        all ? fmt::format("$(ls /proc/{}/task)", pid_) : fmt::format("{}", fmt::join(threads, " ")),
+        back(state)));
+}
+
+// A group that was made for it is left, with all that is in its files.
+void Attaching::write_back(const char* file, const std::string& before) {
+  if (!group_.fresh && before != read_from_group(group_.folder, file))
+    undo(fmt::format("echo '{}' > {}/{}", before, group_.folder, file));
 }
 
 // The group's files bound threads to come as well.
-void Attaching::place(std::optional<std::uint32_t> priority, const std::optional<CpuNode>& cpus) {
+void Attaching::place(const std::string& transport, std::optional<std::uint32_t> priority,
+                      const std::optional<CpuNode>& cpus) {
   const auto hierarchy = aiaccel::policy::find_hierarchy({}, std::to_string(pid_));
   const std::string unit = std::filesystem::path(hierarchy.group).filename();
   const std::string base = sibling_base(pid_);
@@ -109,15 +174,26 @@ void Attaching::place(std::optional<std::uint32_t> priority, const std::optional
     return cannot("no cgroup of its own", "it stays in " + hierarchy.group + line);
   }
   std::string why;
-  folder_ = enter_group(base, kGroupPrefix + std::to_string(pid_), pid_, why);
-  if (folder_.empty()) return cannot("no cgroup of its own", why);
-  did("cgroup: " + group_path(folder_));
+  group_ = enter_group(base, kGroupPrefix + std::to_string(pid_), pid_, why);
+  if (group_.folder.empty()) return cannot("no cgroup of its own", why);
+  did("cgroup: " + group_path(group_.folder));
   const std::string before = hierarchy.mount + (hierarchy.group == "/" ? "" : hierarchy.group);
-  if (before != folder_) undo(fmt::format("echo {} > {}/cgroup.procs", pid_, before));
+  if (before != group_.folder) undo(fmt::format("echo {} > {}/cgroup.procs", pid_, before));
+  std::string none;
+  if (group_.fresh && ::geteuid() == 0)
+    if (const auto device = open_module(transport, none)) try {
+        drop_group_rule(*device, group_path(group_.folder));
+      } catch (const std::exception& e) {
+        cannot("ceilings of an earlier group", e.what());
+      }
   if (!priority) return;
   const Scheduling& wanted = scheduling_of(*priority);
   const bool idle = *priority == AIACCEL_CLASS_IDLE;
-  why = weigh_group(folder_, wanted.weight, idle);
+  const std::string weight_before = read_from_group(group_.folder, "cpu.weight");
+  const std::string idle_before = read_from_group(group_.folder, "cpu.idle");
+  why = weigh_group(group_.folder, wanted.weight, idle);
+  write_back("cpu.idle", idle_before);
+  if (idle_before != "1") write_back("cpu.weight", weight_before);
   if (why.empty())
     did(idle ? "cgroup: cpu.idle" : fmt::format("cgroup: cpu.weight {}", wanted.weight));
   else
@@ -126,38 +202,41 @@ void Attaching::place(std::optional<std::uint32_t> priority, const std::optional
 
 void Attaching::set_class(std::uint32_t priority) {
   const Scheduling& wanted = scheduling_of(priority);
-  each_thread(wanted.text, [&](pid_t thread) { return schedule(thread, wanted); });
-  if (priority != AIACCEL_CLASS_NORMAL) undo(fmt::format("aiaccel attach {} --class normal", pid_));
+  const auto before = each_thread(
+      wanted.text, [&](pid_t thread) { return schedule(thread, wanted); }, schedule_of);
+  undo_threads(before, [](const std::string& state) { return state + " $t"; });
 }
 
 // Pages go where the CPUs are. Those that come later do so by themselves, unless the program itself
 // says otherwise: memory is taken near the CPU that asks.
-bool Attaching::move_memory(int node) {
-  if (node < 0 || numa_available() < 0 || numa_max_node() == 0) return true;
+void Attaching::move_memory(int node) {
+  if (node < 0 || numa_available() < 0 || numa_max_node() == 0) return;
+  std::set<int> nodes = nodes_of(pid_);
+  nodes.erase(node);
   bitmask* to = numa_allocate_nodemask();
   numa_bitmask_setbit(to, static_cast<unsigned>(node));
   const int left = numa_migrate_pages(pid_, numa_all_nodes_ptr, to);
   const int error = errno;
   numa_free_nodemask(to);
   const std::string what = fmt::format("memory to node {}", node);
-  if (left < 0)
-    cannot(what, std::strerror(error));
-  else if (left > 0)
+  if (left < 0) return cannot(what, std::strerror(error));
+  if (left > 0)
     cannot(what, count_text(static_cast<std::uint64_t>(left), "page") +
                      " could not be moved: pinned, or shared with others");
   else
     did(what);
-  return left == 0;
+  if (!nodes.empty()) undo(fmt::format("migratepages {} {} {}", pid_, node, fmt::join(nodes, ",")));
 }
 
 void Attaching::set_node(const CpuNode& node) {
-  const std::string before = cpus_of(pid_);
-  const std::string what = "CPUs " + node.cpus;
-  if (!folder_.empty() && set_in_group(folder_, "cpuset.cpus", node.cpus).empty()) {
+  const std::string cpuset = read_from_group(group_.folder, "cpuset.cpus");
+  if (!group_.folder.empty() && set_in_group(group_.folder, "cpuset.cpus", node.cpus).empty()) {
     did("cgroup: cpuset.cpus " + node.cpus);
+    write_back("cpuset.cpus", cpuset);
   } else {
-    each_thread(what, [&](pid_t thread) { return put_on_cpus(thread, node.cpus); });
-    if (before != node.cpus) undo(fmt::format("taskset -a -p -c {} {}", before, pid_));
+    const auto before = each_thread(
+        "CPUs " + node.cpus, [&](pid_t thread) { return put_on_cpus(thread, node.cpus); }, cpus_of);
+    undo_threads(before, [](const std::string& cpus) { return "taskset -pc " + cpus + " $t"; });
   }
   move_memory(node.node);
 }
@@ -202,7 +281,7 @@ int run(const Options& options, const std::string& transport) {
   if (!options.engine.empty()) cpus = node_near(options.engine, transport);
 
   Attaching attaching(options.pid);
-  attaching.place(priority, cpus);
+  attaching.place(transport, priority, cpus);
   if (priority) attaching.set_class(*priority);
   if (cpus) attaching.set_node(*cpus);
   attaching.tell_of_cuda(options);

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include <string>
+#include <vector>
 
 namespace tools {
 
@@ -26,5 +27,9 @@ void add_control(CLI::App& app, Globals& globals);  // drain, resume, leave
 void add_evict(CLI::App& app, Globals& globals);
 void add_explain(CLI::App& app, Globals& globals);
 void add_run(CLI::App& app, Globals& globals);
+
+// The command line with -- before the program that `exec` is to become: what follows is the
+// program's, also what looks like an option of ours. Other command lines stay as they are.
+std::vector<char*> end_options_of_exec(const CLI::App& app, int argc, char** argv);
 
 }  // namespace tools

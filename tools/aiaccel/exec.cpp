@@ -107,36 +107,55 @@ void preload_shim() {
     ::setenv("LD_PRELOAD", (old.empty() ? shim : shim + ":" + old).c_str(), 1);
 }
 
-// Those of --device-bytes and --weight, where the arbiter lets this user say so: root, as a rule.
-void cap_group(const std::string& folder, const Wanted& wanted, const std::string& transport) {
-  if (wanted.settings.empty()) return;
-  const char* no_ceilings = "no ceilings by the arbiter";
-  if (::geteuid() != 0) return cannot(no_ceilings, "only root sets them");
-  // A broker is not started for this.
-  const bool chosen = !transport.empty() || std::getenv("AIACCEL_TRANSPORT");
+// Ceilings, where the arbiter lets this user say so: root, as a rule.
+void cap_group(const Group& group, const Wanted& wanted, const std::string& transport) {
+  const bool asked = !wanted.settings.empty();
+  std::string why;
+  if (group.folder.empty())
+    why = "it has no cgroup of its own";
+  else if (::geteuid() != 0)
+    why = "only root sets them";
+  else if (asked || group.fresh)
+    if (const auto device = open_module(transport, why)) try {
+        const std::string path = group_path(group.folder);
+        if (asked)
+          set_group_rule(*device, path, aiaccel::policy::rule_with(wanted.settings));
+        else
+          drop_group_rule(*device, path);
+      } catch (const std::exception& e) {
+        return cannot("no ceilings by the arbiter", e.what());
+      }
+  if (asked) cannot("no ceilings by the arbiter", why);
+}
+
+// A GPU's name is known to the arbiter, where one runs already. The program may find it all the
+// same when its engine comes later.
+void look_for_engine(const Options& options, const Wanted& wanted, const std::string& transport) {
+  if (options.engine.empty() || wanted.cpus) return;
   try {
-    const aiaccel::Device device = open_device(chosen ? transport : "kernel");
-    set_group_rule(device, group_path(folder), aiaccel::policy::rule_with(wanted.settings));
+    std::string missing;
+    const auto device = open_running(transport, missing);
+    if (device && device->transport() != "embedded") device->engine(options.engine);
   } catch (const std::exception& e) {
-    cannot(no_ceilings, e.what());
+    cannot("engine " + options.engine, e.what());
   }
 }
 
-// "" where there is none.
-std::string enter_own_group(const Options& options, const Wanted& wanted) {
-  std::string why, folder;
+Group enter_own_group(const Options& options, const Wanted& wanted) {
+  std::string why;
+  Group group;
   const std::string base = group_base(why);
   const std::string name = options.name.empty() ? std::to_string(::getpid()) : options.name;
-  if (!base.empty()) folder = enter_group(base, kGroupPrefix + name, 0, why);
-  cannot("no cgroup of its own", folder.empty() ? why : "");
-  if (folder.empty()) return {};
-  if (wanted.priority || wanted.settings[Key::weight]) {
+  if (!base.empty()) group = enter_group(base, kGroupPrefix + name, 0, why);
+  if (group.folder.empty()) {
+    cannot("no cgroup of its own", why);
+  } else if (wanted.priority || wanted.settings[Key::weight]) {
     const Scheduling& scheduling = scheduling_of(wanted.priority.value_or(AIACCEL_CLASS_NORMAL));
     const auto weight = wanted.settings[Key::weight].value_or(scheduling.weight);
-    cannot("cpu.weight", weigh_group(folder, static_cast<unsigned>(weight),
+    cannot("cpu.weight", weigh_group(group.folder, static_cast<unsigned>(weight),
                                      wanted.priority == AIACCEL_CLASS_IDLE));
   }
-  return folder;
+  return group;
 }
 
 // After the group was entered: a cpuset of it bounds what can be set here.
@@ -147,8 +166,7 @@ void schedule_self(const std::string& folder, const Wanted& wanted) {
     if (!grouped) cannot("CPUs " + wanted.cpus->cpus, put_on_cpus(0, wanted.cpus->cpus));
     cannot("memory of the node", prefer_memory(wanted.cpus->node));
   }
-  // normal is what a program has anyhow.
-  if (wanted.priority && *wanted.priority != AIACCEL_CLASS_NORMAL) {
+  if (wanted.priority) {
     const Scheduling& scheduling = scheduling_of(*wanted.priority);
     cannot(scheduling.text, schedule(0, scheduling));
   }
@@ -169,9 +187,10 @@ void set_environment(const Options& options, const Wanted& wanted, const std::st
 
 int run(const Options& options, const std::string& transport) {
   const Wanted wanted = understand(options);
-  const std::string folder = enter_own_group(options, wanted);
-  schedule_self(folder, wanted);
-  if (!folder.empty()) cap_group(folder, wanted, transport);
+  look_for_engine(options, wanted, transport);
+  const Group group = enter_own_group(options, wanted);
+  schedule_self(group.folder, wanted);
+  cap_group(group, wanted, transport);
   set_environment(options, wanted, transport);
   preload_shim();
 
@@ -199,9 +218,30 @@ void add_exec(CLI::App& app, Globals& globals) {
   command->add_option("--weight", options->weight, "Share against others [100]")->type_name("N");
   command->add_option("--name", options->name, "Name of its cgroup [its process number]")
       ->type_name("NAME");
-  command->add_option("CMD", options->command, "The program and its arguments, behind --")
-      ->required();
+  command->add_option("CMD", options->command, "The program and its arguments")->required();
   command->callback([&globals, options] { globals.status = run(*options, globals.transport); });
+}
+
+std::vector<char*> end_options_of_exec(const CLI::App& app, int argc, char** argv) {
+  std::vector<char*> arguments(argv, argv + argc);
+  const CLI::App* exec = app.get_subcommand("exec");
+  int words = 0;
+  for (auto at = arguments.begin(); at != arguments.end() && ++at != arguments.end();) {
+    const std::string word = *at;
+    if (word == "--") break;
+    if (word.size() > 1 && word[0] == '-') {
+      const CLI::Option* option = exec->get_option_no_throw(word);
+      if (!option) option = app.get_option_no_throw(word);
+      if (option && option->get_expected_min() > 0 && at + 1 != arguments.end()) ++at;
+    } else if (++words == 1 && word != "exec") {
+      break;
+    } else if (words == 2) {
+      static char end[] = "--";
+      arguments.insert(at, end);
+      break;
+    }
+  }
+  return arguments;
 }
 
 }  // namespace tools

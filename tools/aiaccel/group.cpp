@@ -17,6 +17,7 @@
 namespace tools {
 namespace {
 
+namespace fs = std::filesystem;
 using aiaccel::policy::find_hierarchy;
 using aiaccel::policy::Hierarchy;
 
@@ -46,9 +47,28 @@ void enable_controllers(const std::string& folder) {
     set_in_group(folder, "cgroup.subtree_control", controller);
 }
 
+// A service, a scope of somebody's or a container bounds what is in it, and its manager would lose
+// what leaves.
+bool may_leave(const std::string& group) {
+  const std::string name = fs::path(group).filename();
+  return group == "/" || name.starts_with(kGroupPrefix) ||
+         (name.starts_with("session-") && name.ends_with(".scope"));
+}
+
+// "" and `why` where it cannot be made.
+std::string root_slice(const std::string& mount, std::string& why) {
+  const std::string slice = mount + "/aiaccel.slice";
+  if (::mkdir(slice.c_str(), 0755) < 0 && errno != EEXIST) {
+    why = fmt::format("cannot make {}: {}", slice, std::strerror(errno));
+    return {};
+  }
+  enable_controllers(mount);
+  return slice;
+}
+
 void remove_empty(const std::string& base) {
   std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(base, none))
+  for (const auto& entry : fs::directory_iterator(base, none))
     if (entry.path().filename().native().starts_with(kGroupPrefix))
       ::rmdir(entry.path().c_str());  // refused while it has processes
 }
@@ -74,54 +94,48 @@ std::string group_base(std::string& why) {
   const std::string own = folder_of(hierarchy);
   const bool root = ::geteuid() == 0;
   if (may_fill(own) && (!root || delegated(own))) return own;
-  if (root) {
-    const std::string slice = hierarchy.mount + "/aiaccel.slice";
-    if (::mkdir(slice.c_str(), 0755) == 0 || errno == EEXIST) {
-      enable_controllers(hierarchy.mount);
-      return slice;
-    }
-    why = fmt::format("cannot make {}: {}", slice, std::strerror(errno));
-    return {};
-  }
-  why = fmt::format(
-      "{} is not this user's; `systemd-run --user --scope -p Delegate=yes aiaccel exec …` gets one",
-      own);
+  if (!root)
+    why = fmt::format(
+        "{} is not this user's; `systemd-run --user --scope -p Delegate=yes aiaccel exec …` gets "
+        "one",
+        own);
+  else if (may_leave(hierarchy.group))
+    return root_slice(hierarchy.mount, why);
+  else
+    why =
+        fmt::format("it stays in {}, with what that may have; Delegate=yes in the unit allows one",
+                    hierarchy.group);
   return {};
 }
 
 std::string sibling_base(pid_t process) {
   const Hierarchy hierarchy = find_hierarchy({}, std::to_string(process));
-  if (hierarchy.mount.empty() || hierarchy.group.empty()) return {};
-  if (hierarchy.group == "/") {
-    std::string why;
-    return ::geteuid() == 0 ? group_base(why) : "";
-  }
-  const std::filesystem::path path(hierarchy.group);
-  const std::string name = path.filename();
-  if (name.starts_with(kGroupPrefix) || (name.starts_with("session-") && name.ends_with(".scope")))
-    return hierarchy.mount + path.parent_path().native();
-  return {};
+  if (hierarchy.mount.empty() || !may_leave(hierarchy.group)) return {};
+  std::string why;
+  if (hierarchy.group == "/") return ::geteuid() == 0 ? root_slice(hierarchy.mount, why) : "";
+  return hierarchy.mount + fs::path(hierarchy.group).parent_path().native();
 }
 
-std::string enter_group(const std::string& base, const std::string& name, pid_t process,
-                        std::string& why) {
+Group enter_group(const std::string& base, const std::string& name, pid_t process,
+                  std::string& why) {
   remove_empty(base);
-  const std::string folder = base + "/" + name;
+  Group group{base + "/" + name, false};
   // Between making it and being in it, another one may remove it as empty.
   for (int tries = 0; tries < 10; tries++) {
-    if (::mkdir(folder.c_str(), 0755) < 0 && errno != EEXIST) {
-      why = fmt::format("cannot make {}: {}", folder, std::strerror(errno));
+    group.fresh = ::mkdir(group.folder.c_str(), 0755) == 0;
+    if (!group.fresh && errno != EEXIST) {
+      why = fmt::format("cannot make {}: {}", group.folder, std::strerror(errno));
       return {};
     }
-    why = set_in_group(folder, "cgroup.procs", std::to_string(process));
+    why = set_in_group(group.folder, "cgroup.procs", std::to_string(process));
     if (why.empty()) {
       enable_controllers(base);  // now that the caller is not in its way any more
-      return folder;
+      return group;
     }
-    if (::access(folder.c_str(), F_OK) == 0) break;
+    if (::access(group.folder.c_str(), F_OK) == 0) break;
   }
-  why = fmt::format("cannot enter {}: {}", folder, why);
-  ::rmdir(folder.c_str());
+  why = fmt::format("cannot enter {}: {}", group.folder, why);
+  ::rmdir(group.folder.c_str());
   return {};
 }
 

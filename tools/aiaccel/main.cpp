@@ -27,7 +27,9 @@ int parse_and_run(int argc, char** argv) {
   tools::add_policy(app, globals);
   tools::add_demo(app, globals);
 
-  return tools::parse_command_line(app, argc, argv) ? globals.status : tools::exit_ok;
+  std::vector<char*> arguments = tools::end_options_of_exec(app, argc, argv);
+  const int count = static_cast<int>(arguments.size());
+  return tools::parse_command_line(app, count, arguments.data()) ? globals.status : tools::exit_ok;
 }
 
 }  // namespace

@@ -6,9 +6,12 @@
 #include <policy/expand.h>
 #include <policy/folder.h>
 #include <uapi/aiaccel.h>
+#include <unistd.h>
 #include <aiaccel/device.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <map>
 
 #include "aiaccel/arbiter_policy.hpp"
@@ -23,6 +26,7 @@
 namespace tools {
 namespace {
 
+using aiaccel::policy::By;
 using aiaccel::policy::Key;
 using aiaccel::policy::kKeys;
 using aiaccel::policy::Policy;
@@ -39,18 +43,30 @@ struct Options {
   bool json = false;
 };
 
-aiaccel::Device open_arbiter(const std::string& transport) {
-  aiaccel::Device device = need_running(transport);
-  if (std::string_view(device.transport()) == "embedded")
-    throw Failure("an embedded arbiter serves one process and takes no policy",
-                  "`aiaccel doctor` says how to get the module or a broker", exit_absent);
-  return device;
+// The folder of the system may be missing: then there is no policy. One that was named is a slip.
+Policy read_policy(const std::string& folder) {
+  if (folder != aiaccel::policy::kFolder && ::access(folder.c_str(), F_OK) < 0)
+    throw Failure(fmt::format("cannot read {}: {}", folder, std::strerror(errno)), "", exit_usage);
+  return aiaccel::policy::read_folder(folder);
+}
+
+// What an arbiter of users loads and never uses.
+void warn_of_groups(const aiaccel::Device& device, const Policy& policy) {
+  if (std::string_view(device.transport()) == "kernel") return;
+  const auto groups =
+      std::count_if(policy.sections.begin(), policy.sections.end(),
+                    [](const Section& s) { return s.by == By::unit || s.by == By::cgroup; });
+  if (groups)
+    fmt::print(stderr,
+               "aiaccel: policy: {} for units and cgroups: of no effect, since the tenants of the "
+               "{} are users\n",
+               count_text(static_cast<std::uint64_t>(groups), "section"), device.transport());
 }
 
 int check(const Options& options) {
   Policy policy;
   if (options.files.empty())
-    policy = aiaccel::policy::read_folder(options.folder);
+    policy = read_policy(options.folder);
   else
     for (const std::string& file : options.files) read_file(file, policy);
   const std::size_t rules = expand(policy).size();
@@ -63,9 +79,12 @@ int check(const Options& options) {
 
 // One line for each file of which something is left out: at boot it goes to a log.
 int reload(const Options& options, const std::string& transport) {
-  const aiaccel::Device device = open_arbiter(transport);
-  Policy policy = aiaccel::policy::read_folder(options.folder);
-  replace_rules(device, expand(policy));
+  const aiaccel::Device device = need_running(transport);
+  Policy policy = read_policy(options.folder);
+  const Rules rules = expand(policy);
+  replace_rules(device, rules);
+  fmt::print("{} loaded\n", count_text(rules.size(), "rule"));
+  warn_of_groups(device, policy);
   std::map<std::string, std::vector<const Problem*>> by_file;
   for (const Problem& problem : policy.problems) by_file[problem.file].push_back(&problem);
   for (const auto& [file, problems] : by_file) {
@@ -124,7 +143,7 @@ std::vector<std::string> held(const aiaccel_policy_rule& rule,
 }
 
 int show(const Options& options, const std::string& transport) {
-  const aiaccel::Device device = open_arbiter(transport);
+  const aiaccel::Device device = need_running(transport);
   const Rules rules = loaded_rules(device);
   const auto tenants = read_stats<aiaccel_stats_tenant>(device).records;
   Table table({{"FOR"}, {"GIVES"}, {"HOLDS NOW FOR", Align::left, 1}});

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cerrno>
 #include <cstdio>
@@ -46,7 +47,11 @@ std::string escaped(const std::string& name) {
 void write_whole(const std::string& file, const std::string& text) {
   std::filesystem::path path(file);
   std::error_code error;
-  std::filesystem::create_directories(path.parent_path(), error);  // told by mkstemp
+  std::filesystem::create_directories(path.parent_path(), error);
+  if (error) {
+    errno = error.value();
+    fail("make", path.parent_path());
+  }
   std::string draft = path.parent_path() / ("." + path.filename().native() + ".XXXXXX");
   const int fd = ::mkstemp(draft.data());
   if (fd < 0) fail("write", file);
@@ -74,6 +79,13 @@ Section parse_who(const std::string& text) {
     section.by = by;
     section.who = text.substr(prefix.size());
   }
+  const std::size_t colon = text.find(':');
+  if (section.by == By::unit && colon != std::string::npos &&
+      std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(colon),
+                  [](unsigned char c) { return std::isalpha(c); }))
+    throw Failure(fmt::format("'{}': there is nothing called {}", text, text.substr(0, colon + 1)),
+                  "UNIT, cgroup:GLOB, user:NAME or group:NAME; in a unit, ? stands for its colon",
+                  exit_usage);
   if (const std::string why = why_not(section.by, section.who); !why.empty())
     throw Failure(fmt::format("'{}': {}", text, why), "UNIT, cgroup:GLOB, user:NAME or group:NAME",
                   exit_usage);

@@ -169,17 +169,22 @@ static void settle_queues(void)
 	} while (queue);
 }
 
+static void dispatch(struct aia_engine *engine)
+{
+	struct aia_news news = {};
+
+	spin_lock(&aia_turn_lock);
+	aia_turn_dispatch_locked(engine, ktime_get_ns(), &news);
+	aia_turn_unlock(&news);
+}
+
 static void dispatch_engines(void)
 {
 	struct aia_engine *engine;
 	u32 id = 0;
 
 	while ((engine = aia_engine_next(&id))) {
-		struct aia_news news = {};
-
-		spin_lock(&aia_turn_lock);
-		aia_turn_dispatch_locked(engine, ktime_get_ns(), &news);
-		aia_turn_unlock(&news);
+		dispatch(engine);
 		aia_engine_put(engine);
 	}
 }

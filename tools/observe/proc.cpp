@@ -45,13 +45,16 @@ bool parse_status(std::string_view text, Process& process) {
 }
 
 std::optional<Process> read_process(const Root& root, int pid) {
-  const std::string folder = folder_of(root, pid);
   Process process;
   process.pid = pid;
-  const auto status = read_file(folder + "/status");
+  const auto status = read_file(folder_of(root, pid) + "/status");
   if (!status || !parse_status(*status, process)) return std::nullopt;
-  if (const auto cgroup = read_file(folder + "/cgroup")) process.cgroup = cgroup_path(*cgroup);
   return process;
+}
+
+std::string cgroup_of(const Root& root, int pid) {
+  const auto cgroup = read_file(folder_of(root, pid) + "/cgroup");
+  return cgroup ? cgroup_path(*cgroup) : std::string();
 }
 
 std::vector<std::string> arguments(const Root& root, int pid) {

@@ -17,7 +17,6 @@ struct Process {
   int pid = 0;
   std::string comm;
   std::uint32_t uid = 0;  // the effective one
-  std::string cgroup;     // "" where unknown
   std::string cpus;       // it may run on these: "0-3,8"
   // Nothing: the kernel does not tell. Kernel threads and zombies have none of these.
   std::optional<std::uint64_t> resident_bytes;
@@ -31,6 +30,9 @@ bool parse_status(std::string_view text, Process& process);
 
 // Nothing where it ended meanwhile.
 std::optional<Process> read_process(const Root& root, int pid);
+
+// The path of its cgroup, "" where unknown. By itself, because few of those read are asked for it.
+std::string cgroup_of(const Root& root, int pid);
 
 // Its command line, empty where it has none.
 std::vector<std::string> arguments(const Root& root, int pid);

@@ -216,15 +216,17 @@ class Observer {
   }
 
   bool is_watched(const Process& process) const {
+    const auto matches = [this](const std::string& text) {
+      return std::any_of(
+          question_.watched.begin(), question_.watched.end(),
+          [&](const std::string& glob) { return ::fnmatch(glob.c_str(), text.c_str(), 0) == 0; });
+    };
     if (question_.watched.empty()) return false;
+    if (matches(process.comm)) return true;
     std::string line;
     for (const std::string& word : arguments(root_, process.pid))
       line += (line.empty() ? "" : " ") + word;
-    return std::any_of(question_.watched.begin(), question_.watched.end(),
-                       [&](const std::string& glob) {
-                         return ::fnmatch(glob.c_str(), process.comm.c_str(), 0) == 0 ||
-                                ::fnmatch(glob.c_str(), line.c_str(), 0) == 0;
-                       });
+    return matches(line);
   }
 
   void add_process(int pid) {
@@ -279,8 +281,8 @@ class Observer {
     User user;
     user.pid = process.pid;
     user.comm = process.comm;
-    user.cgroup = process.cgroup;
-    user.unit = unit_of(process.cgroup);
+    user.cgroup = cgroup_of(root_, process.pid);
+    user.unit = unit_of(user.cgroup);
     user.uid = process.uid;
     user.resident_bytes = process.resident_bytes;
     user.pinned_bytes = process.pinned_bytes;

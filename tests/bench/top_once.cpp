@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// How long `aiaccel-top --once` takes on a host with 500 processes: this program makes as many as
-// that host lacks, each with some open files, as servers have, and looks at 20 of them by name.
+// How long `aiaccel-top --once` takes on a host with 500 processes: this program makes them, beside
+// those that are there, each with some open files, as servers have, and looks at 20 of them by
+// name.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -24,23 +25,43 @@ constexpr int watched = 20;
 constexpr int files = 32;
 constexpr int rounds = 15;
 
-int count_processes() {
-  int count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc"))
-    count += entry.path().filename().native().find_first_not_of("0123456789") == std::string::npos;
-  return count;
-}
+// Processes that wait until this goes away.
+class Host {
+ public:
+  // False, with errno: the system does not have as many.
+  bool make() {
+    int ready[2];
+    if (::pipe(ready) != 0) return false;
+    for (int i = 0; i < processes; i++) {
+      const pid_t pid = ::fork();
+      if (pid < 0) return false;
+      if (pid == 0) be_one(i, ready[1]);
+      pids_.push_back(pid);
+    }
+    ::close(ready[1]);
+    char byte;
+    while (::read(ready[0], &byte, 1) > 0) continue;  // ends once all of them have closed it
+    ::close(ready[0]);
+    return true;
+  }
 
-// A child that waits until this program ends.
-pid_t make_process(int number) {
-  const pid_t pid = ::fork();
-  if (pid != 0) return pid;
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  ::prctl(PR_SET_NAME, number < watched ? "bench-model" : "bench-other");
-  for (int i = 0; i < files; i++)
-    if (::open("/dev/null", O_RDONLY) < 0) break;
-  for (;;) ::pause();
-}
+  ~Host() {
+    for (const pid_t pid : pids_) ::kill(pid, SIGKILL);
+    for (const pid_t pid : pids_) ::waitpid(pid, nullptr, 0);
+  }
+
+ private:
+  [[noreturn]] static void be_one(int number, int ready) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::prctl(PR_SET_NAME, number < watched ? "bench-model" : "bench-other");
+    for (int i = 0; i < files; i++)
+      if (::open("/dev/null", O_RDONLY) < 0) break;
+    ::close(ready);
+    for (;;) ::pause();
+  }
+
+  std::vector<pid_t> pids_;
+};
 
 // Milliseconds, or less than 0 where it failed.
 double run_top(const std::string& program) {
@@ -65,11 +86,11 @@ double run_top(const std::string& program) {
 int main() {
   const auto self = std::filesystem::read_symlink("/proc/self/exe");
   const std::string program = self.parent_path().parent_path() / "bin/aiaccel-top";
-  for (int i = 0, missing = processes - count_processes(); i < std::max(watched, missing); i++)
-    if (make_process(i) < 0) {
-      fmt::print(stderr, "cannot make {} processes: {}\n", processes, std::strerror(errno));
-      return 77;
-    }
+  Host host;
+  if (!host.make()) {
+    fmt::print(stderr, "cannot make {} processes: {}\n", processes, std::strerror(errno));
+    return 77;
+  }
   bench::Row row;
   row.name = fmt::format("adopt/top-once-{}", processes);
   row.unit = "ms";

@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(an_open_nvidia_device_is_a_use_too) {
 
 BOOST_AUTO_TEST_CASE(nobody_else_is_a_user) {
   const Observation seen = look(one_gpu());
-  BOOST_TEST(seen.users.size() == 5u);
+  BOOST_TEST(seen.users.size() == 6u);
   BOOST_TEST(seen.hidden == 0u);
 }
 
@@ -176,6 +176,17 @@ BOOST_AUTO_TEST_CASE(a_queue_gates_its_own_engine_alone) {
   const Observation seen = look(one_gpu(), &known);
   BOOST_TEST(user_of(seen, 4410, "cpu-node1").gated.value());
   BOOST_TEST(!user_of(seen, 4410, "gpu0").gated.value());
+}
+
+// Whom the arbiter shows its own tenant alone cannot tell what a context of another one has.
+BOOST_AUTO_TEST_CASE(a_context_may_have_queues_that_are_not_shown) {
+  Arbiter known = arbiter();
+  Observation seen = look(one_gpu(), &known, {"whisper"});
+  BOOST_TEST(!user_of(seen, 78, "cpu-node1").gated);
+  known.sees_all = true;
+  seen = look(one_gpu(), &known, {"whisper"});
+  BOOST_TEST(!user_of(seen, 78, "cpu-node1").gated.value());
+  BOOST_TEST(!user_of(look(one_gpu(), nullptr, {"whisper"}), 78, "cpu-node1").gated);
 }
 
 // The shim gates CUDA, and nothing else.

@@ -3,7 +3,6 @@
 // Taking a Sample; see sample.hpp. The only file of aiaccel-top that asks the machine.
 #include "aiaccel-top/sample.hpp"
 
-#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -11,26 +10,6 @@
 
 namespace tools {
 namespace {
-
-constexpr int cap_sys_admin = 21;
-
-// Whether the kernel lets this process see every tenant.
-bool has_cap_sys_admin() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("CapEff:"))
-      return (std::stoull(line.substr(7), nullptr, 16) >> cap_sys_admin) & 1;
-  return false;
-}
-
-Scope scope_of(const Sample& sample) {
-  if (sample.transport == "embedded") return Scope::process;
-  if (sample.transport == "kernel") return has_cap_sys_admin() ? Scope::all : Scope::tenant;
-  // The broker shows the root of all tenants to those who may see all.
-  const auto is_root = [](const auto& tenant) { return tenant.kind == AIACCEL_TENANT_ROOT; };
-  return std::any_of(sample.tenants.begin(), sample.tenants.end(), is_root) ? Scope::all
-                                                                            : Scope::tenant;
-}
 
 void ask_host_memory(Sample& sample) {
   std::ifstream meminfo("/proc/meminfo");
@@ -54,7 +33,7 @@ void ask_arbiter(const aiaccel::Device& device, Sample& sample) {
   sample.engines = std::move(engines.records);
   sample.tenants = read_stats<aiaccel_stats_tenant>(device).records;
   sample.queues = read_stats<aiaccel_stats_queue>(device).records;
-  sample.scope = scope_of(sample);
+  sample.scope = scope_of(device);
 }
 
 }  // namespace
@@ -68,7 +47,7 @@ Sample take_sample(const aiaccel::Device* device) {
 
 std::optional<observe::Arbiter> arbiter_of(const Sample& sample) {
   if (sample.scope == Scope::none) return std::nullopt;
-  return observe::Arbiter{sample.engine_infos, sample.queues};
+  return observe::Arbiter{sample.engine_infos, sample.queues, sample.scope == Scope::all};
 }
 
 }  // namespace tools

@@ -14,12 +14,10 @@
 #include <string>
 #include <vector>
 
+#include "common/scope.hpp"
 #include "observe/users.hpp"
 
 namespace tools {
-
-// Whose tenants and queues are seen; none where no arbiter answers.
-enum class Scope { all, tenant, process, none };
 
 struct Sample {
   std::uint64_t time_ns = 0;  // CLOCK_MONOTONIC

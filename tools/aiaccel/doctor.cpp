@@ -14,6 +14,7 @@
 #include "common/command_line.hpp"
 #include "common/failure.hpp"
 #include "common/json.hpp"
+#include "common/scope.hpp"
 #include "common/stats.hpp"
 #include "common/table.hpp"
 #include "common/text.hpp"
@@ -81,6 +82,7 @@ observe::Observation look(const Options& options, const std::string& transport) 
     for (const aiaccel::Engine& engine : device->engines())
       arbiter->engines.push_back(engine.info());
     arbiter->queues = read_stats<aiaccel_stats_queue>(*device).records;
+    arbiter->sees_all = scope_of(*device) == Scope::all;
   }
   return observe::observe(question, gpus, arbiter ? &*arbiter : nullptr);
 }

@@ -262,9 +262,9 @@ class Observer {
     if (uses.empty() && !has_context && !queued && process->pinned_bytes.value_or(0) == 0 &&
         question_.pids.empty())
       return;
-    // Whether its queues are known: all of them are where the arbiter answers, and none where it
-    // has no context. Without either, a context may have any.
-    const bool known = devices && (arbiter_ || !has_context);
+    // Whether its queues are known: without a context it has none, and whom the arbiter shows all
+    // tenants is told of all of them. To others a context may have any.
+    const bool known = devices && (!has_context || (arbiter_ && arbiter_->sees_all));
     put(*process, uses, queued, known);
   }
 

@@ -39,6 +39,7 @@ Gpus read_gpus(const aiaccel::nvml::Nvml& nvml);
 struct Arbiter {
   std::vector<aiaccel_engine_info> engines;
   std::vector<aiaccel_stats_queue> queues;
+  bool sees_all = false;  // those of all tenants
 };
 
 struct Engine {

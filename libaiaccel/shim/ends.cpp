@@ -22,6 +22,11 @@ using cuda::Stream;
 template <Index kIndex, typename... A>
 Result begin(A... arguments) {
   captures.fetch_add(1, std::memory_order_seq_cst);
+  if (here.depth == 0) {
+    const InDriver in_driver;
+    if (Shim* shim = Shim::get())
+      for (Gate* gate : shim->gates()) gate->lines().mark_all();
+  }
   const Result result = call_real<kIndex>(cuda::kNotFound, arguments...);
   if (result != cuda::kSuccess) captures.fetch_sub(1, std::memory_order_relaxed);
   return result;

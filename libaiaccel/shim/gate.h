@@ -116,9 +116,6 @@ class Shim {
   std::map<cuda::Device, cuda::Context> primaries_ GUARDED_BY(mutex_);
 };
 
-// Stream captures under way, as far as they began and did not end through us.
-extern std::atomic<int> captures;
-
 // What the calling thread knows.
 struct Here {
   Line* line = nullptr;

@@ -95,7 +95,7 @@ void Lines::mark_now(Line& line) noexcept {
 // launched counts as done, so that nobody waits for it.
 void Lines::mark(Line& line, uint64_t now_ns, bool timed) {
   if (capturing(line)) return;
-  const uint32_t launches = line.unmarked.exchange(0, std::memory_order_relaxed);
+  const uint32_t launches = line.unmarked.exchange(0, std::memory_order_seq_cst);
   if (launches == 0) return;
   cuda::Event event = take_event(line.context);
   if (event && driver_.event_record(event, line.stream) == cuda::kSuccess) {
@@ -115,6 +115,13 @@ void Lines::mark_rest(Line& line, uint64_t now_ns) {
   if (line.of_thread || line.unmarked.load(std::memory_order_relaxed) == 0) return;
   const Entered entered(driver_, line.context);
   mark(line, now_ns, false);
+}
+
+void Lines::mark_all() {
+  const uint64_t now = monotonic_ns();
+  const Relaxed relaxed(driver_);
+  const Lock lock(mutex_);
+  for (auto& [key, line] : lines_) mark_rest(*line, now);
 }
 
 void Lines::collect(Line& line, uint64_t now_ns) {

@@ -8,7 +8,8 @@
 // was launched for a while). A thread's default stream has no handle by which another could
 // mark it, so that there each launch is. Nothing ever waits for a stream or is put into
 // one that could hold it up, and no stream that is being captured is touched: neither marked nor
-// queried, which would spoil the capture.
+// queried, which would spoil the capture. So everything is marked before a capture begins, which
+// may go on for seconds, and each launch beside one: any stream may join it.
 //
 // Threads: launched() any; the lists under mutex_, which the service thread also holds while it
 // asks the driver, so that a stream or context does not go away meanwhile (drop_*() of those who
@@ -30,6 +31,9 @@
 namespace aiaccel::shim {
 
 class Gate;
+
+// Stream captures under way, as far as they began and did not end through us.
+extern std::atomic<int> captures;
 
 struct Mark {
   cuda::Event event;
@@ -59,13 +63,17 @@ class Lines final : public Work {
 
   // A launch went into the stream; `heavy`: one that may be long.
   void launched(Line& line, bool heavy) noexcept {
-    const uint32_t unmarked = line.unmarked.fetch_add(1, std::memory_order_relaxed) + 1;
-    if (heavy || line.of_thread || unmarked >= mark_every_.load(std::memory_order_relaxed))
+    const uint32_t unmarked = line.unmarked.fetch_add(1, std::memory_order_seq_cst) + 1;
+    if (heavy || line.of_thread || unmarked >= mark_every_.load(std::memory_order_relaxed) ||
+        captures.load(std::memory_order_seq_cst) != 0)
       mark_now(line);
   }
 
   // While launches are ungated nobody wants to know.
   void set_mark_every(uint32_t launches) { mark_every_.store(launches, std::memory_order_relaxed); }
+
+  // A capture is about to begin, and is counted: a launch is marked either here or by who launches.
+  void mark_all();
 
   State look(uint64_t now_ns, bool all) override;
 

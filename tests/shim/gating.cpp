@@ -96,6 +96,27 @@ BOOST_AUTO_TEST_CASE(captures_are_left_alone) {
   }
 }
 
+// What was launched before a capture is seen to end, though neither its stream nor the default one
+// can be asked about while the capture goes on.
+BOOST_AUTO_TEST_CASE(a_capture_that_goes_on_keeps_nobody_waiting) {
+  for (const char* before : {"stream launch:3:2000", "launch:3:2000 stream:0",
+                             "stream:0 launch:3:2000 default launch:3:2000 stream:0"}) {
+    BOOST_TEST_CONTEXT(before) {
+      Program program("dlsym", std::string("begin ") + before +
+                                   " capture say:captures wait launch:2 capture_end say:done");
+      program.expect("captures");
+      Operator holder;
+      holder.hold(AIACCEL_CLASS_IDLE);
+      program.go_on();
+      program.expect("done");  // what is captured does not wait
+      holder.let_go();
+      BOOST_TEST(program.end() == 0);
+      BOOST_TEST(program.output() == "captures\ndone\n");
+      BOOST_TEST(program.complaints() == "");
+    }
+  }
+}
+
 // A saturating low process; what a high one launches waits for no more than its window, and
 // then nothing of the low one runs between.
 BOOST_AUTO_TEST_CASE(high_waits_for_the_low_window_and_no_more) {

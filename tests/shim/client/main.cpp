@@ -5,7 +5,9 @@
 //
 //   launch:N:US[:TAG]   N kernels of US microseconds, on the stream chosen
 //   ex, cooperative     one kernel of 1 ms through that call
-//   stream, default     the steps that follow use a stream of their own, or the default one
+//   stream, default     the steps that follow use a stream of their own, or the default one; with
+//                       `stream:0` one that waits for the default one
+//   capture, capture_end  begins a capture in global mode on that stream, and ends it
 //   sync                waits for all
 //   say:WORD            prints it
 //   wait                until a line comes on stdin
@@ -173,7 +175,12 @@ void run(Program& p, const std::string& text, char** argv) {
   } else if (what == "cooperative") {
     check("cooperative", p.launch(1000, ++p.tag, 2));
   } else if (what == "stream") {
-    check("create", p.cuda.stream_create(&p.stream, 1));
+    check("create", p.cuda.stream_create(&p.stream, static_cast<unsigned>(n)));
+  } else if (what == "capture") {
+    check("capture", p.cuda.capture_begin(p.stream, 0));
+  } else if (what == "capture_end") {
+    Handle graph = nullptr;
+    check("capture_end", p.cuda.capture_end(p.stream, &graph));
   } else if (what == "destroy") {
     check("destroy", p.cuda.stream_destroy(p.stream));
     p.stream = nullptr;

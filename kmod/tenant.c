@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Tenants: who pays. A tree whose root stands for all, so that the root's ceilings are the
- * module's. Below it lie cgroups of the version 2 hierarchy, or users; see pick_source().
+ * module's. Below it lie cgroups of the version 2 hierarchy, or users; see pick_source(). Below a user
+ * lies what runs in user namespaces that the user owns.
  *
  * A tenant lives while a context, a buffer or a tenant below refers to it, and pins its
  * cgroup so that the cgroup's number cannot be given to another one.
@@ -108,7 +109,7 @@ static struct source pick_source(void)
 	ns = current_user_ns();
 	while (ns->parent && ns->parent != &init_user_ns)
 		ns = ns->parent;
-	/* Nested namespaces and the uids inside them gain nothing: their owner pays. */
+	/* Nested namespaces and the uids inside them are the outermost one's owner's. */
 	source.kind = ns->parent ? AIACCEL_TENANT_USERNS : AIACCEL_TENANT_USER;
 	source.uid = from_kuid_munged(&init_user_ns, ns->parent ? ns->owner : current_uid());
 	return source;
@@ -219,8 +220,13 @@ static struct aia_tenant *get_for_locked(const struct source *source)
 	int level;
 
 	refcount_inc(&root.users);
-	if (!source->cgroup)
-		return step_locked(&root, source->kind, source->uid, NULL);
+	if (!source->cgroup) {
+		tenant = step_locked(tenant, AIACCEL_TENANT_USER, source->uid, NULL);
+		/* Below its owner, who would have everything twice otherwise. */
+		if (tenant && source->kind == AIACCEL_TENANT_USERNS)
+			tenant = step_locked(tenant, source->kind, source->uid, NULL);
+		return tenant;
+	}
 	/* Deeper cgroups pay at their ancestor. */
 	for (level = 1; tenant && level <= min(source->cgroup->level, AIA_MAX_DEPTH); level++) {
 		struct cgroup *cgroup = cgroup_ancestor(source->cgroup, level);

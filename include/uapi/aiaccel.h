@@ -898,8 +898,8 @@ struct aiaccel_stats_engine {
  * @AIACCEL_TENANT_USERNS:  the owner of an outermost user namespace; id is the uid
  * @AIACCEL_TENANT_USER:    a user; id is the uid
  *
- * A user's own processes and those in user namespaces that the user owns are two tenants, neither
- * below the other: each has the ceilings that a rule gives, and its share.
+ * The tenant of the user namespaces that a user owns lies below that of the user: what runs there
+ * counts against the user's ceilings and share, and against its own.
  */
 enum aiaccel_tenant_kind {
 	AIACCEL_TENANT_ROOT	= 0,

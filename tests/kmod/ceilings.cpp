@@ -162,8 +162,11 @@ BOOST_AUTO_TEST_CASE(classes) {
 
 BOOST_AUTO_TEST_CASE(user_namespaces_gain_nothing) {
   NEED_DEVICE();
+  const Reloaded module("tenants=user tenant_memory_mib=2 tenant_contexts=5");
   const int status = as_user(4304, [] {
     const Context plain;
+    uint32_t refused_by;
+    if (allocate(plain, 1 << 20, &refused_by)) return 6;
     std::optional<Context> contexts[3];  // a tenant is one as long as it is used
     for (int depth = 0; depth < 3; depth++) {
       if (unshare(CLONE_NEWUSER)) return depth ? 78 : 77;
@@ -179,11 +182,18 @@ BOOST_AUTO_TEST_CASE(user_namespaces_gain_nothing) {
       if (inside(AIACCEL_IOC_STATS, stats)) return 2;
       if (record.kind != AIACCEL_TENANT_USERNS || record.source_id != 4304) return 3;
       if (stats.count != 1) return 4;  // root in there is nobody here
+      if (record.parent != plain.query().tenant) return 7;
+      // What the user has outside is missing inside.
+      if (allocate(inside, 3 << 19, &refused_by) != EDQUOT) return 8;
+      if (refused_by != AIACCEL_REFUSED_TENANT) return 9;
       std::ofstream("/proc/self/setgroups") << "deny" << std::flush;
       for (const char* map : {"/proc/self/uid_map", "/proc/self/gid_map"})
         std::ofstream(map) << "0 " << (depth ? 0 : 4304) << " 1" << std::flush;
     }
-    return 0;
+    if (allocate(*contexts[2], 1 << 20, &refused_by)) return 10;
+    if (allocate(plain, 1, &refused_by) != EDQUOT) return 11;  // and the other way round
+    const Context fifth;
+    return open_errno() == EDQUOT ? 0 : 12;
   });
   if (status == 77) SKIP("no unprivileged user namespaces here");
   BOOST_TEST(status == 0);

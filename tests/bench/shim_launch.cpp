@@ -3,7 +3,8 @@
 // What the CUDA shim costs a launch that nobody contends for: a program launches with the shim in
 // front of the driver and then without it, and so on in turn, each process by itself. The driver is
 // the stand-in of the tests, with launches that take 20 us, as long as a real one's at their slow
-// end; the shim's turns are a broker's. A sample is the mean of a batch of launches.
+// end; the shim's turns are a broker's. A sample is the mean of one process's launches, so that no
+// sample depends on another.
 #include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,9 +26,9 @@ namespace {
 namespace fs = std::filesystem;
 using namespace aiaccel::shim::cuda;
 
-constexpr int kRounds = 12;   // of each
-constexpr int kBatches = 25;  // a round
-constexpr int kLaunches = 100;
+constexpr int kRounds = 60;  // of each
+constexpr int kWarmUps = 100;
+constexpr int kLaunches = 3000;                   // 60 ms: what the shim does now and then is in it
 constexpr unsigned long long kKernelNs = 15'000;  // less than a launch: the GPU keeps up
 
 double now_ns() {
@@ -48,7 +49,7 @@ F look_up(void* driver, const char* name) {
   return reinterpret_cast<F>(found);
 }
 
-// The program that launches: prints a sample a line.
+// The program that launches: prints its sample.
 int launch() {
   void* driver = dlopen("libcuda.so.1", RTLD_NOW);
   if (!driver) give_up(dlerror(), 1);
@@ -74,18 +75,17 @@ int launch() {
   unsigned long long tag = 0;
   unsigned long long where = 0;
   void* parameters[] = {&ns, &tag, &where};
-  for (int batch = -1; batch < kBatches; ++batch) {  // the first one warms up
-    const double start = now_ns();
-    for (int i = 0; i < kLaunches; ++i)
-      if (kernel(function, 1, 1, 1, 1, 1, 1, 0, stream, parameters, nullptr) != kSuccess)
-        give_up("a launch failed", 1);
-    const double end = now_ns();
-    if (batch >= 0) std::printf("%.1f\n", (end - start) / kLaunches);
+  double start = 0;
+  for (int i = -kWarmUps; i < kLaunches; ++i) {
+    if (i == 0) start = now_ns();
+    if (kernel(function, 1, 1, 1, 1, 1, 1, 0, stream, parameters, nullptr) != kSuccess)
+      give_up("a launch failed", 1);
   }
+  std::printf("%.1f\n", (now_ns() - start) / kLaunches);
   return synchronize(stream) == kSuccess ? 0 : 1;
 }
 
-void measure(const std::string& self, const std::string& shim, std::vector<double>* samples) {
+double measure(const std::string& self, const std::string& shim) {
   int out[2];
   if (pipe(out) != 0) give_up("pipe", 1);
   const pid_t child = fork();
@@ -99,11 +99,13 @@ void measure(const std::string& self, const std::string& shim, std::vector<doubl
   }
   close(out[1]);
   FILE* lines = fdopen(out[0], "r");
-  for (double sample; std::fscanf(lines, "%lf", &sample) == 1;) samples->push_back(sample);
+  double sample = -1;
+  const bool told = std::fscanf(lines, "%lf", &sample) == 1;
   std::fclose(lines);
   int status = 0;
   waitpid(child, &status, 0);
-  if (status != 0) give_up("the program that launches failed", 1);
+  if (status != 0 || !told) give_up("the program that launches failed", 1);
+  return sample;
 }
 
 }  // namespace
@@ -137,8 +139,8 @@ int main(int argc, char**) {
   row.unit = "ns";
   row.goal = 1.03;
   for (int round = 0; round < kRounds; ++round) {
-    measure(self.native(), shim, &row.ours);
-    measure(self.native(), "", &row.peer);
+    row.ours.push_back(measure(self.native(), shim));
+    row.peer.push_back(measure(self.native(), ""));
   }
   kill(broker, SIGTERM);
   waitpid(broker, nullptr, 0);

@@ -88,6 +88,13 @@ void Host::tick(uint64_t now_ns) {
   prune_tenants(now_ns);
 }
 
+bool Host::is_needed(uint64_t now_ns) {
+  prune_tenants(now_ns);
+  return !tenants.empty() || std::any_of(engines.begin(), engines.end(), [](const auto& engine) {
+    return engine->sched.state == AIACCEL_ENGINE_DRAINING;
+  });
+}
+
 void Host::wake(aia_turns* chain) {
   while (chain) {
     aia_turns* turns = chain;

@@ -129,6 +129,10 @@ class Host {
   void tick(uint64_t now_ns);
   std::function<void(uint64_t ns)> wake_at;
 
+  // Whether something would be lost with an arbiter that serves nobody: engine time that is owed,
+  // or that an engine drains. An engine that all are to leave is left.
+  bool is_needed(uint64_t now_ns) REQUIRES(mutex);
+
   // Tells a chain of contexts that their rings got news.
   void wake(aia_turns* chain) REQUIRES(mutex);
 

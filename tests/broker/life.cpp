@@ -120,16 +120,6 @@ BOOST_AUTO_TEST_CASE(it_is_started_on_first_need_and_once) {
   BOOST_TEST(eventually([&] { return server.others().empty(); }));
 }
 
-BOOST_AUTO_TEST_CASE(it_ends_when_idle) {
-  BrokerServer server({"--idle", "1"});
-  {
-    Device device;
-    device.query();
-  }
-  BOOST_TEST(eventually([&] { return access(server.path().c_str(), F_OK) == -1; }));
-  BOOST_TEST(eventually([&] { return !server.running(); }));
-}
-
 // As systemd does it: the socket is there before the broker is, as descriptor 3.
 BOOST_AUTO_TEST_CASE(it_takes_a_socket_that_systemd_made) {
   BrokerServer server;

@@ -6,12 +6,11 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <vector>
 
 #include "conformance/child.hpp"
 #include "conformance/device.hpp"
+#include "rules.hpp"
 #include "server.hpp"
 
 using namespace conformance;
@@ -19,45 +18,6 @@ using namespace conformance;
 namespace {
 
 constexpr uid_t kUser = 65534;
-
-class Folder {
- public:
-  Folder() {
-    char name[] = "/tmp/aiaccel-test-XXXXXX";
-    BOOST_REQUIRE(mkdtemp(name));
-    path_ = name;
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-
-  void put(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ + "/" + name) << text;
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-aiaccel_policy_rule rule(uint32_t uid) {
-  aiaccel_policy_rule rule{};
-  rule.match = AIACCEL_MATCH_USER;
-  rule.uid = uid;
-  return rule;
-}
-
-int set(Device& device, const std::vector<aiaccel_policy_rule>& rules) {
-  aiaccel_policy arg{};
-  arg.flags = AIACCEL_POLICY_REPLACE;
-  arg.rules = reinterpret_cast<uintptr_t>(rules.data());
-  arg.count = static_cast<uint32_t>(rules.size());
-  arg.rule_size = sizeof rules[0];
-  return device.call(AIACCEL_IOC_POLICY, arg);
-}
 
 }  // namespace
 
@@ -86,6 +46,20 @@ BOOST_AUTO_TEST_CASE(the_folder_is_read_as_it_starts) {
   BOOST_TEST(found);
 }
 
+// It would be a broker that bounds nobody.
+BOOST_AUTO_TEST_CASE(a_folder_that_is_named_must_be_there) {
+  BrokerServer server;  // for its place
+  const std::string socket = server.path() + "2";
+  const std::string missing = server.path() + ".d";
+  Child starts([&](Child&) {
+    execl(BrokerServer::program().c_str(), "aiacceld", "--socket", socket.c_str(), "--policy",
+          missing.c_str(), nullptr);
+    return 127;
+  });
+  BOOST_TEST(starts.wait() == 1);
+  BOOST_TEST(access(socket.c_str(), F_OK) == -1);
+}
+
 BOOST_AUTO_TEST_CASE(all_the_rules_there_can_be_go_both_ways) {
   BrokerServer server;
   Device device;
@@ -95,7 +69,7 @@ BOOST_AUTO_TEST_CASE(all_the_rules_there_can_be_go_both_ways) {
     rules.back().sets = AIACCEL_SETS_WEIGHT;
     rules.back().weight = uid + 1;
   }
-  BOOST_REQUIRE(set(device, rules) == 0);
+  BOOST_REQUIRE(replace_rules(device, rules) == 0);
   std::vector<aiaccel_policy_rule> read(rules.size());
   aiaccel_policy arg{};
   arg.rules = reinterpret_cast<uintptr_t>(read.data());
@@ -127,7 +101,8 @@ BOOST_AUTO_TEST_CASE(who_is_no_administrator_is_bound_and_may_not_change_it) {
     look.rule_size = sizeof(aiaccel_policy_rule);
     if (device.call(AIACCEL_IOC_POLICY, look) != -EPERM) return 15;
     // More than the server lets anybody else send.
-    if (set(device, std::vector<aiaccel_policy_rule>(1000, rule(kUser))) != -EPERM) return 16;
+    if (replace_rules(device, std::vector<aiaccel_policy_rule>(1000, rule(kUser))) != -EPERM)
+      return 16;
     aiaccel_control control{};
     control.state = AIACCEL_ENGINE_DRAINING;
     if (device.call(AIACCEL_IOC_CONTROL, control) != -EPERM) return 17;
@@ -141,7 +116,7 @@ BOOST_AUTO_TEST_CASE(who_is_no_administrator_is_bound_and_may_not_change_it) {
   bound.sets = AIACCEL_SETS_MAX_CLASS | AIACCEL_SETS_ON_MISSING;
   bound.max_class = AIACCEL_CLASS_LOW;
   bound.on_missing = AIACCEL_ON_MISSING_CLOSED;
-  BOOST_REQUIRE(set(root, {bound}) == 0);
+  BOOST_REQUIRE(replace_rules(root, {bound}) == 0);
   user.go_on();
   BOOST_TEST(user.wait() == 0);
 }

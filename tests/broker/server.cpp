@@ -79,8 +79,9 @@ void BrokerServer::start() {
   BOOST_REQUIRE(running());
 }
 
-bool BrokerServer::running() const {
-  return pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == 0;
+bool BrokerServer::running() {
+  if (pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) != 0) pid_ = -1;
+  return pid_ > 0;
 }
 
 void BrokerServer::kill() {

@@ -26,7 +26,7 @@ class BrokerServer {
 
   const std::string& path() const { return path_; }
   pid_t pid() const { return pid_; }
-  bool running() const;
+  bool running();
   void kill();   // SIGKILL, and reaps it
   int stop();    // SIGTERM; its exit status
   void start();  // again, on the same path

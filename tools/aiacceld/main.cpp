@@ -20,6 +20,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -134,6 +135,14 @@ std::vector<aiaccel_engine_info> find_engines() {
   return engines;
 }
 
+// Absolute, since in the background we are elsewhere. The folder of the system may be missing: then
+// there is no policy. One that was named is a slip.
+std::string policy_folder(const std::string& named) {
+  if (named != aiaccel::policy::kFolder && access(named.c_str(), F_OK) < 0)
+    die(errno, "cannot read " + named);
+  return std::filesystem::absolute(named);
+}
+
 // What is wrong is left out, and said.
 std::vector<aiaccel_policy_rule> read_rules(const std::string& folder) {
   aiaccel::policy::Policy policy = aiaccel::policy::read_folder(folder);
@@ -146,12 +155,13 @@ std::vector<aiaccel_policy_rule> read_rules(const std::string& folder) {
 void run(const Options& options, Fd listener) {
   std::optional<std::chrono::seconds> idle;
   if (options.idle_s) idle = std::chrono::seconds(options.idle_s);
-  aiacceld::Server server(std::move(listener), find_engines(), options.ceilings, idle);
-  server.set_rules(read_rules(options.policy));
+  aiacceld::Server server(std::move(listener), find_engines(), options.ceilings, idle,
+                          [&] { return read_rules(options.policy); });
   server.run();
 }
 
-void serve(const Options& options) {
+void serve(Options options) {
+  options.policy = policy_folder(options.policy);
   std::string path = options.path;
   if (path.empty()) {
     aiaccel::BrokerAddress address;

@@ -9,8 +9,10 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <exception>
 #include <system_error>
 
@@ -35,6 +37,13 @@ Fd made(int fd, const char* what) {
   return Fd(fd);
 }
 
+bool same(const Server::Rules& one, const Server::Rules& other) {
+  return std::equal(one.begin(), one.end(), other.begin(), other.end(),
+                    [](const aiaccel_policy_rule& a, const aiaccel_policy_rule& b) {
+                      return std::memcmp(&a, &b, sizeof a) == 0;
+                    });
+}
+
 sigset_t ending_signals() {
   sigset_t set;
   sigemptyset(&set);
@@ -56,17 +65,22 @@ void Server::hold_signals() {
 }
 
 Server::Server(Fd listener, const std::vector<aiaccel_engine_info>& engines,
-               const aiaccel::host::Ceilings& ceilings, std::optional<std::chrono::seconds> idle)
+               const aiaccel::host::Ceilings& ceilings, std::optional<std::chrono::seconds> idle,
+               std::function<Rules()> read_rules)
     : host_(engines, ceilings, AIACCEL_CAP_CRASH | AIACCEL_CAP_STRICT),
       listener_(std::move(listener)),
       signals_(receive_signals()),
       timer_(made(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create")),
       epoll_(made(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
-      idle_(idle) {
+      idle_(idle),
+      read_rules_(std::move(read_rules)),
+      known_rules_(read_rules_()) {
   watch(listener_.get(), {kOurs, false}, EPOLLIN, EPOLL_CTL_ADD);
   watch(signals_.get(), {kOurs, true}, EPOLLIN, EPOLL_CTL_ADD);
   watch(timer_.get(), {kTimer, false}, EPOLLIN, EPOLL_CTL_ADD);
   host_.wake_at = [this](uint64_t ns) { wake_at(ns); };
+  aiaccel::Lock lock(host_.mutex);
+  host_.set_rules(known_rules_, aiaccel::host::monotonic_ns());
 }
 
 void Server::watch(int fd, Source source, uint32_t events, int operation) {
@@ -77,9 +91,13 @@ void Server::watch(int fd, Source source, uint32_t events, int operation) {
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
 
-void Server::set_rules(std::vector<aiaccel_policy_rule> rules) {
+// A ceiling that can be shaken off by waiting for the broker to end is none.
+bool Server::is_needed() {
   aiaccel::Lock lock(host_.mutex);
-  host_.set_rules(std::move(rules), aiaccel::host::monotonic_ns());
+  if (host_.is_needed(aiaccel::host::monotonic_ns())) return true;
+  if (same(host_.rules(), known_rules_)) return false;
+  known_rules_ = read_rules_();
+  return !same(host_.rules(), known_rules_);
 }
 
 void Server::wake_at(uint64_t ns) {
@@ -102,7 +120,7 @@ void Server::run() {
     const std::chrono::milliseconds forever(-1);
     const auto patience = !listening_ ? kShortage : may_end ? *idle_ : forever;
     const int count = epoll_wait(epoll_.get(), events, 64, static_cast<int>(patience.count()));
-    if (count == 0 && may_end) return;
+    if (count == 0 && may_end && !is_needed()) return;
     if (!listening_ && std::chrono::steady_clock::now() >= listen_again_at_) listen_again();
     sated_.clear();
     for (int i = 0; i < count; ++i) {

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,14 +28,16 @@ class Server {
   // early leaves none.
   static void hold_signals();
 
-  // `idle`: how long to stay without a client; nothing: for ever. Throws std::system_error.
+  using Rules = std::vector<aiaccel_policy_rule>;
+
+  // `idle`: how long to stay without a client; nothing: for ever. `read_rules`: the
+  // administrator's, checked, as any broker finds them as it starts. Throws std::system_error.
   Server(aiaccel::Fd listener, const std::vector<aiaccel_engine_info>& engines,
-         const aiaccel::host::Ceilings& ceilings, std::optional<std::chrono::seconds> idle);
+         const aiaccel::host::Ceilings& ceilings, std::optional<std::chrono::seconds> idle,
+         std::function<Rules()> read_rules);
 
-  // The administrator's rules, checked; before run().
-  void set_rules(std::vector<aiaccel_policy_rule> rules);
-
-  // Serves until SIGTERM, SIGINT or until it was idle for so long.
+  // Serves until SIGTERM, SIGINT or until it was idle for so long and keeps nothing that the next
+  // one would not know.
   void run();
 
  private:
@@ -47,6 +50,7 @@ class Server {
   void watch(int fd, Source source, uint32_t events, int operation);
   void wake_at(uint64_t ns);
   void tick();
+  bool is_needed();
   void accept_client();
   void listen_again();
   void serve(uint64_t number, uint32_t events);
@@ -60,6 +64,8 @@ class Server {
   aiaccel::Fd timer_;
   aiaccel::Fd epoll_;
   const std::optional<std::chrono::seconds> idle_;
+  const std::function<Rules()> read_rules_;
+  Rules known_rules_;      // as read last
   bool listening_ = true;  // false while there are no descriptors left for more clients
   std::chrono::steady_clock::time_point listen_again_at_;  // then at the latest
   uint64_t last_client_ = 0;

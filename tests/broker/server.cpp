@@ -85,12 +85,14 @@ bool BrokerServer::running() {
 }
 
 void BrokerServer::kill() {
+  BOOST_REQUIRE(pid_ > 0);  // -1 is everybody
   ::kill(pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);
   pid_ = -1;
 }
 
 int BrokerServer::stop() {
+  BOOST_REQUIRE(pid_ > 0);
   ::kill(pid_, SIGTERM);
   int status = 0;
   waitpid(pid_, &status, 0);

@@ -62,6 +62,7 @@ void Child::go_on() {
 }
 
 void Child::kill(int signal) {
+  BOOST_REQUIRE(pid_ > 0);  // -1 is everybody
   BOOST_REQUIRE(::kill(pid_, signal) == 0);
 }
 

@@ -99,8 +99,8 @@ BOOST_AUTO_TEST_CASE(engines_are_those_of_the_library) {
 BOOST_AUTO_TEST_CASE(engines_as_a_table) {
   const Result result = run({"aiaccel", "engines"});
   BOOST_TEST(result.status == 0);
-  BOOST_TEST(result.out.starts_with("ENGINE  NAME"));
-  BOOST_TEST(has(result.out, "\ncpu0    cpu-node"));
+  BOOST_TEST(result.out.starts_with("ENGINE "));
+  BOOST_TEST(has(result.out, "\ncpu-node"));
   BOOST_TEST(has(result.out, "\ntransport: " + process::transport() + "\n"));
   BOOST_TEST(!has(result.out, "\033"));
 }

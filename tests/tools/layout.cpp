@@ -53,9 +53,9 @@ BOOST_AUTO_TEST_CASE(everything_where_there_is_room) {
       "aiaccel-top  kernel: all tenants  2 engines  2 tenants  2 queues",
       "memory  own tenant 4.0 GiB of 16 GiB  host 30 GiB free of 64 GiB",
       "",
-      "ENGINE  NAME          NODE  USED  SLOTS  BUSY  WAITING  TURNS/s            DEVICE  STATE",
-      "cpu0    cpu-node0        0     0      2   0 %        0      0.0                 -  active",
-      "gpu0    0000:41:00.0     1     3      8  50 %        5      100  62 GiB of 80 GiB  active",
+      "ENGINE     NAME          NODE  USED  SLOTS  BUSY  WAITING  TURNS/s            DEVICE  STATE",
+      "cpu-node0  -                0     0      2   0 %        0      0.0                 -  active",
+      "gpu0       0000:41:00.0     1     3      8  50 %        5      100  62 GiB of 80 GiB  active",
       "",
       "TENANT                         WEIGHT  CONTEXTS  QUEUES   PINNED  ALLOCATED  DEVICE  "
       "TURNS/s  SLOTS  "
@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(styles_tell_what_is_at_work) {
   BOOST_TEST((style_of(lines, "QUEUE") == Style::heading));
   BOOST_TEST((style_of(lines, "asr@v2") == Style::faint));
   BOOST_TEST((style_of(lines, "train") == Style::strong));
-  BOOST_TEST((style_of(lines, "cpu0") == Style::alarm));
+  BOOST_TEST((style_of(lines, "cpu-node0") == Style::alarm));
   BOOST_TEST((style_of(lines, "gpu0") == Style::strong));
 }
 

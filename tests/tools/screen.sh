@@ -52,7 +52,7 @@ tmux new-session -d -x 80 -y 24 sh "$TMP/top" || exit 1
 
 ok 'it draws' eventually shows 'q quit  s sort: rate  ? help'
 like 'the first line says what is watched' "$(screen | sed -n 1p)" '^aiaccel-top  broker: '
-like 'an engine is there' "$(screen)" $'\ncpu0 +cpu-node'
+like 'an engine is there' "$(screen)" $'\ncpu-node'
 is 'the foot is on the last line' "$(screen | sed -n 24p)" 'q quit  s sort: rate  ? help'
 if [ -n "$load" ]; then
 	ok 'a queue at work is there' eventually shows 'silero_vad_v5  low'
@@ -70,7 +70,7 @@ ok '? hides them again' eventually shows 'QUEUE'
 tmux resize-window -x 44 -y 14
 ok 'a smaller terminal is followed' eventually line_is 14 'q quit  s sort: wait  ? help'
 is 'and nothing wraps' "$(screen | sed -n 1p | cut -c1-21)" 'aiaccel-top  broker: '
-like 'and the engine is still there' "$(screen)" $'\ncpu0 '
+like 'and the engine is still there' "$(screen)" $'\ncpu-node'
 tmux resize-window -x 120 -y 30
 ok 'a larger one too' eventually line_is 30 'q quit  s sort: wait  ? help'
 

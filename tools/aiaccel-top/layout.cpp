@@ -94,7 +94,7 @@ Table engine_table(const Report& report) {
                {"DEVICE", Align::right, 6},
                {"STATE", Align::left, 4}});
   for (const EngineReport& engine : report.engines)
-    table.add({engine.alias, engine.info.name,
+    table.add({engine.alias, name_beside(engine.alias, engine.info),
                engine.info.numa_node < 0 ? "-" : std::to_string(engine.info.numa_node),
                std::to_string(engine.stats.slots_used), std::to_string(engine.stats.slots),
                or_dash(engine.busy_fraction, percent_text),

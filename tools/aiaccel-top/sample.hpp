@@ -43,7 +43,7 @@ std::optional<observe::Arbiter> arbiter_of(const Sample& sample);
 struct EngineReport {
   aiaccel_engine_info info{};
   aiaccel_stats_engine stats{};
-  std::string alias;                    // "cpu0": its kind and its place among those
+  std::string alias;                    // see engine_aliases()
   std::optional<double> busy_fraction;  // of its slots
   std::optional<double> granted_per_s;
 };

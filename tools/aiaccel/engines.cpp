@@ -19,7 +19,7 @@ namespace tools {
 namespace {
 
 struct Row {
-  std::string alias;  // "cpu0": its kind and its place among those
+  std::string alias;  // see engine_aliases()
   aiaccel_engine_info info;
   aiaccel_stats_engine stats;
 };
@@ -52,7 +52,7 @@ void print_table(const std::vector<Row>& rows, std::string_view transport) {
                {"ENFORCEMENT", Align::left, 2},
                {"PROVIDER", Align::left, 5, 8}});
   for (const Row& row : rows)
-    table.add({row.alias, row.info.name,
+    table.add({row.alias, name_beside(row.alias, row.info),
                row.info.numa_node < 0 ? "-" : std::to_string(row.info.numa_node),
                std::to_string(row.info.slots), std::to_string(row.stats.slots_used),
                std::to_string(row.stats.jobs_waiting),

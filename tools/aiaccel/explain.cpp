@@ -15,6 +15,7 @@
 #include "common/failure.hpp"
 #include "common/json.hpp"
 #include "common/names.hpp"
+#include "common/scope.hpp"
 #include "common/stats.hpp"
 #include "common/table.hpp"
 #include "common/text.hpp"
@@ -42,17 +43,11 @@ struct Report {
   std::vector<Answer> answers;  // of engines that it had to do with
 };
 
-// A caller without privilege is shown its own tenant alone.
-bool sees_all(const std::map<std::uint64_t, std::string>& tenants) {
-  return std::any_of(tenants.begin(), tenants.end(),
-                     [](const auto& tenant) { return tenant.second == "/"; });
-}
-
 Report make_report(const aiaccel::Device& device, const Options& options) {
   Report report;
   report.target = find_target(device, options.word, true);
   report.tenants = tenant_names(device);
-  report.sees_all = sees_all(report.tenants);
+  report.sees_all = scope_of(device) == Scope::all;
   std::uint32_t only = 0;
   if (!options.engine.empty()) only = device.engine(options.engine).info().id;
   const auto read = read_stats<aiaccel_stats_turn>(device);
@@ -101,7 +96,8 @@ std::uint64_t seconds_back(const Report& report, const Answer& answer) {
 
 void print_answer(const Report& report, const Answer& answer) {
   const Explanation& e = answer.explanation;
-  fmt::print("\n{} {} ({}): {}, ran {}; {}, {} in all, {} the longest\n", answer.alias, answer.name,
+  const std::string other = answer.name == answer.alias ? "" : " " + answer.name;
+  fmt::print("\n{}{} ({}): {}, ran {}; {}, {} in all, {} the longest\n", answer.alias, other,
              answer.state, count_text(e.turns, "turn"), duration_text(e.run_ns),
              count_text(e.waits, "wait"), duration_text(e.wait_ns), duration_text(e.longest_ns));
   if (e.refused)

@@ -81,10 +81,9 @@ CpuNode cpu_node(int node) {
 std::optional<CpuNode> find_cpu_node(const std::string& engine) {
   if (!engine.starts_with("cpu")) return {};
   const std::vector<aiaccel_engine_info> engines = aiaccel::host::find_cpu_engines();
-  const std::vector<std::string> aliases = engine_aliases(engines);
   std::string names;
   for (std::size_t i = 0; i < engines.size(); i++) {
-    if (engine == engines[i].name || engine == aliases[i]) return cpu_node(engines[i].numa_node);
+    if (engine == engines[i].name || engine == fmt::format("cpu{}", i)) return cpu_node(engines[i].numa_node);
     names += fmt::format("{}{}", i ? ", " : "", engines[i].name);
   }
   throw Failure(fmt::format("there is no engine '{}'", engine), "the CPUs here are " + names,

@@ -36,7 +36,7 @@ std::uint32_t read_class(const std::string& name);
 // Acts on one thread, 0 being the caller. Returns why it failed, or "".
 std::string schedule(pid_t thread, const Scheduling& wanted);
 
-// A node with CPUs, found by the name of its engine or by an alias such as cpu0.
+// A node with CPUs, found by the name of its engine or by its place, such as cpu0.
 struct CpuNode {
   int node;          // -1 where this machine tells of none
   std::string cpus;  // as the kernel lists them: "0-3,8"

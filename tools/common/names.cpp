@@ -61,8 +61,14 @@ std::vector<std::string> engine_aliases(const std::vector<aiaccel_engine_info>& 
   std::vector<std::string> aliases;
   std::map<std::uint32_t, int> of_kind;
   for (const aiaccel_engine_info& engine : engines)
-    aliases.push_back(engine_kind_name(engine.kind) + std::to_string(of_kind[engine.kind]++));
+    aliases.push_back(engine.kind == AIACCEL_ENGINE_CPU
+                          ? std::string(engine.name)
+                          : engine_kind_name(engine.kind) + std::to_string(of_kind[engine.kind]++));
   return aliases;
+}
+
+std::string name_beside(const std::string& alias, const aiaccel_engine_info& engine) {
+  return alias == engine.name ? "-" : engine.name;
 }
 
 }  // namespace tools

@@ -21,14 +21,17 @@ F function_at(void* address) {
   return reinterpret_cast<F>(address);
 }
 
-void* handle_of_driver() {
-  static std::atomic<void*> known{nullptr};
-  if (void* handle = known.load(std::memory_order_acquire)) return handle;
+// With a reference that is kept: it is never unloaded any more.
+const link_map* driver_object() {
+  static std::atomic<const link_map*> known{nullptr};
+  if (const link_map* map = known.load(std::memory_order_acquire)) return map;
   const auto open = function_at<void* (*)(const char*, int)>(real_address("dlopen"));
   if (!open) return nullptr;
   void* handle = open("libcuda.so.1", RTLD_NOLOAD | RTLD_LAZY);
-  if (handle) known.store(handle, std::memory_order_release);
-  return handle;
+  link_map* map = nullptr;
+  if (handle && dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0)
+    known.store(map, std::memory_order_release);
+  return map;
 }
 
 struct Wanted {
@@ -89,9 +92,13 @@ void* real_dlvsym(void* handle, const char* name, const char* version) {
   return real ? real(handle, name, version) : nullptr;
 }
 
+bool driver_is_loaded() {
+  return driver_object() != nullptr;
+}
+
 void* driver_symbol(const char* name) {
-  void* handle = handle_of_driver();
-  return handle ? real_dlsym(handle, name) : nullptr;
+  const link_map* object = driver_object();
+  return object ? find_symbol(*object, name) : nullptr;
 }
 
 const Driver* driver() {

@@ -40,7 +40,10 @@ void* real_dlvsym(void* handle, const char* name, const char* version);
 // Where dlsym, dlvsym and dlopen are, to be jumped to.
 void* real_address(const char* name);
 
-// What the driver itself has under the name; nullptr for nothing.
+bool driver_is_loaded();
+
+// What the driver itself has under the name; nullptr for nothing. Not by dlsym(): the shim is asked
+// for no names there, so that dlerror() tells of the program's own.
 void* driver_symbol(const char* name);
 
 // Our own calls do not count as those of the program's stream captures.

@@ -22,6 +22,7 @@ struct Object {
   const ElfW(Sym) * symbols = nullptr;
   const char* strings = nullptr;
   const uint32_t* gnu_hash = nullptr;
+  const uint32_t* hash = nullptr;  // of libraries that have no gnu_hash
   const uint16_t* versions = nullptr;
   const ElfW(Rela) * relocations[2] = {};
   size_t nr_relocations[2] = {};
@@ -34,6 +35,8 @@ struct Object {
       if (info.dlpi_phdr[i].p_type == PT_GNU_RELRO) relro = &info.dlpi_phdr[i];
     }
   }
+
+  explicit Object(const link_map& map) : base(map.l_addr) { read(map.l_ld); }
 
   template <typename T>
   const T* at(ElfW(Addr) address) const {
@@ -51,6 +54,9 @@ struct Object {
           break;
         case DT_GNU_HASH:
           gnu_hash = at<uint32_t>(entry->d_un.d_ptr);
+          break;
+        case DT_HASH:
+          hash = at<uint32_t>(entry->d_un.d_ptr);
           break;
         case DT_VERSYM:
           versions = at<uint16_t>(entry->d_un.d_ptr);
@@ -73,35 +79,64 @@ struct Object {
     }
   }
 
+  // What the entry gives to others under the name.
+  void* defined(uint32_t entry, const char* name) const {
+    const ElfW(Sym)& symbol = symbols[entry];
+    const bool hidden = versions && (versions[entry] & 0x8000) != 0;  // an older version of it
+    return !hidden && symbol.st_shndx != SHN_UNDEF &&
+                   std::strcmp(strings + symbol.st_name, name) == 0
+               ? reinterpret_cast<void*>(base + symbol.st_value)
+               : nullptr;
+  }
+
   void* find(const char* name) const {
-    if (!symbols || !strings || !gnu_hash) return nullptr;
-    uint32_t hash = 5381;
-    for (const char* c = name; *c; ++c) hash = hash * 33 + static_cast<unsigned char>(*c);
+    if (!symbols || !strings) return nullptr;
+    return gnu_hash ? find_by_gnu_hash(name) : hash ? find_by_hash(name) : nullptr;
+  }
+
+  void* find_by_gnu_hash(const char* name) const {
+    uint32_t wanted = 5381;
+    for (const char* c = name; *c; ++c) wanted = wanted * 33 + static_cast<unsigned char>(*c);
     const uint32_t nr_buckets = gnu_hash[0];
     const uint32_t first = gnu_hash[1];
     const uint32_t* buckets = gnu_hash + 4 + gnu_hash[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
     const uint32_t* chain = buckets + nr_buckets;
     if (nr_buckets == 0) return nullptr;
-    for (uint32_t i = buckets[hash % nr_buckets]; i >= first; ++i) {
+    for (uint32_t i = buckets[wanted % nr_buckets]; i >= first; ++i) {
       const uint32_t other = chain[i - first];
-      const bool hidden = versions && (versions[i] & 0x8000) != 0;  // an older version of it
-      if ((other | 1) == (hash | 1) && !hidden && symbols[i].st_shndx != SHN_UNDEF &&
-          std::strcmp(strings + symbols[i].st_name, name) == 0)
-        return reinterpret_cast<void*>(base + symbols[i].st_value);
-      if (other & 1) break;
+      void* found = (other | 1) == (wanted | 1) ? defined(i, name) : nullptr;
+      if (found || (other & 1)) return found;
     }
+    return nullptr;
+  }
+
+  void* find_by_hash(const char* name) const {
+    uint32_t wanted = 0;
+    for (const char* c = name; *c; ++c) {
+      wanted = (wanted << 4) + static_cast<unsigned char>(*c);
+      wanted = (wanted ^ (wanted >> 24 & 0xf0)) & 0x0fffffff;
+    }
+    const uint32_t nr_buckets = hash[0];
+    const uint32_t* buckets = hash + 2;
+    const uint32_t* chain = buckets + nr_buckets;
+    if (nr_buckets == 0) return nullptr;
+    for (uint32_t i = buckets[wanted % nr_buckets]; i != STN_UNDEF; i = chain[i])
+      if (void* found = defined(i, name)) return found;
     return nullptr;
   }
 };
 
-bool is_ours(const dl_phdr_info& info) {
-  const auto here = reinterpret_cast<ElfW(Addr)>(&is_ours);
+bool holds(const dl_phdr_info& info, const void* address) {
+  const auto at = reinterpret_cast<ElfW(Addr)>(address);
   for (int i = 0; i < info.dlpi_phnum; ++i) {
     const ElfW(Phdr)& part = info.dlpi_phdr[i];
-    if (part.p_type == PT_LOAD && here - (info.dlpi_addr + part.p_vaddr) < part.p_memsz)
-      return true;
+    if (part.p_type == PT_LOAD && at - (info.dlpi_addr + part.p_vaddr) < part.p_memsz) return true;
   }
   return false;
+}
+
+bool is_ours(const dl_phdr_info& info) {
+  return holds(info, reinterpret_cast<const void*>(&is_ours));
 }
 
 struct Search {
@@ -134,14 +169,18 @@ bool is_read_only(const Object& object, ElfW(Addr) slot) {
   return object.relro && slot - (object.base + object.relro->p_vaddr) < object.relro->p_memsz;
 }
 
-struct Finding {
-  bool (*wanted)(const char* name);
-  std::vector<Reference> found;
-};
+void put(const Object& object, void** slot, void* value) {
+  if (is_read_only(object, reinterpret_cast<ElfW(Addr)>(slot))) {
+    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto start = reinterpret_cast<uintptr_t>(slot) & ~(page - 1);
+    if (mprotect(reinterpret_cast<void*>(start), page, PROT_READ | PROT_WRITE) < 0) return;
+  }
+  __atomic_store_n(slot, value, __ATOMIC_RELEASE);
+}
 
-int find_in_object(dl_phdr_info* info, size_t /*size*/, void* data) {
+int redirect_in_object(dl_phdr_info* info, size_t /*size*/, void* data) {
   if (is_ours(*info)) return 0;
-  auto& finding = *static_cast<Finding*>(data);
+  const auto instead = *static_cast<void* (**)(const Reference&)>(data);
   const Object object(*info);
   if (!object.symbols || !object.strings) return 0;
   for (int list = 0; list < 2; ++list) {
@@ -150,11 +189,10 @@ int find_in_object(dl_phdr_info* info, size_t /*size*/, void* data) {
       const uint64_t symbol = ELF64_R_SYM(relocation.r_info);
       if (symbol == 0 || !is_function_reference(ELF64_R_TYPE(relocation.r_info))) continue;
       const char* name = object.strings + object.symbols[symbol].st_name;
+      auto* const slot = reinterpret_cast<void**>(object.base + relocation.r_offset);
+      void* const value = instead({name, *slot, holds(*info, *slot)});
       // Its own functions are its own matter: the driver calls itself by them.
-      if (!finding.wanted(name) || object.find(name)) continue;
-      const ElfW(Addr) slot = object.base + relocation.r_offset;
-      auto* const at = reinterpret_cast<void**>(slot);
-      finding.found.push_back({at, name, *at, is_read_only(object, slot)});
+      if (value && !object.find(name)) put(object, slot, value);
     }
   }
   return 0;
@@ -168,19 +206,12 @@ void* find_symbol(const char* const* objects, const char* name) {
   return search.found;
 }
 
-std::vector<Reference> find_references(bool (*wanted)(const char* name)) {
-  Finding finding{wanted, {}};
-  dl_iterate_phdr(find_in_object, &finding);
-  return finding.found;
+void* find_symbol(const link_map& object, const char* name) {
+  return Object(object).find(name);
 }
 
-void redirect(const Reference& reference, void* value) {
-  if (reference.read_only) {
-    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-    const auto start = reinterpret_cast<uintptr_t>(reference.slot) & ~(page - 1);
-    if (mprotect(reinterpret_cast<void*>(start), page, PROT_READ | PROT_WRITE) < 0) return;
-  }
-  __atomic_store_n(reference.slot, value, __ATOMIC_RELEASE);
+void redirect_references(void* (*instead)(const Reference& reference)) {
+  dl_iterate_phdr(redirect_in_object, &instead);
 }
 
 unsigned long long objects_loaded() {

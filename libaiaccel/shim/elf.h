@@ -3,11 +3,11 @@
 // The loaded objects of this process, read as the dynamic linker left them: what is needed where
 // its own functions are the ones that we stand in for.
 //
-// Threads: any; the objects cannot change while one is looked at.
+// Threads: any; no object goes while it is looked at.
 #ifndef AIACCEL_SHIM_ELF_H
 #define AIACCEL_SHIM_ELF_H
 
-#include <vector>
+#include <link.h>
 
 namespace aiaccel::shim {
 
@@ -15,21 +15,22 @@ namespace aiaccel::shim {
 // name begins with one of `objects` (up to a null pointer); nullptr where there is none.
 void* find_symbol(const char* const* objects, const char* name);
 
+// Where the object itself defines `name`. It must stay loaded. Unlike dlsym() this leaves the
+// program's dlerror() alone and takes no lock.
+void* find_symbol(const link_map& object, const char* name);
+
 // A place where an object keeps the address of a function of another one.
 struct Reference {
-  void** slot;
   const char* name;
   void* present;
-  bool read_only;  // since the object was loaded
+  bool unbound;  // leads to the dynamic linker, which will look the name up at the first call
 };
 
-// Those of all loaded objects, but for the one this code lies in, to names that `wanted` says yes
-// to. It is called under a lock of the dynamic linker that is taken after the one of dlopen and
-// dladdr: it must call neither.
-std::vector<Reference> find_references(bool (*wanted)(const char* name));
-
-// The object must still be loaded.
-void redirect(const Reference& reference, void* value);
+// Those of all loaded objects, but for the one this code lies in, and but for references of an
+// object to what it defines itself. Each is turned round to what `instead` says, if that is not
+// null. No object can go meanwhile, for a lock of the dynamic linker is held, which is taken after
+// the one of dlopen, dlsym and dladdr: `instead` must call none of these.
+void redirect_references(void* (*instead)(const Reference& reference));
 
 // How many objects were ever loaded.
 unsigned long long objects_loaded();

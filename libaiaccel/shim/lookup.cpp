@@ -41,19 +41,20 @@ bool is_ours(const void* address) {
   return object_of(address) == object_of(reinterpret_cast<const void*>(&is_ours));
 }
 
-bool in_table(const char* name) {
-  return name[0] == 'c' && name[1] == 'u' && find_function(name) != kNrFunctions;
+// What is bound to the driver already, or not yet bound, shall be ours.
+void* in_its_stead(const Reference& reference) {
+  const bool of_cuda = reference.name[0] == 'c' && reference.name[1] == 'u';
+  const Index index = of_cuda ? find_function(reference.name) : kNrFunctions;
+  if (index == kNrFunctions || !reference.present) return nullptr;
+  const bool bound = reference.present == real_function(index);
+  return bound || reference.unbound ? function(index).ours : nullptr;
 }
 
 // Without a driver nothing is bound to it, and they are looked at again when there is one.
 void redirect_deep_bound() {
   const unsigned long long loaded = objects_loaded();
   if (loaded == objects_seen.load(std::memory_order_relaxed) || !driver()) return;
-  for (const Reference& reference : find_references(in_table)) {
-    // Bound to the driver already, or not yet bound.
-    if (object_of(reference.present) && !is_ours(reference.present))
-      redirect(reference, function(find_function(reference.name)).ours);
-  }
+  redirect_references(in_its_stead);
   objects_seen.store(loaded, std::memory_order_relaxed);
 }
 
@@ -76,18 +77,45 @@ bool caller_defines(const void* caller, const char* name) {
   return defines;
 }
 
-// What dlsym is to answer; nullptr: what it answers without us.
-void* answer(void* handle, const char* name, const char* version, const void* caller) {
+// What lookup.S returns to the program (answer) where `real` is null, or jumps to (real).
+struct Answered {
+  void* answer;
+  void* real;
+};
+
+// Where the driver has no such function, or is not there, the program has none, though there is one
+// of ours: the answer is what stands behind us in the line of objects, if only what dlerror() says.
+Answered answer_absent(void* handle, const char* name, const void* caller, Answered theirs) {
+  if (handle != RTLD_NEXT) {
+    void* found = real_dlsym(handle, name);
+    if (!found || !is_ours(found)) return theirs;
+  }
+  void* behind = real_dlsym(RTLD_NEXT, name);
+  if (behind && object_of(behind) == object_of(caller)) return theirs;
+  return {behind, nullptr};
+}
+
+// As dlsym does, ours leaves no error behind where it finds something.
+Answered answer(void* handle, const char* name, const char* version, const void* caller) {
+  const Answered theirs{nullptr, real_address(version ? "dlvsym" : "dlsym")};
+  if (!name || name[0] != 'c' || name[1] != 'u') return theirs;
   const Driver* driver = shim::driver();
-  if (driver && object_of(caller) == driver->object) return nullptr;
+  if (driver && object_of(caller) == driver->object) return theirs;
   const Index index = find_function(name);
-  if (index == kNrFunctions && !is_launch(name)) return nullptr;
+  if (index == kNrFunctions && !is_launch(name)) return theirs;
   void* own = driver_symbol(name);
-  if (!own) return nullptr;  // this driver does not have it
-  if (handle == RTLD_NEXT) return caller_defines(caller, name) ? nullptr : stand_in(name, own);
-  if (handle == RTLD_DEFAULT) return stand_in(name, own);
-  void* found = find(handle, name, version);
-  return found && is_driver(found) ? stand_in(name, found) : nullptr;
+  if (!own) {
+    const bool ours = index != kNrFunctions && !version;  // which has no version
+    return ours ? answer_absent(handle, name, caller, theirs) : theirs;
+  }
+  if (handle == RTLD_NEXT && caller_defines(caller, name)) return theirs;
+  if (version || (handle != RTLD_DEFAULT && handle != RTLD_NEXT)) {
+    void* found = find(handle, name, version);
+    if (!found || !is_driver(found)) return theirs;
+  }
+  void* ours = stand_in(name, own);
+  dlerror();
+  return {ours, nullptr};
 }
 
 cuda::Result replace(cuda::Result result, const char* symbol, void** found) {
@@ -99,24 +127,14 @@ cuda::Result replace(cuda::Result result, const char* symbol, void** found) {
 
 extern "C" {
 
-// What lookup.S returns to the program (answer), or jumps to (real).
-struct Answered {
-  void* answer;
-  void* real;
-};
-
 Answered aiaccel_shim_answer_dlsym(void* handle, const char* name, const void* caller) {
   if (deep_bound.load(std::memory_order_relaxed)) redirect_deep_bound();
-  void* ours =
-      name && name[0] == 'c' && name[1] == 'u' ? answer(handle, name, nullptr, caller) : nullptr;
-  return {ours, ours ? nullptr : real_address("dlsym")};
+  return answer(handle, name, nullptr, caller);
 }
 
 Answered aiaccel_shim_answer_dlvsym(void* handle, const char* name, const char* version,
                                     const void* caller) {
-  void* ours =
-      name && name[0] == 'c' && name[1] == 'u' ? answer(handle, name, version, caller) : nullptr;
-  return {ours, ours ? nullptr : real_address("dlvsym")};
+  return answer(handle, name, version, caller);
 }
 
 Answered aiaccel_shim_answer_dlopen(const char* /*file*/, int flags) {

@@ -32,7 +32,9 @@ const std::array<Function, kNr> kFunctions = {{
 #undef OTHER
 }};
 
+// The driver's own: nullptr while not looked for, &absent where it has none.
 std::array<std::atomic<void*>, kNr> real_functions;
+char absent;
 
 // The row of one of the driver's own functions.
 Index find_real(const void* address) {
@@ -69,11 +71,12 @@ Index find_function(const char* name) {
 
 void* real_function(Index index) {
   void* known = real_functions[index].load(std::memory_order_relaxed);
-  if (!known) {
+  if (!known && driver_is_loaded()) {
     known = driver_symbol(kFunctions[index].name);
+    if (!known) known = &absent;
     real_functions[index].store(known, std::memory_order_relaxed);
   }
-  return known;
+  return known == &absent ? nullptr : known;
 }
 
 bool is_launch(const char* name) {

@@ -26,6 +26,7 @@
 #include <thread>
 #include <vector>
 
+#include "client/ask.hpp"
 #include "client/cuda.hpp"
 
 using namespace client;
@@ -280,6 +281,7 @@ int launch_newer() {
 int main(int argc, char** argv) {
   if (argc < 3) return 2;
   if (strcmp(argv[1], "newer") == 0) return launch_newer();
+  if (strcmp(argv[1], "ask") == 0) return ask();
   static Program program;  // for what is called at exit
   program.way = argv[1];
   program.cuda = find(argv[1]);

@@ -56,7 +56,7 @@ static void free_turns(struct aia_turn *turn)
 
 /*
  * Late by a tick or two; the engine time that comes in meanwhile is not lost. The core looks at
- * AIA_SCHED_REVIEWS tenants at most under one hold of the lock: the rest's time is past then.
+ * AIA_SCHED_REVIEWS tenants at most in one dispatch: the rest's time is past then.
  */
 static void arm_locked(struct aia_engine *engine, u64 now_ns)
 {

@@ -552,8 +552,8 @@ __u64 aia_sched_next_ns(const struct aia_sched_engine *engine)
 	return first ? resting_of(first)->rests_until_ns : AIACCEL_NEVER;
 }
 
-/* Tenants whose engine time is there again. How many there may be is nobody's promise. */
-static void review_rested(struct aia_sched_engine *engine, __u64 now_ns)
+/* How many there may be is nobody's promise. */
+void aia_sched_review_rested(struct aia_sched_engine *engine, __u64 now_ns)
 {
 	struct aia_rb_node *first;
 	__u32 left = AIA_SCHED_REVIEWS;
@@ -565,10 +565,8 @@ static void review_rested(struct aia_sched_engine *engine, __u64 now_ns)
 
 struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns)
 {
-	struct aia_sched_job *job;
+	struct aia_sched_job *job = next_in_line(engine);
 
-	review_rested(engine, now_ns);
-	job = next_in_line(engine);
 	if (!job || job->width > room(engine, job->queue->class_, false))
 		return NULL;
 	begin(job, now_ns);

@@ -41,7 +41,7 @@
  *  - A share is in its parent's tree exactly while an eligible job lies below it, with no tenant held
  *    back on the way there, itself included.
  *  - A tenant is held back exactly while it holds turns_max turns, or its engine time was used up
- *    when last looked at: at a change, and by grant_next().
+ *    when last looked at: at a change, and by review_rested().
  *  - Every job is in one state; waiting jobs are in their queue's tree; granted ones
  *    on their engine's list of their class.
  *  - The tree's depth is the adapter's to bound.
@@ -61,7 +61,7 @@
 #define AIA_SCHED_LAG_NS 20000000ULL
 #define AIA_SCHED_FIRST_NS 1000000ULL
 
-/* So many tenants whose rest is over are looked at in one call of aia_sched_grant_next(). */
+/* So many tenants whose rest is over are looked at in one call of aia_sched_review_rested(). */
 #define AIA_SCHED_REVIEWS 64
 
 /*
@@ -212,10 +212,13 @@ int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, _
 void aia_sched_withdraw(struct aia_sched_job *job);
 
 /*
- * Grants one job and returns it; NULL when nothing can be granted now. Call until NULL, and
- * again at aia_sched_next_ns(), at the latest: then a tenant's engine time is there again. That is in
- * the past where more than AIA_SCHED_REVIEWS tenants' is at once: come again without a wait.
+ * Lets tenants whose engine time is there again back into line. Call it before granting, at
+ * aia_sched_next_ns() at the latest. That is in the past where more than AIA_SCHED_REVIEWS tenants' time is
+ * there at once: come again without a wait.
  */
+void aia_sched_review_rested(struct aia_sched_engine *engine, __u64 now_ns);
+
+/* Grants one job and returns it; NULL when nothing can be granted now. Call until NULL. */
 struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns);
 __u64 aia_sched_next_ns(const struct aia_sched_engine *engine); /* AIACCEL_NEVER: never */
 

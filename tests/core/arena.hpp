@@ -122,6 +122,7 @@ class Arena {
 
  private:
   void dispatch() {
+    aia_sched_review_rested(&engine, now);
     while (aia_sched_job* job = aia_sched_grant_next(&engine, now)) {
       Client* c = aia_container_of(job, Client, job);
       c->longest_wait_ns = std::max<std::uint64_t>(c->longest_wait_ns, now - job->submitted_ns);

@@ -217,13 +217,8 @@ class World {
     return used < engine_.slots ? engine_.slots - used : 0;
   }
 
-  // Those whose engine time is there again come back with the first call, which the choice of
-  // that call is then from.
   void wake_rested() {
-    const std::uint32_t state = engine_.state;
-    engine_.state = AIACCEL_ENGINE_FAULTED;
-    BOOST_TEST_REQUIRE(aia_sched_grant_next(&engine_, now_) == nullptr);
-    engine_.state = state;
+    aia_sched_review_rested(&engine_, now_);
     BOOST_TEST_REQUIRE(aia_sched_next_ns(&engine_) > now_);
     for (auto& node : nodes_) BOOST_TEST_REQUIRE(node.held_back == is_at_ceiling(node));
   }

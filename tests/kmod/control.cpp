@@ -141,6 +141,30 @@ BOOST_AUTO_TEST_CASE(leaving_fails_what_waits_and_lets_turns_end) {
   BOOST_TEST(waiter.submit(5) == 0);
 }
 
+BOOST_AUTO_TEST_CASE(what_all_engines_are_told_holds_for_those_that_come) {
+  NEED_DEVICE();
+  const Active after;
+  const Context watcher;
+  for (const uint32_t state :
+       {AIACCEL_ENGINE_DRAINING, AIACCEL_ENGINE_LEAVING, AIACCEL_ENGINE_ACTIVE}) {
+    BOOST_TEST(control(watcher, 0, state) == 0);
+    const Engine made(watcher);
+    BOOST_TEST(made.info().state == state);
+    aiaccel_queue_create create{};
+    create.engine = made.id();
+    create.class_ = AIACCEL_CLASS_NORMAL;
+    const int expected = state == AIACCEL_ENGINE_DRAINING  ? ESHUTDOWN
+                         : state == AIACCEL_ENGINE_LEAVING ? ENODEV
+                                                           : 0;
+    BOOST_TEST(watcher(AIACCEL_IOC_QUEUE_CREATE, create) == expected);
+    if (!expected) BOOST_TEST(destroy_errno(watcher, create.id) == 0);
+  }
+  // What one engine is told is its own.
+  BOOST_TEST(control(watcher, watcher.engine().id, AIACCEL_ENGINE_DRAINING) == 0);
+  const Engine beside(watcher);
+  BOOST_TEST(beside.info().state == uint32_t{AIACCEL_ENGINE_ACTIVE});
+}
+
 BOOST_AUTO_TEST_CASE(what_is_revoked_goes_to_who_is_next) {
   NEED_DEVICE();
   Client holder("revoke-holder"), next("revoke-next");

@@ -189,6 +189,8 @@ struct aia_engine *aia_engine_get(u32 id);
 /* The first engine whose id is at least *id, which is moved past it. */
 struct aia_engine *aia_engine_next(u32 *id);
 void aia_engine_put(struct aia_engine *engine);
+/* aia_turn_dispatch() of each. */
+void aia_engine_dispatch_all(void);
 int aia_engine_set_state(struct aia_engine *engine, u32 state);
 /* Also for those registered later. */
 void aia_engine_set_all_states(u32 state);
@@ -348,6 +350,8 @@ int aia_turn_init(void);
 void aia_turn_exit(void);
 /* For the engine's work. */
 void aia_turn_rested(struct work_struct *work);
+/* Grants what can be granted, wakes who is told. */
+void aia_turn_dispatch(struct aia_engine *engine);
 void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_news *news);
 /* Wakes, uncharges, lets go of aia_turn_lock, frees. */
 void aia_turn_unlock(struct aia_news *news) __releases(&aia_turn_lock);

@@ -265,21 +265,41 @@ EXPORT_SYMBOL_GPL(aia_engine_unregister);
 
 /* ---- draining and leaving ---- */
 
-int aia_engine_set_state(struct aia_engine *engine, u32 state)
+void aia_engine_dispatch_all(void)
 {
-	struct aia_news news = {};
+	struct aia_engine *engine;
+	u32 id = 0;
+
+	while ((engine = aia_engine_next(&id))) {
+		aia_turn_dispatch(engine);
+		aia_engine_put(engine);
+		cond_resched();
+	}
+}
+
+static int tell_state(struct aia_engine *engine, u32 state)
+{
 	int err = -ENOENT; /* it went just now, and its id names nothing */
 
 	spin_lock(&aia_turn_lock);
 	if (engine->sched.state != AIACCEL_ENGINE_FAULTED) {
 		WRITE_ONCE(engine->sched.state, state);
-		aia_turn_dispatch_locked(engine, ktime_get_ns(), &news);
 		err = 0;
 	}
-	aia_turn_unlock(&news);
+	spin_unlock(&aia_turn_lock);
 	return err;
 }
 
+int aia_engine_set_state(struct aia_engine *engine, u32 state)
+{
+	int err = tell_state(engine, state);
+
+	if (!err)
+		aia_turn_dispatch(engine);
+	return err;
+}
+
+/* Users choose how many are woken by what is granted then: nobody waits for that. */
 void aia_engine_set_all_states(u32 state)
 {
 	struct aia_engine *engine;
@@ -288,8 +308,9 @@ void aia_engine_set_all_states(u32 state)
 	mutex_lock(&aia_config_lock);
 	all_states = state;
 	xa_for_each(&engines, index, engine)
-		aia_engine_set_state(engine, state); /* none that is registered is faulted */
+		tell_state(engine, state); /* none that is registered is faulted */
 	mutex_unlock(&aia_config_lock);
+	aia_engine_dispatch_all();
 }
 
 /* ---- the CPUs ---- */

@@ -77,16 +77,24 @@ void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_
 	arm_locked(engine, now_ns);
 }
 
+void aia_turn_dispatch(struct aia_engine *engine)
+{
+	struct aia_news news = {};
+
+	spin_lock(&aia_turn_lock);
+	aia_turn_dispatch_locked(engine, ktime_get_ns(), &news);
+	aia_turn_unlock(&news);
+}
+
 void aia_turn_rested(struct work_struct *work)
 {
 	struct aia_engine *engine =
 		container_of(to_delayed_work(work), struct aia_engine, rested);
-	struct aia_news news = {};
 
 	spin_lock(&aia_turn_lock);
 	engine->armed_ns = AIACCEL_NEVER;
-	aia_turn_dispatch_locked(engine, ktime_get_ns(), &news);
-	aia_turn_unlock(&news);
+	spin_unlock(&aia_turn_lock);
+	aia_turn_dispatch(engine);
 }
 
 /* Under the lock, as the owner may go as soon as it is free. */

@@ -15,7 +15,6 @@
  */
 #include <linux/capability.h>
 #include <linux/cgroup.h>
-#include <linux/ktime.h>
 #include <linux/limits.h>
 #include <linux/mm.h>
 #include <linux/refcount.h>
@@ -169,26 +168,6 @@ static void settle_queues(void)
 	} while (queue);
 }
 
-static void dispatch(struct aia_engine *engine)
-{
-	struct aia_news news = {};
-
-	spin_lock(&aia_turn_lock);
-	aia_turn_dispatch_locked(engine, ktime_get_ns(), &news);
-	aia_turn_unlock(&news);
-}
-
-static void dispatch_engines(void)
-{
-	struct aia_engine *engine;
-	u32 id = 0;
-
-	while ((engine = aia_engine_next(&id))) {
-		dispatch(engine);
-		aia_engine_put(engine);
-	}
-}
-
 /* ---- the call ---- */
 
 static int check_rules(const struct policy *policy)
@@ -249,7 +228,7 @@ static int replace(struct aia_call *call)
 	policy_put(old);
 	settle_tenants();
 	settle_queues();
-	dispatch_engines();
+	aia_engine_dispatch_all();
 	mutex_lock(&aia_config_lock);
 	aia_node_prune_owing_locked();
 	mutex_unlock(&aia_config_lock);

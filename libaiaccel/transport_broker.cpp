@@ -78,6 +78,11 @@ class BrokerTransport final : public UserTransport {
  public:
   explicit BrokerTransport(Fd socket) : socket_(std::move(socket)) {}
 
+  // Forked children may have copies of the socket, and outlive us.
+  ~BrokerTransport() override {
+    if (same_process()) shutdown(socket_.get(), SHUT_RDWR);
+  }
+
   const char* name() const noexcept override { return "broker"; }
 
   // Takes the server's first word: 0 or -errno.

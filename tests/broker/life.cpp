@@ -86,6 +86,27 @@ BOOST_AUTO_TEST_CASE(a_killed_server_is_told_of_and_memory_stays) {
   munmap(address, 8192);
 }
 
+// As data loaders are forked, that know nothing of what they have.
+BOOST_AUTO_TEST_CASE(a_forked_child_does_not_keep_a_context_that_is_closed) {
+  BrokerServer server;
+  Device other;
+  std::unique_ptr<Child> child;
+  {
+    Device device;
+    device.must_alloc(1 << 20);
+    device.must_hold(1, device.must_queue(), device.slots());
+    child = std::make_unique<Child>([](Child& self) {
+      self.sleep();
+      return 0;
+    });
+  }
+  other.must_hold(2, other.must_queue(), other.slots());
+  BOOST_TEST(eventually([&] { return other.own_tenant().contexts == 1; }));
+  BOOST_TEST(other.own_tenant().allocated_bytes == 0u);
+  child->go_on();
+  BOOST_TEST(child->wait() == 0);
+}
+
 BOOST_AUTO_TEST_CASE(it_ends_when_told_to_and_leaves_no_socket) {
   BrokerServer server;
   BOOST_TEST(server.stop() == 0);

@@ -2,6 +2,7 @@
 //
 // Reservations of an engine's memory, through the calls and through the C++ classes. Most need an
 // engine that has memory: with the module the test registers one.
+#include <unistd.h>
 #include <aiaccel/device.hpp>
 #include <aiaccel/units.hpp>
 #include <cerrno>
@@ -162,6 +163,33 @@ BOOST_AUTO_TEST_CASE(what_a_killed_process_reserved_comes_back) {
   BOOST_TEST(engine.reserved() == 4096u);
   child.kill(SIGKILL);
   BOOST_TEST(eventually([&] { return engine.reserved() == 0; }));
+}
+
+// It has copies of all descriptors.
+BOOST_AUTO_TEST_CASE(what_a_killed_process_reserved_comes_back_although_its_child_lives) {
+  if (on("embedded")) SKIP("its arbiter is one process's own");
+  Device device;
+  MemoryEngine engine(device);
+  if (!engine) SKIP(kNoMemory);
+  Child child([&](Child& self) {
+    Device own;
+    aiaccel_reserve arg{};
+    if (reserve(own, arg, engine.id(), 4096)) return 1;
+    const pid_t grandchild = fork();
+    if (grandchild == 0) {
+      self.sleep();
+      _exit(0);
+    }
+    self.tell(static_cast<uint64_t>(grandchild));
+    for (;;) pause();
+    return 0;
+  });
+  const auto grandchild = static_cast<pid_t>(child.must_hear());
+  BOOST_TEST(engine.reserved() == 4096u);
+  child.kill(SIGKILL);
+  BOOST_TEST(eventually([&] { return engine.reserved() == 0; }));
+  BOOST_TEST(kill(grandchild, 0) == 0);
+  child.go_on();
 }
 
 BOOST_AUTO_TEST_CASE(statistics_show_it) {

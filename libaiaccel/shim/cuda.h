@@ -122,6 +122,9 @@ struct AllocationProperties {
 };
 constexpr int kLocationDevice = 1;
 
+// A flag of cuGetProcAddress.
+constexpr uint64_t kPerThreadStreams = 2;
+
 }  // namespace aiaccel::shim::cuda
 
 #endif  // AIACCEL_SHIM_CUDA_H

@@ -118,8 +118,10 @@ Answered answer(void* handle, const char* name, const char* version, const void*
   return {ours, nullptr};
 }
 
-cuda::Result replace(cuda::Result result, const char* symbol, void** found) {
-  if (result == cuda::kSuccess && symbol && found && *found) *found = stand_in(symbol, *found);
+cuda::Result replace(cuda::Result result, const char* symbol, void** found, int version,
+                     uint64_t flags) {
+  if (result == cuda::kSuccess && symbol && found && *found)
+    *found = stand_in(symbol, *found, version, flags == cuda::kPerThreadStreams);
   return result;
 }
 
@@ -145,14 +147,14 @@ Answered aiaccel_shim_answer_dlopen(const char* /*file*/, int flags) {
 #pragma GCC visibility push(default)
 cuda::Result cuGetProcAddress(const char* symbol, void** found, int version, uint64_t flags) {
   return replace(call_real<k_cuGetProcAddress>(cuda::kNotFound, symbol, found, version, flags),
-                 symbol, found);
+                 symbol, found, version, flags);
 }
 
 cuda::Result cuGetProcAddress_v2(const char* symbol, void** found, int version, uint64_t flags,
                                  int* status) {
   return replace(
       call_real<k_cuGetProcAddress_v2>(cuda::kNotFound, symbol, found, version, flags, status),
-      symbol, found);
+      symbol, found, version, flags);
 }
 #pragma GCC visibility pop
 

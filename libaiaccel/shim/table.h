@@ -36,6 +36,11 @@ void* real_function(Index index);
 // its stead, or `present` itself. Launching functions that are in no row are reported.
 void* stand_in(const char* name, void* present);
 
+// Likewise for cuGetProcAddress, which is asked for a name and means the version of the function
+// that a program of that CUDA version knows, of per-thread default streams perhaps. The driver may
+// answer with an address that it does not export.
+void* stand_in(const char* base, void* present, int version, bool per_thread);
+
 // Whether the name is one that must not pass unseen: a launch of some kind.
 bool is_launch(const char* name);
 

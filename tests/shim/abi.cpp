@@ -49,6 +49,7 @@ static_assert(cuda::kCaptureNone == CU_STREAM_CAPTURE_STATUS_NONE);
 static_assert(cuda::kCaptureModeRelaxed == CU_STREAM_CAPTURE_MODE_RELAXED);
 static_assert(cuda::kEventDisableTiming == CU_EVENT_DISABLE_TIMING);
 static_assert(cuda::kLocationDevice == CU_MEM_LOCATION_TYPE_DEVICE);
+static_assert(cuda::kPerThreadStreams == CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM);
 #endif
 
 BOOST_AUTO_TEST_CASE(words_of_our_own_are_those_of_cuda_h) {

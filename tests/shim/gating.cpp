@@ -25,9 +25,26 @@ void wait_until_waiting(Operator& operator_, uint32_t jobs) {
   BOOST_REQUIRE_GE(operator_.stats().jobs_waiting, jobs);
 }
 
-constexpr const char* kWays[] = {"linked", "plugin",  "deepbind",    "deepbind_lazy",
-                                 "dlsym",  "dlvsym",  "default",     "next",
-                                 "proc",   "proc_v2", "proc_thread", "proc_proc"};
+struct Way {
+  const char* name;
+  Environment environment = {};
+};
+const Environment kSeparate = {{"AIACCEL_STANDIN_SEPARATE", "1"}};
+const Way kWays[] = {{"linked"},
+                     {"plugin"},
+                     {"deepbind"},
+                     {"deepbind_lazy"},
+                     {"dlsym"},
+                     {"dlvsym"},
+                     {"default"},
+                     {"next"},
+                     {"proc"},
+                     {"proc_v2"},
+                     {"proc_thread"},
+                     {"proc_proc"},
+                     {"proc_v2", kSeparate},
+                     {"proc_thread", kSeparate},
+                     {"proc_proc", kSeparate}};
 
 }  // namespace
 
@@ -38,16 +55,16 @@ BOOST_AUTO_TEST_CASE(every_way_to_the_driver_is_gated) {
   Operator holder;
   holder.hold();
   std::vector<std::unique_ptr<Program>> programs;
-  for (const char* way : kWays)
+  for (const Way& way : kWays)
     programs.push_back(std::make_unique<Program>(
-        way, "begin say:begun launch:1:100:7 ex cooperative sync say:done"));
+        way.name, "begin say:begun launch:1:100:7 ex cooperative sync say:done", way.environment));
   for (auto& program : programs) program->expect("begun");
   wait_until_waiting(holder, std::size(kWays));
   wait_a_while();
   BOOST_TEST(log().empty());
   holder.let_go();
   for (size_t i = 0; i < std::size(kWays); ++i) {
-    BOOST_TEST_CONTEXT(kWays[i]) {
+    BOOST_TEST_CONTEXT(i << " " << kWays[i].name) {
       const pid_t pid = programs[i]->pid();
       programs[i]->expect("done");
       BOOST_TEST(programs[i]->end() == 0);

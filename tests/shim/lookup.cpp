@@ -21,4 +21,24 @@ BOOST_AUTO_TEST_CASE(the_dynamic_linker_answers_as_without_the_shim) {
   BOOST_TEST(with.complaints() == "");
 }
 
+// The functions of a driver whose cuGetProcAddress gives addresses that it does not export.
+BOOST_AUTO_TEST_CASE(functions_are_known_by_name_and_version_too) {
+  Program exported("meant", "-");
+  BOOST_TEST(exported.end() == 0);
+  const std::string all = exported.output();
+  for (const char* line :
+       {"cuLaunchKernel 4000 0: 0 cuLaunchKernel\n", "cuLaunchKernel 4000 2: 0 cuLaunchKernel\n",
+        "cuLaunchKernel 13000 2: 0 cuLaunchKernel_ptsz\n",
+        "cuMemcpyHtoD 3020 2: 0 cuMemcpyHtoD_v2\n",
+        "cuMemcpyHtoD 13000 2: 0 cuMemcpyHtoD_v2_ptds\n",
+        "cuStreamBeginCapture 10000 1: 0 cuStreamBeginCapture\n",
+        "cuStreamBeginCapture 10010 1: 0 cuStreamBeginCapture_v2\n",
+        "cuInit 2000 0: 0 the driver's\n"})
+    BOOST_TEST(all.find(line) != std::string::npos, line);
+  Program separate("meant", "-", {{"AIACCEL_STANDIN_SEPARATE", "1"}});
+  BOOST_TEST(separate.end() == 0);
+  BOOST_TEST(separate.output() == all);
+  BOOST_TEST(separate.complaints() == "");
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The client that only asks; see ask.cpp.
+// The clients that only ask; see ask.cpp.
 #pragma once
 
 namespace client {
 
 int ask();
+
+// A line for each function of the stand-in: what cuGetProcAddress gives for it.
+int ask_meant();
 
 }  // namespace client

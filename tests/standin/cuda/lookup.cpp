@@ -2,13 +2,43 @@
 //
 // cuGetProcAddress: a function by its base name, the CUDA version that the caller was built for,
 // and whether it wants the thread's own default stream. A name's newest version that is not newer
-// than asked for is the answer.
+// than asked for is the answer. With $AIACCEL_STANDIN_SEPARATE the addresses are not the exported
+// ones, but of code that jumps there.
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <unordered_map>
+
 #include "device.h"
 #include "driver.h"
 
 using namespace standin;
 
 namespace {
+
+// Made when first asked for, and never unmade.
+void* separate(void* exported) {
+#if defined(__x86_64__)
+  constexpr std::uint8_t kJump[] = {0xff, 0x25, 0, 0, 0, 0};  // jmp *0(%rip)
+#elif defined(__aarch64__)
+  constexpr std::uint32_t kJump[] = {0x58000050, 0xd61f0200};  // ldr x16, #8; br x16
+#endif
+  static std::mutex mutex;
+  static auto* const made = new std::unordered_map<void*, void*>;
+  const Lock lock(mutex);
+  void*& code = (*made)[exported];
+  if (code) return code;
+  void* const page = mmap(nullptr, sizeof kJump + sizeof exported, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) abort();
+  memcpy(page, kJump, sizeof kJump);
+  memcpy(static_cast<char*>(page) + sizeof kJump, &exported, sizeof exported);
+  __builtin___clear_cache(static_cast<char*>(page), static_cast<char*>(page) + sizeof kJump);
+  if (mprotect(page, sizeof kJump, PROT_READ | PROT_EXEC)) abort();
+  return code = page;
+}
 
 CUresult find(const char* name, void** address, int version, std::uint64_t flags,
               CUdriverProcAddressQueryResult* status) {
@@ -27,7 +57,8 @@ CUresult find(const char* name, void** address, int version, std::uint64_t flags
         (row.per_thread == best->per_thread && row.version > best->version))
       best = &row;
   }
-  *address = best ? best->address : nullptr;
+  static const bool are_separate = getenv("AIACCEL_STANDIN_SEPARATE") != nullptr;
+  *address = !best ? nullptr : are_separate ? separate(best->address) : best->address;
   if (status)
     *status = best    ? CU_GET_PROC_ADDRESS_SUCCESS
               : known ? CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT

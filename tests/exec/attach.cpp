@@ -182,6 +182,61 @@ BOOST_AUTO_TEST_CASE(mistakes_on_the_command_line) {
   refused({"0", "--class", "low"}, 2, "PID");
   refused({"1", "--class", "first"}, 2, "there is no class 'first'");
   refused({"1", "--engine", "cpu-node77"}, 2, "there is no engine 'cpu-node77'");
+  refused({"1", "--class", ""}, 2, "--class: must not be empty");
+}
+
+BOOST_AUTO_TEST_CASE(processes_with_which_nothing_can_be_done) {
+  const auto refused = [](const std::string& pid, const std::string& why) {
+    const Result result = tool({"attach", pid, "--class", "low"});
+    BOOST_TEST(result.status == 1);
+    BOOST_TEST(result.err == "aiaccel: " + why + "\n");
+    BOOST_TEST(result.out == "");
+  };
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  siginfo_t info;
+  BOOST_REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) == 0);
+  const std::string pid = std::to_string(child);
+  refused(pid, "process " + pid + " has ended");
+  ::waitpid(child, nullptr, 0);
+  refused(pid, "there is no process " + pid);
+
+  if (groups::read("/proc/2/comm") != "kthreadd") SKIP("there are no threads of the kernel here");
+  if (geteuid() == 0) refused("2", "2 is a thread of the kernel");
+}
+
+BOOST_AUTO_TEST_CASE(a_process_of_somebody_else) {
+  if (geteuid() != 0) SKIP("not root");
+  const Sleeper sleeper;
+  const std::string before = sleeper.group();
+  const auto program =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin/aiaccel";
+  // Copied to where anybody may run it.
+  char folder[] = "/tmp/aiaccel-attach-XXXXXX";
+  BOOST_REQUIRE(::mkdtemp(folder));
+  std::filesystem::permissions(folder, std::filesystem::perms(0755));
+  const std::string copy = std::string(folder) + "/aiaccel";
+  std::filesystem::copy_file(program, copy);
+  const Result result = tool({"exec", "--", "setpriv", "--reuid=65534", "--regid=65534",
+                              "--clear-groups", copy, "attach", sleeper.id(), "--class", "low"});
+  std::filesystem::remove_all(folder);
+  BOOST_TEST(result.status == 1);
+  BOOST_TEST(has(result.err, "aiaccel: process " + sleeper.id() + " is another user's\n" +
+                                 "aiaccel: hint: as root\n"),
+             result.err);
+  BOOST_TEST(sleeper.group() == before);
+  BOOST_TEST(sleeper.all([](pid_t thread) { return scheduled(thread, SCHED_OTHER, 0); }));
+}
+
+BOOST_AUTO_TEST_CASE(a_thread_stands_for_its_process) {
+  const Sleeper sleeper;
+  std::string last;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/" + sleeper.id() + "/task"))
+    if (entry.path().filename() != sleeper.id()) last = entry.path().filename();
+  BOOST_REQUIRE(!last.empty());
+  const Result result = tool({"attach", last, "--class", "low"});
+  BOOST_TEST(has(result.out, "SCHED_BATCH, nice 10: 3 threads\n"), result.out);
+  BOOST_TEST(!has(result.out, "aiaccel-exec-" + last));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

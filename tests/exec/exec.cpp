@@ -71,7 +71,9 @@ BOOST_AUTO_TEST_CASE(mistakes_on_the_command_line) {
     BOOST_TEST(has(result.err, why), result.err);
   };
   refused({"--class", "first"}, "there is no class 'first'");
-  refused({"--class", "realtime"}, "there is no class 'realtime'");
+  refused({"--class", "realtime"}, "realtime is for programs that know deadlines");
+  for (const char* option : {"--class", "--engine", "--device-bytes", "--weight", "--name"})
+    refused({option, ""}, (std::string(option) + ": must not be empty").c_str());
   refused({"--engine", "cpu-node77"}, "there is no engine 'cpu-node77'");
   refused({"--device-bytes", "10GB"}, "--device-bytes 10GB: bytes such as 512M or 10G");
   refused({"--weight", "0"}, "--weight 0: a number from 1 to 10000");

@@ -57,6 +57,7 @@ BOOST_AUTO_TEST_CASE(the_cgroup_that_names_it_best) {
 }
 
 BOOST_AUTO_TEST_CASE(units_containers_and_pods) {
+  BOOST_TEST(observe::unit_of("/aiaccel.slice/aiaccel-exec-train") == "aiaccel-exec-train");
   const std::string id(64, 'a');
   const std::string short_id(12, 'a');
   const std::vector<std::pair<std::string, std::string>> cases = {

@@ -27,6 +27,7 @@
 #include "aiaccel/scheduling.hpp"
 #include "common/command_line.hpp"
 #include "common/failure.hpp"
+#include "common/find_engine.hpp"
 #include "common/text.hpp"
 #include "policy/hierarchy.h"
 
@@ -260,10 +261,32 @@ int Attaching::finish() const {
   return refused_ ? exit_failed : exit_ok;
 }
 
+// The process, which may be named by one of its threads. Throws Failure where nothing can be done
+// with it.
+pid_t find_process(pid_t thread) {
+  if (::kill(thread, 0) < 0)
+    throw errno == ESRCH ? Failure(fmt::format("there is no process {}", thread), "")
+                         : Failure(fmt::format("process {} is another user's", thread), "as root");
+  pid_t pid = thread;
+  bool ended = false, has_memory = false;
+  std::ifstream status(fmt::format("/proc/{}/status", thread));
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("Tgid:")) pid = std::stoi(line.substr(5));
+    ended = ended || line.starts_with("State:\tZ") || line.starts_with("State:\tX");
+    has_memory = has_memory || line.starts_with("VmSize:");
+  }
+  if (ended) throw Failure(fmt::format("process {} has ended", thread), "");
+  if (!has_memory) throw Failure(fmt::format("{} is a thread of the kernel", thread), "");
+  return pid;
+}
+
 // The CPUs beside an engine that has none itself.
 std::optional<CpuNode> node_near(const std::string& engine, const std::string& transport) {
   if (auto cpus = find_cpu_node(engine)) return cpus;
-  const int node = open_device(transport).engine(engine).info().numa_node;
+  std::string missing;
+  const auto device = open_running(transport, missing);
+  if (!device) throw Failure(fmt::format("where {} is cannot be asked: {}", engine, missing), "");
+  const int node = find_engine(*device, engine).info().numa_node;
   if (node < 0)
     throw Failure(fmt::format("no node is known to be near {}", engine),
                   "name the CPUs: --engine cpu-node0, for one");
@@ -275,12 +298,11 @@ int run(const Options& options, const std::string& transport) {
     throw Failure("nothing to do", "--class, --engine or both", exit_usage);
   std::optional<std::uint32_t> priority;
   if (!options.priority.empty()) priority = read_class(options.priority);
-  if (::kill(options.pid, 0) < 0 && errno == ESRCH)
-    throw Failure(fmt::format("there is no process {}", options.pid), "");
+  const pid_t pid = find_process(options.pid);
   std::optional<CpuNode> cpus;
   if (!options.engine.empty()) cpus = node_near(options.engine, transport);
 
-  Attaching attaching(options.pid);
+  Attaching attaching(pid);
   attaching.place(transport, priority, cpus);
   if (priority) attaching.set_class(*priority);
   if (cpus) attaching.set_node(*cpus);
@@ -297,9 +319,11 @@ void add_attach(CLI::App& app, Globals& globals) {
       ->required()
       ->check(between(1, 1 << 22));
   command->add_option("--class", options->priority, "idle, low, normal or high")
-      ->type_name("CLASS");
+      ->type_name("CLASS")
+      ->check(not_empty());
   command->add_option("--engine", options->engine, "CPUs and memory to keep to, or a GPU's")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->check(not_empty());
   command->callback([&globals, options] { globals.status = run(*options, globals.transport); });
 }
 

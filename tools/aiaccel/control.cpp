@@ -19,6 +19,7 @@
 #include "aiaccel/command.hpp"
 #include "common/command_line.hpp"
 #include "common/failure.hpp"
+#include "common/find_engine.hpp"
 #include "common/stats.hpp"
 #include "common/text.hpp"
 
@@ -56,7 +57,7 @@ struct Options {
 std::uint32_t chosen(const aiaccel::Device& device, const Options& options) {
   if (options.all != options.engine.empty())
     throw Failure("name an engine or give --all", "aiaccel engines, which lists them", exit_usage);
-  return options.all ? 0 : device.engine(options.engine).info().id;
+  return options.all ? 0 : find_engine(device, options.engine).info().id;
 }
 
 int drain(const aiaccel::Device& device, const Options& options) {

@@ -16,6 +16,7 @@
 #include "aiaccel/command.hpp"
 #include "aiaccel/target.hpp"
 #include "common/failure.hpp"
+#include "common/find_engine.hpp"
 #include "common/stats.hpp"
 #include "common/text.hpp"
 
@@ -81,7 +82,7 @@ std::uint32_t revoke(const aiaccel::Device& device, std::uint64_t context, std::
   arg.flags = options.turn ? 0 : AIACCEL_REVOKE_WAITING;
   arg.context = context;
   arg.tenant = tenant;
-  if (!options.engine.empty()) arg.engine = device.engine(options.engine).info().id;
+  if (!options.engine.empty()) arg.engine = find_engine(device, options.engine).info().id;
   const int result = aiaccel_call(device.handle(), AIACCEL_IOC_REVOKE, &arg);
   if (result == -ENOENT) return 0;  // gone by itself
   aiaccel::detail::check(result, "cannot end turns");

@@ -23,7 +23,9 @@
 #include "aiaccel/command.hpp"
 #include "aiaccel/group.hpp"
 #include "aiaccel/scheduling.hpp"
+#include "common/command_line.hpp"
 #include "common/failure.hpp"
+#include "common/find_engine.hpp"
 #include "common/names.hpp"
 #include "common/text.hpp"
 
@@ -135,9 +137,11 @@ void look_for_engine(const Options& options, const Wanted& wanted, const std::st
   try {
     std::string missing;
     const auto device = open_running(transport, missing);
-    if (device && device->transport() != "embedded") device->engine(options.engine);
+    if (device && device->transport() != "embedded") find_engine(*device, options.engine);
+  } catch (const Failure& e) {
+    cannot("--engine " + options.engine, fmt::format("{}; {}", e.what(), e.advice()));
   } catch (const std::exception& e) {
-    cannot("engine " + options.engine, e.what());
+    cannot("--engine " + options.engine, e.what());
   }
 }
 
@@ -210,14 +214,20 @@ void add_exec(CLI::App& app, Globals& globals) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("exec", "Start a program in a class, on an engine");
   command->add_option("--class", options->priority, "idle, low, normal or high")
-      ->type_name("CLASS");
+      ->type_name("CLASS")
+      ->check(not_empty());
   command->add_option("--engine", options->engine, "A GPU, or the CPUs and memory to keep to")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->check(not_empty());
   command->add_option("--device-bytes", options->device_bytes, "Most device memory, such as 10G")
-      ->type_name("BYTES");
-  command->add_option("--weight", options->weight, "Share against others [100]")->type_name("N");
+      ->type_name("BYTES")
+      ->check(not_empty());
+  command->add_option("--weight", options->weight, "Share against others [100]")
+      ->type_name("N")
+      ->check(not_empty());
   command->add_option("--name", options->name, "Name of its cgroup [its process number]")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->check(not_empty());
   command->add_option("CMD", options->command, "The program and its arguments")->required();
   command->callback([&globals, options] { globals.status = run(*options, globals.transport); });
 }

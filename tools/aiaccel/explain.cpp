@@ -13,6 +13,7 @@
 #include "aiaccel/command.hpp"
 #include "aiaccel/target.hpp"
 #include "common/failure.hpp"
+#include "common/find_engine.hpp"
 #include "common/json.hpp"
 #include "common/names.hpp"
 #include "common/scope.hpp"
@@ -49,7 +50,7 @@ Report make_report(const aiaccel::Device& device, const Options& options) {
   report.tenants = tenant_names(device);
   report.sees_all = scope_of(device) == Scope::all;
   std::uint32_t only = 0;
-  if (!options.engine.empty()) only = device.engine(options.engine).info().id;
+  if (!options.engine.empty()) only = find_engine(device, options.engine).info().id;
   const auto read = read_stats<aiaccel_stats_turn>(device);
   const auto turns = without_doubles(read.records, read.time_ns);
   report.to_ns = read.time_ns;

@@ -235,7 +235,8 @@ void add_run(CLI::App& app, Globals& globals) {
   command->add_option("--dim", options->dimensions, "Size of a free dimension, also INPUT.AXIS [1]")
       ->type_name("NAME=N")
       ->allow_extra_args(false);
-  command->add_option("--engine", options->engine, "Where to run [the first of the CPUs]")->type_name("NAME");
+  command->add_option("--engine", options->engine, "Where to run [the first of the CPUs]")
+      ->type_name("NAME");
   command->add_option("--class", options->priority, "idle, low, normal or high [normal]")
       ->type_name("CLASS");
   command->add_option("--width", options->width, "Slots and threads of one inference [1]")

@@ -56,8 +56,10 @@ const Scheduling& scheduling_of(std::uint32_t priority) {
 std::uint32_t read_class(const std::string& name) {
   for (std::uint32_t value = 0; value <= AIACCEL_CLASS_HIGH; value++)
     if (class_name(value) == name) return value;
-  throw Failure(fmt::format("there is no class '{}'", name), "idle, low, normal or high",
-                exit_usage);
+  throw Failure(name == class_name(AIACCEL_CLASS_REALTIME)
+                    ? "realtime is for programs that know deadlines and ask for it themselves"
+                    : fmt::format("there is no class '{}'", name),
+                "idle, low, normal or high", exit_usage);
 }
 
 std::string schedule(pid_t thread, const Scheduling& wanted) {
@@ -83,7 +85,8 @@ std::optional<CpuNode> find_cpu_node(const std::string& engine) {
   const std::vector<aiaccel_engine_info> engines = aiaccel::host::find_cpu_engines();
   std::string names;
   for (std::size_t i = 0; i < engines.size(); i++) {
-    if (engine == engines[i].name || engine == fmt::format("cpu{}", i)) return cpu_node(engines[i].numa_node);
+    if (engine == engines[i].name || engine == fmt::format("cpu{}", i))
+      return cpu_node(engines[i].numa_node);
     names += fmt::format("{}{}", i ? ", " : "", engines[i].name);
   }
   throw Failure(fmt::format("there is no engine '{}'", engine), "the CPUs here are " + names,

@@ -19,6 +19,11 @@ void add_common_options(CLI::App& app, std::string& transport) {
   app.get_formatter()->column_width(28);
 }
 
+CLI::Validator not_empty() {
+  return {[](std::string& value) { return value.empty() ? "must not be empty" : std::string(); },
+          ""};
+}
+
 bool parse_command_line(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(argc, argv);

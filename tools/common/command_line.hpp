@@ -18,6 +18,9 @@ CLI::Validator between(T least, T most) {
   return CLI::Range(least, most).description("");
 }
 
+// Accepts all but "", which is what a variable of a shell that is not set gives.
+CLI::Validator not_empty();
+
 // False: help or the version was asked for and printed. Throws Failure (usage); what the callbacks
 // of subcommands throw passes through.
 bool parse_command_line(CLI::App& app, int argc, char** argv);

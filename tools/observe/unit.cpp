@@ -109,6 +109,8 @@ std::string unit_of(std::string_view cgroup) {
   // What a user runs is theirs, in whichever session.
   for (const std::string_view part : parts)
     if (is_user_slice(part)) return "user@" + std::string(part.substr(5, part.size() - 11));
+  // What `aiaccel exec` and `attach` put into a group of its own.
+  if (parts.size() > 1 && parts[0] == "aiaccel.slice") return std::string(parts[1]);
   for (std::size_t i = parts.size(); i-- > 0;)
     if (parts[i].ends_with(".service") || parts[i].ends_with(".scope") ||
         parts[i].ends_with(".slice"))

@@ -130,7 +130,7 @@ void Gate::serve() {
     }
     const Lease::State before = lease_.state();
     const Lease::Next next = lease_.step(monotonic_ns(), waiting);
-    lines_.set_mark_every(lease_.ungated() ? UINT32_MAX
+    lines_.set_mark_every(lease_.ungated() ? Lines::kNever
                                            : std::clamp(lease_.window() / 4, 1U, kMostUnmarked));
     if (lease_.state() != before) tell(before);
     if (lease_.state() == Lease::State::missing) memory_.let_go();

@@ -243,7 +243,10 @@ void Lease::lose(int error, uint64_t now_ns) {
 
 // Launches wait while the engine takes none. While the arbiter is missing they wait or go ungated.
 bool Lease::look_for_it(uint64_t now_ns, unsigned waiting) {
-  if (state_ == State::missing && !let_go(now_ns)) return false;
+  if (state_ == State::missing) {
+    if (!let_go(now_ns)) return false;
+    seen_ = work_.look(now_ns, false);  // what was launched before ends, and is not kept for ever
+  }
   if (now_ns < retry_ns_) {
     next_ns_ = retry_ns_;
     return false;
@@ -259,7 +262,8 @@ bool Lease::look_for_it(uint64_t now_ns, unsigned waiting) {
   is_open_ = true;
   door_.close();
   state_ = State::none;
-  return true;
+  next_ns_ = now_ns;  // whoever counts launches hears of it before a turn lets any through
+  return false;
 }
 
 // Who is inside may wait, in the driver, for what somebody else is about to launch, so the door

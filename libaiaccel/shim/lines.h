@@ -63,13 +63,16 @@ class Lines final : public Work {
 
   // A launch went into the stream; `heavy`: one that may be long.
   void launched(Line& line, bool heavy) noexcept {
+    const uint32_t mark_every = mark_every_.load(std::memory_order_relaxed);
+    if (mark_every == kNever) return;
     const uint32_t unmarked = line.unmarked.fetch_add(1, std::memory_order_seq_cst) + 1;
-    if (heavy || line.of_thread || unmarked >= mark_every_.load(std::memory_order_relaxed) ||
+    if (heavy || line.of_thread || unmarked >= mark_every ||
         captures.load(std::memory_order_seq_cst) != 0)
       mark_now(line);
   }
 
-  // While launches are ungated nobody wants to know.
+  // kNever: launches are ungated, and nobody wants to know.
+  static constexpr uint32_t kNever = UINT32_MAX;
   void set_mark_every(uint32_t launches) { mark_every_.store(launches, std::memory_order_relaxed); }
 
   // A capture is about to begin, and is counted: a launch is marked either here or by who launches.

@@ -63,10 +63,12 @@ class FakeArbiter : public Arbiter {
 class FakeWork : public Work {
  public:
   State look(uint64_t, bool all) override {
+    ++looks;
     looked_at_all |= all;
     return state;
   }
   State state;
+  int looks = 0;
   bool looked_at_all = false;
 };
 
@@ -318,10 +320,25 @@ BOOST_AUTO_TEST_CASE(open_goes_ungated_while_the_arbiter_is_missing_and_comes_ba
   step();
   BOOST_TEST(lease.ungated());
   now += 150 * kMs;
-  step(1);
+  BOOST_TEST(step(1).at_ns == now);
   BOOST_TEST(!lease.ungated());
   BOOST_TEST(!door.enter());
+  BOOST_TEST(!arbiter.asked);  // first launches are counted again
+  step(1);
   BOOST_TEST(arbiter.asked);
+}
+
+BOOST_AUTO_TEST_CASE(work_that_ends_while_ungated_is_seen) {
+  hold();
+  BOOST_TEST(launch_all() == 4);
+  arbiter.read_error = -ECONNRESET;
+  arbiter.open_error = -ENOENT;
+  step();
+  BOOST_TEST(lease.ungated());
+  const int looks = work.looks;
+  now += 250 * kMs;
+  step();
+  BOOST_TEST(work.looks > looks);
 }
 
 BOOST_AUTO_TEST_CASE(closed_waits_while_the_arbiter_is_missing) {
@@ -332,6 +349,7 @@ BOOST_AUTO_TEST_CASE(closed_waits_while_the_arbiter_is_missing) {
   BOOST_TEST(next.at_ns == now + 250 * kMs);
   arbiter.open_error = 0;
   now += 250 * kMs;
+  step(1);
   step(1);
   BOOST_TEST(arbiter.asked);
 }

@@ -62,13 +62,8 @@ Result destroy_stream(Stream stream) {
 
 void drop_context(Context context) {
   forget_allocations(context);
-  Shim* shim = Shim::get();
-  if (!shim) return;
-  for (Gate* gate : shim->gates()) {
-    Lines& lines = gate->lines();
-    const Lock lock(lines.mutex());
-    lines.drop_context(context);
-  }
+  if (Shim* shim = Shim::get())
+    for (Gate* gate : shim->gates()) gate->lines().drop_context(context);
 }
 
 template <Index kIndex>
@@ -95,19 +90,17 @@ Result reset_primary(Device device) {
 template <Index kIndex>
 Result release_primary(Device device) {
   Shim* shim = here.depth == 0 ? Shim::get() : nullptr;
-  Gate* gate = shim ? shim->known_gate(device) : nullptr;
   Context context = shim ? shim->primary(device) : nullptr;
-  if (!gate || !context) return call_real<kIndex>(cuda::kNotFound, device);
+  if (!context) return call_real<kIndex>(cuda::kNotFound, device);
   const InDriver in_driver;
-  Lines& lines = gate->lines();
-  const Lock lock(lines.mutex());
+  const std::vector<Gate*> gates = shim->gates();
+  for (Gate* gate : gates) gate->lines().rest_context(context);
   const Result result = call_real<kIndex>(cuda::kNotFound, device);
   unsigned flags = 0;
   int active = 1;
-  if (shim->driver().primary_state(device, &flags, &active) == cuda::kSuccess && !active) {
-    lines.drop_context(context);
-    forget_allocations(context);
-  }
+  if (shim->driver().primary_state(device, &flags, &active) == cuda::kSuccess && !active)
+    drop_context(context);
+  for (Gate* gate : gates) gate->lines().resume_context(context);
   return result;
 }
 

@@ -246,12 +246,6 @@ Memory* Shim::memory_here() noexcept {
   return driver_.ctx_get_device(&device) == cuda::kSuccess ? memory_of(device) : nullptr;
 }
 
-Gate* Shim::known_gate(cuda::Device device) {
-  const Lock lock(mutex_);
-  const auto found = gates_.find(slot(device));
-  return found == gates_.end() ? nullptr : found->second.get();
-}
-
 void Shim::keep_primary(cuda::Device device, cuda::Context context) {
   const Lock lock(mutex_);
   primaries_[device] = context;

@@ -82,9 +82,6 @@ class Shim {
   void keep_primary(cuda::Device device, cuda::Context context);
   cuda::Context primary(cuda::Device device);
 
-  // The gate of a device, where there is one already.
-  Gate* known_gate(cuda::Device device);
-
   // What counts the memory of a device, or of the current context's.
   Memory* memory_of(cuda::Device device) noexcept;
   Memory* memory_here() noexcept;

@@ -17,8 +17,8 @@ constexpr uint64_t kRetryNs = 250 * kMillisecond;
 constexpr uint64_t kStuckNs = 1'000 * kMillisecond;
 constexpr uint64_t kMostStuckNs = 10'000 * kMillisecond;
 constexpr uint64_t kCheckNs = 1'000 * kMillisecond;
-constexpr uint32_t kLargestWindow = 1024;  // about what CUDA itself lets wait
-constexpr uint32_t kLeastWindow = 2;       // one runs, one is there when it ends
+constexpr uint32_t kLargestWindow = 512;  // half of what CUDA lets wait before calls block
+constexpr uint32_t kLeastWindow = 2;      // one runs, one is there when it ends
 
 }  // namespace
 

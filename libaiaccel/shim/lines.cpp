@@ -68,66 +68,87 @@ Line* Lines::get(Gate* gate, cuda::Context context, cuda::Stream stream) {
   return line.get();
 }
 
-cuda::Event Lines::take_event(cuda::Context context) {
-  std::vector<cuda::Event>& spare = spare_[context];
-  cuda::Event event = nullptr;
-  if (!spare.empty()) {
-    event = spare.back();
-    spare.pop_back();
-  } else if (driver_.event_create(&event, cuda::kEventDisableTiming) != cuda::kSuccess) {
-    return nullptr;
-  }
-  return event;
-}
-
 bool Lines::capturing(const Line& line) const {
   return captures.load(std::memory_order_relaxed) != 0 && is_capturing(driver_, line.stream);
 }
 
+bool Lines::rests(const Line& line) const {
+  return std::find(resting_.begin(), resting_.end(), line.context) != resting_.end();
+}
+
+// The line's context is current, and the thread inside the door, which keeps the line. Recording
+// may wait until there is room in the stream.
 void Lines::mark_now(Line& line) noexcept {
   const uint64_t now = monotonic_ns();
   const Relaxed relaxed(driver_);
+  if (capturing(line)) return;
+  Mark mark;
+  {
+    const Lock lock(mutex_);
+    mark = begin_mark(line, now);
+  }
+  const bool recorded = mark.launches != 0 && record(mark, line.stream);
   const Lock lock(mutex_);
-  mark(line, now, true);
+  end_mark(line, mark, recorded);
 }
 
-// The line's context is current. Where no mark can be made nothing can be known: what was
-// launched counts as done, so that nobody waits for it.
-void Lines::mark(Line& line, uint64_t now_ns, bool timed) {
-  if (capturing(line)) return;
-  const uint32_t launches = line.unmarked.exchange(0, std::memory_order_seq_cst);
-  if (launches == 0) return;
-  cuda::Event event = take_event(line.context);
-  if (event && driver_.event_record(event, line.stream) == cuda::kSuccess) {
-    if (capturing(line)) {  // it has begun meanwhile: the event belongs to it and must not be asked
-      driver_.event_destroy(event);
-      state_.done += launches;
-      return;
-    }
-    line.marks.push_back({event, launches, timed ? now_ns : 0});
+// Takes what is to be marked, and an event where there is one to spare.
+Mark Lines::begin_mark(Line& line, uint64_t since_ns) {
+  Mark mark{nullptr, line.unmarked.exchange(0, std::memory_order_seq_cst), since_ns};
+  line.being_marked += mark.launches;
+  std::vector<cuda::Event>& spare = spare_[line.context];
+  if (mark.launches != 0 && !spare.empty()) {
+    mark.event = spare.back();
+    spare.pop_back();
+  }
+  return mark;
+}
+
+bool Lines::record(Mark& mark, cuda::Stream stream) const {
+  if (!mark.event &&
+      driver_.event_create(&mark.event, cuda::kEventDisableTiming) != cuda::kSuccess) {
+    mark.event = nullptr;
+    return false;
+  }
+  return driver_.event_record(mark.event, stream) == cuda::kSuccess;
+}
+
+// Where no mark can be made nothing can be known: what was launched counts as done, so that nobody
+// waits for it.
+void Lines::end_mark(Line& line, const Mark& mark, bool recorded) {
+  line.being_marked -= mark.launches;
+  if (recorded && !capturing(line)) {
+    line.marks.push_back(mark);
     return;
   }
-  if (event) spare_[line.context].push_back(event);
-  state_.done += launches;
+  // If a capture has begun meanwhile the event belongs to it, and must not be asked.
+  if (recorded)
+    driver_.event_destroy(mark.event);
+  else if (mark.event)
+    spare_[line.context].push_back(mark.event);
+  state_.done += mark.launches;
 }
 
-void Lines::mark_rest(Line& line, uint64_t now_ns) {
-  if (line.of_thread || line.unmarked.load(std::memory_order_relaxed) == 0) return;
+// The mutex is held, so that the context stays. Nothing here waits for room in a stream: the window
+// leaves some.
+void Lines::mark_rest(Line& line) {
+  if (line.of_thread || line.unmarked.load(std::memory_order_relaxed) == 0 || rests(line)) return;
   const Entered entered(driver_, line.context);
-  mark(line, now_ns, false);
+  if (capturing(line)) return;
+  Mark mark = begin_mark(line, 0);
+  end_mark(line, mark, mark.launches != 0 && record(mark, line.stream));
 }
 
 void Lines::mark_all() {
-  const uint64_t now = monotonic_ns();
   const Relaxed relaxed(driver_);
   const Lock lock(mutex_);
-  for (auto& [key, line] : lines_) mark_rest(*line, now);
+  for (auto& [key, line] : lines_) mark_rest(*line);
 }
 
 void Lines::collect(Line& line, uint64_t now_ns) {
   uint32_t launches = 0;
   uint64_t since_ns = 0;
-  while (!line.marks.empty()) {
+  while (!line.marks.empty() && !rests(line)) {
     const Mark& mark = line.marks.front();
     if (driver_.event_query(mark.event) == cuda::kNotReady) break;
     spare_[line.context].push_back(mark.event);
@@ -150,9 +171,9 @@ Work::State Lines::look(uint64_t now_ns, bool all) {
   const Lock lock(mutex_);
   uint64_t in_flight = 0;
   const auto visit = [&](Line& line) REQUIRES(mutex_) {
-    if (all) mark_rest(line, now_ns);
+    if (all) mark_rest(line);
     collect(line, now_ns);
-    in_flight += line.unmarked.load(std::memory_order_relaxed);
+    in_flight += line.unmarked.load(std::memory_order_relaxed) + line.being_marked;
     for (const Mark& mark : line.marks) in_flight += mark.launches;
   };
   for (auto& [key, line] : lines_) visit(*line);
@@ -169,7 +190,7 @@ void Lines::drop_stream(cuda::Stream stream) {
   const Lock lock(mutex_);
   for (auto at = lines_.begin(); at != lines_.end();) {
     if (at->second->stream == stream) {
-      mark_rest(*at->second, 0);
+      mark_rest(*at->second);
       at->second->unmarked.store(0, std::memory_order_relaxed);
       orphans_.push_back(std::move(at->second));
       at = lines_.erase(at);
@@ -192,7 +213,19 @@ void Lines::drop_thread(uint64_t thread) {
   }
 }
 
+void Lines::rest_context(cuda::Context context) {
+  const Lock lock(mutex_);
+  resting_.push_back(context);
+}
+
+void Lines::resume_context(cuda::Context context) {
+  const Lock lock(mutex_);
+  const auto found = std::find(resting_.begin(), resting_.end(), context);
+  if (found != resting_.end()) resting_.erase(found);
+}
+
 void Lines::drop_context(cuda::Context context) {
+  const Lock lock(mutex_);
   const auto drop = [&](Line& line) REQUIRES(mutex_) {
     state_.done += line.unmarked.exchange(0, std::memory_order_relaxed);
     for (const Mark& mark : line.marks) state_.done += mark.launches;

@@ -13,7 +13,8 @@
 //
 // Threads: launched() any; the lists under mutex_, which the service thread also holds while it
 // asks the driver, so that a stream or context does not go away meanwhile (drop_*() of those who
-// destroy them).
+// destroy them). Nobody else does: a call of a launching thread may wait in the driver, and must
+// not hold up who would let it go on.
 #ifndef AIACCEL_SHIM_LINES_H
 #define AIACCEL_SHIM_LINES_H
 
@@ -47,6 +48,7 @@ struct Line {
   cuda::Stream stream;
   bool of_thread;                     // it is a thread's default stream
   std::atomic<uint32_t> unmarked{0};  // launches after the last mark
+  uint32_t being_marked = 0;          // launches; their mark is on its way
   std::deque<Mark> marks;
   uint64_t last_done_ns = 0;
 };
@@ -86,20 +88,25 @@ class Lines final : public Work {
   // The thread is at its end.
   void drop_thread(uint64_t thread);
 
-  // While it is held nobody asks the driver about any context. After drop_context() nobody asks
-  // about that one.
-  Mutex& mutex() AIACCEL_ANALYSED(lock_returned(mutex_)) { return mutex_; }
-  void drop_context(cuda::Context context) REQUIRES(mutex_);
+  // It is gone, or about to go: nobody asks the driver about it any more.
+  void drop_context(cuda::Context context);
+
+  // It may go in the driver's next call of the caller: until resume_context() nobody asks about it,
+  // and what is in it counts as under way.
+  void rest_context(cuda::Context context);
+  void resume_context(cuda::Context context);
 
  private:
   using Key = std::tuple<cuda::Context, cuda::Stream, uint64_t>;  // and the thread, for its own
 
   void mark_now(Line& line) noexcept;
-  void mark(Line& line, uint64_t now_ns, bool timed) REQUIRES(mutex_);
-  void mark_rest(Line& line, uint64_t now_ns) REQUIRES(mutex_);
+  Mark begin_mark(Line& line, uint64_t since_ns) REQUIRES(mutex_);
+  bool record(Mark& mark, cuda::Stream stream) const;
+  void end_mark(Line& line, const Mark& mark, bool recorded) REQUIRES(mutex_);
+  void mark_rest(Line& line) REQUIRES(mutex_);
   void collect(Line& line, uint64_t now_ns) REQUIRES(mutex_);
   bool capturing(const Line& line) const;
-  cuda::Event take_event(cuda::Context context) REQUIRES(mutex_);
+  bool rests(const Line& line) const REQUIRES(mutex_);
 
   const Driver& driver_;
   std::atomic<uint32_t> mark_every_{1};
@@ -109,6 +116,7 @@ class Lines final : public Work {
   // Of streams that are gone, until their work is done.
   std::vector<std::unique_ptr<Line>> orphans_ GUARDED_BY(mutex_);
   std::map<cuda::Context, std::vector<cuda::Event>> spare_ GUARDED_BY(mutex_);
+  std::vector<cuda::Context> resting_ GUARDED_BY(mutex_);
   State state_ GUARDED_BY(mutex_);
 };
 

@@ -45,6 +45,15 @@ BOOST_FIXTURE_TEST_CASE(every_kind_of_allocation_counts, Host) {
              "100\ndone\n");
 }
 
+BOOST_FIXTURE_TEST_CASE(what_is_held_goes_with_the_primary_context, Host) {
+  Program program("dlsym",
+                  "begin alloc:60 release begin info launch:2 alloc:60 release begin info begin "
+                  "alloc:60 release info say:done",
+                  {{"AIACCEL_DEVICE_BYTES", "100M"}});
+  BOOST_TEST(program.end() == 0);
+  BOOST_TEST(program.output() == "info 100 100 100\ninfo 100 100 100\ninfo 40 100 100\ndone\n");
+}
+
 BOOST_FIXTURE_TEST_CASE(processes_share_what_the_engine_has, SmallHost) {
   Operator operator_;
   Program one("dlsym", "begin info alloc:700 say:held wait");

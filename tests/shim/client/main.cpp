@@ -223,6 +223,9 @@ void run(Program& p, const std::string& text, char** argv) {
     check("launch", p.launch(100, ++p.tag));
     check("context_destroy", p.cuda.context_destroy(own));
     check("set", p.cuda.context_set(p.context));
+  } else if (what == "release") {  // the primary context, with what is held in it
+    check("release", p.cuda.primary_release(0));
+    p.held.clear();
   } else if (what == "info") {
     print_info(p);
   } else if (what == "copy") {  // MiB in and out

@@ -95,7 +95,8 @@ void Gate::wake() noexcept {
   (void)written;  // full is awake, too
 }
 
-void Gate::wait() noexcept {
+bool Gate::wait() noexcept {
+  bool inside = false;
   int cancel_state;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
   const int error = errno;
@@ -103,11 +104,12 @@ void Gate::wait() noexcept {
     Lock lock(mutex_);
     ++waiting_;
     wake();
-    while (!retired_ && !door_->enter()) changed_.wait(lock);
+    while (!retired_ && !(inside = door_->enter())) changed_.wait(lock);
     --waiting_;
   }
   errno = error;
   pthread_setcancelstate(cancel_state, nullptr);
+  return inside;
 }
 
 void Gate::serve() {
@@ -324,7 +326,7 @@ Passage::Passage(cuda::Stream stream, bool per_thread) noexcept {
       line = find(stream);
       if (!line) return;
     }
-    line->gate->wait();
+    if (!line->gate->wait()) return;
   }
   line_ = line;
 }

@@ -41,8 +41,8 @@ class Gate {
   // False in a child that was forked since it was made: there it must be left alone.
   bool of_this_process() const noexcept { return guard_.same_process(); }
 
-  // Until a launch may go: then it is inside.
-  void wait() noexcept;
+  // Until a launch may go: inside; or, as the process ends, by nobody's leave.
+  bool wait() noexcept;
 
   // The process ends: everything goes from now on, and the driver is left alone.
   void retire();

@@ -164,18 +164,21 @@ int Turns::complete(bool ask_again) {
 }
 
 bool Turns::others_wait() {
-  aiaccel_stats_engine records[16];
-  aiaccel_stats stats{};
-  stats.size = sizeof stats;
-  stats.kind = AIACCEL_STATS_ENGINES;
-  stats.records = reinterpret_cast<uintptr_t>(records);
-  stats.count = std::size(records);
-  stats.record_size = sizeof records[0];
-  if (aiaccel_call(device_.get(), AIACCEL_IOC_STATS, &stats)) return true;
-  for (uint32_t i = 0; i < stats.count && i < std::size(records); ++i)
-    if (records[i].id == engine_id_)
-      return records[i].jobs_waiting != 0 || records[i].state != AIACCEL_ENGINE_ACTIVE;
-  return true;  // among so many it is not seen, so it is given back
+  std::vector<aiaccel_stats_engine> records(16);
+  for (;;) {
+    aiaccel_stats stats{};
+    stats.size = sizeof stats;
+    stats.kind = AIACCEL_STATS_ENGINES;
+    stats.records = reinterpret_cast<uintptr_t>(records.data());
+    stats.count = static_cast<uint32_t>(records.size());
+    stats.record_size = sizeof records[0];
+    if (aiaccel_call(device_.get(), AIACCEL_IOC_STATS, &stats)) return true;
+    for (uint32_t i = 0; i < stats.count && i < records.size(); ++i)
+      if (records[i].id == engine_id_)
+        return records[i].jobs_waiting != 0 || records[i].state != AIACCEL_ENGINE_ACTIVE;
+    if (stats.count <= records.size()) return true;  // it went
+    records.resize(stats.count);
+  }
 }
 
 int Turns::look() {

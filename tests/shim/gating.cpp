@@ -46,6 +46,23 @@ const Way kWays[] = {{"linked"},
                      {"proc_thread", kSeparate},
                      {"proc_proc", kSeparate}};
 
+constexpr const char* kUuid = "GPU-61696163-6365-6c20-7374-616e642d696e";  // the stand-in's
+
+struct ManyGpus : Host {
+  ManyGpus() : Host(described()) {}
+
+  // Of twenty the stand-in's is the last.
+  static std::string described() {
+    std::string gpus;
+    for (int i = 10; i < 29; ++i) {
+      const std::string number = std::to_string(i);
+      gpus += "gpu GPU-00000000-0000-0000-0000-0000000000" + number + "\npci 0000:" + number;
+      gpus += ":00.0\n";
+    }
+    return gpus + "gpu " + kUuid + "\npci 0000:65:00.0\n";
+  }
+};
+
 }  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(gating, Host)
@@ -221,6 +238,17 @@ BOOST_AUTO_TEST_CASE(the_turn_of_a_killed_program_comes_back) {
   program.kill();
   holder.hold();  // as soon as it is gone, and not when its 50 s are over
   holder.let_go();
+}
+
+// A quantum of 50 ms is over twenty times while the last launches run, of which a window of ten is
+// under way, and ends the turn only where others wait.
+BOOST_FIXTURE_TEST_CASE(nobody_waits_for_the_last_of_many_engines, ManyGpus) {
+  Operator operator_(kUuid);
+  Program program("dlsym", "begin launch:32:2000 sync launch:500:2000 sync say:done",
+                  {{"AIACCEL_CLASS", "high"}});
+  program.expect("done");
+  BOOST_TEST(operator_.stats().granted > 0U);
+  BOOST_TEST(operator_.stats().granted < 10U);
 }
 
 // Programs that do nothing do not keep the engine.

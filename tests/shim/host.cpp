@@ -43,10 +43,10 @@ uint64_t late() {
   return now_ns() + kPatienceMs * kMs;
 }
 
-Operator::Operator() {
+Operator::Operator(const char* engine) {
   BOOST_REQUIRE_EQUAL(aiaccel_open("broker", &device_), 0);
   aiaccel_engine_info info{};
-  BOOST_REQUIRE_EQUAL(aiaccel_find_engine(device_, "gpu0", &info), 0);
+  BOOST_REQUIRE_EQUAL(aiaccel_find_engine(device_, engine, &info), 0);
   engine_ = info.id;
 }
 
@@ -96,7 +96,7 @@ void Operator::evict(pid_t pid) {
 }
 
 aiaccel_stats_engine Operator::stats() {
-  aiaccel_stats_engine records[8];
+  aiaccel_stats_engine records[32];
   aiaccel_stats stats{};
   stats.size = sizeof stats;
   stats.kind = AIACCEL_STATS_ENGINES;

@@ -33,7 +33,7 @@ struct Ran {
 // An operator's own context: holds the GPU, or drains it.
 class Operator {
  public:
-  Operator();
+  explicit Operator(const char* engine = "gpu0");
   ~Operator() { aiaccel_close(device_); }
   Operator(const Operator&) = delete;
   Operator& operator=(const Operator&) = delete;

@@ -7,13 +7,17 @@
 
 #include <numa.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "tools/process.hpp"
 
@@ -74,6 +78,57 @@ class Locked {
   void* data_;
 };
 
+// A child that sleeps, with 64 MiB of its own. Where there are two nodes its CPUs are of the first
+// and its memory is on the second.
+class Sleeper {
+ public:
+  Sleeper() {
+    int ready[2];
+    BOOST_REQUIRE(::pipe(ready) == 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      const bool nodes = ::numa_available() >= 0 && ::numa_num_configured_nodes() > 1;
+      void* const memory = nodes ? ::numa_alloc_onnode(64 << 20, 1) : std::malloc(64 << 20);
+      if (!memory || (nodes && ::numa_run_on_node(0) != 0)) ::_exit(1);
+      std::memset(memory, 1, 64 << 20);
+      if (::write(ready[1], "!", 1) != 1) ::_exit(1);
+      for (;;) ::pause();
+    }
+    ::close(ready[1]);
+    char byte;
+    BOOST_REQUIRE(::read(ready[0], &byte, 1) == 1);
+    ::close(ready[0]);
+  }
+  ~Sleeper() { end(); }
+
+  std::string id() const { return std::to_string(pid_); }
+  void end() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+// What a shell that finds these tools is to do to become what `line` starts.
+std::string typed(const std::string& line) {
+  const auto tests = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  return "PATH=" + (tests.parent_path() / "bin").string() + ":$PATH; exec " + line;
+}
+
+// The lines to type of those findings that are no "ok", by their subject.
+std::map<std::string, std::vector<std::string>> complaints(const Result& doctor) {
+  std::map<std::string, std::vector<std::string>> lines;
+  const Json told = doctor.json();
+  for (const Json& finding : told["findings"])
+    if (finding["verdict"] != "ok") lines[finding["subject"]] = finding["fix"];
+  return lines;
+}
+
 bool has_module() {
   return ::access("/dev/aiaccel", F_OK) == 0;
 }
@@ -126,7 +181,7 @@ BOOST_AUTO_TEST_CASE(processes_of_nvml_are_shown_and_mended) {
   BOOST_TEST(doctor.status == 0, doctor.err);
   for (const std::string& part :
        {"observe (" + pid + ") of user ", std::string("62 GiB of its memory"),
-        "type: aiaccel attach " + pid + " --class low\n",
+        "aiaccel attach " + pid + " --class low  # until then",
         std::string("aiaccel exec --class low -- ")})
     BOOST_TEST(doctor.out.find(part) != std::string::npos, part << " in\n" << doctor.out);
   const Json json = folder.run({"aiaccel", "doctor", "--json", "--pid", pid}).json();
@@ -172,6 +227,69 @@ BOOST_AUTO_TEST_CASE(memory_on_the_wrong_node_is_shown) {
     BOOST_TEST(found);
   }
   ::numa_free(memory, bytes);
+}
+
+// What doctor prints is typed, and it has nothing to say any more.
+BOOST_AUTO_TEST_CASE(the_lines_of_doctor_mend_what_runs_on_cpus) {
+  if (::geteuid() != 0) SKIP("not root");
+  const Folder folder;
+  const Sleeper sleeper;
+  const auto doctor = [&] {
+    return folder.run({"aiaccel", "doctor", "--json", "--pid", sleeper.id(), "--watch", "observe"});
+  };
+  const auto before = complaints(doctor());
+  const bool nodes = ::numa_available() >= 0 && ::numa_num_configured_nodes() > 1;
+  BOOST_TEST_REQUIRE(before.size() == (nodes ? 2u : 1u));  // gate, and node
+  for (const auto& [subject, fix] : before) {
+    BOOST_TEST_REQUIRE(fix.size() == 1u);
+    // Of its cgroup there may be a complaint, where the system has no controllers.
+    const int status = std::system(("(" + typed(fix[0]) + ") >/dev/null 2>&1").c_str());
+    BOOST_TEST(WIFEXITED(status));
+  }
+  for (const auto& [subject, fix] : complaints(doctor())) BOOST_ERROR(subject + " is not mended");
+}
+
+BOOST_AUTO_TEST_CASE(the_line_of_doctor_gates_what_runs_on_a_gpu) {
+  const auto shim = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() /
+                    "lib/libaiaccel-cuda.so";
+  if (!std::filesystem::exists(shim)) SKIP("libaiaccel-cuda.so is not built");
+  const Folder folder;
+  const auto doctor = [&](pid_t pid) {
+    const std::string id = std::to_string(pid);
+    folder.nvml("gpu GPU-1\nname H100\npci 0000:65:00.0\nmemory 85899345920 4096\ncompute " + id +
+                " 4096\n");
+    return folder.run({"aiaccel", "doctor", "--json", "--pid", id});
+  };
+  // Starts `line`, whose program is sleep in the end, with the same process number.
+  const auto start = [](const std::string& line) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
+      ::_exit(1);
+    }
+    std::string name;
+    for (int tries = 0; name != "sleep" && tries < 1000; tries++) {
+      ::usleep(10000);
+      std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name);
+    }
+    BOOST_REQUIRE(name == "sleep");
+    return pid;
+  };
+  const auto end = [](pid_t pid) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  };
+  pid_t pid = start("exec sleep 1000");
+  const auto before = complaints(doctor(pid));
+  end(pid);
+  BOOST_TEST_REQUIRE(before.contains("gate"));
+  BOOST_TEST_REQUIRE(
+      before.at("gate").front().starts_with("aiaccel exec --class low -- sleep 1000"));
+  pid = start("exec 2>/dev/null; " + typed(before.at("gate").front()));
+  const auto after = complaints(doctor(pid));
+  end(pid);
+  BOOST_TEST(after.empty());
 }
 
 BOOST_AUTO_TEST_CASE(pinned_memory_and_a_context_are_shown) {

@@ -14,13 +14,14 @@ using namespace observe_test;
 
 namespace {
 
-std::vector<Finding> judged(int pid, std::vector<std::string> watched = {}) {
+std::vector<Finding> judged(int pid, std::vector<std::string> watched = {},
+                            const std::string& scheduled = "") {
   observe::Question question;
   question.root = recording("two-nodes");
   question.pids = {pid};
   question.watched = std::move(watched);
   return judge_process(observe::observe(question, one_gpu(), nullptr),
-                       observe::arguments(question.root, pid));
+                       observe::arguments(question.root, pid), scheduled);
 }
 
 Finding find(const std::vector<Finding>& findings, const std::string& subject) {
@@ -47,8 +48,9 @@ BOOST_AUTO_TEST_CASE(an_ungated_notebook_on_the_wrong_node) {
   const std::vector<std::string> lines = {
       "aiaccel exec --class low -- python3 train.py --note 'it'\\''s'"
       "  # after ending the one that runs",
-      "aiaccel attach 4410 --class low",
-      "sudo aiaccel policy set user-1001.slice --max-class low --device-bytes 12G"};
+      "sudo aiaccel attach 4410 --class low  # until then: its work on CPUs",
+      "sudo aiaccel policy set user-1001.slice --max-class low --device-bytes 12G"
+      "  # what it may have then"};
   BOOST_TEST(gate.fix == lines, boost::test_tools::per_element());
   const Finding node = find(findings, "node");
   BOOST_TEST(node.found == "wrong node: only 4 % of its memory is on node 1, the nearest to gpu0");
@@ -62,19 +64,24 @@ BOOST_AUTO_TEST_CASE(a_gated_server_needs_nothing) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_service_is_mended_in_its_unit) {
+BOOST_AUTO_TEST_CASE(on_a_cpu_attaching_is_all_it_takes) {
   const auto findings = judged(77, {"llama-*"});
   BOOST_TEST(find(findings, "cpu-node1").found.starts_with("runs there"));
-  // On a CPU, attaching is all it takes.
   const Finding gate = find(findings, "gate");
-  BOOST_TEST(has_fix(gate, "aiaccel attach 77 --class low"));
-  BOOST_TEST(has_fix(gate, "sudo aiaccel policy set llama.service --max-class low"));
-  BOOST_TEST(gate.fix.size() == 2u);
+  BOOST_TEST(has_fix(gate, "sudo aiaccel attach 77 --class low"));
+  BOOST_TEST(gate.fix.size() == 1u);
+  const Finding mended = find(judged(77, {"llama-*"}, "low"), "gate");
+  BOOST_TEST((mended.verdict == Verdict::ok));
+  BOOST_TEST(mended.found.ends_with("the scheduler has it in class low"));
+  BOOST_TEST(mended.fix.empty());
+  // That does not gate a GPU.
+  BOOST_TEST((find(judged(4410, {}, "low"), "gate").verdict == Verdict::note));
 }
 
 BOOST_AUTO_TEST_CASE(who_uses_nothing_is_told_so) {
   const auto findings = judged(77);
-  BOOST_TEST(find(findings, "engines").found == "it uses none that is seen here");
+  BOOST_TEST(find(findings, "engines").found.starts_with("it uses none that is seen here"));
+  BOOST_TEST(has_fix(find(findings, "engines"), "aiaccel doctor --pid 77 --watch '*'"));
   BOOST_CHECK_THROW(find(findings, "gate"), std::runtime_error);
   BOOST_TEST((judged(5555).at(0).verdict == Verdict::missing));
 }
@@ -87,7 +94,7 @@ BOOST_AUTO_TEST_CASE(what_may_not_be_seen_is_no_verdict) {
   user.engine = 0;
   observation.engines.resize(1);
   observation.users = {user};
-  const Finding gate = find(judge_process(observation, {}), "gate");
+  const Finding gate = find(judge_process(observation, {}, ""), "gate");
   BOOST_TEST(gate.found.starts_with("unknown"));
   BOOST_TEST(has_fix(gate, "sudo aiaccel doctor --pid 7"));
 }
@@ -98,7 +105,7 @@ BOOST_AUTO_TEST_CASE(who_may_not_be_looked_into_may_use_some) {
   observation.users.resize(1);
   observation.users[0].pid = 7;
   observation.hidden = 1;
-  const Finding engines = find(judge_process(observation, {}), "engines");
+  const Finding engines = find(judge_process(observation, {}, ""), "engines");
   BOOST_TEST((engines.verdict == Verdict::note));
   BOOST_TEST(engines.found.starts_with("unknown"));
   BOOST_TEST(has_fix(engines, "sudo aiaccel doctor --pid 7"));

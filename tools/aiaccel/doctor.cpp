@@ -7,13 +7,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "aiaccel/command.hpp"
 #include "aiaccel/findings.hpp"
 #include "aiaccel/process_findings.hpp"
+#include "aiaccel/scheduling.hpp"
 #include "common/command_line.hpp"
 #include "common/failure.hpp"
 #include "common/json.hpp"
+#include "common/names.hpp"
 #include "common/scope.hpp"
 #include "common/stats.hpp"
 #include "common/table.hpp"
@@ -92,9 +95,19 @@ std::ptrdiff_t count_missing(const std::vector<Finding>& findings) {
                        [](const Finding& finding) { return finding.verdict == Verdict::missing; });
 }
 
+// Without sudo in lines for who is root, on whose system there may be none.
+std::vector<Finding> as_typed(std::vector<Finding> findings) {
+  if (::geteuid() != 0) return findings;
+  constexpr std::string_view sudo = "sudo ";
+  for (Finding& finding : findings)
+    for (std::string& line : finding.fix)
+      if (line.starts_with(sudo)) line.erase(0, sudo.size());
+  return findings;
+}
+
 Exit doctor_machine(const Options& options, const std::string& transport) {
   const Facts facts = collect_facts(transport);
-  const std::vector<Finding> findings = judge(facts);
+  const std::vector<Finding> findings = as_typed(judge(facts));
   const auto missing = count_missing(findings);
   const observe::Observation observation = look(options, transport);
   if (options.json) {
@@ -118,8 +131,10 @@ Exit doctor_machine(const Options& options, const std::string& transport) {
 
 Exit doctor_process(const Options& options, const std::string& transport) {
   const observe::Observation observation = look(options, transport);
+  const auto scheduled = scheduled_class(options.pid);
   const std::vector<Finding> findings =
-      judge_process(observation, observe::arguments({}, options.pid));
+      as_typed(judge_process(observation, observe::arguments({}, options.pid),
+                             scheduled ? class_name(*scheduled) : std::string()));
   if (options.json)
     fmt::print("{}\n", json_text({{"missing", count_missing(findings)},
                                   {"findings", to_json(findings)},

@@ -92,8 +92,8 @@ Finding judge_node(const Facts& facts) {
     return {"device",
             Verdict::missing,
             "/dev/aiaccel belongs to root; its udev rule is not installed",
-            {"sudo make install  # in aiaccel's source tree",
-             "sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=misc"}};
+            {"sudo make install  # in aiaccel's source tree", "sudo udevadm control --reload",
+             "sudo udevadm trigger --subsystem-match=misc"}};
   return {
       "device",
       Verdict::missing,
@@ -171,14 +171,13 @@ Finding judge_memlock(const Facts& facts) {
   if (!facts.memlock_bytes) return {"memlock", Verdict::ok, "unlimited", {}};
   if (*facts.memlock_bytes >= small)
     return {"memlock", Verdict::ok, bytes_text(*facts.memlock_bytes), {}};
-  return {
-      "memlock",
-      Verdict::note,
-      fmt::format("{}: pinning a program's own memory stops there; allocating does not",
-                  bytes_text(*facts.memlock_bytes)),
-      {fmt::format("echo '{} - memlock unlimited' | sudo tee /etc/security/limits.d/aiaccel.conf"
-                   "  # then log in again",
-                   facts.user)}};
+  return {"memlock",
+          Verdict::note,
+          fmt::format("{}: pinning a program's own memory stops there; allocating does not",
+                      bytes_text(*facts.memlock_bytes)),
+          {fmt::format("sudo sh -c \"echo '{} - memlock unlimited' > "
+                       "/etc/security/limits.d/aiaccel.conf\"  # then log in again",
+                       facts.user)}};
 }
 
 Finding judge_cgroup(const Facts& facts) {

@@ -80,7 +80,9 @@ std::string look_as_root(const User& user) {
   return fmt::format("sudo aiaccel doctor --pid {}", user.pid);
 }
 
-Finding judge_gate(const Observation& observation, const std::vector<std::string>& arguments) {
+// `scheduled` is the class that the scheduler has it in, "" for none.
+Finding judge_gate(const Observation& observation, const std::vector<std::string>& arguments,
+                   const std::string& scheduled) {
   const User& first = observation.users.front();
   bool unknown = false, on_cpu = true;
   std::string ungated;
@@ -98,18 +100,32 @@ Finding judge_gate(const Observation& observation, const std::vector<std::string
             "unknown: the system does not let this user look into it",
             {look_as_root(first)}};
   if (ungated.empty()) return {"gate", Verdict::ok, "gated: it waits for its turns", {}};
+  // On CPUs the scheduler can do for a program that runs what turns do for others.
+  if (on_cpu && !scheduled.empty())
+    return {
+        "gate",
+        Verdict::ok,
+        fmt::format("ungated on {}: it takes no turns there, but the scheduler has it in class {}",
+                    ungated, scheduled),
+        {}};
   Finding finding{
       "gate",
       Verdict::note,
       fmt::format("ungated on {}: it takes no turns there, and waits for nobody", ungated),
       {}};
-  // Of a program that runs, attaching moves what the CPUs do; CUDA is gated from its start alone.
-  if (!on_cpu) finding.fix.push_back(restart_line(first, arguments));
-  finding.fix.push_back(fmt::format("aiaccel attach {} --class low", first.pid));
+  const std::string attach = fmt::format("sudo aiaccel attach {} --class low", first.pid);
+  if (on_cpu) {
+    finding.fix.push_back(attach);
+    return finding;
+  }
+  // CUDA is gated from the start of a program alone.
+  finding.fix.push_back(restart_line(first, arguments));
+  if (scheduled.empty()) finding.fix.push_back(attach + "  # until then: its work on CPUs");
   if (const std::string unit = observe::policy_unit_of(first.cgroup);
       !unit.empty() && unit != "cgroup:/")
-    finding.fix.push_back(fmt::format("sudo aiaccel policy set {} --max-class low{}", quoted(unit),
-                                      device_ceiling(observation.users)));
+    finding.fix.push_back(
+        fmt::format("sudo aiaccel policy set {} --max-class low{}  # what it may have then",
+                    quoted(unit), device_ceiling(observation.users)));
   return finding;
 }
 
@@ -137,7 +153,8 @@ std::string quoted(const std::string& word) {
 }
 
 std::vector<Finding> judge_process(const Observation& observation,
-                                   const std::vector<std::string>& arguments) {
+                                   const std::vector<std::string>& arguments,
+                                   const std::string& scheduled) {
   if (observation.users.empty())
     return {{"process", Verdict::missing, "there is no such process", {}}};
   const User& first = observation.users.front();
@@ -157,8 +174,13 @@ std::vector<Finding> judge_process(const Observation& observation,
                             : "unknown: the system does not let this user look into it",
                         {look_as_root(first)}});
   else if (!any)
-    findings.push_back({"engines", Verdict::ok, "it uses none that is seen here", {}});
-  if (any || first.gated.value_or(false)) findings.push_back(judge_gate(observation, arguments));
+    findings.push_back(
+        {"engines",
+         Verdict::ok,
+         "it uses none that is seen here; what computes on CPUs has to be named as such",
+         {fmt::format("aiaccel doctor --pid {} --watch '*'", first.pid)}});
+  if (any || first.gated.value_or(false))
+    findings.push_back(judge_gate(observation, arguments, scheduled));
   return findings;
 }
 

@@ -72,6 +72,16 @@ std::string schedule(pid_t thread, const Scheduling& wanted) {
   return {};
 }
 
+std::optional<std::uint32_t> scheduled_class(pid_t thread) {
+  const int policy = ::sched_getscheduler(thread) & ~SCHED_RESET_ON_FORK;
+  const int nice = ::getpriority(PRIO_PROCESS, static_cast<id_t>(thread));
+  for (std::uint32_t value = 0; value <= AIACCEL_CLASS_HIGH; value++)
+    if (value != AIACCEL_CLASS_NORMAL && policy == kScheduling[value].policy &&
+        (policy == SCHED_IDLE || nice == kScheduling[value].nice))
+      return value;
+  return {};
+}
+
 CpuNode cpu_node(int node) {
   const std::string file = node < 0 ? "/sys/devices/system/cpu/online"
                                     : fmt::format("/sys/devices/system/node/node{}/cpulist", node);

@@ -33,6 +33,10 @@ const Scheduling& scheduling_of(std::uint32_t priority);
 // Accepts idle, low, normal and high; throws Failure (usage) else.
 std::uint32_t read_class(const std::string& name);
 
+// The class whose scheduling the thread has; nothing where it has another one, or that of every
+// program (normal).
+std::optional<std::uint32_t> scheduled_class(pid_t thread);
+
 // Acts on one thread, 0 being the caller. Returns why it failed, or "".
 std::string schedule(pid_t thread, const Scheduling& wanted);
 

@@ -7,7 +7,7 @@
 
 #include <chrono>
 #include <csignal>
-#include <system_error>
+#include <exception>
 #include <thread>
 
 namespace aiaccel::host {
@@ -38,7 +38,7 @@ void Alarm::start() {
   try {
     std::thread([this] { run(); }).detach();
     running_ = true;
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // no thread, or no memory for one: the next call tries again
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }

@@ -103,10 +103,9 @@ class Context {
   void end_reservation(const Reservation& reservation) REQUIRES(host_.mutex);
   int queue_create(aiaccel_queue_create& arg) REQUIRES(host_.mutex);
   int enter(aiaccel_enter& arg) REQUIRES(host_.mutex);
-  int submit(const aiaccel_job& job, uint64_t now_ns, std::set<Engine*>* touched)
+  int submit(const aiaccel_job& job, uint64_t now_ns) REQUIRES(host_.mutex);
+  int complete(const aiaccel_completion& completion, bool first, uint64_t now_ns)
       REQUIRES(host_.mutex);
-  int complete(const aiaccel_completion& completion, bool first, uint64_t now_ns,
-               std::set<Engine*>* touched) REQUIRES(host_.mutex);
   int policy(Call& call) REQUIRES(host_.mutex);
   uint32_t counted_class(const Queue& queue) const REQUIRES(host_.mutex);
   void follow_policy() REQUIRES(host_.mutex);

@@ -3,7 +3,6 @@
 // CONTROL and REVOKE: what the administrator does to engines and to the turns of others. Under the
 // Host's mutex throughout, so nothing begins between the first turn that ends and the last.
 #include <cerrno>
-#include <set>
 
 #include "host/context.h"
 
@@ -61,18 +60,17 @@ int Context::revoke(aiaccel_revoke& arg) {
   const uint64_t now = monotonic_ns();
   bool found = top != nullptr;
   uint32_t count = 0;
-  std::set<Engine*> touched;
   for (Context* context : host_.contexts) {
     context->host_.mutex.is_held();
     if (top ? !context->tenant_->is_below(top) : context->who_.context != arg.context) continue;
     for (auto& [id, queue] : context->queues_) {
       found = true;
       if (engine && queue->engine != engine) continue;
-      touched.insert(queue->engine);
+      queue->engine->touched = true;
       count += context->revoke_queue(*queue, arg.flags, now);
     }
   }
-  for (Engine* freed : touched) host_.dispatch(*freed, now);
+  host_.dispatch_touched(now);
   if (!found) return -ENOENT;
   arg.count = count;
   return 0;

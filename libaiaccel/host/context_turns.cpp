@@ -5,10 +5,11 @@
 //
 // Engines are dispatched once at the end of an ENTER, after all of its entries: several jobs can so
 // be submitted to one engine in one call, although the first of them will hold the only turn.
+// Nothing throws between the first entry and that: what was done is told and holds.
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <set>
+#include <new>
 
 #include "host/context.h"
 
@@ -66,18 +67,17 @@ void Context::end_queue(Queue& queue) {
   aia_limit_uncharge(&tenant_->lines, 1);
 }
 
-int Context::complete(const aiaccel_completion& completion, bool first, uint64_t now_ns,
-                      std::set<Engine*>* touched) {
+int Context::complete(const aiaccel_completion& completion, bool first, uint64_t now_ns) {
   if (int error = aia_check_completion(&completion)) return error;
   aia_turn* freed = nullptr;
   aia_sched_engine* engine = nullptr;
   const int result = aia_turns_complete(&turns_.core, &completion, first, now_ns, &freed, &engine);
   host_.free_turns(freed);
-  if (engine) touched->insert(reinterpret_cast<Engine*>(engine));
+  if (engine) reinterpret_cast<Engine*>(engine)->touched = true;
   return result;
 }
 
-int Context::submit(const aiaccel_job& job, uint64_t now_ns, std::set<Engine*>* touched) {
+int Context::submit(const aiaccel_job& job, uint64_t now_ns) {
   if (int error = aia_check_job(&job)) return error;
   const auto found = queues_.find(job.queue);
   if (found == queues_.end()) return -ENOENT;
@@ -85,8 +85,9 @@ int Context::submit(const aiaccel_job& job, uint64_t now_ns, std::set<Engine*>* 
   // The core checks it as well, but ceilings come later in the order of errors.
   if (job.width > queue.engine->sched.slots) return -EINVAL;
 
-  touched->insert(queue.engine);
-  auto turn = std::make_unique<aia_turn>();
+  queue.engine->touched = true;
+  std::unique_ptr<aia_turn> turn(new (std::nothrow) aia_turn());
+  if (!turn) return -ENOMEM;
   turn->owner = tenant_;
   if (aia_limit_charge(&tenant_->jobs, 1)) return -EDQUOT;
   const int error = aia_turns_submit(&turns_.core, &queue.sched, turn.get(), &job, now_ns);
@@ -105,19 +106,18 @@ int Context::enter(aiaccel_enter& arg) {
   if ((arg.nr_completions && !completions) || (arg.nr_jobs && !jobs)) return -EFAULT;
 
   const uint64_t now = monotonic_ns();
-  std::set<Engine*> touched;
   uint32_t completed = 0;
   uint32_t submitted = 0;
   int error = 0;
   while (!error && completed < arg.nr_completions) {
-    error = complete(completions[completed], completed == 0, now, &touched);
+    error = complete(completions[completed], completed == 0, now);
     if (!error) ++completed;
   }
   while (!error && submitted < arg.nr_jobs) {
-    error = submit(jobs[submitted], now, &touched);
+    error = submit(jobs[submitted], now);
     if (!error) ++submitted;
   }
-  for (Engine* engine : touched) host_.dispatch(*engine, now);
+  host_.dispatch_touched(now);
 
   aia_turn* freed = nullptr;
   const bool written = aia_turns_flush(&turns_.core, &freed);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <ctime>
 #include <new>
+#include <utility>
 
 #include "host/context.h"
 
@@ -114,6 +115,11 @@ void Host::dispatch(Engine& engine, uint64_t now_ns) {
   if (next_ns >= wake_ns_) return;
   wake_ns_ = next_ns;
   if (wake_at) wake_at(next_ns);
+}
+
+void Host::dispatch_touched(uint64_t now_ns) {
+  for (const auto& engine : engines)
+    if (std::exchange(engine->touched, false)) dispatch(*engine, now_ns);
 }
 
 }  // namespace aiaccel::host

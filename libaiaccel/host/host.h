@@ -47,6 +47,7 @@ struct Engine {
   aia_sched_engine sched;
   aiaccel_engine_info info;
   uint32_t queues;
+  bool touched;  // something came free or in line; until dispatch_touched()
   aia_history history;
   std::unique_ptr<aia_history_record[], void (*)(void*)> records{nullptr, std::free};
 };
@@ -88,7 +89,8 @@ class Host {
 
   const uint64_t capabilities;
   const Ceilings ceilings;
-  std::vector<std::unique_ptr<Engine>> engines;  // `sched` and `queues` of each: under `mutex`
+  // Fixed, but for what changes of each, under `mutex`: `sched`, `queues`, `touched`.
+  std::vector<std::unique_ptr<Engine>> engines;
 
   Mutex mutex;
 
@@ -117,6 +119,7 @@ class Host {
 
   // Grants what can be granted at the engine and tells the contexts concerned.
   void dispatch(Engine& engine, uint64_t now_ns) REQUIRES(mutex);
+  void dispatch_touched(uint64_t now_ns) REQUIRES(mutex);
 
   // The rules of all tenants, checked; they hold at once.
   const std::vector<aiaccel_policy_rule>& rules() const REQUIRES(mutex) { return rules_; }

@@ -2,18 +2,15 @@
 //
 // No memory for the library: each of its allocations fails once, in turn. A call that says so has
 // changed nothing.
-//
-// The program's operator new is replaced here. It fails only on a thread that armed it.
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
-#include <new>
 #include <optional>
 #include <vector>
 
 #include "device.hpp"
+#include "fail_new.hpp"
 
 using namespace conformance;
 
@@ -21,31 +18,11 @@ namespace {
 
 constexpr const char* kOwnProcess =
     "what cannot be allocated is the embedded arbiter's or the broker's client's";
-constexpr long kNever = -1;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr uint64_t kLockedKib = 0;  // sanitizers make mlock do nothing
 #else
 constexpr uint64_t kLockedKib = 4;  // of a page
 #endif
-
-thread_local long g_until_failure = kNever;
-
-// Calls `call` with the allocation of each number failing, until there is none of such a number;
-// after each, `check` gets its result.
-template <typename Call, typename Check>
-void fail_each_allocation(Call call, Check check) {
-  for (long number = 0;; ++number) {
-    g_until_failure = number;
-    const int result = call();
-    const bool failed = g_until_failure == kNever;
-    g_until_failure = kNever;
-    BOOST_TEST_CONTEXT("allocation " << number) check(result, failed);
-    if (!failed) {
-      BOOST_TEST(number > 0);
-      return;
-    }
-  }
-}
 
 size_t open_descriptors() {
   const std::filesystem::path folder = "/proc/self/fd";
@@ -64,26 +41,6 @@ uint64_t locked_kib() {
 
 }  // namespace
 
-void* operator new(std::size_t bytes) {
-  if (g_until_failure != kNever && g_until_failure-- == 0) throw std::bad_alloc();
-  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
-  throw std::bad_alloc();
-}
-
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept try {
-  return operator new(bytes);
-} catch (const std::bad_alloc&) {
-  return nullptr;
-}
-
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-
 BOOST_AUTO_TEST_SUITE(no_memory)
 
 BOOST_AUTO_TEST_CASE(a_buffer_that_is_refused_leaves_nothing) {
@@ -91,7 +48,7 @@ BOOST_AUTO_TEST_CASE(a_buffer_that_is_refused_leaves_nothing) {
   Device device;
   const size_t descriptors = open_descriptors();
   aiaccel_alloc arg{};
-  fail_each_allocation(
+  fail_new::each_allocation(
       [&] {
         arg = {};
         arg.size = sizeof arg;
@@ -122,7 +79,7 @@ BOOST_AUTO_TEST_CASE(a_pin_that_is_refused_leaves_nothing) {
   middle.length = 4096;
   BOOST_REQUIRE(device.call(AIACCEL_IOC_PIN, middle) == 0);
   aiaccel_pin arg{};
-  fail_each_allocation(
+  fail_new::each_allocation(
       [&] {
         arg = {};
         arg.size = sizeof arg;
@@ -159,7 +116,7 @@ BOOST_AUTO_TEST_CASE(an_acquire_that_fails_leaves_no_job_and_loses_no_event) {
     }
   };
   events_of_others();
-  fail_each_allocation(
+  fail_new::each_allocation(
       [&] {
         const aiaccel_job own = job(0, queue);
         return aiaccel_acquire(device.handle(), &own, late(), -1, &grant);
@@ -185,7 +142,7 @@ BOOST_AUTO_TEST_CASE(an_acquire_that_fails_leaves_no_job_and_loses_no_event) {
 BOOST_AUTO_TEST_CASE(a_descriptor_that_is_refused_leaves_no_answer_to_another_call) {
   if (!on("broker")) SKIP("only the broker's client asks another process for it");
   std::optional<Device> device(std::in_place);
-  fail_each_allocation([&] { return aiaccel_fd(device->handle()); },
+  fail_new::each_allocation([&] { return aiaccel_fd(device->handle()); },
                        [&](int result, bool failed) {
                          if (result < 0) {
                            BOOST_TEST(failed);

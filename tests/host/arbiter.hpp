@@ -6,6 +6,7 @@
 
 #include <uapi/aiaccel.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -59,8 +60,8 @@ class Client {
     arg.size = sizeof arg;
     aiaccel::host::Call call;
     const aiaccel::host::Row* row = aiaccel::host::find_row(request);
-    BOOST_REQUIRE(row);
-    BOOST_REQUIRE_EQUAL(aiaccel::host::take_arg(*row, &arg, &call), 0);
+    // Not by Boost, which allocates: no_memory.cpp counts what a call does.
+    if (!row || aiaccel::host::take_arg(*row, &arg, &call)) std::abort();
     if (array) call.array = *array;
     const int result = context_->call(call);
     aiaccel::host::give_arg(call, result, &arg);

@@ -85,6 +85,18 @@ int Memory::reserve(uint64_t bytes, aiaccel_reserve* answer) {
   return error;
 }
 
+// A refusal has no figures: they are what the reservation as it is now says.
+void Memory::tell_of_refusal(uint64_t bytes, uint32_t refused_by) {
+  aiaccel_reserve now;
+  const bool known = reserve(reserved_, &now) == 0;
+  const uint64_t left = known ? now.free_bytes + (reserved_ - std::min(used_, reserved_)) : 0;
+  const std::string figures =
+      known ? ": " + in_words(left) + " of " + in_words(now.max_bytes) + " left" : "";
+  refused_.say("out of device memory: %s more asked for, this process holds %s; %s refuses%s",
+               in_words(bytes).c_str(), in_words(used_).c_str(), aiaccel_refusal_name(refused_by),
+               figures.c_str());
+}
+
 // Makes room for what is used and `bytes` more, `wanted` together.
 Memory::Room Memory::make_room(uint64_t wanted, uint64_t bytes) {
   if (open() == 0 && !has_bytes_) return Room::made;
@@ -97,11 +109,7 @@ Memory::Room Memory::make_room(uint64_t wanted, uint64_t bytes) {
     return Room::made;
   }
   if (error == -EDQUOT) {
-    refused_.say(
-        "out of device memory: %s more asked for, this process holds %s; %s of %s has %s left",
-        in_words(bytes).c_str(), in_words(used_).c_str(), aiaccel_refusal_name(answer.refused_by),
-        in_words(answer.max_bytes).c_str(),
-        in_words(answer.free_bytes + reserved_ - std::min(used_, reserved_)).c_str());
+    tell_of_refusal(bytes, answer.refused_by);
     return Room::refused;
   }
   if (error != -EAGAIN)

@@ -48,6 +48,7 @@ class Memory {
  private:
   // Makes the reservation so large; 0 or -errno, and which limit refused.
   int reserve(uint64_t bytes, aiaccel_reserve* answer) REQUIRES(mutex_);
+  void tell_of_refusal(uint64_t bytes, uint32_t refused_by) REQUIRES(mutex_);
   int open() REQUIRES(mutex_);
   void close() REQUIRES(mutex_);
   enum class Room { made, refused, not_yet };

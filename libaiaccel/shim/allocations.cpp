@@ -70,6 +70,12 @@ class Books {
     std::erase_if(pieces_, [&](const auto& entry) { return entry.second.context == context; });
   }
 
+  void move_context(Context from, Context to) {
+    const Lock lock(mutex_);
+    for (auto& entry : pieces_)
+      if (entry.second.context == from) entry.second.context = to;
+  }
+
   void add_handle(Address handle, std::shared_ptr<Charge> charge) {
     const Lock lock(mutex_);
     created_[handle] = {1, std::move(charge)};
@@ -253,6 +259,10 @@ Result free_async(Address address, Stream stream, bool of_thread) {
 
 void forget_allocations(Context context) {
   books().remove_context(context);
+}
+
+void move_allocations(Context from, Context to) {
+  books().move_context(from, to);
 }
 
 extern "C" {

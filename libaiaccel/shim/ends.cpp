@@ -60,10 +60,14 @@ Result destroy_stream(Stream stream) {
   return call_real<kIndex>(cuda::kNotFound, stream);
 }
 
-void drop_context(Context context) {
-  forget_allocations(context);
+void drop_lines(Context context) {
   if (Shim* shim = Shim::get())
     for (Gate* gate : shim->gates()) gate->lines().drop_context(context);
+}
+
+void drop_context(Context context) {
+  forget_allocations(context);
+  drop_lines(context);
 }
 
 template <Index kIndex>
@@ -86,16 +90,17 @@ Result reset_primary(Device device) {
   return call_real<kIndex>(cuda::kNotFound, device);
 }
 
-// Whether it was the last user's is only known afterwards.
-template <Index kIndex>
-Result release_primary(Device device) {
+// `real` gives one use of the primary context back. Whether it was the last one is only known
+// afterwards.
+template <typename Real>
+Result release_primary(Device device, Real real) {
   Shim* shim = here.depth == 0 ? Shim::get() : nullptr;
   Context context = shim ? shim->primary(device) : nullptr;
-  if (!context) return call_real<kIndex>(cuda::kNotFound, device);
+  if (!context) return real();
   const InDriver in_driver;
   const std::vector<Gate*> gates = shim->gates();
   for (Gate* gate : gates) gate->lines().rest_context(context);
-  const Result result = call_real<kIndex>(cuda::kNotFound, device);
+  const Result result = real();
   unsigned flags = 0;
   int active = 1;
   if (shim->driver().primary_state(device, &flags, &active) == cuda::kSuccess && !active)
@@ -109,6 +114,45 @@ Result retain_primary(Context* context, Device device) {
   Shim* shim = here.depth == 0 && result == cuda::kSuccess ? Shim::get() : nullptr;
   if (shim) shim->keep_primary(device, *context);
   return result;
+}
+
+Context find_primary(Shim& shim, Device device) {
+  if (Context known = shim.primary(device)) return known;
+  Context context = nullptr;
+  if (call_real<k_cuDevicePrimaryCtxRetain>(cuda::kNotFound, &context, device) != cuda::kSuccess)
+    return nullptr;
+  call_real<k_cuDevicePrimaryCtxRelease_v2>(cuda::kNotFound, device);
+  shim.keep_primary(device, context);
+  return context;
+}
+
+// A green context is a part of the engine's units and uses the primary context, in which the memory
+// is that is allocated in it. Launches know it by the name that is returned.
+Context context_of_green(const Driver& driver, Handle green, Device* device) {
+  Context context = nullptr;
+  const auto convert =
+      reinterpret_cast<Result (*)(Context*, Handle)>(driver_symbol("cuCtxFromGreenCtx"));
+  if (!convert || convert(&context, green) != cuda::kSuccess) return nullptr;
+  if (driver.ctx_push(context) != cuda::kSuccess) return nullptr;
+  const bool known = driver.ctx_get_device(device) == cuda::kSuccess;
+  Context ignored = nullptr;
+  driver.ctx_pop(&ignored);
+  return known ? context : nullptr;
+}
+
+Result destroy_green(Handle green) {
+  const auto real = [=] { return call_real<k_cuGreenCtxDestroy>(cuda::kNotFound, green); };
+  Shim* shim = here.depth == 0 ? Shim::get() : nullptr;
+  if (!shim) return real();
+  Device device = 0;
+  {
+    const InDriver in_driver;
+    Context context = context_of_green(shim->driver(), green, &device);
+    if (!context) return real();
+    drop_lines(context);
+    if (Context primary = find_primary(*shim, device)) move_allocations(context, primary);
+  }
+  return release_primary(device, real);
 }
 
 }  // namespace
@@ -176,12 +220,16 @@ DESTROY_CONTEXT(cuCtxDetach)
 RESET(cuDevicePrimaryCtxReset)
 RESET(cuDevicePrimaryCtxReset_v2)
 
-#define RELEASE(name)                         \
-  Result name(Device device) {                \
-    return release_primary<k_##name>(device); \
+#define RELEASE(name)                                                                             \
+  Result name(Device device) {                                                                    \
+    return release_primary(device, [=] { return call_real<k_##name>(cuda::kNotFound, device); }); \
   }
 RELEASE(cuDevicePrimaryCtxRelease)
 RELEASE(cuDevicePrimaryCtxRelease_v2)
+
+Result cuGreenCtxDestroy(Handle green) {
+  return destroy_green(green);
+}
 
 Result cuDevicePrimaryCtxRetain(Context* context, Device device) {
   return retain_primary(context, device);

@@ -80,6 +80,7 @@ constexpr Second kSecond[] = {{"cuCtxDestroy", 4000},
                               {"cuStreamBeginCapture", 10010},
                               {"cuDevicePrimaryCtxRelease", 11000},
                               {"cuDevicePrimaryCtxReset", 11000},
+                              {"cuMemPrefetchAsync", 12020},
                               {"cuGetProcAddress", 12000},
                               {"cuMemcpyBatchAsync", 13000},
                               {"cuMemcpy3DBatchAsync", 13000}};

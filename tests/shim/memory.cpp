@@ -54,6 +54,16 @@ BOOST_FIXTURE_TEST_CASE(what_is_held_goes_with_the_primary_context, Host) {
   BOOST_TEST(program.output() == "info 100 100 100\ninfo 100 100 100\ninfo 40 100 100\ndone\n");
 }
 
+// What was allocated in a green context is the primary one's, and goes with that.
+BOOST_FIXTURE_TEST_CASE(green_contexts_end_and_their_memory_with_the_primary_one, Host) {
+  Program program("dlsym", "begin launch:1 green:40 info green:30:1 say:done",
+                  {{"AIACCEL_DEVICE_BYTES", "100M"}});
+  const pid_t pid = program.pid();
+  BOOST_TEST(program.end() == 0);
+  BOOST_TEST(program.output() == "info 60 100 100\ninfo 100 100 100\ninfo 100 100 100\ndone\n");
+  BOOST_TEST(log_of(pid).size() == 3U);
+}
+
 BOOST_FIXTURE_TEST_CASE(processes_share_what_the_engine_has, SmallHost) {
   Operator operator_;
   Program one("dlsym", "begin info alloc:700 say:held wait");
@@ -63,9 +73,10 @@ BOOST_FIXTURE_TEST_CASE(processes_share_what_the_engine_has, SmallHost) {
   Program two("dlsym", "begin info alloc:700 say:refused wait alloc:700 say:held");
   two.expect("refused");
   BOOST_TEST(has(two.output(), "alloc: error 2\n"));
-  BOOST_TEST(two.complaints() ==
-             "aiaccel: out of device memory: 700.00 MiB more asked for, this process holds 0 B; the "
-             "memory of the engine refuses: 320.00 MiB of 1.00 GiB left\n");
+  BOOST_TEST(
+      two.complaints() ==
+      "aiaccel: out of device memory: 700.00 MiB more asked for, this process holds 0 B; the "
+      "memory of the engine refuses: 320.00 MiB of 1.00 GiB left\n");
   one.kill();  // what it held comes back
   two.go_on();
   two.expect("held");

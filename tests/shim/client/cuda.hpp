@@ -17,6 +17,9 @@ using namespace aiaccel::shim::cuda;
   X(primary_release, cuDevicePrimaryCtxRelease_v2, cuDevicePrimaryCtxRelease, 11000, (Device))     \
   X(context_create, cuCtxCreate_v2, cuCtxCreate, 3020, (Context*, unsigned, Device))               \
   X(context_destroy, cuCtxDestroy_v2, cuCtxDestroy, 4000, (Context))                               \
+  X(green_create, cuGreenCtxCreate, cuGreenCtxCreate, 12040, (Handle*, Handle, Device, unsigned))  \
+  X(green_destroy, cuGreenCtxDestroy, cuGreenCtxDestroy, 12040, (Handle))                          \
+  X(green_context, cuCtxFromGreenCtx, cuCtxFromGreenCtx, 12040, (Context*, Handle))                \
   X(context_set, cuCtxSetCurrent, cuCtxSetCurrent, 4000, (Context))                                \
   X(synchronize, cuCtxSynchronize, cuCtxSynchronize, 2000, ())                                     \
   X(module_load, cuModuleLoadData, cuModuleLoadData, 2000, (Handle*, const void*))                 \

@@ -148,6 +148,24 @@ void create_and_map(Program& p, unsigned long long mib) {
   print_info(p);
 }
 
+// Allocates in a green context, which then goes; with `last` so does the primary one before it.
+void green(Program& p, unsigned long long mib, bool last) {
+  Handle made = nullptr;
+  Context context = nullptr;
+  Address address = 0;
+  check("green", p.cuda.green_create(&made, nullptr, 0, 0));
+  check("context", p.cuda.green_context(&context, made));
+  check("set", p.cuda.context_set(context));
+  check("alloc", p.cuda.alloc(&address, mib * kMiB));
+  check("launch", p.launch(100, ++p.tag));
+  if (last) check("release", p.cuda.primary_release(0));
+  check("green_destroy", p.cuda.green_destroy(made));
+  if (last) check("retain", p.cuda.primary_retain(&p.context, 0));
+  check("set", p.cuda.context_set(p.context));
+  print_info(p);
+  if (!last) check("free", p.cuda.release(address));
+}
+
 // What another program's child does.
 int in_child(const std::function<void()>& f) {
   fflush(stdout);
@@ -226,6 +244,8 @@ void run(Program& p, const std::string& text, char** argv) {
   } else if (what == "release") {  // the primary context, with what is held in it
     check("release", p.cuda.primary_release(0));
     p.held.clear();
+  } else if (what == "green") {
+    green(p, n, number(step, 2) != 0);
   } else if (what == "info") {
     print_info(p);
   } else if (what == "copy") {  // MiB in and out

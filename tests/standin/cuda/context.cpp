@@ -253,6 +253,38 @@ STANDIN_API cuDevicePrimaryCtxRelease_v2(CUdevice device) {
   });
 }
 
+// A green context has all of the units here. It uses the primary one, whose memory it allocates.
+STANDIN_API cuGreenCtxCreate(CUgreenCtx* green, CUdevResourceDesc, CUdevice device, unsigned) {
+  return with_driver([&](Lock& lock) {
+    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
+    if (!green) return CUDA_ERROR_INVALID_VALUE;
+    CUcontext primary;
+    ++driver().primary_users;
+    use_primary(lock, &primary);
+    CUcontext context = driver().contexts.add(make_context(lock, false, 0));
+    *green = reinterpret_cast<CUgreenCtx>(context);
+    return CUDA_SUCCESS;
+  });
+}
+
+STANDIN_API cuCtxFromGreenCtx(CUcontext* context, CUgreenCtx green) {
+  return with_driver([&](Lock&) {
+    *context = reinterpret_cast<CUcontext>(green);
+    return driver().contexts.has(*context) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+  });
+}
+
+STANDIN_API cuGreenCtxDestroy(CUgreenCtx green) {
+  return with_driver([&](Lock& lock) {
+    CUcontext context = reinterpret_cast<CUcontext>(green);
+    if (!driver().contexts.has(context) || !driver().primary) return CUDA_ERROR_INVALID_CONTEXT;
+    give_memory(lock, context, driver().primary);
+    destroy_context(lock, context);
+    if (--driver().primary_users == 0) reset_primary(lock);
+    return CUDA_SUCCESS;
+  });
+}
+
 STANDIN_API cuDevicePrimaryCtxReset_v2(CUdevice device) {
   return with_driver([&](Lock& lock) {
     if (device != 0) return CUDA_ERROR_INVALID_DEVICE;

@@ -207,6 +207,7 @@ void call_host(const std::function<void()>& function);
 
 // memory.cpp
 void free_memory_of(Lock&, CUcontext context);
+void give_memory(Lock&, CUcontext from, CUcontext to);
 bool page_locked(Lock&, const void* address);
 
 // rows.cpp: what cuGetProcAddress knows.

@@ -186,6 +186,14 @@ void free_memory_of(Lock&, CUcontext context) {
   for (const CUdeviceptr address : gone) release(address);
 }
 
+void give_memory(Lock&, CUcontext from, CUcontext to) {
+  memory().arrays.each([&](CUarray_st& array) {
+    if (array.context == from) array.context = to;
+  });
+  for (auto& [address, block] : memory().blocks)
+    if (block.context == from) block.context = to;
+}
+
 bool page_locked(Lock&, const void* address) {
   return containing(memory().hosts, std::uintptr_t(address)) != memory().hosts.end();
 }

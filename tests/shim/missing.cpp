@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "broker/rules.hpp"
 #include "host.hpp"
 
 using namespace shim_test;
@@ -19,6 +20,12 @@ void wait_for_complaint(Program& program, const std::string& part) {
   const uint64_t until = late();
   while (!has(program.complaints(), part) && now_ns() < until) usleep(1000);
   BOOST_REQUIRE_MESSAGE(has(program.complaints(), part), program.complaints());
+}
+
+aiaccel_device* open_broker() {
+  aiaccel_device* device = nullptr;
+  BOOST_REQUIRE_EQUAL(aiaccel_open("broker", &device), 0);
+  return device;
 }
 
 void wait_until_free(Operator& operator_) {
@@ -133,6 +140,54 @@ BOOST_AUTO_TEST_CASE(nobody_there_from_the_first) {
   BOOST_TEST(open.end() == 0);
   BOOST_TEST(open.output() == "done\n");
   BOOST_TEST(has(open.complaints(), "no turns to be had"));
+}
+
+// As programs do in the middle of an upgrade.
+BOOST_AUTO_TEST_CASE(who_starts_without_one_is_gated_by_the_next) {
+  broker().kill();
+  Program open("dlsym", "begin launch:3 sync say:alone wait launch:3 sync say:again", kOpen);
+  Program closed("dlsym", "begin launch:3 sync say:gated", kClosed);
+  open.expect("alone");
+  wait_for_complaint(closed, "launches wait");
+  usleep(100'000);
+  BOOST_TEST(log_of(closed.pid()).empty());
+  broker().start();
+  closed.expect("gated");
+  BOOST_TEST(closed.end() == 0);
+  wait_for_complaint(open, "gated again");
+  Operator holder;
+  holder.hold();
+  const size_t ran = log().size();
+  open.go_on();
+  usleep(100'000);
+  BOOST_TEST(log().size() == ran);
+  holder.let_go();
+  open.expect("again");
+  BOOST_TEST(open.end() == 0);
+}
+
+// Not the environment, which says nothing.
+BOOST_AUTO_TEST_CASE(the_policy_of_the_broker_that_ended_says_whether_to_wait) {
+  {
+    conformance::Device root(open_broker());
+    aiaccel_policy_rule closed = conformance::rule(geteuid());
+    closed.sets = AIACCEL_SETS_ON_MISSING;
+    closed.on_missing = AIACCEL_ON_MISSING_CLOSED;
+    BOOST_REQUIRE(conformance::replace_rules(root, {closed}) == 0);
+  }
+  Operator operator_;
+  Program program("dlsym", "begin launch:3 sync say:gated wait launch:3 sync say:again");
+  program.expect("gated");
+  wait_until_free(operator_);
+  broker().kill();
+  const size_t ran = log().size();
+  program.go_on();
+  wait_for_complaint(program, "launches wait");
+  usleep(100'000);
+  BOOST_TEST(log().size() == ran);
+  broker().start();
+  program.expect("again");
+  BOOST_TEST(program.end() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_draining_engine_is_waited_for) {

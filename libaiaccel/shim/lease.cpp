@@ -159,7 +159,7 @@ bool Lease::hold(uint64_t now_ns, unsigned waiting) {
   const bool quiet = launched == launched_before_ && door_.inside() == 0;
   launched_before_ = launched;
   const uint64_t done_before = seen_.done;
-  look(now_ns, quiet);
+  look(now_ns, true);
   if (!quiet || seen_.done != done_before) active_ns_ = now_ns;
 
   bool over = news.yield || news.revoked || news.failed || door_.yield_wanted();
@@ -182,11 +182,11 @@ bool Lease::hold(uint64_t now_ns, unsigned waiting) {
     help_the_stuck(now_ns, waiting);
   }
   // Soon where somebody waits for it, or where the gap may be the end of the work. While launches
-  // flow only the window has to be kept open.
+  // flow the window has to be kept open, and their end must be seen about as soon as it is one.
   const uint64_t expected = seen_.launch_ns * window_ / 8;
   const uint64_t pause = waiting != 0 ? std::clamp(expected, 50 * kMicrosecond, kMillisecond / 2)
                          : quiet      ? std::max(rules_.idle_ns / 2, 100 * kMicrosecond)
-                                      : std::min(rules_.window_ns / 2, 4 * kMillisecond);
+                                      : kMillisecond / 2;
   next_ns_ = now_ns + pause;
   return false;
 }

@@ -79,13 +79,12 @@ bool Lines::rests(const Line& line) const {
 // The line's context is current, and the thread inside the door, which keeps the line. Recording
 // may wait until there is room in the stream.
 void Lines::mark_now(Line& line) noexcept {
-  const uint64_t now = monotonic_ns();
   const Relaxed relaxed(driver_);
   if (capturing(line)) return;
   Mark mark;
   {
     const Lock lock(mutex_);
-    mark = begin_mark(line, now);
+    mark = begin_mark(line);
   }
   const bool recorded = mark.launches != 0 && record(mark, line.stream);
   const Lock lock(mutex_);
@@ -93,8 +92,9 @@ void Lines::mark_now(Line& line) noexcept {
 }
 
 // Takes what is to be marked, and an event where there is one to spare.
-Mark Lines::begin_mark(Line& line, uint64_t since_ns) {
-  Mark mark{nullptr, line.unmarked.exchange(0, std::memory_order_seq_cst), since_ns};
+Mark Lines::begin_mark(Line& line) {
+  Mark mark{nullptr, line.unmarked.exchange(0, std::memory_order_seq_cst),
+            line.since_ns.load(std::memory_order_relaxed)};
   line.being_marked += mark.launches;
   std::vector<cuda::Event>& spare = spare_[line.context];
   if (mark.launches != 0 && !spare.empty()) {
@@ -135,7 +135,7 @@ void Lines::mark_rest(Line& line) {
   if (line.of_thread || line.unmarked.load(std::memory_order_relaxed) == 0 || rests(line)) return;
   const Entered entered(driver_, line.context);
   if (capturing(line)) return;
-  Mark mark = begin_mark(line, 0);
+  Mark mark = begin_mark(line);
   end_mark(line, mark, mark.launches != 0 && record(mark, line.stream));
 }
 
@@ -158,11 +158,9 @@ void Lines::collect(Line& line, uint64_t now_ns) {
   }
   if (launches == 0) return;
   state_.done += launches;
-  if (since_ns != 0) {
-    const uint64_t began = std::max(since_ns, line.last_done_ns);
-    const uint64_t each = std::max<uint64_t>((now_ns - std::min(now_ns, began)) / launches, 1);
-    state_.launch_ns = state_.launch_ns == 0 ? each : (3 * state_.launch_ns + each) / 4;
-  }
+  const uint64_t began = std::max(since_ns, line.last_done_ns);
+  const uint64_t each = std::max<uint64_t>((now_ns - std::min(now_ns, began)) / launches, 1);
+  state_.launch_ns = state_.launch_ns == 0 ? each : (3 * state_.launch_ns + each) / 4;
   line.last_done_ns = now_ns;
 }
 

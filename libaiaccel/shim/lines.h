@@ -4,12 +4,11 @@
 // marks (events of ours) behind the work in it.
 //
 // The launching thread marks its own stream, every few launches. What came after the last mark
-// is marked by the service thread, and only when it has to know (the turn is to end, or nothing
-// was launched for a while). A thread's default stream has no handle by which another could
-// mark it, so that there each launch is. Nothing ever waits for a stream or is put into
-// one that could hold it up, and no stream that is being captured is touched: neither marked nor
-// queried, which would spoil the capture. So everything is marked before a capture begins, which
-// may go on for seconds, and each launch beside one: any stream may join it.
+// is marked by the service thread when it looks. A thread's default stream has no handle by which
+// another could mark it, so that there each launch is. Nothing ever waits for a stream or is put
+// into one that could hold it up, and no stream that is being captured is touched: neither marked
+// nor queried, which would spoil the capture. So everything is marked before a capture begins,
+// which may go on for seconds, and each launch beside one: any stream may join it.
 //
 // Threads: launched() any; the lists under mutex_, which the service thread also holds while it
 // asks the driver, so that a stream or context does not go away meanwhile (drop_*() of those who
@@ -28,6 +27,7 @@
 #include "mutex.h"
 #include "shim/driver.h"
 #include "shim/lease.h"
+#include "shim/say.h"
 
 namespace aiaccel::shim {
 
@@ -39,7 +39,7 @@ extern std::atomic<int> captures;
 struct Mark {
   cuda::Event event;
   uint32_t launches;
-  uint64_t since_ns;  // when they began at the earliest; 0 where not known
+  uint64_t since_ns;  // when they began at the earliest
 };
 
 struct Line {
@@ -48,6 +48,7 @@ struct Line {
   cuda::Stream stream;
   bool of_thread;                     // it is a thread's default stream
   std::atomic<uint32_t> unmarked{0};  // launches after the last mark
+  std::atomic<uint64_t> since_ns{0};  // when the first of them was launched
   uint32_t being_marked = 0;          // launches; their mark is on its way
   std::deque<Mark> marks;
   uint64_t last_done_ns = 0;
@@ -68,6 +69,7 @@ class Lines final : public Work {
     const uint32_t mark_every = mark_every_.load(std::memory_order_relaxed);
     if (mark_every == kNever) return;
     const uint32_t unmarked = line.unmarked.fetch_add(1, std::memory_order_seq_cst) + 1;
+    if (unmarked == 1) line.since_ns.store(monotonic_ns(), std::memory_order_relaxed);
     if (heavy || line.of_thread || unmarked >= mark_every ||
         captures.load(std::memory_order_seq_cst) != 0)
       mark_now(line);
@@ -100,7 +102,7 @@ class Lines final : public Work {
   using Key = std::tuple<cuda::Context, cuda::Stream, uint64_t>;  // and the thread, for its own
 
   void mark_now(Line& line) noexcept;
-  Mark begin_mark(Line& line, uint64_t since_ns) REQUIRES(mutex_);
+  Mark begin_mark(Line& line) REQUIRES(mutex_);
   bool record(Mark& mark, cuda::Stream stream) const;
   void end_mark(Line& line, const Mark& mark, bool recorded) REQUIRES(mutex_);
   void mark_rest(Line& line) REQUIRES(mutex_);

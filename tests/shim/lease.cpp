@@ -207,6 +207,34 @@ BOOST_AUTO_TEST_CASE(what_does_nothing_for_a_while_gives_the_turn_back) {
   BOOST_TEST(!arbiter.asked);
 }
 
+// A kernel of 0.2 ms every 5 ms: whatever the class, others get most of the time between.
+BOOST_AUTO_TEST_CASE(a_program_that_launches_at_a_pace_holds_no_turn_between) {
+  for (const uint32_t class_ : {AIACCEL_CLASS_LOW, AIACCEL_CLASS_NORMAL, AIACCEL_CLASS_HIGH}) {
+    Lease paced{door, arbiter, work, LeaseRules::of_class(class_)};
+    Lease::Next next{Lease::kNever, false};
+    const auto run_until = [&](uint64_t end_ns) {
+      while (next.at_ns <= end_ns) {
+        now = next.at_ns;
+        next = paced.step(now, 0);
+      }
+      now = end_ns;
+    };
+    for (uint32_t i = 1; i <= 10; ++i) {
+      const uint64_t due_ns = now;
+      BOOST_TEST(launch_all() == 0);
+      paced.step(now, 1);
+      arbiter.grant(i);
+      next = paced.step(now, 1);
+      BOOST_TEST(launch_all(1) == 1);
+      run_until(due_ns + kMs / 5);
+      finish_work();
+      run_until(due_ns + 3 * kMs);
+      BOOST_TEST((paced.state() == Lease::State::none));
+      run_until(due_ns + 5 * kMs);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_quantum_ends_only_where_others_wait) {
   hold();
   for (int i = 0; i < 200; ++i) {

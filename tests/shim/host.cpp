@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -108,6 +109,20 @@ aiaccel_stats_engine Operator::stats() {
     if (records[i].id == engine_) return records[i];
   BOOST_FAIL("no such engine");
   return {};
+}
+
+std::vector<aiaccel_stats_turn> Operator::turns_of(pid_t pid) {
+  std::vector<aiaccel_stats_turn> turns(8192);
+  aiaccel_stats stats{};
+  stats.size = sizeof stats;
+  stats.kind = AIACCEL_STATS_TURNS;
+  stats.records = reinterpret_cast<uintptr_t>(turns.data());
+  stats.count = static_cast<uint32_t>(turns.size());
+  stats.record_size = sizeof turns[0];
+  BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_STATS, &stats), 0);
+  turns.resize(std::min<size_t>(stats.count, turns.size()));
+  std::erase_if(turns, [&](const auto& turn) { return turn.pid != pid; });
+  return turns;
 }
 
 uint64_t Operator::others() {

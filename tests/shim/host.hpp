@@ -43,7 +43,8 @@ class Operator {
   void set_state(uint32_t state);
   void evict(pid_t pid);
   aiaccel_stats_engine stats();
-  uint64_t others();  // open contexts, but its own
+  std::vector<aiaccel_stats_turn> turns_of(pid_t pid);  // ended ones and not, in no order
+  uint64_t others();                                    // open contexts, but its own
   uint64_t reserved();
 
  private:

@@ -15,7 +15,7 @@ mkdir "$TMP/standin"
 export AIACCEL_STANDIN=$TMP/standin
 ok 'it runs to its end' tests/gpu/check --seconds 1 --rounds 1 --json "$TMP/figures"
 for figure in p50_alone p99_alone p50_slicing p99_slicing p50_aiaccel p99_aiaccel rate_alone rate_slicing \
-	rate_aiaccel; do
+	rate_aiaccel turns_high turns_low; do
 	like "$figure is a figure" "$(grep -o "\"$figure\":[^,}]*" "$TMP/figures")" ':\[[0-9.]*[1-9][0-9.]*\]$'
 done
 
@@ -24,6 +24,6 @@ mkdir -p "$TMP/tree/build/lib" "$TMP/tree/tests"
 cp -r build/bin build/standin "$TMP/tree/build"
 cp -r tests/gpu "$TMP/tree/tests"
 output=$("$TMP/tree/tests/gpu/check" --seconds 1 --rounds 1 2>&1)
-is 'nothing gated is a failure' $? 1
-like 'and says why' "$output" 'nothing was gated: .*libaiaccel-cuda.so is not installed'
+is 'not gated is a failure' $? 1
+like 'and says why' "$output" 'the high program was not gated: .*libaiaccel-cuda.so is not installed'
 tap_done

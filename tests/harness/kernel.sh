@@ -24,6 +24,7 @@ pin     60 vm tests/harness/guest.sh pin
 hang    60 vm AIACCEL_TEST_LIMIT=1 build/tests/harness --run_test=planted/passes,hangs
 stuck   60 vm tests/harness/guest.sh stuck
 never   60 vm build/tests/harness --run_test=planted/passes
+beside  60 host until [ -s $work/load.status ]; do sleep 0.1; done; echo ok 1 - beside; echo 1..1
 END
 out=$(tests/run --table $work/suites --logs $work 2>&1)
 is 'exit status' $? 1
@@ -45,6 +46,7 @@ told 'a hang fails the test by name' 'FAIL hang: planted/hangs: not done after 1
 told 'a stuck machine fails the run' 'FAIL the virtual machine:'
 told 'and its test by name' 'FAIL stuck: culprit: the kernel complained'
 told 'which is where it ended' 'FAIL stuck: was not run to its end: culprit'
+told 'a suite below runs while the machine does' 'beside +1 passed +0 failed.*'
 told 'suites that never ran are told' 'FAIL never: was not run to its end'
-like 'the last line counts' "$(tail -n1 <<<"$out")" '^8 passed, [0-9]+ failed, 1 skipped$'
+like 'the last line counts' "$(tail -n1 <<<"$out")" '^9 passed, [0-9]+ failed, 1 skipped$'
 tap_done

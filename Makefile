@@ -127,9 +127,12 @@ check-gpu: ## two CUDA programs on this machine's GPU: alone, time-sliced, by ai
 	@$(if $(STANDIN),LD_LIBRARY_PATH=build/standin AIACCEL_STANDIN=build/check-gpu) \
 		tests/gpu/check --json build/check-gpu/figures.json || [ $$? = 77 ]
 
-sanitizers: ## the library, tests and broker again, with ASan and UBSan (build/asan) and TSan (build/tsan)
-	$(build) SAN=address,undefined tests tools
-	$(build) SAN=thread $(patsubst %,build/tsan/%,tests/conformance tests/broker tests/models tests/shim bin/aiacceld)
+# The programs of a flavour that tests/suites runs.
+suite_programs = $(shell awk '$$4 ~ "^build/$(1)/" { print $$4 }' tests/suites | sort -u)
+
+sanitizers: ## what the suites run of the tests, and the tools, again with ASan and UBSan (build/asan), TSan (build/tsan)
+	$(build) SAN=address,undefined $(call suite_programs,asan) tools
+	$(build) SAN=thread $(call suite_programs,tsan) build/tsan/bin/aiacceld
 
 clean: ## remove build/
 	rm -rf build

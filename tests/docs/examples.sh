@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # The programs that README.md shows compile and run. A block is tested when the line before its fence
-# says `<!-- test: LANGUAGE [kernel] -->`; LANGUAGE is c or cpp.
+# says `<!-- test: LANGUAGE [kernel | gpu] -->`; LANGUAGE is c or cpp. What needs a GPU gets a broker that
+# a stand-in for NVML tells of one.
 #
 #   examples.sh          compiles them all, runs those that need no kernel module on both other transports
 #   examples.sh kernel   runs them all on the module; in the virtual machine, after the first form
@@ -24,7 +25,7 @@ run() {
 extract() {
 	mkdir -p "$out" && rm -f "$out"/example*
 	awk -v out="$out" '
-		/^<!-- test: / { n++; name = out "/example" n ($4 == "kernel" ? "-kernel" : "") "." $3; next }
+		/^<!-- test: / { n++; name = out "/example" n ($4 ~ /^[a-z]+$/ ? "-" $4 : "") "." $3; next }
 		/^```/ && name != "" { if (writing) { close(name); name = ""; writing = 0 } else writing = 1; next }
 		writing { print > name }' README.md
 }
@@ -40,6 +41,7 @@ compile() { # SOURCE
 
 if [ "${1-}" = kernel ]; then
 	for source in "$out"/example*.*; do
+		case $source in *-gpu.*) continue ;; esac
 		ok "$(basename "$source") runs on the module" run kernel "${source%.*}"
 	done
 	tap_done
@@ -48,7 +50,16 @@ fi
 extract
 for source in "$out"/example*.*; do
 	ok "$(basename "$source") compiles" compile "$source"
-	case $source in *-kernel.*) continue ;; esac
+	case $source in
+	*-kernel.*) continue ;;
+	*-gpu.*)
+		printf 'gpu GPU-1\npci 0000:65:00.0\nmemory 85899345920 0\n' >"$TMP/nvml"
+		like "$(basename "$source") reserves" "$(AIACCEL_BROKER=$TMP/gpu.sock AIACCELD=build/bin/aiacceld \
+			AIACCEL_TRANSPORT=broker AIACCEL_STANDIN=$TMP LD_LIBRARY_PATH=$PWD/build/standin "${source%.*}" 2>&1)" \
+			'^536870912 bytes of 0000:65:00\.0$'
+		continue
+		;;
+	esac
 	for transport in broker embedded; do
 		ok "$(basename "$source") runs on the $transport transport" run $transport "${source%.*}"
 	done

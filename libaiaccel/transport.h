@@ -45,8 +45,8 @@ int open_kernel(std::unique_ptr<Transport>* transport) noexcept;
 int open_broker(std::unique_ptr<Transport>* transport) noexcept;
 int open_embedded(std::unique_ptr<Transport>* transport) noexcept;
 
-// Likewise; a broker that does not answer a call for so long counts as gone. 0: never.
-int open_broker(std::unique_ptr<Transport>* transport, unsigned patience_ms) noexcept;
+// Likewise, but none is started, and one that does not answer a call for so long counts as gone.
+int open_running_broker(std::unique_ptr<Transport>* transport, unsigned patience_ms) noexcept;
 
 // The broker's, on a socket that is connected to one already.
 class Fd;

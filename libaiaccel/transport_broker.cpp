@@ -56,7 +56,8 @@ bool receive_all(int socket, void* data, size_t bytes, std::vector<Fd>* fds) {
   return true;
 }
 
-// Whether so many bytes are there and stay there: a page that goes from under a mapping is a SIGBUS.
+// Whether so many bytes are there and stay there: a page that goes from under a mapping is a
+// SIGBUS.
 bool has(const Fd& pages, size_t bytes) {
   struct stat info;
   const int seals = fcntl(pages.get(), F_GET_SEALS);
@@ -185,7 +186,9 @@ class BrokerTransport final : public UserTransport {
       case AIACCEL_IOC_STATS:
         return uint64_t{call.arg.stats.count} * call.arg.stats.record_size;
       case AIACCEL_IOC_POLICY:
-        return replaces(call.arg.policy) ? 0 : uint64_t{call.arg.policy.count} * sizeof(aiaccel_policy_rule);
+        return replaces(call.arg.policy)
+                   ? 0
+                   : uint64_t{call.arg.policy.count} * sizeof(aiaccel_policy_rule);
       default:
         return 0;
     }
@@ -212,9 +215,8 @@ class BrokerTransport final : public UserTransport {
                ends(answer.engine_info.provider);
       case AIACCEL_IOC_STATS: {
         const uint32_t size = answer.stats.record_size;
-        return answer.stats.count <= kMaxListed && size > 0 &&
-               size <= call.arg.stats.record_size && call.array.size() % size == 0 &&
-               call.array.size() / size <= call.arg.stats.count;
+        return answer.stats.count <= kMaxListed && size > 0 && size <= call.arg.stats.record_size &&
+               call.array.size() % size == 0 && call.array.size() / size <= call.arg.stats.count;
       }
       default:
         return true;
@@ -285,8 +287,8 @@ class BrokerTransport final : public UserTransport {
     return message;
   }
 
-  // Takes over what the call gives. What it was given is the caller's: were it taken from an answer,
-  // a server could make us allocate more than was asked for, or wait for ever.
+  // Takes over what the call gives. What it was given is the caller's: were it taken from an
+  // answer, a server could make us allocate more than was asked for, or wait for ever.
   static void adopt(host::Call& call, const host::Arg& answer) {
     host::Arg& arg = call.arg;
     switch (call.row->request) {
@@ -395,17 +397,17 @@ int open_broker_on(Fd socket, std::unique_ptr<Transport>* transport) {
   return 0;
 }
 
-int open_broker(std::unique_ptr<Transport>* transport, unsigned patience_ms) noexcept try {
+int open_broker(std::unique_ptr<Transport>* transport) noexcept try {
   BrokerAddress address;
   if (int error = find_broker(&address)) return error;
   // A broker may be about to end, or another program about to start one: some patience.
   const uint64_t give_up = host::monotonic_ns() + 5'000'000'000;
   for (;;) {
-    const int error = connect_once(address.path, patience_ms, transport);
+    const int error = connect_once(address.path, 0, transport);
     if (error == -EAGAIN) return -ECONNREFUSED;
     const bool none = error == -ENOENT || error == -ECONNREFUSED;
     if (!none || address.of_system || host::monotonic_ns() >= give_up) return error;
-    if (int failed = start_broker(address.path)) return failed;
+    if (int failed = start_broker(address.path, kIdleSeconds)) return failed;
     const timespec pause{0, 5'000'000};
     nanosleep(&pause, nullptr);
   }
@@ -415,8 +417,15 @@ int open_broker(std::unique_ptr<Transport>* transport, unsigned patience_ms) noe
   return -error.code().value();
 }
 
-int open_broker(std::unique_ptr<Transport>* transport) noexcept {
-  return open_broker(transport, 0);
+int open_running_broker(std::unique_ptr<Transport>* transport, unsigned patience_ms) noexcept try {
+  BrokerAddress address;
+  if (int error = find_broker(&address)) return error;
+  const int error = connect_once(address.path, patience_ms, transport);
+  return error == -EAGAIN ? -ECONNREFUSED : error;
+} catch (const std::bad_alloc&) {
+  return -ENOMEM;
+} catch (const std::system_error& error) {
+  return -error.code().value();
 }
 
 }  // namespace aiaccel

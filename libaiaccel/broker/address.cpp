@@ -24,9 +24,6 @@ namespace {
 
 constexpr const char* kSystemSocket = "/run/aiaccel/broker.sock";
 
-// A user's broker ends when it had no client for so long.
-constexpr const char* kIdleSeconds = "60";
-
 namespace fs = std::filesystem;
 
 int make_private_folder(const std::string& folder) {
@@ -150,9 +147,10 @@ void unblock_signals(posix_spawnattr_t* attributes) {
 
 }  // namespace
 
-int start_broker(const std::string& path) {
+int start_broker(const std::string& path, unsigned idle_s) {
+  const std::string idle = std::to_string(idle_s);
   // It goes into the background by itself once it listens, so its exit status is the answer.
-  const char* const arguments[] = {"aiacceld", "--background", "--idle", kIdleSeconds,
+  const char* const arguments[] = {"aiacceld", "--background", "--idle", idle.c_str(),
                                    "--socket", path.c_str(),   nullptr};
   // What it has to say is not for the output of the program that we are in.
   posix_spawn_file_actions_t actions;

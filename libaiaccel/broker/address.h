@@ -42,8 +42,9 @@ bool may_run_broker(const std::string& program);
 
 // Starts aiacceld on this path and returns when it listens, or when another one is about to. The
 // program is $AIACCELD, else aiacceld beside this program or library where may_run_broker(), else
-// in $PATH. 0 or -errno.
-int start_broker(const std::string& path);
+// in $PATH. It ends after so long without a client. 0 or -errno.
+inline constexpr unsigned kIdleSeconds = 60;
+int start_broker(const std::string& path, unsigned idle_s);
 
 }  // namespace aiaccel
 

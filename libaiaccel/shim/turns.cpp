@@ -23,11 +23,11 @@ int open_transport(std::unique_ptr<Transport>* transport) {
   const char* named = secure_getenv("AIACCEL_TRANSPORT");
   const std::string_view wanted = named && *named ? named : "auto";
   if (wanted == "embedded") return open_embedded(transport);
-  if (wanted == "broker") return open_broker(transport, kPatienceMs);
+  if (wanted == "broker") return open_running_broker(transport, kPatienceMs);
   if (wanted != "auto" && wanted != "kernel") return -EINVAL;
   const int error = open_kernel(transport);
   const bool absent = error == -ENOENT || error == -ENODEV || error == -ENXIO;
-  return absent && wanted == "auto" ? open_broker(transport, kPatienceMs) : error;
+  return absent && wanted == "auto" ? open_running_broker(transport, kPatienceMs) : error;
 }
 
 }  // namespace

@@ -28,6 +28,17 @@ Result exec(std::vector<std::string> options, const std::string& script,
 // Fields of /proc/PID/stat: 19 is nice, 41 the policy.
 constexpr const char* kScheduling = "set -- $(cat /proc/$$/stat); echo ${19} ${41}";
 
+// The process with this word among its arguments; 0 for none.
+pid_t find_process(const std::string& word) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
+    const std::string arguments = groups::read(entry.path() / "cmdline");
+    const bool has_it = has(arguments, std::string(1, '\0') + word + std::string(1, '\0'));
+    if (has_it && entry.path().filename() != "self") return std::stoi(entry.path().filename());
+  }
+  return 0;
+}
+
 // This process, and what it starts meanwhile, at nice 5. Only root comes back from there.
 struct Niced {
   Niced() { BOOST_REQUIRE(geteuid() != 0 || ::setpriority(PRIO_PROCESS, 0, 5) == 0); }
@@ -90,6 +101,25 @@ BOOST_AUTO_TEST_CASE(the_environment_is_what_the_shim_reads) {
                  .out == "low,GPU-1,10737418240,embedded\n");
   BOOST_TEST(exec({}, "echo [$AIACCEL_CLASS][$AIACCEL_ENGINE][$AIACCEL_DEVICE_BYTES]").out ==
              "[][][]\n");
+}
+
+// For the shim, which starts none, and in no program's class.
+BOOST_AUTO_TEST_CASE(a_broker_is_there_before_the_program) {
+  char folder[] = "/tmp/aiaccel-exec-XXXXXX";
+  BOOST_REQUIRE(mkdtemp(folder));
+  const std::string socket = std::string(folder) + "/broker.sock";
+  BOOST_TEST(
+      exec({"--transport", "embedded"}, "ls " + std::string(folder), {"AIACCEL_BROKER=" + socket})
+          .out == "");
+  const Result result = exec({"--class", "idle", "--transport", "broker"},
+                             "ls " + std::string(folder), {"AIACCEL_BROKER=" + socket});
+  BOOST_TEST(has(result.out, "broker.sock\n"), result.out + result.err);
+  const pid_t broker = find_process(socket);
+  BOOST_REQUIRE(broker > 0);
+  BOOST_TEST(::sched_getscheduler(broker) == SCHED_OTHER);
+  ::kill(broker, SIGTERM);
+  std::error_code ignored;
+  std::filesystem::remove_all(folder, ignored);
 }
 
 BOOST_AUTO_TEST_CASE(the_shim_comes_before_what_is_preloaded_already) {

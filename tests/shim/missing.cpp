@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "broker/address.h"
 #include "broker/rules.hpp"
 #include "host.hpp"
 
@@ -188,6 +189,17 @@ BOOST_AUTO_TEST_CASE(the_policy_of_the_broker_that_ended_says_whether_to_wait) {
   broker().start();
   program.expect("again");
   BOOST_TEST(program.end() == 0);
+}
+
+// The library would start one. It would be the program's child, in its class and its cgroup.
+BOOST_AUTO_TEST_CASE(the_shim_starts_no_broker) {
+  broker().kill();
+  Program program(
+      "dlsym", "children:0 begin launch:3 alloc:1 sync children:1",
+      {{"AIACCEL_ON_MISSING", "open"}, {"AIACCELD", conformance::BrokerServer::program()}});
+  BOOST_TEST(program.end() == 0);
+  BOOST_TEST(program.output() == "children 0\n");
+  BOOST_TEST(!aiaccel::broker_listens());
 }
 
 BOOST_AUTO_TEST_CASE(a_draining_engine_is_waited_for) {

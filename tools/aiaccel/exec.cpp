@@ -4,13 +4,15 @@
 // bytes.
 //
 // It becomes the program: process, signals and exit status are the program's own, and nothing of
-// this stays behind but its cgroup, which the next exec removes. What cannot be set is said in one
-// line each and the program starts all the same.
+// this stays behind but its cgroup, which the next exec removes, and a broker for the shim where
+// there was none. What cannot be set is said in one line each and the program starts all the same.
+#include <broker/address.h>
 #include <fmt/format.h>
 #include <glob.h>
 #include <policy/answer.h>
 #include <policy/expand.h>
 #include <policy/folder.h>
+#include <transport.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +20,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include "aiaccel/arbiter_policy.hpp"
 #include "aiaccel/command.hpp"
@@ -145,6 +148,23 @@ void look_for_engine(const Options& options, const Wanted& wanted, const std::st
   }
 }
 
+// The shim starts none: it would be a child of a program that has its own, in that one's class and
+// group. It stays until the program has got to its first launch, which may take minutes.
+void start_broker_if_none(const std::string& transport) {
+  constexpr unsigned kIdleSeconds = 600;
+  const char* environment = std::getenv("AIACCEL_TRANSPORT");
+  std::string name = transport.empty() && environment ? environment : transport;
+  if (name.empty() || name == "auto") {
+    std::unique_ptr<aiaccel::Transport> kernel;
+    const int error = aiaccel::open_kernel(&kernel);
+    if (error == -ENOENT || error == -ENODEV || error == -ENXIO) name = "broker";
+  }
+  if (name != "broker" || find_shim().empty() || aiaccel::broker_listens()) return;
+  aiaccel::BrokerAddress address;
+  if (aiaccel::find_broker(&address) == 0 && !address.of_system)
+    aiaccel::start_broker(address.path, kIdleSeconds);  // if it cannot, the shim says what follows
+}
+
 Group enter_own_group(const Options& options, const Wanted& wanted) {
   std::string why;
   Group group;
@@ -192,6 +212,7 @@ void set_environment(const Options& options, const Wanted& wanted, const std::st
 int run(const Options& options, const std::string& transport) {
   const Wanted wanted = understand(options);
   look_for_engine(options, wanted, transport);
+  start_broker_if_none(transport);  // in the class and the group that this began in
   const Group group = enter_own_group(options, wanted);
   schedule_self(group.folder, wanted);
   cap_group(group, wanted, transport);

@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -276,6 +278,12 @@ void run(Program& p, const std::string& text, char** argv) {
       check("late", late->launch(100, 77));
       printf("late\n");
     });
+  } else if (what == "children") {  // how many signals of children have come
+    static std::atomic<int> signals{0};
+    if (n == 0)
+      signal(SIGCHLD, [](int) { ++signals; });
+    else
+      printf("children %d\n", signals.load());
   } else if (what == "say") {
     printf("%s\n", step.at(1).c_str());
   } else if (what == "wait") {

@@ -118,7 +118,7 @@ bool Lease::read(uint64_t now_ns) {
 
 void Lease::take(const News& news, uint64_t now_ns) {
   state_ = State::held;
-  active_ns_ = progress_ns_ = now_ns;
+  active_ns_ = progress_ns_ = quiet_ns_ = now_ns;
   helped_ = false;
   quantum_end_ns_ = now_ns + rules_.quantum_ns;
   seen_ = work_.look(now_ns, false);
@@ -158,6 +158,7 @@ bool Lease::hold(uint64_t now_ns, unsigned waiting) {
   const uint64_t launched = door_.launched();
   const bool quiet = launched == launched_before_ && door_.inside() == 0;
   launched_before_ = launched;
+  if (quiet) quiet_ns_ = now_ns;
   const uint64_t done_before = seen_.done;
   look(now_ns, true);
   if (!quiet || seen_.done != done_before) active_ns_ = now_ns;
@@ -182,11 +183,12 @@ bool Lease::hold(uint64_t now_ns, unsigned waiting) {
     help_the_stuck(now_ns, waiting);
   }
   // Soon where somebody waits for it, or where the gap may be the end of the work. While launches
-  // flow the window has to be kept open, and their end must be seen about as soon as it is one.
+  // flow the window has to be kept open, and their end seen the sooner the shorter they flowed.
   const uint64_t expected = seen_.launch_ns * window_ / 8;
   const uint64_t pause = waiting != 0 ? std::clamp(expected, 50 * kMicrosecond, kMillisecond / 2)
                          : quiet      ? std::max(rules_.idle_ns / 2, 100 * kMicrosecond)
-                                      : kMillisecond / 2;
+                                      : std::clamp(now_ns - quiet_ns_, kMillisecond / 2,
+                                                   std::min(rules_.window_ns / 2, 4 * kMillisecond));
   next_ns_ = now_ns + pause;
   return false;
 }

@@ -119,7 +119,8 @@ class Lease {
   Work::State seen_;
   uint32_t window_;
   uint64_t launched_before_ = 0;
-  uint64_t active_ns_ = 0;    // when something was last launched or done
+  uint64_t active_ns_ = 0;  // when something was last launched or done
+  uint64_t quiet_ns_ = 0;   // when nothing had been launched since the last look, or the turn began
   uint64_t progress_ns_ = 0;  // when something was last done, or the turn began
   uint64_t longest_ns_ = 0;   // without progress although work was under way
   uint64_t quantum_end_ns_ = 0;

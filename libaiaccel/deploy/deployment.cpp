@@ -45,10 +45,11 @@ bool has_gone(const Error& error) {
 }
 
 // There is none to open. EACCES: a device that was made this moment has not got its mode yet.
+// EPROTO: a broker of another version than this library, which goes on after an upgrade.
 bool is_absent(const Error& error) {
   const int code = error.code().value();
   return has_gone(error) || code == ENOENT || code == ENXIO || code == ECONNREFUSED ||
-         code == EACCES;
+         code == EACCES || code == EPROTO;
 }
 
 // Whether work goes on without an arbiter, where the environment says so.

@@ -8,9 +8,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -22,6 +24,9 @@
 
 #include <aiaccel/deployment.hpp>
 
+#include "broker/address.h"
+#include "broker/fds.h"
+#include "broker/wire.h"
 #include "fixture.hpp"
 
 using namespace aiaccel;
@@ -107,6 +112,46 @@ struct BrokerPlace {
   }
 
   std::filesystem::path folder;
+};
+
+// A broker whose words a later library knows.
+class OtherVersion {
+ public:
+  explicit OtherVersion(const std::filesystem::path& path)
+      : path_(path), listener_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    std::filesystem::remove(path);
+    sockaddr_un name;
+    BOOST_REQUIRE(socket_name(path, &name) == 0);
+    BOOST_REQUIRE(bind(listener_.get(), reinterpret_cast<sockaddr*>(&name), sizeof name) == 0);
+    BOOST_REQUIRE(listen(listener_.get(), 8) == 0);
+    greeter_ = std::thread([this] { greet(); });
+  }
+  ~OtherVersion() {
+    shutdown(listener_.get(), SHUT_RDWR);
+    greeter_.join();
+    std::filesystem::remove(path_);
+  }
+
+  unsigned asked() const { return asked_; }
+
+ private:
+  void greet() {
+    for (;;) {
+      const Fd client(accept(listener_.get(), nullptr, nullptr));
+      if (!client) return;
+      ++asked_;
+      struct {
+        wire::Header header{sizeof header + sizeof hello, 0, sizeof hello, 0};
+        wire::Hello hello{wire::kVersion + 1, 4096};
+      } message;
+      send(client.get(), &message, sizeof message, MSG_NOSIGNAL);
+    }
+  }
+
+  const std::filesystem::path path_;
+  const Fd listener_;
+  std::atomic<unsigned> asked_ = 0;
+  std::thread greeter_;
 };
 
 struct Variable {
@@ -415,6 +460,39 @@ BOOST_AUTO_TEST_CASE(a_broker_that_leaves_is_let_go_and_the_next_one_is_taken) {
   }
   const Variable wrong_word("AIACCEL_ON_MISSING", "ajar");
   BOOST_TEST(error_of([&] { Deployment(v5(), embedded()); }).first == EINVAL);
+}
+
+// As where the broker was upgraded under programs that keep the library they started with.
+BOOST_AUTO_TEST_CASE(a_broker_of_another_version_is_as_none) {
+  NEED_MODELS();
+  const Variable on_missing("AIACCEL_ON_MISSING", "open");
+  BrokerPlace place;
+  DeploymentOptions options;
+  options.transport = "broker";
+  Deployment deployment(v5(), options);
+  const auto inputs = vad_inputs(tone(3), vad_state());
+  const std::vector<Tensor> right = deployment.infer(inputs).outputs;
+  const pid_t first = place.broker();
+  BOOST_REQUIRE(first != 0);
+  {
+    const Variable none_is_started("AIACCELD", "/nonexistent");
+    kill(first, SIGKILL);
+    BOOST_REQUIRE(eventually([&] { return place.broker() == 0; }));
+    OtherVersion other(place.folder / "broker.sock");
+    BOOST_TEST(eventually([&] {
+      BOOST_TEST((deployment.infer(inputs).outputs == right));
+      return other.asked() > 2;
+    }));
+  }
+  BOOST_TEST(eventually([&] {
+    BOOST_TEST((deployment.infer(inputs).outputs == right));
+    return place.broker() != 0;
+  }));
+  const Device device = Device::open("broker");
+  BOOST_TEST(eventually([&] {
+    deployment.infer(inputs);
+    return !queues_of(device).empty();
+  }));
 }
 
 BOOST_AUTO_TEST_CASE(updates_and_rolls_back_only_what_fits) {

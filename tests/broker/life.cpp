@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -141,30 +142,88 @@ BOOST_AUTO_TEST_CASE(it_is_started_on_first_need_and_once) {
   BOOST_TEST(eventually([&] { return server.others().empty(); }));
 }
 
-// As systemd does it: the socket is there before the broker is, as descriptor 3.
+namespace {
+
+// A socket as systemd has it: there before the broker is, whose descriptor 3 it will be, and after.
+class SystemdSocket {
+ public:
+  explicit SystemdSocket(const std::string& path)
+      : listener_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un name;
+    BOOST_REQUIRE(aiaccel::socket_name(path, &name) == 0);
+    BOOST_REQUIRE(bind(listener_.get(), reinterpret_cast<sockaddr*>(&name), sizeof name) == 0);
+    BOOST_REQUIRE(listen(listener_.get(), 8) == 0);
+    setenv("AIACCEL_BROKER", path.c_str(), 1);
+  }
+
+  std::unique_ptr<Child> start() const {
+    return std::make_unique<Child>([this](Child&) {
+      // Even where it is 3: not closed on exec.
+      dup2(fcntl(listener_.get(), F_DUPFD_CLOEXEC, 100), 3);
+      setenv("LISTEN_PID", std::to_string(getpid()).c_str(), 1);
+      setenv("LISTEN_FDS", "1", 1);
+      execl(BrokerServer::program().c_str(), "aiacceld", nullptr);
+      return 127;
+    });
+  }
+
+  // Somebody connected whom nobody accepted.
+  bool is_waited_at() const {
+    pollfd ready{listener_.get(), POLLIN, 0};
+    return poll(&ready, 1, 0) == 1;
+  }
+
+ private:
+  const Fd listener_;
+};
+
+void must_end(Child& broker) {
+  broker.kill(SIGTERM);
+  BOOST_TEST(broker.wait() == 0);
+}
+
+}  // namespace
+
 BOOST_AUTO_TEST_CASE(it_takes_a_socket_that_systemd_made) {
   BrokerServer server;
   const std::string path = server.path() + "2";
-  sockaddr_un name;
-  BOOST_REQUIRE(aiaccel::socket_name(path, &name) == 0);
-  const Fd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  BOOST_REQUIRE(bind(listener.get(), reinterpret_cast<sockaddr*>(&name), sizeof name) == 0);
-  BOOST_REQUIRE(listen(listener.get(), 8) == 0);
-  Child activated([&](Child&) {
-    dup2(fcntl(listener.get(), F_DUPFD_CLOEXEC, 100), 3);  // even where it is 3: not closed on exec
-    setenv("LISTEN_PID", std::to_string(getpid()).c_str(), 1);
-    setenv("LISTEN_FDS", "1", 1);
-    execl(BrokerServer::program().c_str(), "aiacceld", nullptr);
-    return 127;
-  });
-  setenv("AIACCEL_BROKER", path.c_str(), 1);
+  const SystemdSocket socket(path);
+  const auto broker = socket.start();
   {
     Device device;
     BOOST_TEST(device.own_tenant().contexts == 1u);
   }
-  activated.kill(SIGTERM);
-  BOOST_TEST(activated.wait() == 0);
+  must_end(*broker);
   BOOST_TEST(access(path.c_str(), F_OK) == 0);  // systemd's, not ours to remove
+}
+
+// As `systemctl restart` has it.
+BOOST_AUTO_TEST_CASE(who_comes_between_two_brokers_of_a_socket_is_served_by_the_second) {
+  BrokerServer server;
+  const SystemdSocket socket(server.path() + "2");
+  const auto first = socket.start();
+  Device running;
+  running.must_hold(1, running.must_queue(), running.slots());
+  must_end(*first);
+  aiaccel_query query{};
+  BOOST_TEST(running.call(AIACCEL_IOC_QUERY, query) == -ECONNRESET);
+
+  Child comes([](Child& self) {
+    Device device;
+    const uint32_t generation = device.must_hold(1, device.must_queue(), device.slots());
+    self.tell(device.own_tenant().contexts);
+    self.sleep();
+    return device.complete(1, generation) ? 1 : 0;
+  });
+  BOOST_REQUIRE(eventually([&] { return socket.is_waited_at(); }));
+  const auto second = socket.start();
+  BOOST_TEST(comes.must_hear() == 1u);
+  Device again;
+  BOOST_REQUIRE(again.submit(job(1, again.must_queue())) == 0);
+  comes.go_on();
+  again.must_event(1, AIACCEL_EVENT_GRANTED);
+  BOOST_TEST(comes.wait() == 0);
+  must_end(*second);
 }
 
 BOOST_AUTO_TEST_CASE(users_are_tenants_and_see_their_own) {

@@ -153,7 +153,7 @@ struct aia_node {
 struct aia_node *aia_node_get_locked(struct aia_tenant *tenant, struct aia_engine *engine);
 void aia_node_put_locked(struct aia_node *node);
 /* Lets go of what stays only for what it owes, and owes nothing any more. */
-void aia_node_prune_owing_locked(void);
+void aia_node_prune_owing(void);
 void aia_node_exit(void);	/* no engine is left */
 /* By its tenant's settings. */
 void aia_node_settle_locked(struct aia_node *node);

@@ -250,9 +250,7 @@ bool aia_engine_remove(struct aia_engine *engine)
 	spin_lock(&aia_turn_lock);
 	list_splice(&done, &engine->queues);
 	spin_unlock(&aia_turn_lock);
-	mutex_lock(&aia_config_lock);
-	aia_node_prune_owing_locked(); /* nothing is owed to it any more */
-	mutex_unlock(&aia_config_lock);
+	aia_node_prune_owing(); /* nothing is owed to it any more */
 	aia_engine_put(engine);
 	return true;
 }

@@ -5,7 +5,9 @@
  * Their limits on bytes are a chain from the tenant up to the engine.
  *
  * A node whose tenant owes engine time (kmod/core/cap.h) stays until it is paid off: else who opens and
- * closes for each turn would owe nothing. It keeps its tenant, and goes with its engine.
+ * closes for each turn would owe nothing. It keeps its tenant, and goes with its engine. Who makes
+ * a cgroup for each turn leaves one for each behind, but the time that they owe was had: under a ceiling of
+ * 1/N of the engine, turn after turn of one length leaves N tenants that owe, on each level.
  *
  * Locking: which nodes there are under aia_config_lock; what the scheduler sees of them
  * under aia_turn_lock, what is charged to them under aia_limit_lock, both inside it.
@@ -50,7 +52,11 @@ static struct aia_node *create_node_locked(struct aia_tenant *tenant, struct aia
 	return node;
 }
 
+/* So many are looked at in one hold of aia_config_lock. */
+#define OWING_LOOKS 256
+
 static LIST_HEAD(owing);		/* aia_config_lock: unused nodes, and some used again */
+static unsigned int nr_owing;		/* aia_config_lock */
 static void prune_owing(struct work_struct *work);
 static DECLARE_DELAYED_WORK(owing_work, prune_owing);
 
@@ -68,7 +74,8 @@ static bool owes(struct aia_node *node)
 /* Looked at again each second while there is any. */
 static void keep_locked(struct aia_node *node)
 {
-	list_add(&node->of_owing, &owing);
+	list_add_tail(&node->of_owing, &owing);
+	nr_owing++;
 	aia_tenant_get(node->tenant);
 	schedule_delayed_work(&owing_work, HZ);
 }
@@ -129,28 +136,42 @@ void aia_node_put_locked(struct aia_node *node)
 	prune_locked(node);
 }
 
-/* A tenant whose node this was may go with it. */
-void aia_node_prune_owing_locked(void)
+/* False when none owes. A tenant whose node this was may go with it. */
+static bool look_at_first_locked(void)
 {
-	struct aia_node *node, *next;
+	struct aia_node *node = list_first_entry_or_null(&owing, struct aia_node, of_owing);
 	struct aia_tenant *tenant;
-	LIST_HEAD(looked_at);
 
-	lockdep_assert_held(&aia_config_lock);
-	list_splice_init(&owing, &looked_at);
-	list_for_each_entry_safe(node, next, &looked_at, of_owing) {
-		tenant = node->tenant;
-		list_del_init(&node->of_owing);
-		prune_locked(node); /* back on the list where it owes still */
-		aia_tenant_put_locked(tenant);
+	if (!node)
+		return false;
+	tenant = node->tenant;
+	list_del_init(&node->of_owing);
+	nr_owing--;
+	prune_locked(node); /* to the end of the list where it owes still */
+	aia_tenant_put_locked(tenant);
+	return true;
+}
+
+/* Whoever else looks at them meanwhile takes the first, too: none is left out. */
+void aia_node_prune_owing(void)
+{
+	unsigned int left;
+
+	mutex_lock(&aia_config_lock);
+	left = nr_owing;
+	while (left && look_at_first_locked()) {
+		if (--left % OWING_LOOKS)
+			continue;
+		mutex_unlock(&aia_config_lock);
+		cond_resched();
+		mutex_lock(&aia_config_lock);
 	}
+	mutex_unlock(&aia_config_lock);
 }
 
 static void prune_owing(struct work_struct *work)
 {
-	mutex_lock(&aia_config_lock);
-	aia_node_prune_owing_locked();
-	mutex_unlock(&aia_config_lock);
+	aia_node_prune_owing();
 }
 
 void aia_node_exit(void)

@@ -229,9 +229,7 @@ static int replace(struct aia_call *call)
 	settle_tenants();
 	settle_queues();
 	aia_engine_dispatch_all();
-	mutex_lock(&aia_config_lock);
-	aia_node_prune_owing_locked();
-	mutex_unlock(&aia_config_lock);
+	aia_node_prune_owing();
 	return 0;
 }
 

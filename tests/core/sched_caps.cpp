@@ -6,6 +6,7 @@
 #include <tap/tap.hpp>
 
 #include <algorithm>
+#include <deque>
 #include <random>
 
 #include "core/arena.hpp"
@@ -207,6 +208,50 @@ BOOST_AUTO_TEST_CASE(many_rests_end_in_many_calls) {
   }
   BOOST_TEST(resting() == 0);
   aia_sched_review_rested(&arena.engine, end);
+}
+
+// Each takes one turn as a tenant that nobody saw before, and is kept for as long as it owes.
+BOOST_AUTO_TEST_CASE(tenants_that_owe_are_no_more_than_the_engine_had_time_for) {
+  constexpr std::uint32_t kPart = 20;  // of kAll, to each
+  for (const std::uint64_t turn_ns : {std::uint64_t{1000}, kMs, 200 * kMs}) {
+    aia_sched_engine engine;
+    aia_sched_engine_init(&engine, 1);
+    aia_sched_node root;
+    aia_sched_node_init(&root, &engine, nullptr, 0);
+    std::deque<aia_sched_node> owing;
+    std::uint64_t now = kMs;
+    std::size_t most = 0;
+    for (int i = 0; i < 5000; i++) {
+      aia_sched_node* node = &owing.emplace_back();
+      aia_sched_node_init(node, &engine, &root, 0);
+      aia_sched_node_set_caps(node, kPart, 0, now);
+      aia_sched_seat seat;
+      aia_sched_seat_init(&seat, &engine);
+      aia_sched_queue queue;
+      aia_sched_queue_init(&queue, &seat, node, AIACCEL_CLASS_NORMAL, 0);
+      aia_sched_job job{};
+      job.width = 1;
+      BOOST_REQUIRE_EQUAL(aia_sched_submit(&queue, &job, now), 0);
+      BOOST_REQUIRE(aia_sched_grant_next(&engine, now) == &job);
+      now += turn_ns;
+      aia_sched_complete(&job, now);
+      aia_sched_queue_fini(&queue);
+      while (!owing.empty() && !aia_sched_node_owes(&owing.front(), now)) {
+        aia_sched_node_fini(&owing.front());
+        owing.pop_front();
+      }
+      most = std::max(most, owing.size());
+    }
+    BOOST_TEST(most <= kAll / kPart);
+    BOOST_TEST(most + 2 > kAll / kPart);
+    now += turn_ns * kAll / kPart + 1;
+    for (aia_sched_node& node : owing) {
+      BOOST_TEST(!aia_sched_node_owes(&node, now));
+      aia_sched_node_fini(&node);
+    }
+    BOOST_TEST(aia_sched_next_ns(&engine) == AIACCEL_NEVER);  // nobody is left to be looked at
+    aia_sched_node_fini(&root);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_false_claim_holds_nobody_back) {

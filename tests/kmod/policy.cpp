@@ -385,6 +385,43 @@ BOOST_AUTO_TEST_CASE(closing_and_opening_again_pays_nothing_off) {
   BOOST_TEST(!named("/pol"));
 }
 
+// More of them than are looked at in one go, whose cgroups are removed before they have paid.
+BOOST_AUTO_TEST_CASE(who_owes_goes_when_it_is_paid) {
+  NEED_CGROUPS();
+  const Administrator root;
+  const Use before(root.context);
+  const Cgroup slice("/pol");
+  const auto left = [&] { return Use(root.context).tenants - before.tenants; };
+  {
+    const Engine engine(root.context);
+    root.set({time_rule("/pol/*", 40)});  // 10 ms are paid off in 2.5 s
+    for (int i = 0; i < 300; i++) {
+      const Cgroup unit("/pol/" + std::to_string(i));
+      const auto context = open_in(unit);
+      context->take_turn(queue_at(*context, engine.id()), 1);
+      usleep(1000);
+    }
+    const uint32_t most = left();
+    BOOST_TEST(most > 1u);
+    note("tenants that owe: " + std::to_string(most) + ", of removed cgroups");
+    BOOST_TEST(eventually([&] { return left() == 0; }));
+  }
+  // One that overran by far, and rests.
+  {
+    const Engine engine(root.context);
+    root.set({time_rule("/pol/*", AIACCEL_ENGINE_TIME_ALL / 2)});
+    {
+      const Cgroup unit("/pol/unit");
+      const auto context = open_in(unit);
+      context->take_turn(queue_at(*context, engine.id()), 1);
+      usleep(500'000);
+    }
+    BOOST_TEST(left() == 2u);
+    BOOST_TEST(eventually([&] { return left() == 0; }));
+    BOOST_TEST(at_engine(root.context, engine.id()).slots_used == 0u);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(memory) {
   NEED_CGROUPS();
   const Administrator root;

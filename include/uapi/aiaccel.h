@@ -1100,8 +1100,8 @@ struct aiaccel_stats_reservation {
  * @AIACCEL_MATCH_USER:  the tenant of the user, and that of the user namespaces that the user
  *			 owns, where users are tenants: see &enum aiaccel_tenant_kind
  *
- * Whoever may make cgroups in a subtree chooses their names, and NAME matches there too: what
- * gives more than others have is for PATH.
+ * Whoever may make cgroups in a subtree chooses their names, and NAME matches there too, as does a
+ * PATH with wildcards that reaches there: what gives more than others have is for a whole path or USER.
  *
  * Patterns: * stands for any characters but a slash, ** for slashes too, ? for one
  * character but a slash, [a-z] and [!a-z] for one of a set, in which no slash

@@ -29,6 +29,7 @@
 #include "backends/onnxruntime.hpp"
 #include "deploy/opener.hpp"
 #include "mutex.h"
+#include "policy/values.h"
 
 namespace aiaccel {
 namespace {
@@ -56,9 +57,9 @@ bool is_absent(const Error& error) {
 std::optional<bool> fail_open_by_environment() {
   const char* value = secure_getenv("AIACCEL_ON_MISSING");
   const std::string wanted = value ? value : "";
-  if (wanted == "open") return true;
-  if (wanted == "closed") return false;
   if (wanted.empty()) return std::nullopt;
+  if (const auto known = policy::read_word(wanted, policy::kOnMissing))
+    return *known == AIACCEL_ON_MISSING_OPEN;
   throw Error(EINVAL, "AIACCEL_ON_MISSING=" + wanted + ": open or closed is expected");
 }
 

@@ -7,8 +7,8 @@
 #include <uapi/aiaccel.h>
 
 #include <algorithm>
-#include <charconv>
-#include <iterator>
+
+#include "policy/values.h"
 
 namespace aiaccel::policy {
 namespace {
@@ -24,44 +24,6 @@ constexpr KeyInfo kInfo[kKeys] = {
 };
 static_assert(AIACCEL_WEIGHT_MIN == 1 && AIACCEL_WEIGHT_MAX == 10000, "kInfo says otherwise");
 
-constexpr std::string_view kClasses[] = {"idle", "low", "normal", "high"};
-static_assert(AIACCEL_CLASS_IDLE == 0 && AIACCEL_CLASS_HIGH + 1 == std::size(kClasses));
-constexpr std::string_view kOnMissing[] = {"open", "closed"};
-static_assert(AIACCEL_ON_MISSING_OPEN == 0 && AIACCEL_ON_MISSING_CLOSED == 1);
-constexpr std::string_view kUnits = "KMGTP";
-constexpr std::string_view kUnlimited = "unlimited";
-
-std::optional<std::uint64_t> number(std::string_view text, std::uint64_t least,
-                                    std::uint64_t most) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return {};
-  if (value < least || value > most) return {};
-  return value;
-}
-
-std::optional<std::uint64_t> word(std::string_view text, const std::string_view* words,
-                                  std::size_t count) {
-  const auto* found = std::find(words, words + count, text);
-  if (found == words + count) return {};
-  return static_cast<std::uint64_t>(found - words);
-}
-
-// Powers of 1024, as systemd has them. The largest number is left to `unlimited`.
-std::optional<std::uint64_t> bytes(std::string_view text) {
-  if (text == kUnlimited) return AIACCEL_UNLIMITED;
-  unsigned shift = 0;
-  if (!text.empty()) {
-    if (const auto unit = kUnits.find(text.back()); unit != kUnits.npos) {
-      shift = 10 * (static_cast<unsigned>(unit) + 1);
-      text.remove_suffix(1);
-    }
-  }
-  const auto value = number(text, 0, (AIACCEL_UNLIMITED - 1) >> shift);
-  if (!value) return {};
-  return *value << shift;
-}
-
 // Hundredths of a percent, which is what two digits behind the point can say.
 std::optional<std::uint64_t> percent(std::string_view text) {
   static_assert(AIACCEL_ENGINE_TIME_ALL == 100 * 100);
@@ -75,7 +37,7 @@ std::optional<std::uint64_t> percent(std::string_view text) {
   }
   if (digits.empty()) return {};
   digits.append(fraction).append(2 - fraction.size(), '0');
-  return number(digits, 1, AIACCEL_ENGINE_TIME_ALL);
+  return read_number(digits, 1, AIACCEL_ENGINE_TIME_ALL);
 }
 
 std::string percent_text(std::uint64_t value) {
@@ -107,19 +69,19 @@ std::optional<Key> find_key(std::string_view name) {
 std::optional<std::uint64_t> read_value(Key key, std::string_view text) {
   switch (key) {
     case Key::max_class:
-      return word(text, kClasses, std::size(kClasses));
+      return read_word(text, kClasses);
     case Key::weight:
-      return number(text, AIACCEL_WEIGHT_MIN, AIACCEL_WEIGHT_MAX);
+      return read_number(text, AIACCEL_WEIGHT_MIN, AIACCEL_WEIGHT_MAX);
     case Key::pinned_bytes:
     case Key::device_bytes:
-      return bytes(text);
+      return read_bytes(text);
     case Key::engine_time:
       return percent(text);
     case Key::grants:
       if (text == kUnlimited) return UINT32_MAX;
-      return number(text, 1, UINT32_MAX);
+      return read_number(text, 1, UINT32_MAX);
     case Key::on_missing:
-      return word(text, kOnMissing, std::size(kOnMissing));
+      return read_word(text, kOnMissing);
   }
   return {};
 }

@@ -6,14 +6,12 @@
 #include <uapi/aiaccel.h>
 
 #include <cstdlib>
-#include <string_view>
 
+#include "policy/values.h"
 #include "shim/say.h"
 
 namespace aiaccel::shim {
 namespace {
-
-constexpr const char* kClasses[] = {"idle", "low", "normal", "high"};
 
 std::string variable(const char* name) {
   const char* value = secure_getenv(name);
@@ -26,40 +24,24 @@ void complain(const char* name, const std::string& value, const char* wanted) {
 
 uint32_t read_class() {
   const std::string value = variable("AIACCEL_CLASS");
-  for (uint32_t i = 0; i < std::size(kClasses); ++i)
-    if (value == kClasses[i]) return i;
+  if (const auto class_ = policy::read_word(value, policy::kClasses))
+    return static_cast<uint32_t>(*class_);
   if (!value.empty()) complain("AIACCEL_CLASS", value, "idle, low, normal or high");
   return AIACCEL_CLASS_NORMAL;
-}
-
-// Digits, and perhaps one of K, M, G, T.
-std::optional<uint64_t> parse_bytes(std::string_view text) {
-  uint64_t value = 0;
-  size_t at = 0;
-  for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at)
-    if (__builtin_mul_overflow(value, 10, &value) ||
-        __builtin_add_overflow(value, static_cast<uint64_t>(text[at] - '0'), &value))
-      return std::nullopt;
-  if (at == 0) return std::nullopt;
-  if (at == text.size()) return value;
-  const size_t unit = std::string_view("KMGT").find(text[at]);
-  if (unit == std::string_view::npos || at + 1 != text.size()) return std::nullopt;
-  if (__builtin_mul_overflow(value, uint64_t{1} << (10 * (unit + 1)), &value)) return std::nullopt;
-  return value;
 }
 
 uint64_t read_device_bytes() {
   const std::string value = variable("AIACCEL_DEVICE_BYTES");
   if (value.empty()) return AIACCEL_UNLIMITED;
-  if (const auto bytes = parse_bytes(value)) return *bytes;
-  complain("AIACCEL_DEVICE_BYTES", value, "a number of bytes such as 10G");
+  if (const auto bytes = policy::read_bytes(value)) return *bytes;
+  complain("AIACCEL_DEVICE_BYTES", value, "bytes such as 512M or 10G, or unlimited");
   return AIACCEL_UNLIMITED;
 }
 
 std::optional<bool> read_on_missing() {
   const std::string value = variable("AIACCEL_ON_MISSING");
-  if (value == "open") return true;
-  if (value == "closed") return false;
+  if (const auto wanted = policy::read_word(value, policy::kOnMissing))
+    return *wanted == AIACCEL_ON_MISSING_OPEN;
   if (!value.empty()) complain("AIACCEL_ON_MISSING", value, "open or closed");
   return std::nullopt;
 }
@@ -67,7 +49,7 @@ std::optional<bool> read_on_missing() {
 }  // namespace
 
 const char* class_name(uint32_t class_) {
-  return class_ < std::size(kClasses) ? kClasses[class_] : "?";
+  return class_ < std::size(policy::kClasses) ? policy::kClasses[class_].data() : "?";
 }
 
 Settings Settings::from_environment() {

@@ -4,7 +4,7 @@
 //
 //   AIACCEL_CLASS         idle, low, normal or high; normal where it is not set
 //   AIACCEL_ENGINE        the engine for all CUDA devices, instead of each device's own
-//   AIACCEL_DEVICE_BYTES  the most device memory that each device gives: 10G, 512M, a number
+//   AIACCEL_DEVICE_BYTES  the most device memory that each device gives: 10G, 512M, unlimited
 //   AIACCEL_ON_MISSING    open or closed; else as the arbiter last said; else open
 //
 // What cannot be read is said and counts as not set.

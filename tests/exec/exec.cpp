@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(the_environment_is_what_the_shim_reads) {
   BOOST_TEST(exec({"--class", "low", "--engine", "GPU-1", "--device-bytes", "10G", "--transport",
                    "embedded"},
                   script)
-                 .out == "low,GPU-1,10737418240,embedded\n");
+                 .out == "low,GPU-1,10G,embedded\n");
   BOOST_TEST(exec({}, "echo [$AIACCEL_CLASS][$AIACCEL_ENGINE][$AIACCEL_DEVICE_BYTES]").out ==
              "[][][]\n");
 }

@@ -36,6 +36,27 @@ BOOST_FIXTURE_TEST_CASE(the_cap_of_the_environment_holds, Host) {
       "100.00 MiB (AIACCEL_DEVICE_BYTES)\n");
 }
 
+// As the files of the policy have them, and the options of aiaccel exec.
+BOOST_FIXTURE_TEST_CASE(what_the_environment_says_is_read_as_elsewhere, Host) {
+  for (const char* bytes : {"104857600", "102400K", "unlimited", "1P"}) {
+    Program program("dlsym", "begin info", {{"AIACCEL_DEVICE_BYTES", bytes}});
+    BOOST_TEST(program.end() == 0);
+    BOOST_TEST((program.output() == "info 100 100 100\n") == (bytes[1] == '0'), bytes);
+    BOOST_TEST(program.complaints() == "", bytes);
+  }
+  Program program("dlsym", "begin info alloc:1",
+                  {{"AIACCEL_DEVICE_BYTES", "100MB"},
+                   {"AIACCEL_ON_MISSING", "ajar"},
+                   {"AIACCEL_CLASS", "first"}});
+  BOOST_TEST(program.end() == 0);
+  BOOST_TEST(
+      program.complaints() ==
+      "aiaccel: AIACCEL_CLASS=first: idle, low, normal or high is expected; it is not heeded\n"
+      "aiaccel: AIACCEL_DEVICE_BYTES=100MB: bytes such as 512M or 10G, or unlimited is "
+      "expected; it is not heeded\n"
+      "aiaccel: AIACCEL_ON_MISSING=ajar: open or closed is expected; it is not heeded\n");
+}
+
 BOOST_FIXTURE_TEST_CASE(every_kind_of_allocation_counts, Host) {
   Program program("proc_v2", "begin alloc_async:10 array:20 create:30 context:40 info say:done",
                   {{"AIACCEL_DEVICE_BYTES", "100M"}});

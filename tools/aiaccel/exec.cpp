@@ -201,7 +201,7 @@ void set_environment(const Options& options, const Wanted& wanted, const std::st
   if (!options.priority.empty()) ::setenv("AIACCEL_CLASS", options.priority.c_str(), 1);
   if (!options.engine.empty()) ::setenv("AIACCEL_ENGINE", options.engine.c_str(), 1);
   if (const auto bytes = wanted.settings[Key::device_bytes])
-    ::setenv("AIACCEL_DEVICE_BYTES", std::to_string(*bytes).c_str(), 1);
+    ::setenv("AIACCEL_DEVICE_BYTES", write_value(Key::device_bytes, *bytes).c_str(), 1);
   if (!transport.empty()) ::setenv("AIACCEL_TRANSPORT", transport.c_str(), 1);
   // The arbiter, where it is there, tells the rest.
   if (aiaccel::policy::answer_for_self(aiaccel::policy::kFolder).on_missing ==

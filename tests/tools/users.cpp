@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,7 @@ using process::run;
 using tools::Json;
 
 constexpr uid_t kNobody = 65534;
+constexpr int kUnreachable = 77;
 
 uid_t user() {
   return geteuid() == 0 ? kNobody : geteuid();
@@ -233,6 +236,45 @@ BOOST_AUTO_TEST_CASE(a_user_is_evicted) {
   BOOST_TEST(stopped.wait() == 128 + SIGKILL);
   BOOST_TEST(conformance::eventually(
       [] { return one(sample(), "engines", "alias", "gpu0")["reserved_bytes"] == 0; }));
+}
+
+// Its own turns it may have explained; what others have is not for it to see or to end.
+BOOST_AUTO_TEST_CASE(who_is_no_administrator_is_told_so) {
+  if (geteuid() != 0) SKIP("needs root, to be several users");
+  const Host host;
+  Device root = open();
+  root.must_hold(1, root.must_queue(AIACCEL_CLASS_NORMAL, 0, "root's"), 1);
+  const std::string of_root = std::to_string(getpid());
+  Child client([&](Child&) {
+    if (!change_user()) return 10;
+    const std::string bin = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+    if (access((bin + "/../bin/aiaccel").c_str(), X_OK)) return kUnreachable;
+    Device device = open();
+    device.must_queue(AIACCEL_CLASS_NORMAL, 0, "own");
+    const auto refused = [&](const std::vector<std::string>& command, const char* why) {
+      const Result result = run(command);
+      const bool well = result.status == 1 && has(result.err, why);
+      if (!well) std::fprintf(stderr, "%s: %s", command[1].c_str(), result.err.c_str());
+      return well;
+    };
+    for (const char* word : {"drain", "resume"})
+      if (!refused({"aiaccel", word, "--all"}, "Operation not permitted")) return 11;
+    if (!refused({"aiaccel", "leave"}, "Operation not permitted")) return 12;
+    if (!refused({"aiaccel", "policy", "reload"}, "Operation not permitted")) return 13;
+    if (!refused({"aiaccel", "policy", "show"}, "Operation not permitted")) return 14;
+    if (!refused({"aiaccel", "evict", of_root}, "no queue here")) return 15;
+    if (!refused({"aiaccel", "explain", of_root}, "as root, where it is another user's")) return 16;
+    if (!refused({"aiaccel", "evict", std::to_string(getpid())}, "Operation not permitted"))
+      return 17;
+    if (run({"aiaccel", "explain", std::to_string(getpid())}).status != 0) return 18;
+    const Json seen = sample();
+    if (seen["queues"].size() != 1 || seen["queues"][0]["label"] != "own") return 19;
+    return 0;
+  });
+  const int status = client.wait();
+  if (status == kUnreachable) SKIP("what was built is out of another user's reach");
+  BOOST_TEST(status == 0);
+  BOOST_TEST(root.engine_stats().slots_used == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(everybody_is_not_evicted) {

@@ -234,9 +234,9 @@ BOOST_AUTO_TEST_CASE(run_says_what_does_not_fit) {
   BOOST_TEST(width.status == 1);
   BOOST_TEST(has(width.err, "slots"));
   const Result engine = run(speech_run({"--engine", "gpu77"}));
-  BOOST_TEST(engine.status == 1);
-  BOOST_TEST(has(engine.err, "no engine gpu77"));
-  BOOST_TEST(has(engine.err, "hint: `aiaccel engines`"));
+  BOOST_TEST(engine.status == 2);
+  BOOST_TEST(has(engine.err, "there is no engine 'gpu77'"));
+  BOOST_TEST(has(engine.err, "hint: the engines here are cpu-node"));
   const Result file = run({"aiaccel", "run", "/etc/passwd"});
   BOOST_TEST(file.status == 1);
   BOOST_TEST(has(file.err, "cannot load /etc/passwd"));

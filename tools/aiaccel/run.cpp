@@ -14,6 +14,7 @@
 #include "aiaccel/summary.hpp"
 #include "common/command_line.hpp"
 #include "common/failure.hpp"
+#include "common/find_engine.hpp"
 #include "common/json.hpp"
 #include "common/names.hpp"
 #include "common/table.hpp"
@@ -192,20 +193,25 @@ std::string advice_for(const aiaccel::Error& error) {
       return "a lower --class";
     case EOPNOTSUPP:
       return "a class up to high, and an engine of the kind cpu";
-    case ENOENT:
-      return "`aiaccel engines` lists what there is";
+    case ESHUTDOWN:
+      return "the engine is being drained: `aiaccel resume`, by who drained it";
     default:
       return "";
   }
 }
 
-int run(const Options& options, const std::string& transport) {
+int run(Options& options, const std::string& transport) {
   const InputChoice choice = parse_choice(options.inputs, options.values, options.dimensions);
   class_of(options.priority);  // a wrong word is told before anything is loaded
   const aiaccel::Model model = open_model(options.model);
   const std::vector<Input> inputs = make_inputs(model.inputs(), choice);
-  // Closed at once: the deployment has its own, and closes them where the arbiter leaves.
-  const std::string reached(open_device(transport).transport());
+  std::string reached;
+  {
+    // Closed at once: the deployment has its own, and closes them where the arbiter leaves.
+    const aiaccel::Device device = open_device(transport);
+    reached = device.transport();
+    options.engine = find_engine(device, options.engine).name();
+  }
   const Outcome outcome = [&] {
     try {
       return run_all(reached, model, inputs, options);

@@ -5,14 +5,14 @@
 TEST_SOURCES_shim := libaiaccel/shim/lease.cpp tests/broker/server.cpp tests/conformance/device.cpp tests/conformance/child.cpp
 
 SHIM_CLIENT := $(BUILD)/shim/client $(BUILD)/shim/client-linked $(BUILD)/shim/plugin.so $(BUILD)/shim/newer/libcuda.so.1
-SHIM_CLIENT_SOURCES := $(patsubst %,tests/shim/client/%.cpp,main find ask)
+SHIM_CLIENT_SOURCES := $(patsubst %,tests/shim/client/%.cpp,main find ask storm)
 SHIM_STANDIN := -L$(BUILD)/standin -Wl,-rpath,'$$ORIGIN/../standin' -Wl,--no-as-needed -lcuda
 ALL_SOURCES += $(SHIM_CLIENT_SOURCES) tests/shim/client/linked.cpp tests/shim/client/find-linked.cpp tests/shim/client/newer.cpp
 
 $(BUILD)/shim/client: $(call objects,$(SHIM_CLIENT_SOURCES))
 	$(call say,LD,$@) mkdir -p $(@D) && $(CXX) $(LDFLAGS_ALL) $^ -o $@
 
-$(BUILD)/shim/client-linked: $(call objects,$(patsubst %,tests/shim/client/%.cpp,main ask find-linked linked)) \
+$(BUILD)/shim/client-linked: $(call objects,$(patsubst %,tests/shim/client/%.cpp,main ask storm find-linked linked)) \
 		$(BUILD)/standin/libcuda.so.1
 	$(call say,LD,$@) mkdir -p $(@D) && $(CXX) $(LDFLAGS_ALL) $(filter %.o,$^) $(SHIM_STANDIN) -o $@
 

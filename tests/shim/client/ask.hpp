@@ -10,4 +10,7 @@ int ask();
 // A line for each function of the stand-in: what cuGetProcAddress gives for it.
 int ask_meant();
 
+// See storm.cpp.
+int storm(const char* plugin);
+
 }  // namespace client

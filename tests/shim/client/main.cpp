@@ -314,6 +314,7 @@ int main(int argc, char** argv) {
   if (strcmp(argv[1], "newer") == 0) return launch_newer();
   if (strcmp(argv[1], "ask") == 0) return ask();
   if (strcmp(argv[1], "meant") == 0) return ask_meant();
+  if (strcmp(argv[1], "storm") == 0) return storm(argv[2]);
   static Program program;  // for what is called at exit
   program.way = argv[1];
   program.cuda = find(argv[1]);

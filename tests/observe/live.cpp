@@ -195,6 +195,10 @@ BOOST_AUTO_TEST_CASE(a_driver_that_does_not_start_is_said_so) {
   const Json sample = folder.run({"aiaccel-top", "--json"}).json();
   BOOST_TEST(sample["observed"]["nvml_missing"] ==
              "libnvidia-ml.so.1: NVIDIA driver is not loaded (9)");
+  const Result doctor = folder.run({"aiaccel", "doctor"});
+  BOOST_TEST(doctor.out.find("nvml         libnvidia-ml.so.1: NVIDIA driver is not loaded (9): no "
+                             "GPUs of NVIDIA are seen\n") != std::string::npos,
+             doctor.out);
 }
 
 BOOST_AUTO_TEST_CASE(a_process_that_is_not_there_is_missed) {

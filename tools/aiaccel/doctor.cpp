@@ -107,9 +107,10 @@ std::vector<Finding> as_typed(std::vector<Finding> findings) {
 
 Exit doctor_machine(const Options& options, const std::string& transport) {
   const Facts facts = collect_facts(transport);
-  const std::vector<Finding> findings = as_typed(judge(facts));
-  const auto missing = count_missing(findings);
   const observe::Observation observation = look(options, transport);
+  std::vector<Finding> findings = as_typed(judge(facts));
+  findings.push_back(judge_nvml(observation.nvml_missing));
+  const auto missing = count_missing(findings);
   if (options.json) {
     fmt::print("{}\n", json_text({{"transport", facts.automatic.transport},
                                   {"missing", missing},

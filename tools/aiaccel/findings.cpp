@@ -202,6 +202,11 @@ std::vector<Finding> judge(const Facts& facts) {
           judge_numa(facts),   judge_memlock(facts),   judge_cgroup(facts)};
 }
 
+Finding judge_nvml(const std::string& missing) {
+  if (missing.empty()) return {"nvml", Verdict::ok, "tells of NVIDIA's GPUs", {}};
+  return {"nvml", Verdict::note, missing + ": no GPUs of NVIDIA are seen", {}};
+}
+
 std::string verdict_name(Verdict verdict) {
   switch (verdict) {
     case Verdict::ok:

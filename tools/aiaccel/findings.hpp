@@ -25,6 +25,9 @@ struct Finding {
 
 std::vector<Finding> judge(const Facts& facts);
 
+// Of what NVML tells of GPUs; `missing` is why it tells nothing, "" where it does.
+Finding judge_nvml(const std::string& missing);
+
 std::string verdict_name(Verdict verdict);
 
 }  // namespace tools

@@ -245,7 +245,13 @@ Memory* Shim::memory_of(cuda::Device device) noexcept try {
 
 Memory* Shim::memory_here() noexcept {
   cuda::Device device;
-  return driver_.ctx_get_device(&device) == cuda::kSuccess ? memory_of(device) : nullptr;
+  if (driver_.ctx_get_device(&device) != cuda::kSuccess) return nullptr;
+  Memory* memory = memory_of(device);
+  try {
+    if (memory) gate_of(device);
+  } catch (const std::exception&) {  // the first launch says so
+  }
+  return memory;
 }
 
 void Shim::keep_primary(cuda::Device device, cuda::Context context) {

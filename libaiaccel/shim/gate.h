@@ -82,7 +82,8 @@ class Shim {
   void keep_primary(cuda::Device device, cuda::Context context);
   cuda::Context primary(cuda::Device device);
 
-  // What counts the memory of a device, or of the current context's.
+  // What counts the memory of a device, or of the current context's. That one has a gate from then
+  // on, whose thread lets go of an arbiter that leaves, and finds the next.
   Memory* memory_of(cuda::Device device) noexcept;
   Memory* memory_here() noexcept;
 

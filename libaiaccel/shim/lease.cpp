@@ -62,11 +62,11 @@ Lease::Next Lease::step(uint64_t now_ns, unsigned waiting) {
   return {next_ns_, changed_};
 }
 
+// It opens the arbiter before anything is launched: it is known then when that one leaves.
 bool Lease::idle(uint64_t now_ns, unsigned waiting) {
   if (waiting != 0) return ask(now_ns);
-  if (!is_open_) return false;
   if (now_ns >= retry_ns_) {
-    if (const int error = arbiter_.look()) {
+    if (const int error = is_open_ ? arbiter_.look() : open()) {
       lose(error, now_ns);
       return true;
     }
@@ -76,12 +76,14 @@ bool Lease::idle(uint64_t now_ns, unsigned waiting) {
   return false;
 }
 
+int Lease::open() {
+  const int error = is_open_ ? 0 : arbiter_.open();
+  if (!error) is_open_ = true;
+  return error;
+}
+
 bool Lease::ask(uint64_t now_ns) {
-  int error = 0;
-  if (!is_open_) {
-    error = arbiter_.open();
-    is_open_ = error == 0;
-  }
+  int error = open();
   if (!error) error = arbiter_.ask();
   if (error) {
     lose(error, now_ns);
@@ -257,11 +259,10 @@ bool Lease::look_for_it(uint64_t now_ns, unsigned waiting) {
     state_ = State::none;
     return waiting != 0;
   }
-  if (const int error = arbiter_.open()) {
+  if (const int error = open()) {
     lose(error, now_ns);
     return true;
   }
-  is_open_ = true;
   door_.close();
   state_ = State::none;
   next_ns_ = now_ns;  // whoever counts launches hears of it before a turn lets any through

@@ -95,6 +95,7 @@ class Lease {
   uint32_t window() const { return window_; }
 
  private:
+  int open();
   bool idle(uint64_t now_ns, unsigned waiting);
   bool ask(uint64_t now_ns);
   bool read(uint64_t now_ns);

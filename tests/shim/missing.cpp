@@ -228,7 +228,10 @@ BOOST_AUTO_TEST_CASE(an_arbiter_that_leaves_is_let_go_at_once) {
   Program busy("dlsym", "begin launch:100000:20000 sync", kOpen);
   const uint64_t until = late();
   while (log_of(busy.pid()).empty() && now_ns() < until) usleep(1000);
+  Program holds("dlsym", "begin alloc:1 say:held wait", kOpen);  // and never launches
+  holds.expect("held");
   operator_.set_state(AIACCEL_ENGINE_LEAVING);
+  wait_for_complaint(holds, "launches go ungated");
   wait_for_complaint(idle, "launches go ungated");
   wait_for_complaint(busy, "launches go ungated");
   while (operator_.others() != 0 && now_ns() < until) usleep(1000);
@@ -237,6 +240,7 @@ BOOST_AUTO_TEST_CASE(an_arbiter_that_leaves_is_let_go_at_once) {
   while (log_of(busy.pid()).size() < ran + 10 && now_ns() < until) usleep(1000);
   BOOST_TEST(log_of(busy.pid()).size() >= ran + 10);
   operator_.set_state(AIACCEL_ENGINE_ACTIVE);
+  wait_for_complaint(holds, "gated again");
   wait_for_complaint(idle, "gated again");
   wait_for_complaint(busy, "gated again");
   busy.kill();

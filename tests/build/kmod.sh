@@ -12,9 +12,9 @@ release=$(scripts/kernel-release)
 kernel=/lib/modules/$release/build
 tree=$PWD/build/kmod/$release/checked
 scripts/link-kmod-tree "$tree"
-ok 'gcc with W=1' make -s -C "$kernel" M="$tree/kmod" W=1 KCFLAGS=-Werror modules
+ok 'gcc with W=1' make -s -j"$(nproc)" -C "$kernel" M="$tree/kmod" W=1 KCFLAGS=-Werror modules
 # Nothing is newer now; C=2 checks all the same.
-ok 'sparse' make -s -C "$kernel" M="$tree/kmod" W=1 KCFLAGS=-Werror C=2 CHECK=sparse CF=-Wsparse-error modules
+ok 'sparse' make -s -j"$(nproc)" -C "$kernel" M="$tree/kmod" W=1 KCFLAGS=-Werror C=2 CHECK=sparse CF=-Wsparse-error modules
 
 clang_check() { # SOURCE
 	local source=$tree/$1 flags

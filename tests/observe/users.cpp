@@ -257,6 +257,13 @@ BOOST_AUTO_TEST_CASE(as_text) {
     BOOST_TEST(text.find(part) != std::string::npos, part << " in\n" << text);
 }
 
+// No columns are named where nobody fills them.
+BOOST_AUTO_TEST_CASE(engines_without_users_as_text) {
+  Observation seen = look(one_gpu());
+  seen.users.clear();
+  BOOST_TEST(text_of(seen).starts_with("gpu0  NVIDIA H100"));
+}
+
 BOOST_AUTO_TEST_CASE(as_json_the_unknown_is_null) {
   const tools::Json json = to_json(look(one_gpu()));
   for (const tools::Json& user : json["users"]) {

@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(doctor_tells_what_it_found) {
     if (finding["verdict"] == "missing") missing++;
   }
   const std::vector<std::string> wanted{"kernel",      "module", "device",  "broker", "transport",
-                                        "onnxruntime", "numa",   "memlock", "cgroup"};
+                                        "onnxruntime", "numa",   "memlock", "cgroup", "nvml"};
   BOOST_TEST(subjects == wanted, boost::test_tools::per_element());
   BOOST_TEST(json["missing"] == missing);
   BOOST_TEST(json["transport"] == process::transport());

@@ -138,7 +138,7 @@ std::vector<Line> to_lines(const Observation& observation, std::size_t width) {
     lines.push_back({"no engine known", Line::Kind::engine});
     add_users(std::nullopt);
   }
-  if (!lines.empty()) lines.insert(lines.begin(), {rows[0], Line::Kind::heading});
+  if (!observation.users.empty()) lines.insert(lines.begin(), {rows[0], Line::Kind::heading});
   if (observation.hidden)
     lines.push_back({observation.hidden == 1
                          ? "1 process not readable; run as root to see it"

@@ -19,7 +19,7 @@ struct Line {
   Kind kind = Kind::note;
 };
 
-// A heading, then each engine with its users below it, then those of no engine that is known, then
+// A heading where there are users, then each engine with its users below it, then those of no engine that is known, then
 // what could not be seen. Nothing at all where there is nothing to tell.
 std::vector<Line> to_lines(const Observation& observation, std::size_t width);
 

@@ -18,12 +18,14 @@ for file in lib/libaiaccel.so.0 lib/libaiaccel.a lib/aiaccel/libaiaccel-cuda.so 
 	share/man/man1/aiaccel.1 "src/aiaccel-$version/dkms.conf" "src/aiaccel-$version/kmod/Kbuild"; do
 	ok "$file is installed" test -f "$TMP/dest/usr/$file"
 done
-if command -v systemd-analyze >/dev/null; then
-	is 'systemd has nothing to say of aiaccel-boot.service' \
-		"$(systemd-analyze verify --man=no --recursive-errors=no "$prefix/lib/systemd/system/aiaccel-boot.service" 2>&1)" ''
-else
-	skip 'systemd has nothing to say of aiaccel-boot.service' 'systemd is not installed'
-fi
+for unit in system/aiaccel-boot.service user/aiacceld.{service,socket}; do
+	if command -v systemd-analyze >/dev/null; then
+		is "systemd has nothing to say of $unit" \
+			"$(systemd-analyze verify --man=no --recursive-errors=no "$prefix/lib/systemd/$unit" 2>&1)" ''
+	else
+		skip "systemd has nothing to say of $unit" 'systemd is not installed'
+	fi
+done
 touch "$TMP/dest/usr/lib/other"
 ok 'make uninstall' make --no-print-directory uninstall DESTDIR="$TMP/dest" PREFIX=/usr
 is 'nothing is left but what is of others' "$(cd "$TMP/dest" && find . ! -type d -o -name '*aiaccel*')" ./usr/lib/other

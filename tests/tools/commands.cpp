@@ -233,7 +233,8 @@ BOOST_AUTO_TEST_CASE(run_says_what_does_not_fit) {
   const Result width = run(speech_run({"--width", "4000"}));
   BOOST_TEST(width.status == 1);
   BOOST_TEST(has(width.err, "slots"));
-  const Result engine = run(speech_run({"--engine", "gpu77"}));
+  // Before the model is opened.
+  const Result engine = run({"aiaccel", "run", "/nonexistent.onnx", "--engine", "gpu77"});
   BOOST_TEST(engine.status == 2);
   BOOST_TEST(has(engine.err, "there is no engine 'gpu77'"));
   BOOST_TEST(has(engine.err, "hint: the engines here are cpu-node"));

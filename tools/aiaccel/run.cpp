@@ -202,9 +202,8 @@ std::string advice_for(const aiaccel::Error& error) {
 
 int run(Options& options, const std::string& transport) {
   const InputChoice choice = parse_choice(options.inputs, options.values, options.dimensions);
-  class_of(options.priority);  // a wrong word is told before anything is loaded
-  const aiaccel::Model model = open_model(options.model);
-  const std::vector<Input> inputs = make_inputs(model.inputs(), choice);
+  // What is wrong in the words is told before anything is loaded, which may take seconds.
+  class_of(options.priority);
   std::string reached;
   {
     // Closed at once: the deployment has its own, and closes them where the arbiter leaves.
@@ -212,6 +211,8 @@ int run(Options& options, const std::string& transport) {
     reached = device.transport();
     options.engine = find_engine(device, options.engine).name();
   }
+  const aiaccel::Model model = open_model(options.model);
+  const std::vector<Input> inputs = make_inputs(model.inputs(), choice);
   const Outcome outcome = [&] {
     try {
       return run_all(reached, model, inputs, options);

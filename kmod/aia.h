@@ -196,7 +196,8 @@ int aia_engine_set_state(struct aia_engine *engine, u32 state);
 void aia_engine_set_all_states(u32 state);
 u32 aia_engine_count(void);
 u64 aia_engine_reserved_bytes(struct aia_engine *engine);
-int aia_engine_check(const struct aia_engine_desc *desc);
+/* One that there may be, or NUMA_NO_NODE. */
+bool aia_engine_is_node(int node);
 /* Counted for the caller. */
 struct aia_engine *aia_engine_register_by_user(const struct aia_engine_desc *desc);
 /* As aia_engine_unregister(); false when it was done before. */

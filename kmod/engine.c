@@ -92,22 +92,23 @@ static bool good_name(const char *name)
 	return at > name && at - name < AIACCEL_NAME_LEN;
 }
 
-/* What @desc says is possible: 0 or -EINVAL. */
-int aia_engine_check(const struct aia_engine_desc *desc)
+bool aia_engine_is_node(int node)
 {
-	int node = desc->numa_node;
-
-	if (!good_name(desc->name) || !good_name(desc->provider) ||
-	    (desc->alias && !good_name(desc->alias)) || desc->kind < AIACCEL_ENGINE_CPU ||
-	    desc->kind > AIACCEL_ENGINE_OTHER || desc->enforcement < AIACCEL_ADVISORY ||
-	    desc->enforcement > AIACCEL_PREEMPTIBLE || desc->slots < 1 ||
-	    desc->slots > AIA_MAX_SLOTS)
-		return -EINVAL;
 	if (node == NUMA_NO_NODE)
-		return 0;
+		return true;
 	if (node < 0 || node >= MAX_NUMNODES)
-		return -EINVAL;
-	return node_possible(array_index_nospec(node, MAX_NUMNODES)) ? 0 : -EINVAL;
+		return false;
+	return node_possible(array_index_nospec(node, MAX_NUMNODES));
+}
+
+/* Drivers', too, which no aia_check_engine_register() has seen, and which may more. */
+static bool is_possible(const struct aia_engine_desc *desc)
+{
+	return good_name(desc->name) && good_name(desc->provider) &&
+	       (!desc->alias || good_name(desc->alias)) && desc->kind >= AIACCEL_ENGINE_CPU &&
+	       desc->kind <= AIACCEL_ENGINE_OTHER && desc->enforcement >= AIACCEL_ADVISORY &&
+	       desc->enforcement <= AIACCEL_PREEMPTIBLE && desc->slots >= 1 &&
+	       desc->slots <= AIA_MAX_SLOTS && aia_engine_is_node(desc->numa_node);
 }
 
 static bool has_name(const struct aia_engine *engine, const char *name)
@@ -153,10 +154,10 @@ static int keep_history(struct aia_engine *engine)
 static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 {
 	struct aia_engine *engine;
-	int err = aia_engine_check(desc);
+	int err;
 
-	if (err)
-		return ERR_PTR(err);
+	if (!is_possible(desc))
+		return ERR_PTR(-EINVAL);
 	engine = kzalloc(sizeof(*engine), GFP_KERNEL);
 	if (!engine)
 		return ERR_PTR(-ENOMEM);

@@ -19,8 +19,12 @@ int aia_engine_make(struct aia_call *call)
 	int err;
 
 	err = aia_check_engine_register(arg);
+	if (!err && !aia_engine_is_node(arg->numa_node))
+		err = -EINVAL;
 	if (err)
 		return err;
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	desc = (struct aia_engine_desc){
 		.name = arg->name,
 		.alias = *arg->alias ? arg->alias : NULL,
@@ -31,11 +35,6 @@ int aia_engine_make(struct aia_call *call)
 		.numa_node = arg->numa_node,
 		.device_bytes = arg->device_bytes,
 	};
-	err = aia_engine_check(&desc);
-	if (err)
-		return err;
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
 	engine = aia_engine_register_by_user(&desc);
 	if (IS_ERR(engine))
 		return PTR_ERR(engine);

@@ -1038,12 +1038,17 @@ enum aiaccel_turn_state {
  *		    turns, or those of a tenant above it, held it back
  * @comm:	    the command that opened the context
  * @label:	    the queue's
+ * @count:	    how many jobs this stands for
+ * @__reserved:	    zero
  *
  * Turns that ended are kept until newer ones of the engine push them out; how far
  * back an engine's go is told by its oldest one. A turn that ended after the list's
- * time_ns may be in it twice: as it was, and as it ended. REFUSED jobs of one queue that follow
- * each other are one record, with the first one's submitted_ns, the last one's
- * ended_ns and their number in capped_ns.
+ * time_ns may be in it twice: as it was, and as it ended.
+ *
+ * REFUSED jobs of one context and label that follow each other, and WITHDRAWN ones of which
+ * each came within 10 ms of the end of the last, are one record, unless much else
+ * was recorded in between: with the first one's queue and width, the earliest submitted_ns,
+ * the last one's ended_ns and their number in count. All others stand for one.
  */
 struct aiaccel_stats_turn {
 	__aligned_u64 context;
@@ -1060,6 +1065,8 @@ struct aiaccel_stats_turn {
 	__aligned_u64 capped_ns;
 	char comm[16];
 	char label[AIACCEL_LABEL_LEN];
+	__u32 count;
+	__u32 __reserved;
 };
 
 /**

@@ -34,52 +34,109 @@ void aia_history_describe(struct aia_history_record *record, const struct aia_sc
 		.granted_ns = job->granted_ns,
 		.ended_ns = live ? 0 : now_ns,
 		.capped_ns = aia_sched_capped_ns(job, now_ns),
-		.state = (__u16)state,
-		.class_ = (__u16)job->queue->class_,
+		.state = state,
+		.class_ = job->queue->class_,
 		.width = job->width,
+		.count = 1,
 	};
+}
+
+/* ---- several jobs in one record ---- */
+
+/*
+ * How many records are looked through: where more contexts than these take turns at it, each of their
+ * records stands for itself.
+ */
+#define LOOK_BACK 64
+
+/* Between two jobs that were withdrawn: who asks as often as this waits, as good as without a break. */
+#define GAP_NS (10 * 1000 * 1000ULL)
+
+static bool same_owner(const struct aia_history_who *a, const struct aia_history_who *b)
+{
+	return a->context == b->context && __builtin_memcmp(a->label, b->label, sizeof(a->label)) == 0;
+}
+
+/* The owner's last record, if it is not long ago. */
+static struct aia_history_record *last_of(const struct aia_history *history,
+					  const struct aia_history_who *who)
+{
+	__u64 number = history->added;
+	__u64 until = oldest(history);
+
+	if (number - until > LOOK_BACK)
+		until = number - LOOK_BACK;
+	while (number > until) {
+		struct aia_history_record *record = record_at(history, --number);
+
+		if (same_owner(&record->who, who))
+			return record;
+	}
+	return NULL;
+}
+
+static bool continues(const struct aia_history_record *last, const struct aia_history_record *record)
+{
+	if (last->state != record->state)
+		return false;
+	return record->state == AIACCEL_TURN_REFUSED ||
+	       (record->state == AIACCEL_TURN_WITHDRAWN &&
+		record->submitted_ns <= last->ended_ns + GAP_NS);
+}
+
+/* Jobs of one owner are held back at the same times: no more than the wait that is new. */
+static void extend(struct aia_history_record *last, const struct aia_history_record *record)
+{
+	__u64 grown_ns = record->ended_ns - last->ended_ns;
+
+	if (record->submitted_ns < last->submitted_ns) {
+		grown_ns += last->submitted_ns - record->submitted_ns;
+		last->submitted_ns = record->submitted_ns;
+	}
+	last->ended_ns = record->ended_ns;
+	last->capped_ns += record->capped_ns < grown_ns ? record->capped_ns : grown_ns;
+	if (last->count < ~0U)
+		last->count++;
+}
+
+static void keep(struct aia_history *history, const struct aia_history_record *record)
+{
+	struct aia_history_record *last = NULL;
+
+	if (record->state == AIACCEL_TURN_REFUSED || record->state == AIACCEL_TURN_WITHDRAWN)
+		last = last_of(history, &record->who);
+	if (last && continues(last, record))
+		extend(last, record);
+	else
+		*record_at(history, history->added++) = *record;
 }
 
 void aia_history_add(const struct aia_sched_job *job, enum aiaccel_turn_state state, __u64 now_ns)
 {
 	struct aia_history *history = job->queue->seat->engine->history;
-
-	if (history)
-		aia_history_describe(record_at(history, history->added++), job, state, now_ns);
-}
-
-/* Of the jobs that were refused last, if no other one was taken since. */
-static struct aia_history_record *last_refused(const struct aia_history *history,
-					       const struct aia_sched_queue *queue)
-{
-	if (!queue->refused || queue->refused_at != queue->submitted ||
-	    queue->refused - 1 < oldest(history))
-		return NULL;
-	return record_at(history, queue->refused - 1);
-}
-
-void aia_history_refused(struct aia_sched_queue *queue, __u32 width, __u64 now_ns)
-{
-	struct aia_history *history = queue->seat->engine->history;
-	struct aia_history_record *record;
+	struct aia_history_record record;
 
 	if (!history)
 		return;
-	record = last_refused(history, queue);
-	if (!record) {
-		record = record_at(history, history->added++);
-		*record = (struct aia_history_record){
-			.who = *queue->who,
-			.submitted_ns = now_ns,
-			.state = AIACCEL_TURN_REFUSED,
-			.class_ = (__u16)queue->class_,
-			.width = width,
-		};
-		queue->refused = history->added;
-		queue->refused_at = queue->submitted;
-	}
-	record->ended_ns = now_ns;
-	record->capped_ns++;
+	aia_history_describe(&record, job, state, now_ns);
+	keep(history, &record);
+}
+
+void aia_history_refused(const struct aia_sched_queue *queue, __u32 width, __u64 now_ns)
+{
+	struct aia_history *history = queue->seat->engine->history;
+	const struct aia_history_record record = {
+		.who = *queue->who,
+		.submitted_ns = now_ns,
+		.ended_ns = now_ns,
+		.state = AIACCEL_TURN_REFUSED,
+		.class_ = queue->class_,
+		.width = width,
+		.count = 1,
+	};
+
+	if (history)
+		keep(history, &record);
 }
 
 const struct aia_history_record *aia_history_next(const struct aia_history *history, __u64 *from)
@@ -121,6 +178,7 @@ void aia_history_tell(const struct aia_history_record *record, __u32 engine, __u
 		.granted_ns = shown(record->granted_ns, offset_ns),
 		.ended_ns = shown(record->ended_ns, offset_ns),
 		.capped_ns = record->capped_ns,
+		.count = record->count,
 	};
 	__builtin_memcpy(out->comm, record->who.comm, sizeof(out->comm));
 	__builtin_memcpy(out->label, record->who.label, sizeof(out->label));

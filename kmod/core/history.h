@@ -5,7 +5,11 @@
  *
  * turns.c adds a record where a turn ends or a job is refused; adapters read. Adding is O(1): it
  * happens under the adapter's lock. Memory is the adapter's: sizeof(struct aia_history_record)
- * for each record, 144 bytes, so 576 KiB for AIA_HISTORY_RECORDS.
+ * for each record, 152 bytes, so 608 KiB for AIA_HISTORY_RECORDS.
+ *
+ * What can be done without a turn, over and over, would soon push out what others did: jobs of a
+ * context and label that were refused, or withdrawn shortly after each other, are one record, as
+ * long as no other one of theirs and not many of others came in between.
  *
  * Invariant: record number n, counted from 0, is at n modulo the capacity while it is kept.
  * The caller serialises.
@@ -34,10 +38,11 @@ struct aia_history_who {
 struct aia_history_record {
 	struct aia_history_who who;
 	__u64 submitted_ns, granted_ns, ended_ns;
-	__u64 capped_ns;		/* of a refused one: how many they were */
-	__u16 state;			/* enum aiaccel_turn_state */
-	__u16 class_;
+	__u64 capped_ns;
+	__u32 state;			/* enum aiaccel_turn_state */
+	__u32 class_;
 	__u32 width;
+	__u32 count;			/* of jobs */
 };
 
 struct aia_history {
@@ -57,11 +62,8 @@ void aia_history_describe(struct aia_history_record *record, const struct aia_sc
 /* A job ended. Nothing happens where its engine keeps no history; here and below. */
 void aia_history_add(const struct aia_sched_job *job, enum aiaccel_turn_state state, __u64 now_ns);
 
-/*
- * A job of @width was refused. One that follows another of its queue, with no job taken in between, is
- * counted in the same record: who asks in a loop does not push out what others did.
- */
-void aia_history_refused(struct aia_sched_queue *queue, __u32 width, __u64 now_ns);
+/* A job of @width was refused. */
+void aia_history_refused(const struct aia_sched_queue *queue, __u32 width, __u64 now_ns);
 
 /*
  * The record number *@from, or the oldest that is kept, and moves *@from past it; NULL at the end.

@@ -135,7 +135,6 @@ struct aia_sched_queue {
 	struct aia_sched_seat *seat;
 	struct aia_sched_node *node;
 	const struct aia_history_who *who;	/* set after init, where a history is kept */
-	__u64 refused, refused_at;	/* history.c: the record of the last refusals */
 	struct aia_link of_seat;
 	struct aia_rb_root jobs;	/* waiting, by deadline and age */
 	__u32 class_;

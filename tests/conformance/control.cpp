@@ -145,8 +145,50 @@ BOOST_AUTO_TEST_CASE(what_became_of_a_turn_is_told) {
     BOOST_TEST(turn.granted_ns >= turn.submitted_ns);
     BOOST_TEST(turn.ended_ns >= turn.granted_ns);
     BOOST_TEST(std::string(turn.label) == "told@1");
+    BOOST_TEST(turn.count == 1u);
   }
   BOOST_TEST(found);
+}
+
+BOOST_AUTO_TEST_CASE(jobs_that_got_nothing_are_counted_in_one_record) {
+  Device device;
+  Device other;
+  Active active{device};
+  const uint32_t slots = device.slots();
+  const uint32_t queue = other.must_queue(AIACCEL_CLASS_NORMAL, 0, "row@1");
+  const uint64_t context = context_of(other, "row@1");
+  const uint32_t generation = device.must_hold(1, device.must_queue(), slots);
+  std::vector<aiaccel_job> jobs;
+  std::vector<aiaccel_completion> cancels;
+  for (uint64_t cookie = 1; cookie <= 20; ++cookie) {
+    jobs.push_back(job(cookie, queue, {.width = slots}));
+    cancels.push_back({cookie, 0, AIACCEL_COMPLETE_CANCEL});
+  }
+  aiaccel_enter enter{};
+  enter.jobs = reinterpret_cast<uintptr_t>(jobs.data());
+  enter.nr_jobs = static_cast<uint32_t>(jobs.size());
+  BOOST_REQUIRE(other.call(AIACCEL_IOC_ENTER, enter) == 0);
+  enter = {};
+  enter.completions = reinterpret_cast<uintptr_t>(cancels.data());
+  enter.nr_completions = static_cast<uint32_t>(cancels.size());
+  BOOST_REQUIRE(other.call(AIACCEL_IOC_ENTER, enter) == 0);
+  BOOST_REQUIRE(enter.nr_completions == 20u);
+  BOOST_REQUIRE(control(device, device.engine().id, AIACCEL_ENGINE_DRAINING) == 0);
+  for (uint64_t cookie = 1; cookie <= 5; ++cookie)
+    BOOST_TEST(other.submit(job(cookie, queue)) == -ESHUTDOWN);
+  BOOST_REQUIRE(device.complete(1, generation) == 0);
+
+  std::vector<aiaccel_stats_turn> told;
+  for (const aiaccel_stats_turn& turn : device.turn_stats())
+    if (turn.context == context) told.push_back(turn);
+  BOOST_REQUIRE(told.size() == 2u);
+  BOOST_TEST(told[0].state == static_cast<uint32_t>(AIACCEL_TURN_WITHDRAWN));
+  BOOST_TEST(told[0].count == 20u);
+  BOOST_TEST(told[0].granted_ns == 0u);
+  BOOST_TEST(told[0].ended_ns >= told[0].submitted_ns);
+  BOOST_TEST(told[1].state == static_cast<uint32_t>(AIACCEL_TURN_REFUSED));
+  BOOST_TEST(told[1].count == 5u);
+  BOOST_TEST(told[1].capped_ns == 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -44,6 +44,20 @@ std::uint32_t generation_of(Context& context) {
   return context.read().back().generation;
 }
 
+constexpr std::uint64_t kGapNs = 10'000'000;
+
+// One from its submission to its end, at once.
+void turn(Stage& stage, Context& context) {
+  BOOST_TEST_REQUIRE(context.submit(99) == 0);
+  stage.dispatch();
+  BOOST_TEST_REQUIRE(context.complete(99, generation_of(context)) == 0);
+}
+
+void withdraw(Context& context) {
+  BOOST_TEST_REQUIRE(context.submit(98) == 0);
+  BOOST_TEST_REQUIRE(context.cancel(98) == 0);
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(history)
@@ -106,6 +120,7 @@ BOOST_AUTO_TEST_CASE(each_end_has_its_state_and_its_times) {
     BOOST_TEST(told.granted_ns == (expected[i].granted_ns ? expected[i].granted_ns + 1000 : 0));
     BOOST_TEST(told.ended_ns == expected[i].ended_ns + 1000);
     BOOST_TEST(told.capped_ns == 0u);
+    BOOST_TEST(told.count == 1u);
     BOOST_TEST(told.class_ == 1u * AIACCEL_CLASS_HIGH);
     BOOST_TEST(told.width == 2u);
     BOOST_TEST(told.context == 7u);
@@ -123,8 +138,7 @@ BOOST_AUTO_TEST_CASE(the_oldest_go_first_and_a_late_reader_goes_on_with_what_is_
   Context c(stage);
   for (std::uint64_t i = 0; i < 20; ++i) {
     stage.now = 100 + i;
-    BOOST_TEST_REQUIRE(c.submit(1) == 0);
-    BOOST_TEST_REQUIRE(c.cancel(1) == 0);
+    turn(stage, c);
     const Records records = stage.read();
     BOOST_TEST_REQUIRE(records.size() == (i < 8 ? i + 1 : 8));
     BOOST_TEST(records.back().ended_ns == 100 + i);
@@ -138,6 +152,7 @@ BOOST_AUTO_TEST_CASE(the_oldest_go_first_and_a_late_reader_goes_on_with_what_is_
 BOOST_AUTO_TEST_CASE(refusals_in_a_row_are_one_record) {
   Kept stage(1, 8);
   Context c(stage), other(stage);
+  c.who.context = 1;
   other.who.context = 2;
   stage.engine.state = AIACCEL_ENGINE_DRAINING;
   for (stage.now = 10; stage.now < 60; ++stage.now) {
@@ -152,26 +167,27 @@ BOOST_AUTO_TEST_CASE(refusals_in_a_row_are_one_record) {
   BOOST_TEST(records[0].submitted_ns == 10u);
   BOOST_TEST(records[0].granted_ns == 0u);
   BOOST_TEST(records[0].ended_ns == 60u);
-  BOOST_TEST(records[0].capped_ns == 51u);
+  BOOST_TEST(records[0].count == 51u);
+  BOOST_TEST(records[0].capped_ns == 0u);
   BOOST_TEST(records[1].who.context == 2u);
   BOOST_TEST(records[1].ended_ns == 59u);
-  BOOST_TEST(records[1].capped_ns == 50u);
+  BOOST_TEST(records[1].count == 50u);
 
-  // A job that is taken ends the row.
+  // A turn ends the row.
   stage.engine.state = AIACCEL_ENGINE_ACTIVE;
-  BOOST_TEST(c.submit(1) == 0);
-  BOOST_TEST(c.cancel(1) == 0);
+  turn(stage, c);
   stage.engine.state = AIACCEL_ENGINE_DRAINING;
   BOOST_TEST(c.submit(1) == -ESHUTDOWN);
   BOOST_TEST(other.submit(1) == -ESHUTDOWN);
   records = stage.read();
   BOOST_TEST_REQUIRE(records.size() == 4u);
-  BOOST_TEST(records[3].capped_ns == 1u);
-  BOOST_TEST(records[1].capped_ns == 51u);
+  BOOST_TEST(records[3].count == 1u);
+  BOOST_TEST(records[1].count == 51u);
 
   // So does being pushed out: what is at that place now is somebody else's.
-  for (int i = 0; i < 10; ++i) {
+  for (std::uint64_t i = 0; i < 10; ++i) {
     Context passing(stage);
+    passing.who.context = 10 + i;
     BOOST_TEST(passing.submit(1) == -ESHUTDOWN);
     aia_sched_queue_fini(&passing.queue);
   }
@@ -181,8 +197,96 @@ BOOST_AUTO_TEST_CASE(refusals_in_a_row_are_one_record) {
   BOOST_TEST_REQUIRE(records.size() == 8u);
   BOOST_TEST(records.back().who.context == 2u);
   BOOST_TEST(records.back().submitted_ns == 99u);
-  BOOST_TEST(records.back().capped_ns == 1u);
-  for (std::size_t i = 0; i + 1 < records.size(); ++i) BOOST_TEST(records[i].capped_ns == 1u);
+  for (const aia_history_record& record : records) BOOST_TEST(record.count == 1u);
+}
+
+// Who submits and cancels in a loop pushes nobody's record out.
+BOOST_AUTO_TEST_CASE(jobs_withdrawn_shortly_after_each_other_are_one_record) {
+  Kept stage(1, 8);
+  Context holder(stage), c(stage), other(stage);
+  holder.who.context = 1;
+  c.who.context = 2;
+  other.who.context = 3;
+  turn(stage, other);
+  BOOST_TEST(holder.submit(1) == 0);
+  stage.dispatch();
+  for (int i = 0; i < 1000; ++i) {
+    BOOST_TEST_REQUIRE(c.submit(1) == 0);
+    BOOST_TEST_REQUIRE(c.submit(2) == 0);
+    stage.now += 1000;
+    BOOST_TEST_REQUIRE(c.cancel(2) == 0);
+    BOOST_TEST_REQUIRE(c.cancel(1) == 0);
+    stage.now += kGapNs;
+  }
+  Records records = stage.read();
+  BOOST_TEST_REQUIRE(records.size() == 2u);
+  BOOST_TEST(records[0].who.context == 3u);
+  BOOST_TEST(records[1].who.context == 2u);
+  BOOST_TEST(records[1].state == AIACCEL_TURN_WITHDRAWN);
+  BOOST_TEST(records[1].submitted_ns == 1u);
+  BOOST_TEST(records[1].ended_ns == stage.now - kGapNs);
+  BOOST_TEST(records[1].count == 2000u);
+
+  // One that comes later is not part of it, nor is one of another label, or after a turn.
+  ++stage.now;
+  withdraw(c);
+  BOOST_TEST(stage.read().size() == 3u);
+  std::strcpy(c.who.label, "two");
+  withdraw(c);
+  BOOST_TEST(stage.read().size() == 4u);
+  holder.complete(1, generation_of(holder));
+  withdraw(holder);
+  withdraw(holder);
+  records = stage.read();
+  BOOST_TEST_REQUIRE(records.size() == 6u);
+  BOOST_TEST(records[4].state == AIACCEL_TURN_COMPLETED);
+  BOOST_TEST(records[5].state == AIACCEL_TURN_WITHDRAWN);
+  BOOST_TEST(records[5].count == 2u);
+}
+
+// The record says no more of a ceiling than that it held the jobs back for the time that they were
+// there, however many there were.
+BOOST_AUTO_TEST_CASE(jobs_withdrawn_together_were_held_back_together) {
+  Kept stage(2);
+  aia_sched_node_set_caps(&stage.node, AIACCEL_ENGINE_TIME_ALL, 1, 0);
+  Context holder(stage), c(stage);
+  holder.who.context = 1;
+  c.who.context = 2;
+  BOOST_TEST(holder.submit(1) == 0);
+  stage.dispatch();
+  stage.now = 1000;
+  for (const std::uint64_t cookie : {1, 2, 3}) BOOST_TEST(c.submit(cookie) == 0);
+  stage.dispatch();
+  stage.now = 1400;
+  for (const std::uint64_t cookie : {1, 2}) BOOST_TEST(c.cancel(cookie) == 0);
+  stage.now = 1500;
+  BOOST_TEST(c.cancel(3) == 0);
+  const Records records = stage.read();
+  BOOST_TEST_REQUIRE(records.size() == 1u);
+  BOOST_TEST(records[0].submitted_ns == 1000u);
+  BOOST_TEST(records[0].ended_ns == 1500u);
+  BOOST_TEST(records[0].capped_ns == 500u);
+  BOOST_TEST(records[0].count == 3u);
+}
+
+// What others do meanwhile is looked through, up to a bound.
+BOOST_AUTO_TEST_CASE(a_row_goes_on_past_the_records_of_others) {
+  Kept stage(1, 1024);
+  Context c(stage), other(stage);
+  c.who.context = 1;
+  other.who.context = 2;
+  const auto beside = [&](int turns) {
+    withdraw(c);
+    for (int i = 0; i < turns; ++i) turn(stage, other);
+    withdraw(c);
+  };
+  beside(63);
+  BOOST_TEST(stage.read().size() == 64u);
+  BOOST_TEST(stage.read()[0].count == 2u);
+  turn(stage, c);
+  beside(64);
+  BOOST_TEST(stage.read().size() == 131u);
+  BOOST_TEST(stage.read().back().count == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(other_refusals_are_not_kept) {

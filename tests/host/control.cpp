@@ -228,7 +228,7 @@ BOOST_AUTO_TEST_CASE(refused_jobs_are_one_record) {
   const auto all = turns(root);
   BOOST_REQUIRE(all.size() == 1u);
   BOOST_TEST(all[0].state == static_cast<uint32_t>(AIACCEL_TURN_REFUSED));
-  BOOST_TEST(all[0].capped_ns == 5u);
+  BOOST_TEST(all[0].count == 5u);
   BOOST_TEST(all[0].granted_ns == 0u);
 }
 

@@ -27,6 +27,7 @@ struct Given {
   std::uint32_t width = 1;
   std::uint32_t state = 0;
   std::uint32_t engine = 1;
+  std::uint32_t count = 1;
 };
 
 Turn turn(const Given& given) {
@@ -41,6 +42,7 @@ Turn turn(const Given& given) {
   result.granted_ns = given.granted_ns;
   result.ended_ns = given.ended_ns;
   result.capped_ns = given.capped_ns;
+  result.count = given.count;
   if (given.state)
     result.state = given.state;
   else if (given.ended_ns)
@@ -189,7 +191,7 @@ BOOST_AUTO_TEST_CASE(the_window_cuts_and_what_waits_and_runs_still_counts_up_to_
 
 BOOST_AUTO_TEST_CASE(refusals_revocations_and_failures_are_counted) {
   const Turns turns = {
-      turn({.submitted_ns = 100, .ended_ns = 180, .capped_ns = 7, .state = AIACCEL_TURN_REFUSED}),
+      turn({.submitted_ns = 100, .ended_ns = 180, .state = AIACCEL_TURN_REFUSED, .count = 7}),
       turn(
           {.submitted_ns = 100, .granted_ns = 100, .ended_ns = 180, .state = AIACCEL_TURN_REVOKED}),
       turn({.submitted_ns = 100, .ended_ns = 150, .state = AIACCEL_TURN_FAILED})};
@@ -200,6 +202,17 @@ BOOST_AUTO_TEST_CASE(refusals_revocations_and_failures_are_counted) {
   BOOST_TEST(explanation.failed == 1u);
   BOOST_TEST(text(explanation) == "own me 50");
   BOOST_TEST(ask(turns, 500).refused == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(jobs_withdrawn_in_one_record_are_as_many_waits) {
+  const Explanation explanation =
+      ask({turn({.context = 2, .label = "a", .granted_ns = 50, .ended_ns = 300}),
+           turn({.submitted_ns = 100, .ended_ns = 190, .count = 9}),
+           turn({.submitted_ns = 190, .ended_ns = 202})});
+  BOOST_TEST(text(explanation) == "share a 102");
+  BOOST_TEST(explanation.waits == 10u);
+  BOOST_TEST(explanation.wait_ns == 102u);
+  BOOST_TEST(explanation.longest_ns == 12u);  // of the nine, 10 in the mean
 }
 
 BOOST_AUTO_TEST_CASE(the_parts_add_up_whatever_the_table_says) {

@@ -92,8 +92,9 @@ constexpr Field kTurn[] = {
     FIELD(aiaccel_stats_turn, submitted_ns, kOut), FIELD(aiaccel_stats_turn, granted_ns, kOut),
     FIELD(aiaccel_stats_turn, ended_ns, kOut),     FIELD(aiaccel_stats_turn, capped_ns, kOut),
     FIELD(aiaccel_stats_turn, comm, kOut),         FIELD(aiaccel_stats_turn, label, kOut),
+    FIELD(aiaccel_stats_turn, count, kOut),        FIELD(aiaccel_stats_turn, __reserved, kOut),
 };
-static_assert(fills(kTurn, 152) && sizeof(aiaccel_stats_turn) == 152);
+static_assert(fills(kTurn, 160) && sizeof(aiaccel_stats_turn) == 160);
 
 struct {
   uint32_t kind, size;

@@ -174,15 +174,17 @@ void count(const Turn& turn, const Question& question, Explanation& explanation)
   explanation.run_ns += run.length();
   const std::uint64_t wait_ns = clip(waited(turn, question.to_ns), question).length();
   if (!wait_ns) return;
-  explanation.waits++;
+  // Several in one record were one after the other, or at once.
+  const std::uint64_t jobs = std::max<std::uint64_t>(turn.count, 1);
+  explanation.waits += jobs;
   explanation.wait_ns += wait_ns;
-  explanation.longest_ns = std::max(explanation.longest_ns, wait_ns);
+  explanation.longest_ns = std::max(explanation.longest_ns, wait_ns / jobs);
 }
 
 void count_refused(const Turn& turn, const Question& question, Explanation& explanation) {
   const Span span = clip({turn.submitted_ns, turn.ended_ns}, question);
   if (span.end < span.begin) return;
-  explanation.refused += turn.capped_ns;  // their number
+  explanation.refused += turn.count;
   explanation.refused_ns += span.length();
 }
 

@@ -165,6 +165,8 @@ static void describe_owner(struct aia_queue *queue, const char *label)
 	BUILD_BUG_ON(sizeof(who->comm) != TASK_COMM_LEN);
 	who->context = queue->ctx->number;
 	who->tenant = queue->ctx->tenant->id;
+	who->kind = queue->ctx->tenant->kind;
+	who->source_id = queue->ctx->tenant->source_id;
 	who->queue = queue->object.id;
 	who->pid = pid_nr(queue->ctx->pid);
 	memcpy(who->comm, queue->ctx->comm, sizeof(who->comm));

@@ -199,6 +199,12 @@ static int list_reservations(struct listing *listing, const struct aia_tenant *o
 /* As many are copied in one hold of aia_turn_lock. */
 #define RECORDS AIA_TURNS_MAX
 
+/* Also what it did when it was there before, under another number. */
+static bool is_of(const struct aia_history_who *who, const struct aia_tenant *tenant)
+{
+	return who->kind == tenant->kind && who->source_id == tenant->source_id;
+}
+
 /* A caller in another pid namespace is told no numbers that mean others there. */
 static int put_turns(struct listing *listing, const struct aia_history_record *records, u32 count,
 		     u32 engine, const struct aia_tenant *only, const s32 *pid)
@@ -209,7 +215,7 @@ static int put_turns(struct listing *listing, const struct aia_history_record *r
 	int err = 0;
 
 	for (i = 0; i < count && !err; i++) {
-		if (only && records[i].who.tenant != only->id)
+		if (only && !is_of(&records[i].who, only))
 			continue;
 		aia_history_tell(&records[i], engine, offset_ns, &turn);
 		if (pid)

@@ -1039,7 +1039,9 @@ enum aiaccel_turn_state {
  * @comm:	    the command that opened the context
  * @label:	    the queue's
  * @count:	    how many jobs this stands for
- * @__reserved:	    zero
+ * @tenant_kind:    its tenant's kind, as in &struct aiaccel_stats_tenant; a tenant that comes
+ *		    again has a new number, but kind and source_id are what they were
+ * @source_id:	    its tenant's, likewise
  *
  * Turns that ended are kept until newer ones of the engine push them out; how far
  * back an engine's go is told by its oldest one. A turn that ended after the list's
@@ -1066,7 +1068,8 @@ struct aiaccel_stats_turn {
 	char comm[16];
 	char label[AIACCEL_LABEL_LEN];
 	__u32 count;
-	__u32 __reserved;
+	__u32 tenant_kind;
+	__aligned_u64 source_id;
 };
 
 /**

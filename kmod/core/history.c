@@ -179,6 +179,8 @@ void aia_history_tell(const struct aia_history_record *record, __u32 engine, __u
 		.ended_ns = shown(record->ended_ns, offset_ns),
 		.capped_ns = record->capped_ns,
 		.count = record->count,
+		.tenant_kind = record->who.kind,
+		.source_id = record->who.source_id,
 	};
 	__builtin_memcpy(out->comm, record->who.comm, sizeof(out->comm));
 	__builtin_memcpy(out->label, record->who.label, sizeof(out->label));

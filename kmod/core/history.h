@@ -5,7 +5,7 @@
  *
  * turns.c adds a record where a turn ends or a job is refused; adapters read. Adding is O(1): it
  * happens under the adapter's lock. Memory is the adapter's: sizeof(struct aia_history_record)
- * for each record, 152 bytes, so 608 KiB for AIA_HISTORY_RECORDS.
+ * for each record, 168 bytes, so 672 KiB for AIA_HISTORY_RECORDS.
  *
  * What can be done without a turn, over and over, would soon push out what others did: jobs of a
  * context and label that were refused, or withdrawn shortly after each other, are one record, as
@@ -29,6 +29,8 @@ struct aia_sched_queue;
 struct aia_history_who {
 	__u64 context;
 	__u64 tenant;
+	__u64 source_id;		/* as of struct aiaccel_stats_tenant */
+	__u32 kind;			/* likewise */
 	__u32 queue;
 	__s32 pid;			/* as the adapter numbers processes */
 	char comm[16];

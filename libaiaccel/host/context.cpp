@@ -41,6 +41,8 @@ int Context::create(Host& host, Client client, std::function<void()> on_events,
   aia_history_who& who = context->who_;
   who.context = ++host.last_context;
   who.tenant = context->tenant_->id;
+  who.kind = context->tenant_->kind;
+  who.source_id = context->tenant_->uid;
   who.pid = context->client_.pid;
   std::snprintf(who.comm, sizeof who.comm, "%s", context->client_.comm.c_str());
   *result = std::move(context);

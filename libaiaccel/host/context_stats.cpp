@@ -170,9 +170,12 @@ void Context::stats_queues(Call& call) const {
 void Context::stats_turns(Call& call) const {
   std::vector<aiaccel_stats_turn> turns;
   size_t count = 0;
-  const uint64_t own = tenant_->id;
+  // Also what it did when it was there before, under another number.
+  const auto own = [&](const aia_history_who& who) {
+    return who.kind == tenant_->kind && who.source_id == tenant_->uid;
+  };
   auto tell = [&](const aia_history_record& record, const Engine& engine) {
-    if (!client_.privileged && record.who.tenant != own) return;
+    if (!client_.privileged && !own(record.who)) return;
     if (count++ < call.arg.stats.count)
       aia_history_tell(&record, engine.info.id, 0, &turns.emplace_back());
   };

@@ -146,6 +146,8 @@ BOOST_AUTO_TEST_CASE(what_became_of_a_turn_is_told) {
     BOOST_TEST(turn.ended_ns >= turn.granted_ns);
     BOOST_TEST(std::string(turn.label) == "told@1");
     BOOST_TEST(turn.count == 1u);
+    BOOST_TEST(turn.tenant_kind == device.own_tenant().kind);
+    BOOST_TEST(turn.source_id == device.own_tenant().source_id);
   }
   BOOST_TEST(found);
 }

@@ -67,6 +67,8 @@ BOOST_AUTO_TEST_CASE(each_end_has_its_state_and_its_times) {
   Context c(stage, AIACCEL_CLASS_HIGH);
   c.who.context = 7;
   c.who.tenant = 8;
+  c.who.kind = AIACCEL_TENANT_CGROUP;
+  c.who.source_id = 1234;
   c.who.queue = 9;
   c.who.pid = 10;
   std::strcpy(c.who.comm, "server");
@@ -125,6 +127,8 @@ BOOST_AUTO_TEST_CASE(each_end_has_its_state_and_its_times) {
     BOOST_TEST(told.width == 2u);
     BOOST_TEST(told.context == 7u);
     BOOST_TEST(told.tenant == 8u);
+    BOOST_TEST(told.tenant_kind == 1u * AIACCEL_TENANT_CGROUP);
+    BOOST_TEST(told.source_id == 1234u);
     BOOST_TEST(told.engine == 3u);
     BOOST_TEST(told.queue == 9u);
     BOOST_TEST(told.pid == 10);

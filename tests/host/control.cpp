@@ -200,6 +200,8 @@ BOOST_AUTO_TEST_CASE(what_became_of_turns_is_told) {
   for (int i = 0; i < 2; ++i) {  // its own completion, and its end
     BOOST_TEST(all[i].state == states[i]);
     BOOST_TEST(all[i].context == gone);
+    BOOST_TEST(all[i].tenant_kind == static_cast<uint32_t>(AIACCEL_TENANT_USER));
+    BOOST_TEST(all[i].source_id == 1000u);
     BOOST_TEST(all[i].engine == kGpu);
     BOOST_TEST(all[i].class_ == static_cast<uint32_t>(AIACCEL_CLASS_HIGH));
     BOOST_TEST(all[i].pid == 1);
@@ -217,6 +219,22 @@ BOOST_AUTO_TEST_CASE(what_became_of_turns_is_told) {
   }
   BOOST_TEST(running == 1u);
   BOOST_TEST(waiting == 1u);
+}
+
+// A user who comes again is a tenant of another number, and sees what it did before.
+BOOST_AUTO_TEST_CASE(a_tenant_that_comes_again_sees_its_record_and_no_other) {
+  Arbiter host;
+  uint64_t before = 0;
+  for (const uint64_t uid : {1000, 1001}) {
+    Client client(host, uid);
+    BOOST_REQUIRE(client.submit(1, client.queue(kGpu)) == 0);
+    if (uid == 1000) before = client.query().tenant;
+  }
+  Client again(host, 1000);
+  BOOST_TEST(again.query().tenant != before);
+  const auto seen = turns(again);
+  BOOST_REQUIRE(seen.size() == 1u);
+  BOOST_TEST(seen[0].tenant == before);
 }
 
 BOOST_AUTO_TEST_CASE(refused_jobs_are_one_record) {

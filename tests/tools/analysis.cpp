@@ -33,7 +33,8 @@ struct Given {
 Turn turn(const Given& given) {
   Turn result{};
   result.context = given.context;
-  result.tenant = given.context * 10;
+  result.tenant_kind = AIACCEL_TENANT_USER;
+  result.source_id = given.context * 10;
   result.pid = static_cast<int>(given.context) * 100;
   result.engine = given.engine;
   result.class_ = given.class_;

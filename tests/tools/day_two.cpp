@@ -250,6 +250,39 @@ BOOST_AUTO_TEST_CASE(an_evicted_unit_is_frozen_or_killed_as_a_whole) {
   BOOST_TEST(eventually([&] { return rmdir(cgroup.c_str()) == 0; }));
 }
 
+// A unit whose processes have ended is no tenant any more, but its cgroup has the number that is on
+// record. The cgroup below is ended as a whole: its folder is gone, too.
+BOOST_AUTO_TEST_CASE(a_unit_that_ended_is_found_by_its_cgroup) {
+  if (process::transport() != "kernel") SKIP("units are cgroups in the module only");
+  const std::string name = "ended-" + me() + ".slice", below = "one-" + me() + ".service";
+  const std::string cgroup = "/sys/fs/cgroup/" + name, service = cgroup + "/" + below;
+  if (mkdir(cgroup.c_str(), 0755)) SKIP("there is no cgroup of version 2 to be made here");
+  BOOST_REQUIRE(mkdir(service.c_str(), 0755) == 0);
+  { Holder holder(service); }
+  check_engine_is_free();
+  for (const std::string& word : {name, below, "/" + name + "/" + below}) {
+    const Result result = run({"aiaccel", "explain", word, "--json"});
+    BOOST_TEST(result.status == 0, word << ": " << result.err);
+    if (result.status) continue;
+    const auto told = result.json();
+    BOOST_TEST(told["target"] == "unit /" + name + (word == name ? "" : "/" + below));
+    BOOST_REQUIRE(told["engines"].size() == 1u);
+    BOOST_TEST(told["engines"][0]["turns"] == 1);
+  }
+  BOOST_TEST(run({"aiaccel", "evict", name, "--turn"}).status == 1);  // nobody is there
+
+  // Again under the same number, as a tenant with another one: both turns are its own.
+  {
+    Holder holder(service);
+    const auto told = run({"aiaccel", "explain", below, "--json"}).json();
+    BOOST_TEST(told["engines"][0]["turns"] == 2);
+  }
+  check_engine_is_free();
+  BOOST_TEST(eventually([&] { return rmdir(service.c_str()) == 0; }));
+  BOOST_TEST(run({"aiaccel", "explain", below}).status == 1);
+  BOOST_TEST(eventually([&] { return rmdir(cgroup.c_str()) == 0; }));
+}
+
 // Its number may be another process's by then, which is not to be stopped.
 BOOST_AUTO_TEST_CASE(who_is_only_on_record_is_not_evicted) {
   NEED_OTHERS();

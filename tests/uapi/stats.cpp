@@ -92,9 +92,10 @@ constexpr Field kTurn[] = {
     FIELD(aiaccel_stats_turn, submitted_ns, kOut), FIELD(aiaccel_stats_turn, granted_ns, kOut),
     FIELD(aiaccel_stats_turn, ended_ns, kOut),     FIELD(aiaccel_stats_turn, capped_ns, kOut),
     FIELD(aiaccel_stats_turn, comm, kOut),         FIELD(aiaccel_stats_turn, label, kOut),
-    FIELD(aiaccel_stats_turn, count, kOut),        FIELD(aiaccel_stats_turn, __reserved, kOut),
+    FIELD(aiaccel_stats_turn, count, kOut),        FIELD(aiaccel_stats_turn, tenant_kind, kOut),
+    FIELD(aiaccel_stats_turn, source_id, kOut),
 };
-static_assert(fills(kTurn, 160) && sizeof(aiaccel_stats_turn) == 160);
+static_assert(fills(kTurn, 168) && sizeof(aiaccel_stats_turn) == 168);
 
 struct {
   uint32_t kind, size;

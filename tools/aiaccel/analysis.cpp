@@ -42,12 +42,12 @@ bool in_the_way(const Turn& turn, const Turn& waiter, const Question& question) 
   return !question.gives_way || is_background(waiter) || !is_background(turn);
 }
 
-using Key = std::tuple<Why, std::uint64_t, std::int32_t, std::uint32_t, std::string, std::string>;
+using Key = std::tuple<Why, Source, std::int32_t, std::uint32_t, std::string, std::string>;
 using Parts = std::map<Key, std::uint64_t>;
 
 Key key(Why why, const Turn& turn) {
   return {why,
-          turn.tenant,
+          source_of(turn),
           turn.pid,
           turn.class_,
           std::string(turn.comm, strnlen(turn.comm, sizeof turn.comm)),
@@ -55,7 +55,7 @@ Key key(Why why, const Turn& turn) {
 }
 
 Key nobody(Why why) {
-  return {why, 0, 0, 0, "", ""};
+  return {why, {}, 0, 0, "", ""};
 }
 
 Why why_of(const Turn& turn, const Turn& waiter, const Question& question) {
@@ -244,8 +244,8 @@ Explanation explain(const std::vector<Turn>& turns, const Question& question) {
     for (const auto& [who, ns] : explain_one(turn, timeline, question)) all[who] += ns;
   }
   for (const auto& [who, ns] : all) {
-    const auto& [why, tenant, pid, class_, comm, label] = who;
-    if (ns) explanation.parts.push_back({why, tenant, pid, class_, comm, label, ns});
+    const auto& [why, unit, pid, class_, comm, label] = who;
+    if (ns) explanation.parts.push_back({why, unit, pid, class_, comm, label, ns});
   }
   std::stable_sort(explanation.parts.begin(), explanation.parts.end(),
                    [](const Part& a, const Part& b) { return a.ns > b.ns; });

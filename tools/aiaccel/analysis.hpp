@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "aiaccel/source.hpp"
+
 namespace tools {
 
 enum class Why {
@@ -34,7 +36,7 @@ const char* why_sentence(Why why);  // "a higher class ran"
 // What one process and queue label, or nobody in particular, made the target wait.
 struct Part {
   Why why;
-  std::uint64_t tenant = 0;
+  Source unit{};
   std::int32_t pid = 0;
   std::uint32_t class_ = 0;
   std::string comm, label;

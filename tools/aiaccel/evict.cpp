@@ -64,7 +64,7 @@ std::set<std::int32_t> processes(const aiaccel::Device& device, const Target& ta
 
 void stop(const aiaccel::Device& device, const Target& target, bool kill) {
   if (target.kind == Target::Kind::unit) {
-    const std::string name = tenant_names(device)[target.tenant];
+    const std::string& name = target.unit;
     const std::string root = cgroup_root();
     if (!root.empty() && name.size() > 1 && name[0] == '/' && name.size() < AIACCEL_PATH_LEN - 1) {
       write_one(root + name + (kill ? "/cgroup.kill" : "/cgroup.freeze"));
@@ -91,7 +91,7 @@ std::uint32_t revoke(const aiaccel::Device& device, std::uint64_t context, std::
 
 int evict(const aiaccel::Device& device, const Options& options) {
   const Target target = find_target(device, options.word, false);
-  if (target.kind == Target::Kind::unit && tenant_names(device)[target.tenant] == "/")
+  if (target.kind == Target::Kind::unit && target.unit == "/")
     throw Failure("/ is everybody", "aiaccel drain --all");
   if (options.freeze || options.kill) stop(device, target, options.kill);
   std::uint32_t count = 0;

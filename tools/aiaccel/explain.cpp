@@ -40,19 +40,21 @@ struct Report {
   Target target;
   std::uint64_t from_ns = 0, to_ns = 0;
   bool sees_all = false;
-  std::map<std::uint64_t, std::string> tenants;
-  std::vector<Answer> answers;  // of engines that it had to do with
+  std::map<Source, std::string> units;  // printable
+  std::vector<Answer> answers;          // of engines that it had to do with
 };
 
 Report make_report(const aiaccel::Device& device, const Options& options) {
   Report report;
   report.target = find_target(device, options.word, true);
-  report.tenants = tenant_names(device);
   report.sees_all = scope_of(device) == Scope::all;
   std::uint32_t only = 0;
   if (!options.engine.empty()) only = find_engine(device, options.engine).info().id;
   const auto read = read_stats<aiaccel_stats_turn>(device);
   const auto turns = without_doubles(read.records, read.time_ns);
+  const auto tenants = read_stats<aiaccel_stats_tenant>(device).records;
+  for (const auto& [source, name] : name_units(tenants, turns))
+    report.units[source] = printable(name);
   report.to_ns = read.time_ns;
   report.from_ns = read.time_ns - std::min(read.time_ns, options.last_ms * 1'000'000);
 
@@ -77,8 +79,8 @@ Report make_report(const aiaccel::Device& device, const Options& options) {
 std::string who(const Report& report, const Part& part) {
   if (part.why == Why::cap) return "-";
   if (part.why == Why::unseen) return report.sees_all ? "-" : "others";
-  const auto tenant = report.tenants.find(part.tenant);
-  std::string text = tenant == report.tenants.end() ? "" : tenant->second + " ";
+  const auto unit = report.units.find(part.unit);
+  std::string text = unit == report.units.end() ? "" : unit->second + " ";
   if (part.pid) text += std::to_string(part.pid) + " ";
   text += printable(part.comm);
   if (!part.label.empty()) text += " " + printable(part.label);
@@ -149,15 +151,16 @@ Json to_json(const Report& report) {
     const Explanation& e = answer.explanation;
     Json parts = Json::array();
     for (const Part& part : e.parts) {
-      const auto tenant = report.tenants.find(part.tenant);
+      const auto unit = report.units.find(part.unit);
       const bool nobody = part.why == Why::cap || part.why == Why::unseen;
-      parts.push_back({{"why", why_name(part.why)},
-                       {"wait_ns", part.ns},
-                       {"tenant", tenant == report.tenants.end() ? Json() : Json(tenant->second)},
-                       {"pid", part.pid ? Json(part.pid) : Json()},
-                       {"comm", nobody ? Json() : Json(part.comm)},
-                       {"label", nobody ? Json() : Json(part.label)},
-                       {"class", nobody ? Json() : Json(class_name(part.class_))}});
+      parts.push_back(
+          {{"why", why_name(part.why)},
+           {"wait_ns", part.ns},
+           {"tenant", nobody || unit == report.units.end() ? Json() : Json(unit->second)},
+           {"pid", part.pid ? Json(part.pid) : Json()},
+           {"comm", nobody ? Json() : Json(part.comm)},
+           {"label", nobody ? Json() : Json(part.label)},
+           {"class", nobody ? Json() : Json(class_name(part.class_))}});
     }
     engines.push_back({{"alias", answer.alias},
                        {"name", answer.name},

@@ -63,18 +63,25 @@ bool names_unit(const std::string& name, const std::string& word) {
   return slash != std::string::npos && name.size() > slash + 1 && name.substr(slash + 1) == word;
 }
 
-bool find_unit(const aiaccel::Device& device, const std::string& word, Target* target) {
-  const auto tenants = read_stats<aiaccel_stats_tenant>(device).records;
+using Tenants = std::vector<aiaccel_stats_tenant>;
+
+[[noreturn]] void name_several(const std::string& word, const std::string& a,
+                               const std::string& b) {
+  throw Failure(fmt::format("{} names several: {} and {}", word, printable(a), printable(b)),
+                "give the whole name");
+}
+
+// One that is there, and those below it that are.
+void find_present(const Tenants& tenants, const std::string& word, Target* target) {
   for (const auto& tenant : tenants) {
     const std::string name = text_of(tenant.name, sizeof tenant.name);
     if (!names_unit(name, word)) continue;
-    if (target->tenant)
-      throw Failure(fmt::format("{} names several: {} and {}", word, target->name, printable(name)),
-                    "give the whole name");
+    if (target->unit == name) continue;  // the user namespaces of the user, which lie below
+    if (target->tenant) name_several(word, target->unit, name);
     target->tenant = tenant.tenant;
-    target->name = "unit " + printable(name);
+    target->unit = name;
   }
-  if (!target->tenant) return false;
+  if (!target->tenant) return;
   target->tenants.insert(target->tenant);
   for (bool grew = true; grew;) {
     grew = false;
@@ -82,7 +89,47 @@ bool find_unit(const aiaccel::Device& device, const std::string& word, Target* t
       if (target->tenants.contains(tenant.parent))
         grew = target->tenants.insert(tenant.tenant).second || grew;
   }
-  return true;
+  for (const auto& tenant : tenants)
+    if (target->tenants.contains(tenant.tenant)) target->sources.insert(source_of(tenant));
+}
+
+// The unit, or the one above it, that the word names; "" where it names neither.
+std::string named_part(std::string name, const std::string& word) {
+  while (!name.empty() && !names_unit(name, word)) {
+    const std::size_t slash = name.rfind('/');
+    name.resize(slash == std::string::npos ? 0 : slash);
+  }
+  return name;
+}
+
+bool is_below(const std::string& name, const std::string& unit) {
+  return unit == "/" || name == unit || name.starts_with(unit + "/");
+}
+
+// Those on record: below the unit that was found, or else one that the word names and those below.
+void find_past(const aiaccel::Device& device, const Tenants& tenants, const std::string& word,
+               Target* target) {
+  const bool present = target->tenant;
+  const auto turns = read_stats<aiaccel_stats_turn>(device).records;
+  for (const auto& [source, name] : name_units(tenants, turns)) {
+    if (present) {
+      if (is_below(name, target->unit)) target->sources.insert(source);
+      continue;
+    }
+    const std::string unit = named_part(name, word);
+    if (unit.empty()) continue;
+    if (!target->unit.empty() && target->unit != unit) name_several(word, target->unit, unit);
+    target->unit = unit;
+    target->sources.insert(source);
+  }
+}
+
+bool find_unit(const aiaccel::Device& device, const std::string& word, bool past, Target* target) {
+  const Tenants tenants = read_stats<aiaccel_stats_tenant>(device).records;
+  find_present(tenants, word, target);
+  if (past) find_past(device, tenants, word, target);
+  target->name = "unit " + printable(target->unit);
+  return !target->unit.empty();
 }
 
 bool find_label(const aiaccel::Device& device, const std::string& word, Target* target) {
@@ -104,7 +151,7 @@ bool find_label(const aiaccel::Device& device, const std::string& word, Target* 
 bool Target::includes(const aiaccel_stats_turn& turn) const {
   switch (kind) {
     case Kind::unit:
-      return tenants.contains(turn.tenant);
+      return sources.contains(source_of(turn));
     case Kind::process:
       return turn.pid == pid || contexts.contains(turn.context);
     case Kind::label:
@@ -116,20 +163,13 @@ bool Target::includes(const aiaccel_stats_turn& turn) const {
 Target find_target(const aiaccel::Device& device, const std::string& word, bool past) {
   if (is_number(word)) return process_target(device, word, past);
   Target target;
-  if (find_unit(device, word, &target)) return target;
+  if (find_unit(device, word, past, &target)) return target;
   if (past && find_label(device, word, &target)) return target;
   throw Failure(fmt::format("{} is no unit that uses accelerators now{}", printable(word),
-                            past ? ", no process, and no label of a queue or of a turn on "
-                                   "record"
+                            past ? " or has a turn on record, no process, and no label of a queue "
+                                   "or of a turn on record"
                                  : " and no process"),
                 "aiaccel-top, as root, which lists all of them");
-}
-
-std::map<std::uint64_t, std::string> tenant_names(const aiaccel::Device& device) {
-  std::map<std::uint64_t, std::string> names;
-  for (const auto& tenant : read_stats<aiaccel_stats_tenant>(device).records)
-    names[tenant.tenant] = printable(text_of(tenant.name, sizeof tenant.name));
-  return names;
 }
 
 }  // namespace tools

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Whom a command is about: a unit (a tenant, by the last part of its name or all of it, with those
-// below it), a process, or the label of queues.
+// below it; also one that only records tell of), a process, or the label of queues.
 //
 // A plain value, of what was there when it was made.
 #pragma once
@@ -9,9 +9,10 @@
 #include <aiaccel/device.hpp>
 
 #include <cstdint>
-#include <map>
 #include <set>
 #include <string>
+
+#include "aiaccel/source.hpp"
 
 namespace tools {
 
@@ -21,8 +22,10 @@ struct Target {
   Kind kind = Kind::unit;
   std::string name;  // as it is printed: "unit /system.slice/vllm.service"
   std::int32_t pid = 0;
-  std::uint64_t tenant = 0;          // of a unit
-  std::set<std::uint64_t> tenants;   // of a unit: it and those below it
+  std::string unit;                  // its name, not yet printable
+  std::uint64_t tenant = 0;          // of a unit; 0: it is only on record
+  std::set<std::uint64_t> tenants;   // of a unit: it and those below it, that are there
+  std::set<Source> sources;          // of a unit: likewise, with those that are only on record
   std::set<std::uint64_t> contexts;  // of a process: those that are open
   std::string pattern;               // of a label
 
@@ -33,8 +36,5 @@ struct Target {
 // unit or a process with queues: the number of one that is only on record may be somebody else's by
 // now.
 Target find_target(const aiaccel::Device& device, const std::string& word, bool past);
-
-// Names of tenants by id, as far as the caller may see them.
-std::map<std::uint64_t, std::string> tenant_names(const aiaccel::Device& device);
 
 }  // namespace tools

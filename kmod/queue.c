@@ -99,6 +99,10 @@ static int join_engine(struct aia_queue *queue)
 		list_add_tail(&queue->of_context, &queue->ctx->queues);
 		list_add_tail(&queue->of_engine, &engine->queues);
 		engine->nr_queues++;
+	} else {
+		queue->who.queue = 0;
+		aia_history_refused(engine->sched.history, &queue->who, class_now_locked(queue), 0,
+				    ktime_get_ns());
 	}
 	spin_unlock(&aia_turn_lock);
 	if (err)

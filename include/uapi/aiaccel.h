@@ -1008,6 +1008,8 @@ struct aiaccel_stats_queue {
  *			     administrator ended it.
  * @AIACCEL_TURN_REFUSED:    It was not taken (%ESHUTDOWN, %ENODEV): the engine was draining,
  *			     faulted or leaving. submitted_ns tells when; granted_ns is 0.
+ *			     So are calls for a queue that was not made for this reason:
+ *			     of these queue and width are 0.
  */
 enum aiaccel_turn_state {
 	AIACCEL_TURN_WAITING	= 1,
@@ -1047,7 +1049,7 @@ enum aiaccel_turn_state {
  * back an engine's go is told by its oldest one. A turn that ended after the list's
  * time_ns may be in it twice: as it was, and as it ended.
  *
- * REFUSED jobs of one context and label that follow each other, and WITHDRAWN ones of which
+ * REFUSED jobs, or queues, of one context and label that follow each other, and WITHDRAWN ones of which
  * each came within 10 ms of the end of the last, are one record, unless much else
  * was recorded in between: with the first one's queue and width, the earliest submitted_ns,
  * the last one's ended_ns and their number in count. All others stand for one.

@@ -54,7 +54,8 @@ void aia_history_describe(struct aia_history_record *record, const struct aia_sc
 
 static bool same_owner(const struct aia_history_who *a, const struct aia_history_who *b)
 {
-	return a->context == b->context && __builtin_memcmp(a->label, b->label, sizeof(a->label)) == 0;
+	return a->context == b->context && !a->queue == !b->queue &&
+	       __builtin_memcmp(a->label, b->label, sizeof(a->label)) == 0;
 }
 
 /* The owner's last record, if it is not long ago. */
@@ -122,21 +123,23 @@ void aia_history_add(const struct aia_sched_job *job, enum aiaccel_turn_state st
 	keep(history, &record);
 }
 
-void aia_history_refused(const struct aia_sched_queue *queue, __u32 width, __u64 now_ns)
+void aia_history_refused(struct aia_history *history, const struct aia_history_who *who,
+			 __u32 class_, __u32 width, __u64 now_ns)
 {
-	struct aia_history *history = queue->seat->engine->history;
-	const struct aia_history_record record = {
-		.who = *queue->who,
+	struct aia_history_record record;
+
+	if (!history)
+		return;
+	record = (struct aia_history_record){
+		.who = *who,
 		.submitted_ns = now_ns,
 		.ended_ns = now_ns,
 		.state = AIACCEL_TURN_REFUSED,
-		.class_ = queue->class_,
+		.class_ = class_,
 		.width = width,
 		.count = 1,
 	};
-
-	if (history)
-		keep(history, &record);
+	keep(history, &record);
 }
 
 const struct aia_history_record *aia_history_next(const struct aia_history *history, __u64 *from)

@@ -8,7 +8,7 @@
  * for each record, 168 bytes, so 672 KiB for AIA_HISTORY_RECORDS.
  *
  * What can be done without a turn, over and over, would soon push out what others did: jobs of a
- * context and label that were refused, or withdrawn shortly after each other, are one record, as
+ * context and label (and queues) that were refused, or withdrawn shortly after each other, are one record, as
  * long as no other one of theirs and not many of others came in between.
  *
  * Invariant: record number n, counted from 0, is at n modulo the capacity while it is kept.
@@ -23,7 +23,6 @@
 #define AIA_HISTORY_RECORDS 4096 /* of an engine; a few seconds of the busiest ones */
 
 struct aia_sched_job;
-struct aia_sched_queue;
 
 /* Whose queue it is. */
 struct aia_history_who {
@@ -64,8 +63,9 @@ void aia_history_describe(struct aia_history_record *record, const struct aia_sc
 /* A job ended. Nothing happens where its engine keeps no history; here and below. */
 void aia_history_add(const struct aia_sched_job *job, enum aiaccel_turn_state state, __u64 now_ns);
 
-/* A job of @width was refused. */
-void aia_history_refused(const struct aia_sched_queue *queue, __u32 width, __u64 now_ns);
+/* A job of @width was refused; or a queue, and then @who has none and @width is 0. */
+void aia_history_refused(struct aia_history *history, const struct aia_history_who *who,
+			 __u32 class_, __u32 width, __u64 now_ns);
 
 /*
  * The record number *@from, or the oldest that is kept, and moves *@from past it; NULL at the end.

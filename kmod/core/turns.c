@@ -94,7 +94,8 @@ int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, str
 	turn->job.deadline_ns = arg->deadline_ns;
 	err = aia_sched_submit(queue, &turn->job, now_ns);
 	if (err == -ESHUTDOWN || err == -ENODEV)
-		aia_history_refused(queue, arg->width, now_ns);
+		aia_history_refused(queue->seat->engine->history, queue->who, queue->class_,
+				    arg->width, now_ns);
 	if (err)
 		return err;
 

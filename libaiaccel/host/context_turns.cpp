@@ -20,7 +20,12 @@ int Context::queue_create(aiaccel_queue_create& arg) {
   if (int error = aia_check_queue_create(&arg)) return error;
   Engine* engine = host_.find_engine(arg.engine);
   if (!engine) return -ENOENT;
-  if (int error = aia_sched_takes_work(&engine->sched)) return error;
+  aia_history_who who = who_;
+  std::memcpy(who.label, arg.label, sizeof who.label);
+  if (int error = aia_sched_takes_work(&engine->sched)) {
+    aia_history_refused(&engine->history, &who, arg.class_, 0, monotonic_ns());
+    return error;
+  }
   // What CAP_SYS_NICE is to the module.
   const bool unbounded = client_.uid == 0;
   if (arg.class_ > tenant_->highest_class() && !unbounded) {
@@ -33,8 +38,7 @@ int Context::queue_create(aiaccel_queue_create& arg) {
   queue->unbounded = unbounded;
   queue->engine = engine;
   queue->weight = arg.weight ? arg.weight : AIACCEL_WEIGHT_DEFAULT;
-  queue->who = who_;
-  std::memcpy(queue->who.label, arg.label, sizeof queue->who.label);
+  queue->who = who;
 
   auto& seat = seats_[engine];
   if (!seat) {

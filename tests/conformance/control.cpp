@@ -178,19 +178,33 @@ BOOST_AUTO_TEST_CASE(jobs_that_got_nothing_are_counted_in_one_record) {
   BOOST_REQUIRE(control(device, device.engine().id, AIACCEL_ENGINE_DRAINING) == 0);
   for (uint64_t cookie = 1; cookie <= 5; ++cookie)
     BOOST_TEST(other.submit(job(cookie, queue)) == -ESHUTDOWN);
+  for (int i = 0; i < 4; ++i) {
+    aiaccel_queue_create create = other.queue_arg();
+    create.class_ = AIACCEL_CLASS_LOW;
+    std::strcpy(create.label, "row@1");
+    BOOST_TEST(other.call(AIACCEL_IOC_QUEUE_CREATE, create) == -ESHUTDOWN);
+  }
   BOOST_REQUIRE(device.complete(1, generation) == 0);
 
   std::vector<aiaccel_stats_turn> told;
   for (const aiaccel_stats_turn& turn : device.turn_stats())
     if (turn.context == context) told.push_back(turn);
-  BOOST_REQUIRE(told.size() == 2u);
+  BOOST_REQUIRE(told.size() == 3u);
   BOOST_TEST(told[0].state == static_cast<uint32_t>(AIACCEL_TURN_WITHDRAWN));
   BOOST_TEST(told[0].count == 20u);
   BOOST_TEST(told[0].granted_ns == 0u);
   BOOST_TEST(told[0].ended_ns >= told[0].submitted_ns);
   BOOST_TEST(told[1].state == static_cast<uint32_t>(AIACCEL_TURN_REFUSED));
   BOOST_TEST(told[1].count == 5u);
+  BOOST_TEST(told[1].queue == queue);
   BOOST_TEST(told[1].capped_ns == 0u);
+  BOOST_TEST(told[2].state == static_cast<uint32_t>(AIACCEL_TURN_REFUSED));
+  BOOST_TEST(told[2].count == 4u);
+  BOOST_TEST(told[2].queue == 0u);
+  BOOST_TEST(told[2].width == 0u);
+  BOOST_TEST(told[2].class_ == static_cast<uint32_t>(AIACCEL_CLASS_LOW));
+  BOOST_TEST(told[2].tenant == device.query().tenant);
+  BOOST_TEST(std::string(told[2].label) == "row@1");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -204,6 +204,34 @@ BOOST_AUTO_TEST_CASE(refusals_in_a_row_are_one_record) {
   for (const aia_history_record& record : records) BOOST_TEST(record.count == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(queues_that_were_refused_are_a_row_of_their_own) {
+  Kept stage(1);
+  Context c(stage);
+  c.who.context = 1;
+  c.who.queue = 5;
+  aia_history_who none = c.who;
+  none.queue = 0;
+  stage.engine.state = AIACCEL_ENGINE_DRAINING;
+  BOOST_TEST(c.submit(1) == -ESHUTDOWN);
+  for (std::uint64_t now : {10, 20, 30})
+    aia_history_refused(&stage.history, &none, AIACCEL_CLASS_LOW, 0, now);
+  stage.now = 40;
+  BOOST_TEST(c.submit(1) == -ESHUTDOWN);
+  aia_history_refused(nullptr, &none, AIACCEL_CLASS_LOW, 0, 50);
+  const Records records = stage.read();
+  BOOST_TEST_REQUIRE(records.size() == 2u);
+  BOOST_TEST(records[0].who.queue == 5u);
+  BOOST_TEST(records[0].count == 2u);
+  BOOST_TEST(records[0].ended_ns == 40u);
+  BOOST_TEST(records[1].state == AIACCEL_TURN_REFUSED);
+  BOOST_TEST(records[1].who.queue == 0u);
+  BOOST_TEST(records[1].class_ == 1u * AIACCEL_CLASS_LOW);
+  BOOST_TEST(records[1].width == 0u);
+  BOOST_TEST(records[1].count == 3u);
+  BOOST_TEST(records[1].submitted_ns == 10u);
+  BOOST_TEST(records[1].ended_ns == 30u);
+}
+
 // Who submits and cancels in a loop pushes nobody's record out.
 BOOST_AUTO_TEST_CASE(jobs_withdrawn_shortly_after_each_other_are_one_record) {
   Kept stage(1, 8);

@@ -105,7 +105,7 @@ void print_answer(const Report& report, const Answer& answer) {
              count_text(e.waits, "wait"), duration_text(e.wait_ns), duration_text(e.longest_ns));
   if (e.refused)
     fmt::print("drain: {} refused over {}: the engine took no new work\n",
-               count_text(e.refused, "job"), duration_text(e.refused_ns));
+               count_text(e.refused, "request"), duration_text(e.refused_ns));
   if (e.revoked) fmt::print("{} ended by others\n", count_text(e.revoked, "turn"));
   if (e.failed)
     fmt::print("{} failed: the engine went, or an administrator ended them\n",

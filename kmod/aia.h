@@ -173,7 +173,7 @@ struct aia_engine {
 	char provider[AIACCEL_NAME_LEN];
 	/* aia_turn_lock */
 	struct aia_sched_engine sched;
-	struct aia_history history;
+	struct aia_history history;	/* empty until it has memory: sched.history tells */
 	struct list_head queues;
 	u32 nr_queues;
 	u64 armed_ns;			/* when rested is due at the latest */
@@ -198,6 +198,11 @@ u32 aia_engine_count(void);
 u64 aia_engine_reserved_bytes(struct aia_engine *engine);
 /* One that there may be, or NUMA_NO_NODE. */
 bool aia_engine_is_node(int node);
+/*
+ * Before its first queue, so that engines which nobody uses take no memory for it. Without memory nothing
+ * is recorded until the next queue finds some: a record is not worth a refusal.
+ */
+void aia_engine_keep_history(struct aia_engine *engine);
 /* Counted for the caller. */
 struct aia_engine *aia_engine_register_by_user(const struct aia_engine_desc *desc);
 /* As aia_engine_unregister(); false when it was done before. */

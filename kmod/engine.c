@@ -139,18 +139,6 @@ static int add_locked(struct aia_engine *engine)
 	return 0;
 }
 
-static int keep_history(struct aia_engine *engine)
-{
-	struct aia_history_record *records;
-
-	records = kvcalloc(AIA_HISTORY_RECORDS, sizeof(*records), GFP_KERNEL);
-	if (!records)
-		return -ENOMEM;
-	aia_history_init(&engine->history, records, AIA_HISTORY_RECORDS);
-	engine->sched.history = &engine->history;
-	return 0;
-}
-
 static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 {
 	struct aia_engine *engine;
@@ -178,9 +166,7 @@ static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 	engine->armed_ns = AIACCEL_NEVER;
 	aia_sched_engine_init(&engine->sched, desc->slots);
 	engine->sched.gives_way = desc->kind == AIACCEL_ENGINE_CPU;
-	err = keep_history(engine);
-	if (!err)
-		err = mutex_lock_killable(&aia_config_lock);
+	err = mutex_lock_killable(&aia_config_lock);
 	if (!err) {
 		err = add_locked(engine);
 		mutex_unlock(&aia_config_lock);
@@ -261,6 +247,32 @@ void aia_engine_unregister(struct aia_engine *engine)
 	aia_engine_remove(engine);
 }
 EXPORT_SYMBOL_GPL(aia_engine_unregister);
+
+/* ---- history ---- */
+
+/* Of all engines together, as far as each then has 256: 42 MiB. */
+#define HISTORY_SUM (64 * AIA_HISTORY_RECORDS)
+
+/* The memory is the engine's, not of the memory cgroup that happened to come first. */
+void aia_engine_keep_history(struct aia_engine *engine)
+{
+	u32 capacity = aia_history_capacity(aia_engine_count(), HISTORY_SUM);
+	struct aia_history_record *records;
+
+	if (READ_ONCE(engine->sched.history))
+		return;
+	records = kvcalloc(capacity, sizeof(*records), GFP_KERNEL);
+	if (!records)
+		return;
+	spin_lock(&aia_turn_lock);
+	if (!engine->sched.history) {
+		aia_history_init(&engine->history, records, capacity);
+		WRITE_ONCE(engine->sched.history, &engine->history);
+		records = NULL;
+	}
+	spin_unlock(&aia_turn_lock);
+	kvfree(records);
+}
 
 /* ---- draining and leaving ---- */
 

@@ -210,6 +210,7 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 		call->refused_by = AIACCEL_REFUSED_MEMCG;
 		goto err_uncharge;
 	}
+	aia_engine_keep_history(engine);
 	err = join_engine(queue);
 	if (err)
 		goto err_number;

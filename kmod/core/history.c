@@ -5,6 +5,15 @@
 #include "history.h"
 #include "sched.h"
 
+__u32 aia_history_capacity(__u64 engines, __u64 sum)
+{
+	__u32 capacity = AIA_HISTORY_RECORDS;
+
+	while (capacity > 256 && capacity * engines > sum)
+		capacity /= 2;
+	return capacity;
+}
+
 void aia_history_init(struct aia_history *history, struct aia_history_record *records,
 		      __u32 capacity)
 {

@@ -52,6 +52,12 @@ struct aia_history {
 	__u64 added;			/* records so far */
 };
 
+/*
+ * How many records an engine keeps where there are as many: AIA_HISTORY_RECORDS, but where that would be
+ * more than @sum together, fewer, though not below 256. A power of two.
+ */
+__u32 aia_history_capacity(__u64 engines, __u64 sum);
+
 /* @records: @capacity of them, a power of two. */
 void aia_history_init(struct aia_history *history, struct aia_history_record *records,
 		      __u32 capacity);

@@ -19,29 +19,20 @@ uint64_t monotonic_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-namespace {
-
-// Of each engine: less where there are many, since STATS tells of all in one answer.
-uint32_t history_records(size_t engines) {
-  uint32_t records = AIA_HISTORY_RECORDS;
-  while (records > 256 && records * engines > size_t{8} * AIA_HISTORY_RECORDS) records /= 2;
-  return records;
-}
-
-}  // namespace
-
 Host::Host(const std::vector<aiaccel_engine_info>& infos, const Ceilings& limits, uint64_t caps)
     : capabilities(caps), ceilings(limits) {
+  // STATS tells of all in one answer.
+  const uint32_t capacity = aia_history_capacity(infos.size(), 8 * AIA_HISTORY_RECORDS);
   for (const aiaccel_engine_info& info : infos) {
     auto engine = std::make_unique<Engine>();
     aia_sched_engine_init(&engine->sched, info.slots);
     engine->sched.gives_way = info.kind == AIACCEL_ENGINE_CPU;
     engine->info = info;
     // Untouched until it is used.
-    engine->records.reset(static_cast<aia_history_record*>(
-        std::calloc(history_records(infos.size()), sizeof(aia_history_record))));
+    engine->records.reset(
+        static_cast<aia_history_record*>(std::calloc(capacity, sizeof(aia_history_record))));
     if (!engine->records) throw std::bad_alloc();
-    aia_history_init(&engine->history, engine->records.get(), history_records(infos.size()));
+    aia_history_init(&engine->history, engine->records.get(), capacity);
     engine->sched.history = &engine->history;
     engines.push_back(std::move(engine));
   }

@@ -137,6 +137,18 @@ BOOST_AUTO_TEST_CASE(each_end_has_its_state_and_its_times) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(many_engines_keep_less_each) {
+  const auto capacity = [](std::uint64_t engines) {
+    return aia_history_capacity(engines, 8 * AIA_HISTORY_RECORDS);
+  };
+  BOOST_TEST(capacity(0) == 4096u);
+  BOOST_TEST(capacity(8) == 4096u);
+  BOOST_TEST(capacity(9) == 2048u);
+  BOOST_TEST(capacity(17) == 1024u);
+  BOOST_TEST(capacity(128) == 256u);
+  BOOST_TEST(capacity(~0U) == 256u);
+}
+
 BOOST_AUTO_TEST_CASE(the_oldest_go_first_and_a_late_reader_goes_on_with_what_is_left) {
   Kept stage(1, 8);
   Context c(stage);

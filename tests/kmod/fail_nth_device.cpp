@@ -3,6 +3,7 @@
 // The faults of device memory: RESERVE, IMPORT, ENGINE_REGISTER and ENGINE_UNREGISTER.
 #include <cerrno>
 
+#include "account.hpp"
 #include "cgroup.hpp"
 #include "dma_buf.hpp"
 #include "faults.hpp"
@@ -103,6 +104,47 @@ BOOST_AUTO_TEST_CASE(engines) {
              [&] {
                BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ENGINE_REGISTER, make), 0);
                end.id = make.id;
+             },
+         .look = {}});
+}
+
+// Which brings the engine's history. That is not worth a refusal: without memory for it there is
+// none until the next queue, and what is told of errors is told of the rest.
+BOOST_AUTO_TEST_CASE(first_queue_of_an_engine) {
+  NEED_DEVICE();
+  NEED_FAULTS();
+  const Context context;
+  aiaccel_engine_register make{};
+  aiaccel_queue_create create{};
+  const auto create_queue = [&] {
+    create = {};
+    create.engine = make.id;
+    create.class_ = AIACCEL_CLASS_NORMAL;
+    return context(AIACCEL_IOC_QUEUE_CREATE, create);
+  };
+  sweep({.name = "QUEUE_CREATE, first of an engine",
+         .errors = {ENOMEM, EFAULT},
+         .least = 5,
+         .call = create_queue,
+         .undo =
+             [&] {
+               BOOST_TEST(destroy_errno(context, create.id) == 0);
+               BOOST_REQUIRE_EQUAL(create_queue(), 0);
+               const uint32_t generation = context.take_turn(create.id, 1);
+               BOOST_TEST(complete(context, 1, generation) == 0);
+               int recorded = 0;
+               for (const auto& turn : list<aiaccel_stats_turn>(context, AIACCEL_STATS_TURNS))
+                 recorded += turn.engine == make.id;
+               BOOST_TEST(recorded == 1);
+               BOOST_TEST(destroy_errno(context, create.id) == 0);
+               aiaccel_engine_unregister end{};
+               end.id = make.id;
+               BOOST_TEST(context(AIACCEL_IOC_ENGINE_UNREGISTER, end) == 0);
+             },
+         .prepare =
+             [&] {
+               make = engine_of(0);
+               BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ENGINE_REGISTER, make), 0);
              },
          .look = {}});
 }

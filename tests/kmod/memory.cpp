@@ -10,8 +10,11 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <sstream>
+#include <vector>
 
+#include "account.hpp"
 #include "raw.hpp"
 
 using namespace raw;
@@ -326,6 +329,26 @@ BOOST_AUTO_TEST_CASE(interleaved_over_two_nodes) {
   alloc.length = 2 * kPage;
   BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ALLOC, alloc), 0);
   BOOST_TEST(info_of(context, alloc.id).numa_node == -1);
+}
+
+// What an engine keeps of its turns takes memory from its first queue on.
+BOOST_AUTO_TEST_CASE(engines_that_nobody_uses_take_little) {
+  NEED_DEVICE();
+  const Context context;
+  const int64_t before = free_bytes();
+  std::vector<std::unique_ptr<Engine>> engines;
+  for (int i = 0; i < 200; i++) engines.push_back(std::make_unique<Engine>(context));
+  const int64_t each = (before - free_bytes()) / 200;
+  BOOST_TEST(each < 64 * 1024);  // their records would be 168 KiB at least
+  aiaccel_queue_create create{};
+  create.engine = engines.back()->id();
+  create.class_ = AIACCEL_CLASS_NORMAL;
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_QUEUE_CREATE, create), 0);
+  BOOST_TEST(complete(context, 1, context.take_turn(create.id, 1)) == 0);
+  int recorded = 0;
+  for (const auto& turn : list<aiaccel_stats_turn>(context, AIACCEL_STATS_TURNS))
+    recorded += turn.engine == create.engine;
+  BOOST_TEST(recorded == 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(what_enter_did_before_it_failed_is_told_and_holds) {
   Client holder(host);
   Client waiter(host, 1001);
   const uint32_t own = holder.queue(kGpu);
-  const uint32_t others = waiter.queue(kGpu);
+  const uint32_t others = waiter.queue(kGpu, AIACCEL_CLASS_HIGH);  // next, whoever had more time
   uint64_t cookie = 0;
   aiaccel_event held{};
   aiaccel_enter arg{};
@@ -111,6 +111,7 @@ BOOST_AUTO_TEST_CASE(what_enter_did_before_it_failed_is_told_and_holds) {
     held = holder.must_event(cookie, AIACCEL_EVENT_GRANTED);
     BOOST_REQUIRE(waiter.submit(cookie, others) == 0);
     BOOST_REQUIRE(waiter.events().empty());
+    holder.must_event(cookie, AIACCEL_EVENT_YIELD);
   };
   hold();
   fail_new::each_allocation(

@@ -12,11 +12,15 @@
 
 #include <cerrno>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "process.hpp"
 #include "tap/tap.hpp"
@@ -40,9 +44,11 @@ std::string me() {
 
 // A context with a line to the whole first engine.
 struct Worker {
-  explicit Worker(const std::string& label)
+  explicit Worker(const std::string& label, aiaccel::Class class_ = aiaccel::Class::normal,
+                  std::uint32_t width = 0)
       : engine(device.engine("cpu0")),
-        queue(engine.queue({.label = label, .width = engine.info().slots})) {}
+        queue(engine.queue(
+            {.label = label, .priority = class_, .width = width ? width : engine.info().slots})) {}
 
   aiaccel::Device device = aiaccel::Device::open(process::transport());
   aiaccel::Engine engine;
@@ -89,11 +95,13 @@ BOOST_AUTO_TEST_CASE(a_drained_engine_takes_no_work_until_it_is_resumed) {
   BOOST_TEST(run({"aiaccel", "resume", "cpu0"}).status == 0);
   BOOST_TEST(state() == "active");
   worker.queue.acquire().complete();
-  const auto told = run({"aiaccel", "explain", "drained-" + me(), "--json"}).json();
+  const auto told =
+      run({"aiaccel", "explain", "drained-" + me(), "--last", "10m", "--json"}).json();
   BOOST_TEST(told["target"] == "label drained-" + me());
   BOOST_TEST(told["engines"][0]["refused"] == 1);
   BOOST_TEST(told["engines"][0]["turns"] == 2);
-  BOOST_TEST(has(run({"aiaccel", "explain", "late-" + me()}).out, "drain: 3 requests refused"));
+  BOOST_TEST(has(run({"aiaccel", "explain", "late-" + me(), "--last", "10m"}).out,
+                 "drain: 3 requests refused"));
 }
 
 BOOST_AUTO_TEST_CASE(leaving_says_who_has_it_open) {
@@ -133,7 +141,7 @@ BOOST_AUTO_TEST_CASE(evicting_a_process_ends_its_turn) {
   BOOST_TEST(result.status == 0);
   BOOST_TEST(result.out == "process " + me() + ": 1 turns ended\n");
   BOOST_TEST(code_of([&] { grant.complete(); }) == ESTALE);
-  BOOST_TEST(has(run({"aiaccel", "explain", me()}).out, "1 turn ended by others"));
+  BOOST_TEST(has(run({"aiaccel", "explain", me(), "--last", "10m"}).out, "1 turn ended by others"));
 }
 
 namespace {
@@ -263,7 +271,7 @@ BOOST_AUTO_TEST_CASE(a_unit_that_ended_is_found_by_its_cgroup) {
   { Holder holder(service); }
   check_engine_is_free();
   for (const std::string& word : {name, below, "/" + name + "/" + below}) {
-    const Result result = run({"aiaccel", "explain", word, "--json"});
+    const Result result = run({"aiaccel", "explain", word, "--last", "10m", "--json"});
     BOOST_TEST(result.status == 0, word << ": " << result.err);
     if (result.status) continue;
     const auto told = result.json();
@@ -276,7 +284,7 @@ BOOST_AUTO_TEST_CASE(a_unit_that_ended_is_found_by_its_cgroup) {
   // Again under the same number, as a tenant with another one: both turns are its own.
   {
     Holder holder(service);
-    const auto told = run({"aiaccel", "explain", below, "--json"}).json();
+    const auto told = run({"aiaccel", "explain", below, "--last", "10m", "--json"}).json();
     BOOST_TEST(told["engines"][0]["turns"] == 2);
   }
   check_engine_is_free();
@@ -306,24 +314,124 @@ BOOST_AUTO_TEST_CASE(an_arbiter_of_its_own_is_refused) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(who_made_whom_wait) {
-  NEED_OTHERS();
-  Worker holder("holder-" + me()), waiter("waiter-" + me());
+namespace {
+
+// One waits until the other, who has the engine, lets go.
+void wait_for(Worker& holder, Worker& waiter) {
   auto grant = holder.queue.acquire();
   std::jthread waiting([&] { waiter.queue.acquire().complete(); });
   usleep(50'000);
   grant.complete();
-  waiting.join();
-  const auto told = run({"aiaccel", "explain", "wait*-" + me(), "--last", "1m", "--json"}).json();
+}
+
+// What made the first wait of this label wait most.
+tools::Json most_of(const std::string& label) {
+  const auto told = run({"aiaccel", "explain", label, "--last", "10m", "--json"}).json();
   const auto& engine = told["engines"][0];
   BOOST_TEST(engine["waits"] == 1);
-  const auto& part = engine["parts"][0];
+  return engine["parts"][0];
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(who_made_whom_wait) {
+  NEED_OTHERS();
+  Worker holder("holder-" + me()), waiter("waiter-" + me());
+  wait_for(holder, waiter);
+  const auto part = most_of("wait*-" + me());
   BOOST_TEST(part["why"] == "share");
   BOOST_TEST(part["label"] == "holder-" + me());
   BOOST_TEST(part["pid"] == getpid());
-  const std::string text = run({"aiaccel", "explain", "waiter-" + me()}).out;
+  const std::string text = run({"aiaccel", "explain", "waiter-" + me(), "--last", "10m"}).out;
   BOOST_TEST(has(text, "share: others of the same class had their turns"));
   BOOST_TEST(has(text, "holder-" + me() + " (normal)"));
+}
+
+BOOST_AUTO_TEST_CASE(a_class_above_or_below_is_the_reason) {
+  NEED_OTHERS();
+  using aiaccel::Class;
+  for (const auto& [holders, waiters, why] :
+       {std::tuple{Class::high, Class::normal, "class"}, {Class::normal, Class::high, "running"}}) {
+    const std::string label = std::string(why) + "-" + me();
+    Worker holder("above", holders), waiter(label, waiters);
+    wait_for(holder, waiter);
+    const auto part = most_of(label);
+    BOOST_TEST(part["why"] == why);
+    BOOST_TEST(part["label"] == "above");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_ceiling_is_the_reason) {
+  NEED_OTHERS();
+  Worker holder("capped-holder", aiaccel::Class::normal, 1);
+  if (holder.engine.info().slots < 2) SKIP("there is one slot");
+  Worker waiter("capped-" + me(), aiaccel::Class::normal, 1);
+  const auto set = [&](std::vector<aiaccel_policy_rule> rules) {
+    aiaccel_policy arg{};
+    arg.size = sizeof arg;
+    arg.flags = AIACCEL_POLICY_REPLACE;
+    arg.rules = reinterpret_cast<std::uintptr_t>(rules.data());
+    arg.count = static_cast<std::uint32_t>(rules.size());
+    arg.rule_size = sizeof(aiaccel_policy_rule);
+    return aiaccel_call(holder.device.handle(), AIACCEL_IOC_POLICY, &arg);
+  };
+  aiaccel_policy_rule rule{};
+  rule.match = AIACCEL_MATCH_USER;
+  rule.sets = AIACCEL_SETS_GRANTS;
+  rule.uid = getuid();
+  rule.grants = 1;
+  BOOST_REQUIRE(set({rule}) == 0);
+  wait_for(holder, waiter);
+  BOOST_TEST(set({}) == 0);
+  const auto part = most_of("capped-" + me());
+  BOOST_TEST(part["why"] == "cap");
+  BOOST_TEST(part["tenant"].is_null());
+}
+
+// More turns than are kept.
+BOOST_AUTO_TEST_CASE(how_far_back_the_record_goes_is_said) {
+  NEED_OTHERS();
+  const auto begin = aiaccel::Clock::now();
+  const std::string label = "many-" + me();
+  Worker worker(label);
+  for (int i = 0; i < 4200; i++) worker.queue.acquire().complete();
+  const auto told = run({"aiaccel", "explain", label, "--last", "1440m", "--json"}).json();
+  const std::chrono::nanoseconds elapsed = aiaccel::Clock::now() - begin;
+  const auto& engine = told["engines"][0];
+  BOOST_TEST(engine["turns"] == 4096);
+  BOOST_TEST(engine["record_ns"].get<std::int64_t>() > 0);
+  BOOST_TEST(engine["record_ns"].get<std::int64_t>() < elapsed.count());
+  const std::string all = run({"aiaccel", "explain", label, "--last", "1440m"}).out;
+  const std::string headline = all.substr(0, all.find('\n'));
+  BOOST_TEST(headline.starts_with("label " + label + ": the last "), headline);
+  BOOST_TEST(has(headline, "; on record are the last "), headline);
+  BOOST_TEST(headline.ends_with(" of " + engine["alias"].get<std::string>()), headline);
+  // As far back as was asked for.
+  worker.queue.acquire().complete();
+  BOOST_TEST(!has(run({"aiaccel", "explain", label, "--last", "1ms"}).out, "on record"));
+}
+
+// Which is told its own alone, and told so.
+BOOST_AUTO_TEST_CASE(another_user_is_not_told_of_others) {
+  if (process::transport() != "kernel") SKIP("the broker of a test is this user's alone");
+  { Worker("roots-" + me()).queue.acquire().complete(); }
+  const auto tool = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() /
+                    "bin" / "aiaccel";
+  const int fd = open(tool.c_str(), O_PATH);  // the user may not get there by name
+  BOOST_REQUIRE(fd >= 0);
+  const auto as_nobody = [&](const std::string& word) {
+    return run({"/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                "/proc/self/fd/" + std::to_string(fd), "explain", word});
+  };
+  BOOST_REQUIRE(chmod("/dev/aiaccel", 0666) == 0);
+  const Result roots = as_nobody("roots-" + me()), own = as_nobody("uid:65534");
+  chmod("/dev/aiaccel", 0660);
+  close(fd);
+  BOOST_TEST(roots.status == 1);
+  BOOST_TEST(has(roots.err, "as root, which lists all of them"), roots.err);
+  BOOST_TEST(own.status == 0, own.err);
+  BOOST_TEST(has(own.out, "It had no turn in that time"), own.out);
+  BOOST_TEST(has(own.out, "The turns of other tenants are shown to root alone"), own.out);
 }
 
 BOOST_AUTO_TEST_CASE(what_names_nothing_is_said_so) {
@@ -335,7 +443,25 @@ BOOST_AUTO_TEST_CASE(what_names_nothing_is_said_so) {
   BOOST_TEST(has(run({"aiaccel", "evict", "holder"}).err, "no process"));  // a label is not enough
   BOOST_TEST(run({"aiaccel", "drain"}).status == 2);
   BOOST_TEST(run({"aiaccel", "drain", "cpu0", "--all"}).status == 2);
-  BOOST_TEST(run({"aiaccel", "explain", "1", "--last", "10"}).status == 2);
+  const std::string form = ": not a whole number of ms, s or m, such as 10s",
+                    day = ": longer than a day";
+  for (const auto& [last, why] :
+       std::map<std::string, std::string>{{"10", form},
+                                          {"-5s", form},
+                                          {"1.5s", form},
+                                          {"", form},
+                                          {"s", form},
+                                          {"10h", form},
+                                          {"10 s", form},
+                                          {"0s", ": no time at all"},
+                                          {"1441m", day},
+                                          {"86400001ms", day},
+                                          {"99999999999999999999999s", day}}) {
+    const Result result = run({"aiaccel", "explain", "1", "--last", last});
+    BOOST_TEST(result.status == 2, last);
+    BOOST_TEST(has(result.err, "--last " + last + why), result.err);
+  }
+  BOOST_TEST(run({"aiaccel", "explain", "1", "--last", "1440m"}).status == 1);
   BOOST_TEST(run({"aiaccel", "evict", me(), "--freeze", "--kill"}).status == 2);
 }
 

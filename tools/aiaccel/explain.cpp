@@ -6,6 +6,7 @@
 #include <aiaccel/device.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <set>
 
@@ -26,7 +27,7 @@ namespace {
 
 struct Options {
   std::string word;
-  std::uint64_t last_ms = 10'000;
+  std::string last = "10s";
   std::string engine;
   bool json = false;
 };
@@ -44,7 +45,28 @@ struct Report {
   std::vector<Answer> answers;          // of engines that it had to do with
 };
 
-Report make_report(const aiaccel::Device& device, const Options& options) {
+// "500ms", "10s" or "2m" in nanoseconds.
+std::uint64_t parse_last(const std::string& text) {
+  const std::map<std::string, std::uint64_t> units{
+      {"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}};
+  constexpr std::uint64_t day_ns = 86'400'000'000'000;
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  const auto unit = units.find(std::string(rest, end));
+  const auto refuse = [&](const char* why) {
+    throw Failure(fmt::format("--last {}: {}", printable(text), why), "`aiaccel explain --help`",
+                  exit_usage);
+  };
+  if (error == std::errc::invalid_argument || unit == units.end())
+    refuse("not a whole number of ms, s or m, such as 10s");
+  if (error == std::errc::result_out_of_range || number > day_ns / unit->second)
+    refuse("longer than a day");
+  if (!number) refuse("no time at all");
+  return number * unit->second;
+}
+
+Report make_report(const aiaccel::Device& device, const Options& options, std::uint64_t last_ns) {
   Report report;
   report.target = find_target(device, options.word, true);
   report.sees_all = scope_of(device) == Scope::all;
@@ -56,7 +78,7 @@ Report make_report(const aiaccel::Device& device, const Options& options) {
   for (const auto& [source, name] : name_units(tenants, turns))
     report.units[source] = printable(name);
   report.to_ns = read.time_ns;
-  report.from_ns = read.time_ns - std::min(read.time_ns, options.last_ms * 1'000'000);
+  report.from_ns = read.time_ns - std::min(read.time_ns, last_ns);
 
   std::vector<aiaccel_engine_info> infos;
   for (const aiaccel::Engine& engine : device.engines()) infos.push_back(engine.info());
@@ -190,16 +212,14 @@ void add_explain(CLI::App& app, Globals& globals) {
   CLI::App* command = app.add_subcommand("explain", "Say who made whom wait, how long, and why");
   command->add_option("TARGET", options->word, "A unit, a process or thread, or a queue's label")
       ->required();
-  const std::map<std::string, std::uint64_t> units{{"ms", 1}, {"s", 1000}, {"m", 60'000}};
-  command->add_option("--last", options->last_ms, "How far back, such as 500ms, 10s or 2m")
-      ->transform(
-          CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_REQUIRED).description(""))
+  command->add_option("--last", options->last, "How far back, such as 500ms, 10s or 2m")
       ->type_name("TIME");
   command->add_option("--engine", options->engine, "This engine only")->type_name("NAME");
   command->add_flag("--json", options->json, "Print JSON");
   command->callback([&globals, options] {
+    const std::uint64_t last_ns = parse_last(options->last);
     const aiaccel::Device device = need_running(globals.transport);
-    const Report report = make_report(device, *options);
+    const Report report = make_report(device, *options, last_ns);
     if (options->json)
       fmt::print("{}\n", json_text(to_json(report)));
     else

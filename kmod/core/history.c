@@ -85,7 +85,8 @@ static struct aia_history_record *last_of(const struct aia_history *history,
 	return NULL;
 }
 
-static bool continues(const struct aia_history_record *last, const struct aia_history_record *record)
+static bool continues(const struct aia_history_record *last,
+		      const struct aia_history_record *record)
 {
 	if (last->state != record->state)
 		return false;

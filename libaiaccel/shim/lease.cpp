@@ -19,6 +19,8 @@ constexpr uint64_t kMostStuckNs = 10'000 * kMillisecond;
 constexpr uint64_t kCheckNs = 1'000 * kMillisecond;
 constexpr uint32_t kLargestWindow = 512;  // half of what CUDA lets wait before calls block
 constexpr uint32_t kLeastWindow = 2;      // one runs, one is there when it ends
+constexpr uint64_t kNearNs = 100 * kMillisecond;
+constexpr uint64_t kNearDivisor = 8;
 
 }  // namespace
 
@@ -129,9 +131,19 @@ void Lease::take(const News& news, uint64_t now_ns) {
   door_.open(news.yield_word, news.generation);
   changed_ = true;
   if (news.yield || news.revoked) {
+    near_until_ns_ = now_ns + kNearNs;
     door_.close();
     state_ = State::ending;
   }
+}
+
+// So many launches that they are about a window of work.
+void Lease::fit_window(uint64_t now_ns) {
+  if (seen_.launch_ns == 0) return;
+  const bool near = now_ns < near_until_ns_;
+  const uint64_t window_ns = near ? rules_.window_ns / kNearDivisor : rules_.window_ns;
+  window_ = static_cast<uint32_t>(std::clamp<uint64_t>(
+      window_ns / seen_.launch_ns, near ? 1 : kLeastWindow, kLargestWindow));
 }
 
 // Sees what is done, and says how many more may go.
@@ -145,9 +157,7 @@ void Lease::look(uint64_t now_ns, bool all) {
     helped_ = false;
     progress_ns_ = now_ns;
   }
-  if (seen_.launch_ns != 0)
-    window_ = static_cast<uint32_t>(
-        std::clamp<uint64_t>(rules_.window_ns / seen_.launch_ns, kLeastWindow, kLargestWindow));
+  fit_window(now_ns);
 }
 
 bool Lease::hold(uint64_t now_ns, unsigned waiting) {
@@ -166,6 +176,7 @@ bool Lease::hold(uint64_t now_ns, unsigned waiting) {
   if (!quiet || seen_.done != done_before) active_ns_ = now_ns;
 
   bool over = news.yield || news.revoked || news.failed || door_.yield_wanted();
+  if (over) near_until_ns_ = now_ns + kNearNs;
   if (!over && quiet && seen_.in_flight == 0 && now_ns - active_ns_ >= rules_.idle_ns) over = true;
   if (!over && now_ns >= quantum_end_ns_) {
     over = arbiter_.others_wait();

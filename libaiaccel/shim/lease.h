@@ -10,7 +10,8 @@
 //   - its quantum is over and others wait.
 // Until then no more than a window of launches is under way. The window is a number of launches
 // that follows from how long they were seen to take, so that it is about rules.window_ns of work:
-// what a higher class waits for at most. Where nothing gets done for very long although launches
+// what a higher class waits for at most. For a while after one wanted the turn it is an eighth of
+// that, down to a single launch: who comes often waits for little each time. Where nothing gets done for very long although launches
 // wait (a kernel that waits for a later one), one more is let through at a time.
 //
 // Where the arbiter is missing, launches go ungated (open) or wait (closed), and it is looked for
@@ -104,6 +105,7 @@ class Lease {
   bool end(uint64_t now_ns, unsigned waiting);
   void finish(uint64_t now_ns, unsigned waiting);
   void look(uint64_t now_ns, bool all);
+  void fit_window(uint64_t now_ns);
   void help_the_stuck(uint64_t now_ns, unsigned waiting);
   void lose(int error, uint64_t now_ns);
   bool look_for_it(uint64_t now_ns, unsigned waiting);
@@ -125,6 +127,7 @@ class Lease {
   uint64_t progress_ns_ = 0;  // when something was last done, or the turn began
   uint64_t longest_ns_ = 0;   // without progress although work was under way
   uint64_t quantum_end_ns_ = 0;
+  uint64_t near_until_ns_ = 0;  // a higher class is taken to come again until then
   uint64_t helped_until_ = 0;  // launches; the door closes behind the one let through
   bool helped_ = false;        // since progress_ns_
   uint64_t check_ns_ = 0;      // when to look whether it answers, while a turn is waited for

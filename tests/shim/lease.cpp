@@ -148,6 +148,27 @@ BOOST_AUTO_TEST_CASE(the_window_follows_from_how_long_launches_take) {
   BOOST_TEST(lease.window() == 2);
 }
 
+BOOST_AUTO_TEST_CASE(the_window_is_small_while_a_higher_class_comes_and_goes) {
+  hold();
+  work.state.launch_ns = 20'000;
+  arbiter.news.yield = true;
+  now += kMs;
+  step(1);
+  arbiter.grant(8);
+  now += kMs;
+  step(1);
+  BOOST_TEST((lease.state() == Lease::State::held));
+  BOOST_TEST(lease.window() == 12);  // of 20 us in 0.25 ms
+  BOOST_TEST(launch_all(1000) == 12);
+  work.state.launch_ns = 30 * kMs;
+  now += kMs;
+  step();
+  BOOST_TEST(lease.window() == 1);  // its longest launch is all that it waits for
+  now += 100 * kMs;
+  step();
+  BOOST_TEST(lease.window() == 2);  // it did not come again
+}
+
 BOOST_AUTO_TEST_CASE(
     the_yield_word_shuts_the_door_at_once_and_the_turn_ends_when_the_work_is_done) {
   hold(7);

@@ -8,8 +8,8 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/tap/tap.sh
 
 eventually() { # COMMAND...: succeeds at last
-	local tries
-	for ((tries = 0; tries < 300; tries++)); do
+	local end=$((SECONDS + 90))
+	while ((SECONDS < end)); do
 		"$@" >/dev/null 2>&1 && return 0
 		sleep 0.2
 	done

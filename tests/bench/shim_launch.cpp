@@ -26,7 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 using namespace aiaccel::shim::cuda;
 
-constexpr int kRounds = 60;  // of each
+constexpr int kRounds = 200;  // of each
 constexpr int kWarmUps = 100;
 constexpr int kLaunches = 3000;                   // 60 ms: what the shim does now and then is in it
 constexpr unsigned long long kKernelNs = 15'000;  // less than a launch: the GPU keeps up

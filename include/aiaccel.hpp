@@ -12,6 +12,7 @@
 #include <aiaccel/error.hpp>
 #include <aiaccel/model.hpp>
 #include <aiaccel/queue.hpp>
+#include <aiaccel/queueing.hpp>
 #include <aiaccel/reservation.hpp>
 #include <aiaccel/units.hpp>
 

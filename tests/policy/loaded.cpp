@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "common/stats.hpp"
 #include "kmod/cgroup.hpp"
 #include "policy/hierarchy.h"
 #include "tap/tap.hpp"
@@ -138,6 +139,40 @@ BOOST_AUTO_TEST_CASE(what_exec_caps_stays_while_its_group_does) {
   BOOST_REQUIRE(::rmdir((raw::kCgroups + "/aiaccel.slice/aiaccel-exec-cap.test").c_str()) == 0);
   folder.policy({"reload"});
   BOOST_TEST(!has(show().out, rule));
+}
+
+// Whether what exec gave came first or last; but what is for all takes nothing of it back.
+BOOST_AUTO_TEST_CASE(what_exec_gave_can_be_set) {
+  if (const std::string why = missing(); !why.empty()) SKIP(why);
+  const Folder folder;
+  const std::string group = raw::kCgroups + "/aiaccel.slice/aiaccel-exec-set.test";
+  const auto exec = [] {
+    process::run({"aiaccel", "exec", "--name", "set.test", "--device-bytes", "3G", "--weight",
+                  "200", "--", "true"});
+  };
+  exec();
+  std::ofstream(group + "/cgroup.procs") << ::getpid() << std::flush;
+  const auto device = aiaccel::Device::open("kernel");
+  raw::Cgroup::leave();
+  const auto given = [&](std::uint32_t weight, std::uint64_t device_bytes) {
+    for (const auto& tenant : tools::read_stats<aiaccel_stats_tenant>(device).records)
+      if (std::string(tenant.name).ends_with("/aiaccel-exec-set.test")) {
+        BOOST_TEST(tenant.weight == weight);
+        BOOST_TEST(tenant.max_device_bytes == device_bytes);
+      }
+    BOOST_TEST(device.query().max_device_bytes == device_bytes);
+  };
+  given(200, 3ull << 30);
+  folder.policy({"set", "*", "--weight", "5", "--device-bytes", "9G"});
+  given(200, 3ull << 30);
+  folder.policy({"set", "cgroup:/aiaccel.slice/aiaccel-exec-set.test", "--weight", "20"});
+  given(20, 3ull << 30);
+  folder.policy({"unset", "cgroup:/aiaccel.slice/aiaccel-exec-set.test"});
+  folder.policy({"set", "aiaccel-exec-set.test", "--weight", "10", "--device-bytes", "1G"});
+  given(10, 1ull << 30);
+  exec();
+  given(10, 1ull << 30);
+  BOOST_REQUIRE(::rmdir(group.c_str()) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(only_root_sets_it) {

@@ -13,7 +13,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <iterator>
+#include <set>
+#include <string_view>
 
 #include "aiaccel/group.hpp"
 #include "common/failure.hpp"
@@ -71,6 +72,22 @@ bool is_there(const aiaccel_policy_rule& rule) {
   return ::access((mount() + plain(rule.pattern)).c_str(), F_OK) == 0;
 }
 
+// Whether it is for this group and no other, such as `aiaccel policy set` writes.
+bool names(const aiaccel_policy_rule& rule, const aiaccel_policy_rule& group) {
+  const std::filesystem::path path = plain(group.pattern);
+  return rule.match == AIACCEL_MATCH_NAME
+             ? rule.pattern == literal(path.filename())
+             : rule.match == AIACCEL_MATCH_PATH && std::string_view(rule.pattern) == group.pattern;
+}
+
+// Of several rules the last one wins: the one of a group after those for many, but before what
+// names the group itself, by which it is given less or more.
+void add_group_rule(Rules& rules, const aiaccel_policy_rule& group) {
+  rules.insert(std::find_if(rules.begin(), rules.end(),
+                            [&](const auto& rule) { return names(rule, group); }),
+               group);
+}
+
 void send(const aiaccel::Device& device, const Rules& rules) {
   aiaccel_policy policy{};
   policy.size = sizeof policy;
@@ -120,11 +137,12 @@ Rules loaded_rules(const aiaccel::Device& device) {
 
 void replace_rules(const aiaccel::Device& device, Rules rules) {
   const Alone alone;
-  const Rules old = loaded_rules(device);
-  std::copy_if(old.begin(), old.end(), std::back_inserter(rules),
-               [](const auto& rule) { return of_group(rule) && is_there(rule); });
-  // The files come first when there are too many.
-  rules.resize(std::min<std::size_t>(rules.size(), AIACCEL_POLICY_MAX));
+  std::set<std::string> groups;
+  for (const auto& old : loaded_rules(device)) {
+    // A second one of the same group is of the files; those count first when there are too many.
+    if (!of_group(old) || !is_there(old) || !groups.insert(old.pattern).second) continue;
+    if (rules.size() < AIACCEL_POLICY_MAX) add_group_rule(rules, old);
+  }
   send(device, rules);
 }
 
@@ -139,7 +157,7 @@ void set_group_rule(const aiaccel::Device& device, const std::string& path,
   std::erase_if(rules, [&](const auto& old) {
     return of_group(old) && (old.pattern == pattern || !is_there(old));
   });
-  rules.push_back(rule);
+  add_group_rule(rules, rule);
   send(device, rules);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The rules that an arbiter holds: read, replaced, and added to for groups of programs that
-// `aiaccel exec` started. Those stay when the files are loaded again, until their group is gone.
+// `aiaccel exec` started. Those stay when the files are loaded again, until their group is gone,
+// and give way to a rule of the files that names the group itself.
 //
 // Threads: one. Processes that change the rules wait for each other.
 #pragma once

@@ -151,6 +151,24 @@ BOOST_AUTO_TEST_CASE(it_moves_into_a_group_with_its_share) {
   BOOST_TEST(groups::read(groups::mount() + group + "/cpu.idle") == "1");
 }
 
+// It has its ceilings there.
+BOOST_AUTO_TEST_CASE(who_is_in_a_group_of_exec_stays_in_it) {
+  if (const std::string why = groups::missing(); !why.empty()) SKIP(why);
+  const std::string group = groups::mount() + "/aiaccel.slice/aiaccel-exec-named";
+  tool({"exec", "--name", "named", "--weight", "300", "--", "true"});
+  {
+    const Sleeper sleeper;
+    std::ofstream(group + "/cgroup.procs") << sleeper.id() << std::flush;
+    const Result low = sleeper.attach({"--class", "low"});
+    BOOST_TEST(low.status == 0, low.err);
+    BOOST_TEST(sleeper.group() == "/aiaccel.slice/aiaccel-exec-named");
+    BOOST_TEST(groups::read(group + "/cpu.weight") == "11");
+    BOOST_TEST(has(low.out, "to go back: echo '300' > " + group + "/cpu.weight\n"), low.out);
+    BOOST_TEST(!has(low.out, "cgroup.procs"), low.out);
+  }
+  std::filesystem::remove(group);
+}
+
 BOOST_AUTO_TEST_CASE(a_service_stays_where_it_is) {
   if (groups::mount().empty() || geteuid() != 0) SKIP("cgroup v2 is not mounted, or not root");
   const std::string unit = groups::mount() + "/aiaccel-test.service";

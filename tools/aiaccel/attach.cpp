@@ -68,6 +68,8 @@ class Attaching {
   void undo_threads(const Before& before, const std::function<std::string(std::string)>& back);
   void write_back(const char* file, const std::string& before);
   void move_memory(int node);
+  void move(const std::string& transport, std::optional<std::uint32_t> priority,
+            const std::optional<CpuNode>& cpus);
 
   const pid_t pid_;
   Group group_;  // its own
@@ -159,6 +161,27 @@ void Attaching::write_back(const char* file, const std::string& before) {
 // The group's files bound threads to come as well.
 void Attaching::place(const std::string& transport, std::optional<std::uint32_t> priority,
                       const std::optional<CpuNode>& cpus) {
+  group_ = own_group(pid_);
+  if (group_.folder.empty()) move(transport, priority, cpus);
+  if (group_.folder.empty()) return;
+  did("cgroup: " + group_path(group_.folder));
+  if (!priority) return;
+  const Scheduling& wanted = scheduling_of(*priority);
+  const bool idle = *priority == AIACCEL_CLASS_IDLE;
+  const std::string weight_before = read_from_group(group_.folder, "cpu.weight");
+  const std::string idle_before = read_from_group(group_.folder, "cpu.idle");
+  const std::string why = weigh_group(group_.folder, wanted.weight, idle);
+  write_back("cpu.idle", idle_before);
+  if (idle_before != "1") write_back("cpu.weight", weight_before);
+  if (why.empty())
+    did(idle ? "cgroup: cpu.idle" : fmt::format("cgroup: cpu.weight {}", wanted.weight));
+  else
+    cannot("cpu.weight", why);
+}
+
+// Into a group of its own, where it may leave the one that it is in.
+void Attaching::move(const std::string& transport, std::optional<std::uint32_t> priority,
+                     const std::optional<CpuNode>& cpus) {
   const auto hierarchy = aiaccel::policy::find_hierarchy({}, std::to_string(pid_));
   const std::string unit = std::filesystem::path(hierarchy.group).filename();
   const std::string base = sibling_base(pid_);
@@ -177,9 +200,8 @@ void Attaching::place(const std::string& transport, std::optional<std::uint32_t>
   std::string why;
   group_ = enter_group(base, kGroupPrefix + std::to_string(pid_), pid_, why);
   if (group_.folder.empty()) return cannot("no cgroup of its own", why);
-  did("cgroup: " + group_path(group_.folder));
   const std::string before = hierarchy.mount + (hierarchy.group == "/" ? "" : hierarchy.group);
-  if (before != group_.folder) undo(fmt::format("echo {} > {}/cgroup.procs", pid_, before));
+  undo(fmt::format("echo {} > {}/cgroup.procs", pid_, before));
   std::string none;
   if (group_.fresh && ::geteuid() == 0)
     if (const auto device = open_module(transport, none)) try {
@@ -187,18 +209,6 @@ void Attaching::place(const std::string& transport, std::optional<std::uint32_t>
       } catch (const std::exception& e) {
         cannot("ceilings of an earlier group", e.what());
       }
-  if (!priority) return;
-  const Scheduling& wanted = scheduling_of(*priority);
-  const bool idle = *priority == AIACCEL_CLASS_IDLE;
-  const std::string weight_before = read_from_group(group_.folder, "cpu.weight");
-  const std::string idle_before = read_from_group(group_.folder, "cpu.idle");
-  why = weigh_group(group_.folder, wanted.weight, idle);
-  write_back("cpu.idle", idle_before);
-  if (idle_before != "1") write_back("cpu.weight", weight_before);
-  if (why.empty())
-    did(idle ? "cgroup: cpu.idle" : fmt::format("cgroup: cpu.weight {}", wanted.weight));
-  else
-    cannot("cpu.weight", why);
 }
 
 void Attaching::set_class(std::uint32_t priority) {

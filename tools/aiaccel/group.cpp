@@ -47,11 +47,15 @@ void enable_controllers(const std::string& folder) {
     set_in_group(folder, "cgroup.subtree_control", controller);
 }
 
+bool is_own(const std::string& group) {
+  return fs::path(group).filename().native().starts_with(kGroupPrefix);
+}
+
 // A service, a scope of somebody's or a container bounds what is in it, and its manager would lose
 // what leaves.
 bool may_leave(const std::string& group) {
   const std::string name = fs::path(group).filename();
-  return group == "/" || name.starts_with(kGroupPrefix) ||
+  return group == "/" || is_own(group) ||
          (name.starts_with("session-") && name.ends_with(".scope"));
 }
 
@@ -106,6 +110,12 @@ std::string group_base(std::string& why) {
         fmt::format("it stays in {}, with what that may have; Delegate=yes in the unit allows one",
                     hierarchy.group);
   return {};
+}
+
+Group own_group(pid_t process) {
+  const Hierarchy hierarchy = find_hierarchy({}, std::to_string(process));
+  if (hierarchy.mount.empty() || !is_own(hierarchy.group)) return {};
+  return {hierarchy.mount + hierarchy.group, false};
 }
 
 std::string sibling_base(pid_t process) {

@@ -22,15 +22,18 @@ inline constexpr const char* kGroupPrefix = "aiaccel-exec-";
 // mount. "" and `why` where there is neither, or where root must stay: see sibling_base().
 std::string group_base(std::string& why);
 
-// The folder of the group that holds the one of `process`, where its unit is one that a process can
-// leave: a login session, or none. "" where it must stay, as in a service, whose limits would be
-// lost and whose manager would lose it.
-std::string sibling_base(pid_t process);
-
 struct Group {
   std::string folder;  // "" where there is none
   bool fresh = false;  // made now: what an older one of this name had is not its own
 };
+
+// Such a group that `process` is in already, with its shares and ceilings.
+Group own_group(pid_t process);
+
+// The folder of the group that holds the one of `process`, where its unit is one that a process can
+// leave: a login session, or none. "" where it must stay, as in a service, whose limits would be
+// lost and whose manager would lose it.
+std::string sibling_base(pid_t process);
 
 // Makes `base`/`name` unless it is there, moves `process` (0: the caller) into it, and lets it have
 // the controllers for CPUs where the system allows. No folder and `why` when that failed.

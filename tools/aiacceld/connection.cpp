@@ -61,21 +61,27 @@ int Connection::open(host::Host& arbiter, Fd socket, std::unique_ptr<Connection>
   ucred peer{};
   socklen_t length = sizeof peer;
   if (getsockopt(made->socket(), SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return -errno;
-  // A peer outside our pid namespace has no number here; its socket alone tells of its end.
-  if (peer.pid > 0) {
-    made->process_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, peer.pid, 0)));
-    if (!made->process_ && errno == ESRCH) return -ESRCH;
-  }
+  int error = made->watch(peer.pid);
+  if (error == -ESRCH) return error;  // it is gone
   made->uid_ = peer.uid;
   made->privileged_ = peer.uid == 0 || peer.uid == geteuid();
   host::Client client{peer.uid, peer.pid, command_of(peer.pid), made->privileged_};
-  const int error = host::Context::create(
-      arbiter, std::move(client), [made] { made->tell(); }, &made->context_);
+  if (!error)
+    error = host::Context::create(
+        arbiter, std::move(client), [made] { made->tell(); }, &made->context_);
   if (!made->greet(error)) return -EPIPE;
   if (error) return error;
   made->context_->close_page_fds();
   *result = std::move(connection);
   return 0;
+}
+
+// A peer outside our pid namespace has no number here: its socket alone tells of its end. So it
+// does where there is no such system call, or a container forbids it.
+int Connection::watch(pid_t pid) {
+  if (pid <= 0) return 0;
+  process_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  return process_ || errno == ENOSYS || errno == EPERM ? 0 : -errno;
 }
 
 bool Connection::greet(int error) {

@@ -11,6 +11,8 @@
 #ifndef AIACCELD_CONNECTION_H
 #define AIACCELD_CONNECTION_H
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -47,6 +49,7 @@ class Connection {
  private:
   explicit Connection(aiaccel::Fd socket) : socket_(std::move(socket)) {}
 
+  int watch(pid_t pid);  // 0 or -errno
   bool greet(int error);
   bool carry_out(const aiaccel::wire::Header& header);
   bool answer(int result, const void* data, uint32_t struct_bytes,

@@ -354,7 +354,7 @@ Result cuMemCreate(Address* handle, size_t bytes, const cuda::AllocationProperti
                    unsigned long long flags) try {
   Shim* shim = here.depth == 0 ? Shim::get() : nullptr;
   const bool ours = shim && properties && properties->location_type == cuda::kLocationDevice;
-  Memory* memory = ours ? shim->memory_of(properties->location_id) : nullptr;
+  Memory* memory = ours ? shim->memory_under_gate(properties->location_id) : nullptr;
   if (!memory) return real<k_cuMemCreate>(handle, bytes, properties, flags);
   std::shared_ptr<Charge> charge = Charge::take(*memory, bytes);
   if (!charge) return cuda::kOutOfMemory;
@@ -404,15 +404,12 @@ Result cuMemGetInfo_v2(size_t* free_bytes, size_t* total_bytes) {
   return result;
 }
 
+// Programs ask about devices that they never use.
 Result cuDeviceTotalMem_v2(size_t* bytes, Device device) {
   const Result result = real<k_cuDeviceTotalMem_v2>(bytes, device);
   Shim* shim = result == cuda::kSuccess && here.depth == 0 ? Shim::get() : nullptr;
   Memory* memory = shim && bytes ? shim->memory_of(device) : nullptr;
-  if (!memory) return result;
-  uint64_t left = *bytes;
-  uint64_t all = *bytes;
-  memory->limit(&left, &all);
-  *bytes = all;
+  if (memory) *bytes = memory->total(*bytes);
   return result;
 }
 

@@ -243,15 +243,19 @@ Memory* Shim::memory_of(cuda::Device device) noexcept try {
   return nullptr;
 }
 
-Memory* Shim::memory_here() noexcept {
-  cuda::Device device;
-  if (driver_.ctx_get_device(&device) != cuda::kSuccess) return nullptr;
+Memory* Shim::memory_under_gate(cuda::Device device) noexcept {
   Memory* memory = memory_of(device);
   try {
     if (memory) gate_of(device);
   } catch (const std::exception&) {  // the first launch says so
   }
   return memory;
+}
+
+Memory* Shim::memory_here() noexcept {
+  cuda::Device device;
+  const bool known = driver_.ctx_get_device(&device) == cuda::kSuccess;
+  return known ? memory_under_gate(device) : nullptr;
 }
 
 void Shim::keep_primary(cuda::Device device, cuda::Context context) {

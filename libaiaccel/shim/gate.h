@@ -82,9 +82,11 @@ class Shim {
   void keep_primary(cuda::Device device, cuda::Context context);
   cuda::Context primary(cuda::Device device);
 
-  // What counts the memory of a device, or of the current context's. That one has a gate from then
-  // on, whose thread lets go of an arbiter that leaves, and finds the next.
+  // What counts the memory of a device.
   Memory* memory_of(cuda::Device device) noexcept;
+  // The same for who holds some, or of the current context's device: there is a gate from then on,
+  // whose thread lets go of an arbiter that leaves, and finds the next.
+  Memory* memory_under_gate(cuda::Device device) noexcept;
   Memory* memory_here() noexcept;
 
   // Every gate there is, for what concerns them all.

@@ -14,13 +14,11 @@
 namespace aiaccel::shim {
 namespace {
 
-constexpr uint64_t kChunk = uint64_t{64} << 20;
+constexpr uint64_t kLeastChunk = uint64_t{2} << 20;
+constexpr uint64_t kMostChunk = uint64_t{64} << 20;
+constexpr uint64_t kChunks = 256;  // in what this process may have
 constexpr uint64_t kPauseNs = 250'000'000;
 constexpr uint64_t kHungNs = 4'000'000'000;  // long beside what a call to a hung broker takes
-
-uint64_t up_to_chunk(uint64_t bytes) {
-  return bytes > UINT64_MAX - kChunk ? bytes : (bytes + kChunk - 1) / kChunk * kChunk;
-}
 
 // "1.50 GiB"
 std::string in_words(uint64_t bytes) {
@@ -56,6 +54,10 @@ int Memory::open() {
   return 0;
 }
 
+uint64_t Memory::up_to_chunk(uint64_t bytes) const {
+  return bytes > UINT64_MAX - chunk_ ? bytes : (bytes + chunk_ - 1) / chunk_ * chunk_;
+}
+
 // What was reserved is gone with it.
 void Memory::close() {
   device_.reset();
@@ -79,6 +81,7 @@ int Memory::reserve(uint64_t bytes, aiaccel_reserve* answer) {
   if (error == 0) {
     reservation_ = answer->id;
     reserved_ = bytes;
+    chunk_ = std::clamp<uint64_t>(answer->max_bytes / kChunks, kLeastChunk, kMostChunk);
   } else if (error == -ECONNRESET || error == -ENODEV) {
     close();
   }
@@ -148,13 +151,12 @@ void Memory::give_back(uint64_t bytes) {
   const Lock lock(mutex_);
   used_ -= std::min(used_, bytes);
   const uint64_t enough = up_to_chunk(used_);
-  if (!device_ || !reservation_ || reserved_ < enough + kChunk) return;
+  if (!device_ || !reservation_ || reserved_ < enough + chunk_) return;
   aiaccel_reserve answer;
   reserve(enough, &answer);  // if it fails we hold too much, and say nothing
 }
 
-void Memory::limit(uint64_t* free_bytes, uint64_t* total_bytes) {
-  const Lock lock(mutex_);
+void Memory::find_limit(uint64_t* free_bytes, uint64_t* total_bytes) {
   uint64_t most = settings_.device_bytes;
   uint64_t left = most - std::min(most, used_);
   if (open() == 0 && has_bytes_) {
@@ -166,6 +168,23 @@ void Memory::limit(uint64_t* free_bytes, uint64_t* total_bytes) {
   }
   *total_bytes = std::min(*total_bytes, most);
   *free_bytes = std::min({*free_bytes, left, *total_bytes});
+}
+
+void Memory::limit(uint64_t* free_bytes, uint64_t* total_bytes) {
+  const Lock lock(mutex_);
+  find_limit(free_bytes, total_bytes);
+}
+
+uint64_t Memory::total(uint64_t bytes) {
+  const Lock lock(mutex_);
+  const bool was_open = device_ != nullptr;
+  uint64_t left = bytes;
+  find_limit(&left, &bytes);
+  if (!was_open && device_) {
+    close();
+    retry_ns_ = 0;
+  }
+  return bytes;
 }
 
 void Memory::renew() {

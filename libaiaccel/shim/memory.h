@@ -4,7 +4,8 @@
 // environment, and reserved with the arbiter, so that all who reserve together get no more than
 // there is.
 //
-// One reservation a device grows and shrinks by chunks, so that few allocations are calls. It
+// One reservation a device grows and shrinks by chunks, so that few allocations are calls: a
+// small part of what this process may have, since what it reserves and does not use others lack. It
 // has a context of its own. While no arbiter answers only the cap holds (open), or allocations wait
 // (closed).
 //
@@ -39,6 +40,9 @@ class Memory {
   // What is left of the device for this process, given what the driver says.
   void limit(uint64_t* free_bytes, uint64_t* total_bytes);
 
+  // The total alone. Nothing stays open for it, since there may be no gate to let go of it.
+  uint64_t total(uint64_t bytes);
+
   // An arbiter came back: tells it what is held.
   void renew();
 
@@ -49,8 +53,10 @@ class Memory {
   // Makes the reservation so large; 0 or -errno, and which limit refused.
   int reserve(uint64_t bytes, aiaccel_reserve* answer) REQUIRES(mutex_);
   void tell_of_refusal(uint64_t bytes, uint32_t refused_by) REQUIRES(mutex_);
+  uint64_t up_to_chunk(uint64_t bytes) const REQUIRES(mutex_);
   int open() REQUIRES(mutex_);
   void close() REQUIRES(mutex_);
+  void find_limit(uint64_t* free_bytes, uint64_t* total_bytes) REQUIRES(mutex_);
   enum class Room { made, refused, not_yet };
   Room make_room(uint64_t wanted, uint64_t bytes) REQUIRES(mutex_);
   bool fail_open() const REQUIRES(mutex_) {
@@ -69,6 +75,7 @@ class Memory {
   uint64_t retry_ns_ GUARDED_BY(mutex_) = 0;
   uint64_t used_ GUARDED_BY(mutex_) = 0;
   uint64_t reserved_ GUARDED_BY(mutex_) = 0;
+  uint64_t chunk_ GUARDED_BY(mutex_) = uint64_t{2} << 20;  // until one was made
   Topic refused_;
   Topic missing_;
 };

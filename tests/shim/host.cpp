@@ -16,6 +16,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "broker/rules.hpp"
+
 namespace shim_test {
 namespace {
 
@@ -94,6 +96,19 @@ void Operator::evict(pid_t pid) {
     return;
   }
   BOOST_FAIL("it has no queue");
+}
+
+void Operator::limit_memory(uint64_t bytes) {
+  aiaccel_policy_rule rule = conformance::rule(geteuid());
+  rule.sets = AIACCEL_SETS_DEVICE_BYTES;
+  rule.device_bytes = bytes;
+  aiaccel_policy policy{};
+  policy.size = sizeof policy;
+  policy.flags = AIACCEL_POLICY_REPLACE;
+  policy.rules = reinterpret_cast<uintptr_t>(&rule);
+  policy.count = 1;
+  policy.rule_size = sizeof rule;
+  BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_POLICY, &policy), 0);
 }
 
 aiaccel_stats_engine Operator::stats() {

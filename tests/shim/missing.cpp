@@ -230,8 +230,11 @@ BOOST_AUTO_TEST_CASE(an_arbiter_that_leaves_is_let_go_at_once) {
   while (log_of(busy.pid()).empty() && now_ns() < until) usleep(1000);
   Program holds("dlsym", "begin alloc:1 say:held wait", kOpen);  // and never launches
   holds.expect("held");
+  Program handles("dlsym", "begin hold:1 say:held wait", kOpen);  // nor has an address
+  handles.expect("held");
   operator_.set_state(AIACCEL_ENGINE_LEAVING);
   wait_for_complaint(holds, "launches go ungated");
+  wait_for_complaint(handles, "launches go ungated");
   wait_for_complaint(idle, "launches go ungated");
   wait_for_complaint(busy, "launches go ungated");
   while (operator_.others() != 0 && now_ns() < until) usleep(1000);
@@ -241,6 +244,7 @@ BOOST_AUTO_TEST_CASE(an_arbiter_that_leaves_is_let_go_at_once) {
   BOOST_TEST(log_of(busy.pid()).size() >= ran + 10);
   operator_.set_state(AIACCEL_ENGINE_ACTIVE);
   wait_for_complaint(holds, "gated again");
+  wait_for_complaint(handles, "gated again");
   wait_for_complaint(idle, "gated again");
   wait_for_complaint(busy, "gated again");
   busy.kill();

@@ -235,6 +235,16 @@ void run(Program& p, const std::string& text, char** argv) {
     if (array) check("array_destroy", p.cuda.array_destroy(array));
   } else if (what == "create") {
     create_and_map(p, n);
+  } else if (what == "hold") {  // without an address
+    AllocationProperties wanted{};
+    wanted.type = 1;
+    wanted.location_type = 1;
+    Address handle = 0;
+    check("hold", p.cuda.create(&handle, n * kMiB, &wanted, 0));
+  } else if (what == "total") {
+    size_t total = 0;
+    check("total", p.cuda.total(&total, 0));
+    printf("total %zu\n", total / kMiB);
   } else if (what == "context") {  // with memory of its own, which goes with it
     Context own = nullptr;
     Address address = 0;

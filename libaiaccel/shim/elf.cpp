@@ -225,6 +225,10 @@ unsigned long long objects_loaded() {
   return nr;
 }
 
+void wait_for_loads() {
+  object_of(reinterpret_cast<const void*>(&is_ours));
+}
+
 const void* object_of(const void* address) {
   Dl_info info;
   return dladdr(address, &info) ? info.dli_fbase : nullptr;

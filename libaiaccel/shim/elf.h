@@ -32,8 +32,11 @@ struct Reference {
 // the one of dlopen, dlsym and dladdr: `instead` must call none of these.
 void redirect_references(void* (*instead)(const Reference& reference));
 
-// How many objects were ever loaded.
+// How many objects were ever loaded; also those that another thread is loading now.
 unsigned long long objects_loaded();
+
+// Until what other threads are loading is loaded. Takes the lock of dlopen.
+void wait_for_loads();
 
 // Where the object begins that holds the address; nullptr where none does.
 const void* object_of(const void* address);

@@ -50,10 +50,12 @@ void* in_its_stead(const Reference& reference) {
   return bound || reference.unbound ? function(index).ours : nullptr;
 }
 
-// Without a driver nothing is bound to it, and they are looked at again when there is one.
+// Without a driver nothing is bound to it, and they are looked at again when there is one. Objects
+// are counted before what they refer to is bound.
 void redirect_deep_bound() {
   const unsigned long long loaded = objects_loaded();
   if (loaded == objects_seen.load(std::memory_order_relaxed) || !driver()) return;
+  wait_for_loads();
   redirect_references(in_its_stead);
   objects_seen.store(loaded, std::memory_order_relaxed);
 }

@@ -22,3 +22,8 @@ extern "C" __attribute__((visibility("default"))) const client::Cuda* client_lin
   };
   return &cuda;
 }
+
+// Where its reference to a launch leads, which was bound when it was loaded.
+extern "C" __attribute__((visibility("default"))) const void* client_linked_launch() {
+  return reinterpret_cast<const void*>(&client::cuLaunchKernel);
+}

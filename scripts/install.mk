@@ -11,16 +11,25 @@ mandir ?= $(PREFIX)/share/man
 confdir ?= $(PREFIX)/lib
 dkmsdir ?= $(if $(filter /usr /usr/local,$(PREFIX)),/usr/src,$(PREFIX)/src)/aiaccel-$(VERSION)
 
-put = install -D -m $(1) $(2) $(DESTDIR)$(3)
+dkmstree ?= /var/lib/dkms
+# What was put where, DESTDIR aside. What a later version puts is added, so that removal knows all of it.
+manifest = $(libdir)/aiaccel/manifest
+installed = $(DESTDIR)$(manifest)
+
+put = install -D -m $(1) $(2) $(DESTDIR)$(3) && echo $(3) >>$(installed)
 # $(call put-all,MODE,FILES,FOLDER): nothing when there are no such files
-put-all = $(if $(2),install -d $(DESTDIR)$(3) && install -m $(1) $(2) $(DESTDIR)$(3))
+put-all = $(if $(2),install -d $(DESTDIR)$(3) && install -m $(1) $(2) $(DESTDIR)$(3) && \
+	printf '%s\n' $(addprefix $(3)/,$(notdir $(2))) >>$(installed))
 fill-in = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@BINDIR@|$(bindir)|g' \
-	-e 's|@LIBDIR@|$(libdir)|g' -e 's|@INCLUDEDIR@|$(includedir)|g' $(1) >$(DESTDIR)$(2)
+	-e 's|@LIBDIR@|$(libdir)|g' -e 's|@INCLUDEDIR@|$(includedir)|g' $(1) >$(DESTDIR)$(2) && echo $(2) >>$(installed)
 
 install: all ## library, headers, tools, man pages, units, udev rules, DKMS sources; DESTDIR= PREFIX=
+	install -d $(dir $(installed))
+	echo $(manifest) >>$(installed)
 	$(call put-all,755,$(TOOL_BINS),$(bindir))
 	$(call put,755,$(LIB_SHARED),$(libdir)/$(notdir $(LIB_SHARED)))
 	ln -sf $(notdir $(LIB_SHARED)) $(DESTDIR)$(libdir)/libaiaccel.so
+	echo $(libdir)/libaiaccel.so >>$(installed)
 	$(call put,644,$(LIB_STATIC),$(libdir)/libaiaccel.a)
 	$(call put,755,$(SHIM),$(libdir)/aiaccel/$(notdir $(SHIM)))
 	$(call put-all,644,include/aiaccel.h include/aiaccel.hpp,$(includedir))
@@ -42,16 +51,23 @@ install: all ## library, headers, tools, man pages, units, udev rules, DKMS sour
 		install -d $(DESTDIR)$(confdir)/systemd/user; \
 		$(call fill-in,tools/aiacceld/$$unit,$(confdir)/systemd/user/$$unit); done
 	$(call put,644,dkms.conf,$(dkmsdir)/dkms.conf)
-	set -e; cd kmod && for file in $$(find . ! -name edu.c -name '*.[ch]' -o -name Kbuild); do \
-		install -D -m 644 $$file $(abspath $(DESTDIR)$(dkmsdir))/kmod/$$file; done
+	set -e; for file in $$(cd kmod && find . ! -name edu.c -name '*.[ch]' -o -name Kbuild); do \
+		$(call put,644,kmod/$$file,$(dkmsdir)/kmod/$${file#./}); done
 	$(call put,644,include/uapi/aiaccel.h,$(dkmsdir)/include/uapi/aiaccel.h)
+	sort -u -o $(installed) $(installed)
 
-# What install puts somewhere is what is removed, so that the two never differ.
+# DKMS has modules of these sources where its link says so: those of another PREFIX are not ours. Folders go
+# that have the name in their path, below PREFIX, and are empty.
 .PHONY: uninstall
-uninstall: all ## remove what install put there, the module of DKMS first; /etc/aiaccel stays
-	$(if $(DESTDIR),,[ ! -d /var/lib/dkms/aiaccel/$(VERSION) ] || dkms remove aiaccel/$(VERSION) --all)
-	set -e; stage=$$(mktemp -d); trap 'rm -rf $$stage' EXIT; \
-		$(MAKE) -s --no-print-directory install DESTDIR=$$stage; cd $$stage; \
-		find . ! -type d | while read -r file; do rm -f "$(abspath $(DESTDIR))/$$file"; done; \
-		find . -depth -type d -path '*aiaccel*' | while read -r folder; do \
-			rmdir "$(abspath $(DESTDIR))/$$folder" 2>/dev/null || true; done
+uninstall: ## remove what install put there, the modules of DKMS first; builds nothing; /etc/aiaccel stays
+	@[ -e "$(installed)" ] || { \
+		echo "nothing is installed with this PREFIX: $(installed) is missing" >&2; exit 1; }
+	$(if $(DESTDIR),,set -e; sed -n 's|/dkms\.conf$$||p' "$(installed)" | while read -r tree; do \
+		version=$${tree##*/aiaccel-}; \
+		[ "$$(readlink "$(dkmstree)/aiaccel/$$version/source")" != "$$tree" ] || \
+			dkms remove "aiaccel/$$version" --all --dkmstree "$(dkmstree)"; done)
+	set -e; files=$$(cat "$(installed)"); \
+		echo "$$files" | while read -r file; do rm -f "$(DESTDIR)$$file"; done; \
+		echo "$$files" | awk -v prefix="$(PREFIX)/" '{ above = index($$0, prefix) == 1 ? length(prefix) : 0; \
+			while (sub("/[^/]*$$", "") && substr($$0, above) ~ /aiaccel/) print }' | LC_ALL=C sort -ru | \
+			while read -r folder; do rmdir "$(DESTDIR)$$folder" 2>/dev/null || true; done

@@ -32,6 +32,24 @@ like 'it is for this kernel' "$(modinfo -F vermagic "$(module)")" "$re "
 ok 'dkms remove' dkms_ remove --all
 is 'the module is gone' "$(module)" ''
 
+# make uninstall takes from DKMS what was installed with its PREFIX, former versions too, and no other.
+uninstall() { make --no-print-directory uninstall PREFIX="$TMP/$1" dkmstree="$TMP/tree"; } # FOLDER
+former() { make --no-print-directory install PREFIX="$TMP/prefix" VERSION=0.0.9; }
+added() { find "$TMP/tree" -name source | sort | grep -oE '[0-9.]+/source$' | xargs; }
+ok 'make install elsewhere' make --no-print-directory install PREFIX="$TMP/elsewhere"
+ok 'make install of a former version' former
+sed -i 's/^PACKAGE_VERSION=.*/PACKAGE_VERSION="0.0.9"/' "$TMP/prefix/src/aiaccel-0.0.9/dkms.conf"
+for v in 0.0.9 "$version"; do
+	ok "dkms add $v" dkms add "aiaccel/$v" --sourcetree "$TMP/prefix/src" --dkmstree "$TMP/tree"
+done
+ok 'make uninstall elsewhere' uninstall elsewhere
+is 'leaves the modules of others' "$(added)" "0.0.9/source $version/source"
+is 'and nothing of its own' "$(ls "$TMP/elsewhere/src")" ''
+ok 'make uninstall' uninstall prefix
+is 'takes both versions out of DKMS' "$(added)" ''
+is 'and their sources away' "$(ls "$TMP/prefix/src")" ''
+ok 'make install again' make --no-print-directory install PREFIX="$TMP/prefix"
+
 # Too old: the headers of this kernel under the name of another, which dkms goes by.
 for old in 5.10.0-1-amd64 6.0.19; do
 	mkdir -p "$TMP/modules/$old"

@@ -27,8 +27,12 @@ for unit in system/aiaccel-boot.service user/aiacceld.{service,socket}; do
 	fi
 done
 touch "$TMP/dest/usr/lib/other"
+nok 'make uninstall builds nothing' grep -q -- ' -c ' \
+	<<<"$(make --no-print-directory -nB V=1 uninstall DESTDIR="$TMP/dest" PREFIX=/usr)"
 ok 'make uninstall' make --no-print-directory uninstall DESTDIR="$TMP/dest" PREFIX=/usr
 is 'nothing is left but what is of others' "$(cd "$TMP/dest" && find . ! -type d -o -name '*aiaccel*')" ./usr/lib/other
+like 'make uninstall where nothing is installed' \
+	"$(make --no-print-directory uninstall PREFIX="$TMP/nowhere" 2>&1)" "nothing is installed .*$TMP/nowhere/.* is missing"
 
 library=$prefix/lib/libaiaccel.so
 like 'the soname' "$(readelf -d "$library")" 'SONAME.*\[libaiaccel\.so\.0\]'

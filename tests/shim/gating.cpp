@@ -92,6 +92,39 @@ BOOST_AUTO_TEST_CASE(every_way_to_the_driver_is_gated) {
   }
 }
 
+// Of tests/standin/programs: written as CUDA programs are, one of them compiled by nvcc.
+BOOST_AUTO_TEST_CASE(programs_of_others_are_gated) {
+  const std::string work = " kernels=20 us=100 tag=1";
+  std::vector<std::pair<std::string, std::string>> all = {{"cuda-linked", ""},
+                                                          {"cuda-linked", "streams=per-thread"},
+                                                          {"cuda-linked", "graph=5 streams=own"}};
+  for (const char* way : {"dlsym", "dlsym-ptsz", "deepbind", "proc", "proc-ptsz", "proc2",
+                          "proc2-ptsz", "plugin", "plugin-deepbind"})
+    all.emplace_back("cuda-loaded", std::string("reach=") + way);
+  const bool has_nvcc = access((build_folder() + "/standin/cuda-nvcc").c_str(), X_OK) == 0;
+  if (has_nvcc) all.emplace_back("cuda-nvcc", "");
+
+  Operator holder;
+  holder.hold();
+  std::vector<std::unique_ptr<Program>> programs;
+  for (const auto& [name, options] : all)
+    programs.push_back(std::make_unique<Program>(name, options + work));
+  wait_until_waiting(holder, static_cast<uint32_t>(all.size()));
+  wait_a_while();
+  BOOST_TEST(log().empty());
+  holder.let_go();
+  for (size_t i = 0; i < all.size(); ++i) {
+    BOOST_TEST_CONTEXT(all[i].first << " " << all[i].second) {
+      const pid_t pid = programs[i]->pid();
+      BOOST_TEST(programs[i]->end() == 0);
+      BOOST_TEST(programs[i]->complaints() == "");
+      BOOST_TEST(!holder.turns_of(pid).empty());
+    }
+  }
+  BOOST_TEST(log().size() > 20 * all.size());
+  if (!has_nvcc) SKIP("of a program compiled by nvcc: none that takes this compiler");
+}
+
 BOOST_AUTO_TEST_CASE(large_copies_and_graphs_are_gated_and_small_copies_are_not) {
   Operator holder;
   Program copy("dlsym", "begin wait copy:4 say:copied");

@@ -167,9 +167,13 @@ Program::Program(const std::string& way, const std::string& steps, const Environ
   int from[2];
   BOOST_REQUIRE(pipe2(to, O_CLOEXEC) == 0 && pipe2(from, O_CLOEXEC) == 0);
 
+  const bool is_client = !way.starts_with("cuda-");
   const std::string program =
-      (build() / "shim" / (way == "linked" ? "client-linked" : "client")).native();
-  std::vector<std::string> words = {program, way};
+      (is_client ? build() / "shim" / (way == "linked" ? "client-linked" : "client")
+                 : build() / "standin" / way)
+          .native();
+  std::vector<std::string> words = {program};
+  if (is_client) words.push_back(way);
   std::istringstream in(steps);
   for (std::string word; in >> word;) words.push_back(word);
   std::vector<char*> arguments;

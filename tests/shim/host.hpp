@@ -59,7 +59,8 @@ using Environment = std::map<std::string, std::string>;
 // A program under the shim.
 class Program {
  public:
-  // WAY and steps, as client/main.cpp has them.
+  // WAY and steps, as client/main.cpp has them; or a program of tests/standin/programs, cuda-NAME,
+  // and its options.
   Program(const std::string& way, const std::string& steps, const Environment& more = {});
   ~Program();
   Program(const Program&) = delete;

@@ -31,7 +31,7 @@ ALL_SOURCES += $(STANDIN_PROGRAM) $(STANDIN_LINKED) $(STANDIN_LOADED)
 NVCC := $(firstword $(wildcard $(addsuffix /nvcc,$(subst :, ,$(PATH)) /usr/local/cuda/bin)))
 STANDIN_PROGRAMS := $(patsubst %,$(BUILD)/standin/%,cuda-linked cuda-loaded cuda-plugin.so $(if $(NVCC),cuda-nvcc))
 tests: $(STANDIN_PROGRAMS)
-$(BUILD)/tests/standin: | $(STANDIN_PROGRAMS)
+$(BUILD)/tests/standin $(BUILD)/tests/shim: | $(STANDIN_PROGRAMS)
 
 $(BUILD)/standin/cuda-linked: $(call objects,$(STANDIN_PROGRAM) $(STANDIN_LINKED)) | $(STANDIN_LIBS)
 	$(call say,LD,$@) $(CXX) $(LDFLAGS_ALL) $^ -L$(@D) -lcuda -o $@

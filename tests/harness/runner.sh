@@ -40,6 +40,20 @@ expect 'a skip' 'echo "ok 1 - a"; echo "ok 2 - d # SKIP no GPU"; echo 1..2' \
 	0 '1 passed, 0 failed, 1 skipped' 'skip planted: d: no GPU'
 expect 'nothing but skips' 'echo "ok 1 - d # SKIP no GPU"; echo 1..1' 1 '0 passed, 0 failed, 1 skipped' 'no GPU'
 
+# As `aiaccel exec` starts one: it would stay for ten minutes.
+expect 'a suite that starts a broker' "build/bin/aiacceld --background --idle 600 --socket \$AIACCEL_BROKER && echo \$AIACCEL_BROKER >$TMP/broker && echo ok 1 - a; echo 1..1" \
+	0 '1 passed, 0 failed, 0 skipped' 'planted +1 passed'
+ended() {
+	local i
+	for i in {1..50}; do
+		grep -qzx -- "$(sed 's/[.]sock$/[.]sock/' "$TMP/broker")" /proc/[0-9]*/cmdline 2>/dev/null || return 0
+		sleep 0.1
+	done
+	echo "still there after $i looks"
+	return 1
+}
+ok 'its broker ends with it' ended
+
 # Where a suite runs: a suite of no known place is no suite that is left out in silence.
 printf "a 2 host x\nb 2 vm x\nc 2 vm-stock x\nd 2 vm-debug x\n" >"$TMP/suites"
 listed() { tests/run --table "$TMP/suites" --list "$@" 2>&1 | tr "\n" " "; }

@@ -5,6 +5,7 @@
 // the stand-in of the tests, with launches that take 20 us, as long as a real one's at their slow
 // end; the shim's turns are a broker's. A sample is the mean of one process's launches, so that no
 // sample depends on another.
+#include <aiaccel.h>
 #include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -108,6 +110,24 @@ double measure(const std::string& self, const std::string& shim) {
   return sample;
 }
 
+// How many turns the broker has given.
+uint64_t turns_granted() {
+  aiaccel_device* device = nullptr;
+  aiaccel_stats_engine engines[32];
+  aiaccel_stats stats{};
+  stats.size = sizeof stats;
+  stats.kind = AIACCEL_STATS_ENGINES;
+  stats.records = reinterpret_cast<uintptr_t>(engines);
+  stats.count = std::size(engines);
+  stats.record_size = sizeof engines[0];
+  if (aiaccel_open("broker", &device) || aiaccel_call(device, AIACCEL_IOC_STATS, &stats))
+    give_up("the broker does not answer", 1);
+  uint64_t granted = 0;
+  for (uint32_t i = 0; i < stats.count; ++i) granted += engines[i].granted;
+  aiaccel_close(device);
+  return granted;
+}
+
 }  // namespace
 
 int main(int argc, char**) {
@@ -116,6 +136,7 @@ int main(int argc, char**) {
   const fs::path build = self.parent_path().parent_path();
   const std::string shim = (build / "lib/libaiaccel-cuda.so").native();
   if (!fs::exists(build / "standin/libcuda.so.1")) give_up("there is no stand-in", 77);
+  if (!fs::exists(shim)) give_up("there is no shim", 1);
 
   char folder[] = "/tmp/aiaccel-bench-XXXXXX";
   if (!mkdtemp(folder)) give_up("mkdtemp", 1);
@@ -142,12 +163,13 @@ int main(int argc, char**) {
     row.ours.push_back(measure(self.native(), shim));
     row.peer.push_back(measure(self.native(), ""));
   }
+  const uint64_t granted = turns_granted();
   kill(broker, SIGTERM);
   waitpid(broker, nullptr, 0);
   const bool ungated = fs::exists(std::string(folder) + "/said");  // it only speaks of trouble
   std::error_code ignored;
   fs::remove_all(folder, ignored);
-  if (ungated) give_up("the shim did not gate", 1);
+  if (ungated || granted < kRounds) give_up("the shim did not gate", 1);
   bench::print(row);
   return 0;
 }

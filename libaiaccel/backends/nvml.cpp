@@ -22,6 +22,17 @@ bool ask(int (*function)(Parameters...), Arguments... arguments) {
   return function && function(arguments...) == kSuccess;
 }
 
+// The same for what says which devices there are. `whole` ends where the answer is neither that nor
+// that there is no such thing.
+template <typename... Parameters, typename... Arguments>
+bool ask_whole(bool& whole, int (*function)(Parameters...), Arguments... arguments) {
+  if (!function) return false;
+  const int result = function(arguments...);
+  whole = whole && (result == kSuccess || result == kNotSupported || result == kNotFound ||
+                    result == kGpuIsLost);
+  return result == kSuccess;
+}
+
 // A list whose length is told by the call itself, and which may grow between two calls.
 template <typename Record, typename Call>
 std::vector<Record> list(const Call& call) {
@@ -102,10 +113,10 @@ std::string Nvml::driver_version() const {
 }
 
 // False: it has no UUID, so there is no way to name it.
-bool Nvml::describe(Handle handle, Device& device) const {
+bool Nvml::describe(Handle handle, Device& device, bool& whole) const {
   device.handle = handle;
   char text[kUuidBytes] = "";
-  if (!ask(api_.nvmlDeviceGetUUID, handle, text, kUuidBytes)) return false;
+  if (!ask_whole(whole, api_.nvmlDeviceGetUUID, handle, text, kUuidBytes)) return false;
   device.uuid = text;
   char name[kNameBytes] = "";
   if (ask(api_.nvmlDeviceGetName, handle, name, kNameBytes)) device.name = name;
@@ -118,16 +129,17 @@ bool Nvml::describe(Handle handle, Device& device) const {
   return true;
 }
 
-std::vector<Device> Nvml::instances(const Device& gpu) const {
+std::vector<Device> Nvml::instances(const Device& gpu, bool& whole) const {
   std::vector<Device> found;
   unsigned most = 0;
-  if (!ask(api_.nvmlDeviceGetMaxMigDeviceCount, gpu.handle, &most)) return found;
+  if (!ask_whole(whole, api_.nvmlDeviceGetMaxMigDeviceCount, gpu.handle, &most)) return found;
   for (unsigned index = 0; index < most; index++) {
     // Indices may have holes, where an instance was destroyed.
     Device instance;
     Handle handle = nullptr;
-    if (!ask(api_.nvmlDeviceGetMigDeviceHandleByIndex, gpu.handle, index, &handle)) continue;
-    if (!describe(handle, instance)) continue;
+    if (!ask_whole(whole, api_.nvmlDeviceGetMigDeviceHandleByIndex, gpu.handle, index, &handle))
+      continue;
+    if (!describe(handle, instance, whole)) continue;
     instance.index = index;
     instance.pci = gpu.pci;
     instance.parent = gpu.uuid;
@@ -137,27 +149,30 @@ std::vector<Device> Nvml::instances(const Device& gpu) const {
   return found;
 }
 
-std::vector<Device> Nvml::devices() const {
+std::vector<Device> Nvml::devices(bool* whole_out) const {
   std::vector<Device> found;
   unsigned count = 0;
-  if (api_.nvmlDeviceGetCount_v2(&count) != kSuccess) return found;
+  bool whole = api_.nvmlDeviceGetCount_v2(&count) == kSuccess;
+  if (!whole) count = 0;
   for (unsigned index = 0; index < count; index++) {
     Device gpu;
     Handle handle = nullptr;
-    if (api_.nvmlDeviceGetHandleByIndex_v2(index, &handle) != kSuccess) continue;
-    if (!describe(handle, gpu)) continue;
+    if (!ask_whole(whole, api_.nvmlDeviceGetHandleByIndex_v2, index, &handle)) continue;
+    if (!describe(handle, gpu, whole)) continue;
     gpu.index = index;
-    if (PciInfo pci{}; ask(api_.nvmlDeviceGetPciInfo_v3, handle, &pci)) {
+    if (PciInfo pci{}; ask_whole(whole, api_.nvmlDeviceGetPciInfo_v3, handle, &pci)) {
       gpu.pci = sysfs_address(pci);
       gpu.numa_node = numa_node(sys_, gpu.pci);
     }
     unsigned divided = 0, pending = 0;
-    gpu.divided = ask(api_.nvmlDeviceGetMigMode, handle, &divided, &pending) && divided;
+    gpu.divided =
+        ask_whole(whole, api_.nvmlDeviceGetMigMode, handle, &divided, &pending) && divided;
     std::vector<Device> parts;
-    if (gpu.divided) parts = instances(gpu);
+    if (gpu.divided) parts = instances(gpu, whole);
     found.push_back(std::move(gpu));
     for (Device& part : parts) found.push_back(std::move(part));
   }
+  if (whole_out) *whole_out = whole;
   return found;
 }
 

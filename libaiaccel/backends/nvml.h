@@ -52,16 +52,17 @@ class Nvml {
 
   std::string driver_version() const;
 
-  // All GPUs, each followed by its instances. A GPU that fell off the bus is left out.
-  std::vector<Device> devices() const;
+  // All GPUs, each followed by its instances. What NVML does not describe is left out, such as a GPU
+  // that fell off the bus; `whole`, where given, says whether nothing was, but for such a GPU.
+  std::vector<Device> devices(bool* whole = nullptr) const;
 
   // Who has memory or work on it, by pid, each once. Of a GPU in MIG mode ask its instances.
   std::vector<Process> processes(const Device& device) const;
 
  private:
   Nvml(void* library, std::string sys);
-  bool describe(Handle handle, Device& device) const;
-  std::vector<Device> instances(const Device& gpu) const;
+  bool describe(Handle handle, Device& device, bool& whole) const;
+  std::vector<Device> instances(const Device& gpu, bool& whole) const;
 
   void* library_;
   std::string sys_;

@@ -12,7 +12,10 @@ namespace aiaccel::nvml {
 using Handle = struct nvmlDevice_st*;
 
 inline constexpr int kSuccess = 0;
+inline constexpr int kNotSupported = 3;
+inline constexpr int kNotFound = 6;
 inline constexpr int kInsufficientSize = 7;
+inline constexpr int kGpuIsLost = 15;
 inline constexpr unsigned kNameBytes = 96;  // NVML_DEVICE_NAME_V2_BUFFER_SIZE
 inline constexpr unsigned kUuidBytes = 96;  // NVML_DEVICE_UUID_V2_BUFFER_SIZE
 inline constexpr unsigned kDriverVersionBytes = 80;

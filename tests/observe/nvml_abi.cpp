@@ -71,6 +71,9 @@ BOOST_AUTO_TEST_CASE(structs_calls_and_constants_agree_with_the_header) {
 
   BOOST_TEST(ours::kSuccess == int{NVML_SUCCESS});
   BOOST_TEST(ours::kInsufficientSize == int{NVML_ERROR_INSUFFICIENT_SIZE});
+  BOOST_TEST(ours::kNotSupported == int{NVML_ERROR_NOT_SUPPORTED});
+  BOOST_TEST(ours::kNotFound == int{NVML_ERROR_NOT_FOUND});
+  BOOST_TEST(ours::kGpuIsLost == int{NVML_ERROR_GPU_IS_LOST});
   BOOST_TEST(ours::kNameBytes == unsigned{NVML_DEVICE_NAME_V2_BUFFER_SIZE});
   BOOST_TEST(ours::kUuidBytes == unsigned{NVML_DEVICE_UUID_V2_BUFFER_SIZE});
   BOOST_TEST(ours::kDriverVersionBytes == unsigned{NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE});

@@ -56,6 +56,14 @@ END
 is 'GPUs and instances become engines' "$(register)" $'registered 0000:65:00.0 GPU-1\nregistered MIG-1 '
 is 'and no others' "$(gpus)" 2
 is 'once' "$(register)" ''
+cp "$TMP/nvml" "$TMP/nvml.good"
+for fail in '1i fail nvmlDeviceGetCount_v2 999' '/^gpu GPU-1/a fail nvmlDeviceGetUUID 999' \
+	'/^pci 0000:65/a fail nvmlDeviceGetPciInfo_v3 999' '/^mig/a fail nvmlDeviceGetMigMode 999'; do
+	sed -i "$fail" "$TMP/nvml"
+	is "an error changes nothing: $fail" "$(register; gpus)" \
+		$'aiaccel engines: NVML does not describe all GPUs: those that are registered stay as they are\n2'
+	cp "$TMP/nvml.good" "$TMP/nvml"
+done
 sed -i '/^gpu GPU-1/,/^memory/d' "$TMP/nvml"
 is 'what is gone is no engine any more' "$(register)" 'unregistered 0000:65:00.0 GPU-1'
 is 'without NVML nothing changes' "$("$bin/aiaccel" engines --register | cut -c1-8)" 'no GPUs:'

@@ -27,6 +27,10 @@ bool holds(const Engines& engines, const aiaccel_engine_info& engine) {
                      [&](const auto& other) { return same(engine, other); });
 }
 
+bool of_nvml(const aiaccel_engine_info& engine) {
+  return std::string_view(engine.provider) == "nvml";
+}
+
 // 0 or the error.
 int add(const aiaccel::Device& device, const aiaccel_engine_info& gpu) {
   aiaccel_engine_register arg{};
@@ -65,12 +69,19 @@ int register_gpus(const aiaccel::Device& device) {
     fmt::print("no GPUs: {}\n", reason);
     return exit_ok;
   }
-  const Engines gpus = aiaccel::nvml::engines_of(nvml->devices());
+  bool whole = true;
+  const Engines gpus = aiaccel::nvml::engines_of(nvml->devices(&whole));
   Engines engines;
   for (const aiaccel::Engine& engine : device.engines()) engines.push_back(engine.info());
-  bool good = true;
+  const bool any = std::any_of(engines.begin(), engines.end(), of_nvml);
+  // To unregister an engine fails its jobs, and one that tells half may be there by another name.
+  if (!whole)
+    fmt::print(stderr, "aiaccel engines: NVML does not describe all GPUs{}\n",
+               any ? ": those that are registered stay as they are" : "");
+  if (!whole && any) return exit_failed;
+  bool good = whole;
   for (const aiaccel_engine_info& old : engines)
-    if (std::string_view(old.provider) == "nvml" && !holds(gpus, old))
+    if (of_nvml(old) && !holds(gpus, old))
       good = told("unregister", old, remove(device, old), ENOENT) && good;
   for (const aiaccel_engine_info& gpu : gpus)
     if (!holds(engines, gpu)) good = told("register", gpu, add(device, gpu), EEXIST) && good;

@@ -31,11 +31,8 @@ namespace {
 enum Error {
   kUninitialized = 1,
   kInvalidArgument = 2,
-  kNotSupported = 3,
   kNoPermission = 4,
-  kNotFound = 6,
   kDriverNotLoaded = 9,
-  kGpuIsLost = 15,
 };
 
 constexpr unsigned kMostInstances = 7;

@@ -284,6 +284,23 @@ BOOST_AUTO_TEST_CASE(the_line_of_doctor_gates_what_runs_on_a_gpu) {
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
   };
+  // What it does not begin with is no command.
+  const pid_t titled = ::fork();
+  if (titled == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::execl("/bin/sleep", "VLLM::EngineCore_0", "1000", nullptr);
+    ::_exit(1);
+  }
+  std::string begun;
+  for (int tries = 0; begun != "sleep" && tries < 1000; tries++) {
+    ::usleep(10000);
+    std::getline(std::ifstream("/proc/" + std::to_string(titled) + "/comm"), begun);
+  }
+  const auto of_titled = complaints(doctor(titled));
+  end(titled);
+  BOOST_TEST_REQUIRE(of_titled.contains("gate"));
+  BOOST_TEST(of_titled.at("gate").front().starts_with("aiaccel exec --class low -- CMD"));
+
   pid_t pid = start("exec sleep 1000");
   const auto before = complaints(doctor(pid));
   end(pid);
@@ -293,7 +310,10 @@ BOOST_AUTO_TEST_CASE(the_line_of_doctor_gates_what_runs_on_a_gpu) {
   pid = start("exec 2>/dev/null; " + typed(before.at("gate").front()));
   const auto after = complaints(doctor(pid));
   end(pid);
-  BOOST_TEST(after.empty());
+  // No arbiter here has the GPU, which is all that is left to say.
+  BOOST_TEST(after.size() == 1u);
+  BOOST_TEST_REQUIRE(after.contains("gate"));
+  BOOST_TEST(after.at("gate") == std::vector<std::string>{"aiaccel engines"});
 }
 
 BOOST_AUTO_TEST_CASE(pinned_memory_and_a_context_are_shown) {

@@ -4,6 +4,7 @@
 #include <tap/tap.hpp>
 
 #include <algorithm>
+#include <cstring>
 
 #include "aiaccel/process_findings.hpp"
 #include "fixture.hpp"
@@ -15,12 +16,16 @@ using namespace observe_test;
 namespace {
 
 std::vector<Finding> judged(int pid, std::vector<std::string> watched = {},
-                            const std::string& scheduled = "") {
+                            const std::string& scheduled = "", bool arbitrated = true) {
   observe::Question question;
   question.root = recording("two-nodes");
   question.pids = {pid};
   question.watched = std::move(watched);
-  return judge_process(observe::observe(question, one_gpu(), nullptr),
+  observe::Arbiter arbiter;
+  arbiter.engines.resize(1);
+  arbiter.engines[0].kind = AIACCEL_ENGINE_GPU;
+  std::strcpy(arbiter.engines[0].name, "GPU-1");
+  return judge_process(observe::observe(question, one_gpu(), arbitrated ? &arbiter : nullptr),
                        observe::arguments(question.root, pid), scheduled);
 }
 
@@ -62,6 +67,28 @@ BOOST_AUTO_TEST_CASE(a_gated_server_needs_nothing) {
     BOOST_TEST((finding.verdict == Verdict::ok), finding.subject);
     BOOST_TEST(finding.fix.empty());
   }
+}
+
+BOOST_AUTO_TEST_CASE(the_shim_without_an_arbiter_is_no_gate) {
+  const Finding gate = find(judged(812, {}, "", false), "gate");
+  BOOST_TEST((gate.verdict == Verdict::note));
+  BOOST_TEST(gate.found.starts_with("unknown: it has aiaccel loaded, but no arbiter"));
+}
+
+// A service's words are in its unit; those of the process may be a title.
+BOOST_AUTO_TEST_CASE(a_service_is_started_by_its_unit) {
+  observe::Observation observation;
+  observation.engines.resize(1);
+  observation.engines[0].alias = "gpu0";
+  observation.engines[0].kind = "gpu";
+  observation.users.resize(1);
+  observation.users[0].engine = 0;
+  observation.users[0].gated = false;
+  observation.users[0].cgroup = "/system.slice/vllm.service";
+  const Finding gate = find(judge_process(observation, {"VLLM::EngineCore_0"}, "low"), "gate");
+  BOOST_TEST(gate.fix.at(0) ==
+             "sudo systemctl edit --full vllm.service  # put before its command, behind "
+             "ExecStart=: aiaccel exec --class low --");
 }
 
 BOOST_AUTO_TEST_CASE(on_a_cpu_attaching_is_all_it_takes) {

@@ -47,6 +47,13 @@ Arbiter arbiter() {
   return arbiter;
 }
 
+// It has the GPU, and nobody has a queue.
+Arbiter without_queues() {
+  Arbiter known = arbiter();
+  known.queues.clear();
+  return known;
+}
+
 std::string text_of(const Observation& observation) {
   std::string text;
   for (const Line& line : to_lines(observation, static_cast<std::size_t>(-1)))
@@ -59,7 +66,8 @@ std::string text_of(const Observation& observation) {
 BOOST_AUTO_TEST_SUITE(users)
 
 BOOST_AUTO_TEST_CASE(processes_of_nvml_are_joined_with_proc) {
-  const Observation seen = look(one_gpu());
+  const Arbiter known = without_queues();
+  const Observation seen = look(one_gpu(), &known);
   const User& server = user_of(seen, 812, "gpu0");
   BOOST_TEST(server.comm == "vllm");
   BOOST_TEST(server.unit == "vllm.service");
@@ -189,9 +197,18 @@ BOOST_AUTO_TEST_CASE(a_context_may_have_queues_that_are_not_shown) {
   BOOST_TEST(!user_of(look(one_gpu(), nullptr, {"whisper"}), 78, "cpu-node1").gated);
 }
 
+// The shim lets launches go where it finds no arbiter that has the GPU.
+BOOST_AUTO_TEST_CASE(the_shim_alone_gates_nothing) {
+  BOOST_TEST(!user_of(look(one_gpu()), 812, "gpu0").gated);
+  Arbiter known = without_queues();
+  known.engines.pop_back();
+  BOOST_TEST(!user_of(look(one_gpu(), &known), 812, "gpu0").gated);
+}
+
 // The shim gates CUDA, and nothing else.
 BOOST_AUTO_TEST_CASE(the_shim_gates_no_cpu) {
-  const Observation seen = look(one_gpu(), nullptr, {"vllm"});
+  const Arbiter known = without_queues();
+  const Observation seen = look(one_gpu(), &known, {"vllm"});
   BOOST_TEST(user_of(seen, 812, "gpu0").gated.value());
   BOOST_TEST(!user_of(seen, 812, "cpu").gated.value());
 }
@@ -248,7 +265,8 @@ BOOST_AUTO_TEST_CASE(a_node_without_memory_has_a_nearest) {
 }
 
 BOOST_AUTO_TEST_CASE(as_text) {
-  const std::string text = text_of(look(one_gpu()));
+  const Arbiter known = without_queues();
+  const std::string text = text_of(look(one_gpu(), &known));
   for (const char* part :
        {"\ngpu0  NVIDIA H100 80GB HBM3  0000:65:00.0  node 1  71 GiB of 80 GiB  97 %\n",
         "\n 812  vllm.service  vllm ", " 62 GiB  61 %  4.1 GiB ", "n1 95 %   gated\n",

@@ -134,7 +134,7 @@ Exit doctor_process(const Options& options, const std::string& transport) {
   const observe::Observation observation = look(options, transport);
   const auto scheduled = scheduled_class(options.pid);
   const std::vector<Finding> findings =
-      as_typed(judge_process(observation, observe::arguments({}, options.pid),
+      as_typed(judge_process(observation, observe::command_of({}, options.pid),
                              scheduled ? class_name(*scheduled) : std::string()));
   if (options.json)
     fmt::print("{}\n", json_text({{"missing", count_missing(findings)},

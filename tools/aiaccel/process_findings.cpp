@@ -19,8 +19,10 @@ using observe::Engine;
 using observe::Observation;
 using observe::User;
 
+constexpr const char* kExec = "aiaccel exec --class low --";
+
 std::string under_exec(const std::vector<std::string>& arguments) {
-  std::string line = "aiaccel exec --class low --";
+  std::string line = kExec;
   if (arguments.empty()) line += " CMD";
   for (const std::string& word : arguments) line += " " + quoted(word);
   return line;
@@ -28,15 +30,16 @@ std::string under_exec(const std::vector<std::string>& arguments) {
 
 // What has to be started anew, in the way in which it is started.
 std::string restart_line(const User& user, const std::vector<std::string>& arguments) {
-  const std::string line = under_exec(arguments);
   const std::string unit = observe::policy_unit_of(user.cgroup);
   const std::string known = observe::unit_of(user.cgroup);
+  // Its own words are there, in the syntax of whoever reads them, and may be those of a parent.
   if (known.find(' ') != std::string::npos)
-    return fmt::format("# in the specification of {}, start it as: {}", known, line);
+    return fmt::format("# in the specification of {}, put before its command: {}", known, kExec);
   if (unit.ends_with(".service"))
     return fmt::format(
-        "sudo systemctl edit {}  # [Service], an empty ExecStart=, then ExecStart={}", unit, line);
-  return line + "  # after ending the one that runs";
+        "sudo systemctl edit --full {}  # put before its command, behind ExecStart=: {}", unit,
+        kExec);
+  return under_exec(arguments) + "  # after ending the one that runs";
 }
 
 Finding judge_identity(const User& user) {
@@ -94,6 +97,12 @@ Finding judge_gate(const Observation& observation, const std::vector<std::string
     on_cpu = on_cpu && engine.kind == "cpu";
     ungated += (ungated.empty() ? "" : ", ") + engine.alias;
   }
+  if (ungated.empty() && unknown && first.asks_for_turns && !observation.hidden)
+    return {"gate",
+            Verdict::note,
+            "unknown: it has aiaccel loaded, but no arbiter that answers here has its engine or "
+            "shows a queue of it; where it found no other one, it waits for nobody",
+            {"aiaccel engines"}};
   if (ungated.empty() && unknown)
     return {"gate",
             Verdict::note,

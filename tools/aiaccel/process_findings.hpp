@@ -12,7 +12,7 @@
 namespace tools {
 
 // Who it is, what it uses, and what would mend what is not as it should be. `observation` was asked
-// for this process, `arguments` are its command line; empty: it is not in /proc any more.
+// for this process, `arguments` are the words that start it; empty: they are not known.
 // `scheduled` is the class that the system's scheduler has it in, "" where it is in none.
 std::vector<Finding> judge_process(const observe::Observation& observation,
                                    const std::vector<std::string>& arguments,

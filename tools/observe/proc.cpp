@@ -4,6 +4,9 @@
 #include "observe/proc.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
 
 #include "observe/unit.hpp"
 
@@ -66,6 +69,26 @@ std::vector<std::string> arguments(const Root& root, int pid) {
     begin = end + 1;
   }
   return words;
+}
+
+std::vector<std::string> command_of(const Root& root, int pid) {
+  namespace fs = std::filesystem;
+  const std::vector<std::string> words = arguments(root, pid);
+  const std::string program = read_link(folder_of(root, pid) + "/exe");
+  if (words.empty() || program.empty()) return {};
+  const auto is_program = [&](const fs::path& path) {
+    std::error_code none;
+    return fs::canonical(path, none) == program;
+  };
+  if (words[0].find('/') != std::string::npos)
+    return is_program(fs::path(read_link(folder_of(root, pid) + "/cwd")) / words[0])
+               ? words
+               : std::vector<std::string>();
+  const char* const path = std::getenv("PATH");
+  std::istringstream folders(path ? path : "");
+  for (std::string folder; std::getline(folders, folder, ':');)
+    if (is_program(fs::path(folder) / words[0])) return words;
+  return {};
 }
 
 std::vector<int> all_pids(const Root& root) {

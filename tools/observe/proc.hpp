@@ -37,6 +37,10 @@ std::string cgroup_of(const Root& root, int pid);
 // Its command line, empty where it has none.
 std::vector<std::string> arguments(const Root& root, int pid);
 
+// The same where it begins with what runs, else empty: a process may write any title there, as
+// workers do.
+std::vector<std::string> command_of(const Root& root, int pid);
+
 // All of them, lowest first.
 std::vector<int> all_pids(const Root& root);
 

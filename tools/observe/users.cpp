@@ -26,6 +26,7 @@ namespace {
 namespace nvml = aiaccel::nvml;
 
 constexpr std::string_view shim = "libaiaccel-cuda.so";
+constexpr std::string_view library = "libaiaccel.so";
 
 std::uint64_t monotonic_ns() {
   timespec now{};
@@ -262,22 +263,26 @@ class Observer {
     if (uses.empty() && !has_context && !queued && process->pinned_bytes.value_or(0) == 0 &&
         question_.pids.empty())
       return;
-    // Whether its queues are known: without a context it has none, and whom the arbiter shows all
-    // tenants is told of all of them. To others a context may have any.
-    const bool known = devices && (!has_context || (arbiter_ && arbiter_->sees_all));
-    put(*process, uses, queued, known);
+    // Whether its queues are known: whom the arbiter shows all tenants is told of all that those
+    // with a context have. To others a context may have any, and so may, at a broker that was not
+    // asked, who has the library.
+    const bool has_library = has_mapped(root_, pid, library).value_or(false);
+    const bool known = devices && (has_context ? arbiter_ && arbiter_->sees_all : !has_library);
+    put(*process, uses, queued, known, has_library);
   }
 
   // Whether a use waits for its turns.
   static std::optional<bool> is_gated(const Engine& engine, const Use& use,
                                       std::optional<bool> has_shim, bool known) {
     const bool gates = engine.kind == "gpu" && engine.driver == "nvidia";
-    if (use.queued || (gates && has_shim.value_or(false))) return true;
-    if (!known || (gates && !has_shim)) return std::nullopt;
+    const bool arbitrated = engine.engine_id.has_value();
+    if (use.queued || (gates && arbitrated && has_shim.value_or(false))) return true;
+    // With the shim, but without an arbiter here that has the engine: there may be another one.
+    if (!known || (gates && has_shim.value_or(true))) return std::nullopt;
     return false;
   }
 
-  void put(const Process& process, const Uses& uses, bool queued, bool known) {
+  void put(const Process& process, const Uses& uses, bool queued, bool known, bool has_library) {
     User user;
     user.pid = process.pid;
     user.comm = process.comm;
@@ -288,6 +293,7 @@ class Observer {
     user.pinned_bytes = process.pinned_bytes;
     user.locked_bytes = process.locked_bytes;
     const auto has_shim = has_mapped(root_, process.pid, shim);
+    user.asks_for_turns = has_library || has_shim.value_or(false);
     const auto with_memory =
         std::count_if(result_.topology.nodes.begin(), result_.topology.nodes.end(),
                       [](const Node& node) { return node.has_memory; });
@@ -297,7 +303,7 @@ class Observer {
       user.placement_ns = result_.time_ns;
     }
     if (uses.empty()) {
-      if (queued || has_shim.value_or(false)) user.gated = true;
+      if (queued) user.gated = true;
       result_.users.push_back(user);
     }
     for (const auto& [place, use] : uses) {

@@ -74,8 +74,10 @@ struct User {
   std::optional<std::uint64_t> locked_bytes;
   std::optional<Placement> placement;  // where the machine has several nodes to choose from
   std::uint64_t placement_ns = 0;      // when it was read, as Observation::time_ns
-  // It waits for its turns on this engine: it has a queue there, or CUDA with the shim.
+  // It waits for its turns on this engine: it has a queue there, or CUDA with the shim where the
+  // arbiter has the engine. Nothing: not known, as of who may have found another arbiter.
   std::optional<bool> gated;
+  bool asks_for_turns = false;  // it has the shim or libaiaccel loaded
   std::optional<bool> wrong_node;  // most of its memory is not on the node nearest to the engine
   std::map<std::string, std::uint64_t> engine_ns;  // of a DRM client, see fdinfo.hpp
 };

@@ -104,7 +104,8 @@ BOOST_AUTO_TEST_CASE(a_module_that_is_not_built_needs_what_builds_it) {
   facts.headers_installed = facts.dkms_installed = facts.sources_installed = false;
   BOOST_TEST(fix(facts, "module") ==
              "sudo apt-get install -y --no-install-recommends dkms linux-headers-6.12.1-amd64\n"
-             "sudo make install  # in aiaccel's source tree\n" +
+             "sudo make install  # in aiaccel's source tree\n"
+             "sudo systemd-sysusers  # makes the group aiaccel\n" +
                  dkms + "sudo modprobe aiaccel\n");
 }
 

@@ -61,7 +61,8 @@ Finding judge_module(const Facts& facts) {
   if (!facts.headers_installed) packages += " linux-headers-" + facts.kernel_release;
   if (!packages.empty()) finding.fix.push_back(install_line(facts, packages.substr(1)));
   if (!facts.sources_installed)
-    finding.fix.push_back("sudo make install  # in aiaccel's source tree");
+    finding.fix.insert(finding.fix.end(), {"sudo make install  # in aiaccel's source tree",
+                                           "sudo systemd-sysusers  # makes the group aiaccel"});
   finding.fix.push_back(fmt::format("sudo dkms install aiaccel/{}", aiaccel_version()));
   finding.fix.push_back("sudo modprobe aiaccel");
   return finding;
@@ -91,8 +92,9 @@ Finding judge_node(const Facts& facts) {
   if (facts.node_group == "root")
     return {"device",
             Verdict::missing,
-            "/dev/aiaccel belongs to root; its udev rule is not installed",
-            {"sudo make install  # in aiaccel's source tree", "sudo udevadm control --reload",
+            "/dev/aiaccel belongs to root: there is no group aiaccel, or no udev rule",
+            {"sudo make install  # in aiaccel's source tree",
+             "sudo systemd-sysusers  # makes the group aiaccel", "sudo udevadm control --reload",
              "sudo udevadm trigger --subsystem-match=misc"}};
   return {
       "device",

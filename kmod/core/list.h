@@ -30,6 +30,11 @@ static inline void aia_list_add_last(struct aia_link *head, struct aia_link *lin
 	head->prev = link;
 }
 
+static inline void aia_list_add_first(struct aia_link *head, struct aia_link *link)
+{
+	aia_list_add_last(head->next, link);
+}
+
 static inline void aia_list_remove(struct aia_link *link)
 {
 	link->prev->next = link->next;

@@ -581,23 +581,21 @@ struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine)
 	if (!wanting || wanting->width <= room(engine, wanting->queue->class_, true))
 		return NULL;
 	for (c = 0; c < wanting->queue->class_; c++) {
-		struct aia_link *head = &engine->running[c];
-		struct aia_link *link;
+		struct aia_link *running = &engine->running[c];
+		struct aia_sched_job *job =
+			aia_container_of(running->prev, struct aia_sched_job, of_engine);
 
 		if (!stands_in_way(engine, c, wanting->queue->class_))
 			continue;
-		for (link = head->prev; link != head; link = link->prev) {
-			struct aia_sched_job *job =
-				aia_container_of(link, struct aia_sched_job, of_engine);
-
-			if (job->yield_asked)
-				continue;
-			job->yield_asked = true;
-			engine->slots_yielding += job->width;
-			if (is_background(c))
-				engine->background_yielding += job->width;
-			return job;
-		}
+		if (aia_list_empty(running) || job->yield_asked)
+			continue;
+		job->yield_asked = true;
+		aia_list_remove(&job->of_engine);
+		aia_list_add_first(running, &job->of_engine);
+		engine->slots_yielding += job->width;
+		if (is_background(c))
+			engine->background_yielding += job->width;
+		return job;
 	}
 	return NULL;
 }

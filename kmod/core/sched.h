@@ -43,7 +43,7 @@
  *  - A tenant is held back exactly while it holds turns_max turns, or its engine time was used up
  *    when last looked at: at a change, and by review_rested().
  *  - Every job is in one state; waiting jobs are in their queue's tree; granted ones
- *    on their engine's list of their class.
+ *    on their engine's list of their class: those asked to yield, then the others, oldest first.
  *  - The tree's depth is the adapter's to bound.
  *  - A member in a tree is at most the lag behind its parent's floor.
  * The caller serialises all calls on one engine and what hangs below it.
@@ -99,7 +99,7 @@ struct aia_sched_engine {
 	__u64 busy_ns;			/* slots x ns of ended turns */
 	__u64 seq;			/* numbers jobs, for their order */
 	struct aia_sched_share root[AIACCEL_NR_CLASSES];
-	/* Granted jobs, oldest first, by the class that they were granted in. */
+	/* Granted jobs, by the class that they were granted in. */
 	struct aia_link running[AIACCEL_NR_CLASSES];
 	struct aia_rb_root resting;	/* nodes without engine time, by the end of it */
 };

@@ -10,9 +10,13 @@ namespace {
 
 std::uint32_t width_of(const aia_link& head, bool only_asked, bool* sound) {
   std::uint32_t sum = 0;
+  const aia_sched_job* before = nullptr;
   for (const aia_link* l = head.next; l != &head; l = l->next) {
     const aia_sched_job* job = aia_container_of(l, const aia_sched_job, of_engine);
     *sound &= job->state == AIA_SCHED_GRANTED && job->queue->seat->turn == job;
+    if (before && !before->yield_asked)
+      *sound &= !job->yield_asked && before->granted_ns <= job->granted_ns;
+    before = job;
     if (!only_asked || job->yield_asked) sum += job->width;
   }
   return sum;
@@ -52,7 +56,7 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
     background += width_of(head, false, &sound);
     background_yielding += width_of(head, true, &sound);
   }
-  *why = "a running job is not its seat's turn";
+  *why = "a running job is not its seat's turn, or out of order";
   if (!sound) return false;
   *why = "slots_used";
   if (used != engine.slots_used || background != engine.background_used) return false;

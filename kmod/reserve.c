@@ -109,8 +109,6 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 	if (err)
 		goto err_abort;
 	err = join_engine(reservation);
-	if (err == -ENOMEM) /* nodes are not charged to a memory cgroup */
-		call->refused_by = AIACCEL_REFUSED_MEMORY;
 	if (err)
 		goto err_uncharge;
 	err = xa_alloc_cyclic(&aia_reservations, &reservation->number, reservation, xa_limit_32b,
@@ -227,5 +225,8 @@ int aia_reserve(struct aia_call *call)
 	err = create(call, engine);
 	if (err)
 		aia_engine_put(engine); /* else the reservation keeps it */
+	/* The notifier and the nodes are not charged to a memory cgroup. */
+	if (err == -ENOMEM && call->refused_by == AIACCEL_REFUSED_NOT)
+		call->refused_by = AIACCEL_REFUSED_MEMORY;
 	return err;
 }

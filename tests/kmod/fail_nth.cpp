@@ -130,6 +130,35 @@ void sweep_enter(const std::string& name, int least, Entries&& entries, bool in_
   BOOST_TEST((entries.in_part() > 0) == in_part);
 }
 
+// sweep() makes a good call first; here each call is the first of a process, which registers the
+// notifier.
+void sweep_first(const std::string& name, const Context& watcher,
+                 const std::function<int(const Context&, uint32_t& refused_by)>& call) {
+  const Use before(watcher);
+  for (int nth = 1; nth < kMostFaults; nth++) {
+    const int status = in_child([&] {
+      const Faults faults;
+      const Context context;
+      uint32_t refused_by = 0;
+      faults.arm(nth);
+      const int err = call(context, refused_by);
+      const bool met = faults.disarm() == 0;
+      if (!err) return met ? 0 : 1;
+      if (!met || (err != ENOMEM && err != EFAULT)) return 2;
+      if (err == ENOMEM && !refused_by) return 3;
+      return call(context, refused_by) ? 4 : 0;
+    });
+    BOOST_TEST_INFO_SCOPE(name << ", fault " << nth);
+    BOOST_TEST((status == 0 || status == 1), "status " << status);
+    BOOST_TEST(Use(watcher) == before);
+    if (status == 0) continue;
+    BOOST_TEST(nth > 7);
+    note(name + ", first of an address space: " + std::to_string(nth - 1) + " faults");
+    return;
+  }
+  BOOST_ERROR("no end of faults");
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(open_and_close) {
@@ -321,34 +350,25 @@ BOOST_AUTO_TEST_CASE(queue_create_and_destroy) {
   Cgroup::leave();
 }
 
-BOOST_AUTO_TEST_CASE(first_queue_of_an_address_space) {
+BOOST_AUTO_TEST_CASE(first_of_an_address_space) {
   NEED_DEVICE();
   NEED_FAULTS();
   const Context watcher;
-  const uint32_t engine = watcher.engine().id;
-  const Use before(watcher);
-  for (int nth = 1; nth < kMostFaults; nth++) {
-    const int status = in_child([&] {
-      const Faults faults;
-      const Context context;
-      aiaccel_queue_create create{};
-      faults.arm(nth);
-      const int err = create_queue(context, create, engine);
-      const bool met = faults.disarm() == 0;
-      if (!err) return met ? 0 : 1;
-      if (!met || (err != ENOMEM && err != EFAULT)) return 2;
-      if (err == ENOMEM && !create.refused_by) return 3;
-      return create_queue(context, create, engine) ? 4 : 0;
-    });
-    BOOST_TEST_INFO_SCOPE("fault " << nth);
-    BOOST_TEST((status == 0 || status == 1), "status " << status);
-    BOOST_TEST(Use(watcher) == before);
-    if (status == 0) continue;
-    BOOST_TEST(nth > 7);
-    note("QUEUE_CREATE, first of an address space: " + std::to_string(nth - 1) + " faults");
-    return;
-  }
-  BOOST_ERROR("no end of faults");
+  const Engine engine(watcher, 1 << 20);
+  sweep_first("QUEUE_CREATE", watcher, [&](const Context& context, uint32_t& refused_by) {
+    aiaccel_queue_create create{};
+    const int err = create_queue(context, create, engine.id());
+    refused_by = create.refused_by;
+    return err;
+  });
+  sweep_first("RESERVE", watcher, [&](const Context& context, uint32_t& refused_by) {
+    aiaccel_reserve reserve{};
+    reserve.engine = engine.id();
+    reserve.bytes = 1000;
+    const int err = context(AIACCEL_IOC_RESERVE, reserve);
+    refused_by = reserve.refused_by;
+    return err;
+  });
 }
 
 BOOST_AUTO_TEST_CASE(enter) {

@@ -99,26 +99,35 @@ static void settle_locked(struct aia_tenant *tenant)
 	WRITE_ONCE(tenant->settled, generation);
 }
 
-/* Those above first. */
-static void settle_path_locked(struct aia_tenant *tenant)
+/* Then those above it are, too. */
+static bool is_settled(const struct aia_tenant *tenant)
 {
-	struct aia_tenant *path[AIA_MAX_DEPTH + 1];
-	int depth = 0;
+	return READ_ONCE(tenant->settled) == READ_ONCE(generation);
+}
 
+/*
+ * Settles one, the uppermost that is not. Where the rules were replaced since the last hold that is the
+ * root again: as often as the administrator does so.
+ */
+static void settle_step_locked(struct aia_tenant *tenant)
+{
+	struct aia_tenant *uppermost = tenant;
+
+	lockdep_assert_held(&settle_lock);
 	for (; tenant; tenant = tenant->parent)
-		path[depth++] = tenant;
-	while (depth--)
-		settle_locked(path[depth]);
+		if (!is_settled(tenant))
+			uppermost = tenant;
+	settle_locked(uppermost);
 }
 
 int aia_policy_settle(struct aia_tenant *tenant)
 {
-	if (READ_ONCE(tenant->settled) == READ_ONCE(generation))
-		return 0;
-	if (mutex_lock_killable(&settle_lock))
-		return -EINTR;
-	settle_path_locked(tenant);
-	mutex_unlock(&settle_lock);
+	while (!is_settled(tenant)) {
+		if (mutex_lock_killable(&settle_lock))
+			return -EINTR;
+		settle_step_locked(tenant);
+		mutex_unlock(&settle_lock);
+	}
 	return 0;
 }
 
@@ -145,9 +154,11 @@ static void settle_tenants(void)
 	u64 id = 0;
 
 	while ((tenant = aia_tenant_next(&id))) {
-		mutex_lock(&settle_lock);
-		settle_path_locked(tenant);
-		mutex_unlock(&settle_lock);
+		while (!is_settled(tenant)) {
+			mutex_lock(&settle_lock);
+			settle_step_locked(tenant);
+			mutex_unlock(&settle_lock);
+		}
 		aia_tenant_put(tenant);
 	}
 }

@@ -176,6 +176,7 @@ struct aia_engine {
 	struct aia_history history;	/* empty until it has memory: sched.history tells */
 	struct list_head queues;
 	u32 nr_queues;
+	u64 dispatched;			/* enter.c: in which round the last time */
 	u64 armed_ns;			/* when rested is due at the latest */
 	struct delayed_work rested;	/* dispatches: a tenant has engine time again */
 	/* aia_limit_lock */

@@ -56,7 +56,7 @@ static void free_turns(struct aia_turn *turn)
 
 /*
  * Late by a tick or two; the engine time that comes in meanwhile is not lost. The core looks at
- * AIA_SCHED_REVIEWS tenants at most in one dispatch: the rest's time is past then.
+ * AIA_SCHED_REVIEWS tenants at most in one dispatch: the rest's time is past then, and theirs comes at once.
  */
 static void arm_locked(struct aia_engine *engine, u64 now_ns)
 {
@@ -67,7 +67,7 @@ static void arm_locked(struct aia_engine *engine, u64 now_ns)
 	if (next_ns >= engine->armed_ns || engine->sched.state == AIACCEL_ENGINE_FAULTED)
 		return;
 	engine->armed_ns = next_ns;
-	mod_delayed_work(workqueue, &engine->rested, nsecs_to_jiffies(wait_ns) + 1);
+	mod_delayed_work(workqueue, &engine->rested, wait_ns ? nsecs_to_jiffies(wait_ns) + 1 : 0);
 }
 
 void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_news *news)
@@ -95,6 +95,22 @@ void aia_turn_rested(struct work_struct *work)
 	engine->armed_ns = AIACCEL_NEVER;
 	spin_unlock(&aia_turn_lock);
 	aia_turn_dispatch(engine);
+}
+
+/* Each engine at which the context has a queue, once. */
+static void dispatch_engines_locked(struct aia_context *ctx, u64 now_ns, struct aia_news *news)
+{
+	static u64 round; /* aia_turn_lock */
+	struct aia_queue *queue;
+
+	lockdep_assert_held(&aia_turn_lock);
+	round++;
+	list_for_each_entry(queue, &ctx->queues, of_context) {
+		if (queue->engine->dispatched == round)
+			continue;
+		queue->engine->dispatched = round;
+		aia_turn_dispatch_locked(queue->engine, now_ns, news);
+	}
 }
 
 /* Under the lock, as the owner may go as soon as it is free. */
@@ -149,8 +165,7 @@ void aia_turn_end_context(struct aia_context *ctx)
 	now_ns = ktime_get_ns();
 	list_for_each_entry(queue, &ctx->queues, of_context)
 		aia_turns_end_queue(&ctx->turns, &queue->sched, now_ns, &news.freed);
-	list_for_each_entry(queue, &ctx->queues, of_context)
-		aia_turn_dispatch_locked(queue->engine, now_ns, &news);
+	dispatch_engines_locked(ctx, now_ns, &news);
 	aia_turn_unlock(&news);
 }
 
@@ -332,7 +347,6 @@ static int take_entries(struct aia_context *ctx, struct entries *entries,
 			const struct aiaccel_enter *arg, u32 *completed, u32 *submitted)
 {
 	struct aia_news news = {};
-	struct aia_queue *queue;
 	u64 now_ns;
 	int err;
 
@@ -342,8 +356,7 @@ static int take_entries(struct aia_context *ctx, struct entries *entries,
 	uncharge_locked(&news); /* what was completed makes room for what is submitted */
 	if (!err)
 		err = submit_all_locked(ctx, entries, arg, now_ns, submitted);
-	list_for_each_entry(queue, &ctx->queues, of_context)
-		aia_turn_dispatch_locked(queue->engine, now_ns, &news);
+	dispatch_engines_locked(ctx, now_ns, &news);
 	aia_turn_unlock(&news);
 	return err;
 }

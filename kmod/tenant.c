@@ -367,10 +367,11 @@ void aia_tenant_set_device_bytes_locked(struct aia_tenant *tenant)
 	struct aia_node *node;
 
 	lockdep_assert_held(&aia_config_lock);
-	spin_lock(&aia_limit_lock);
-	list_for_each_entry(node, &tenant->nodes, of_tenant)
+	list_for_each_entry(node, &tenant->nodes, of_tenant) {
+		spin_lock(&aia_limit_lock);
 		node->bytes.max = tenant->settings.device_bytes;
-	spin_unlock(&aia_limit_lock);
+		spin_unlock(&aia_limit_lock);
+	}
 }
 
 /* ---- what STATS tells ---- */
@@ -384,6 +385,23 @@ static void name_of(struct cgroup *cgroup, char *name, char *path)
 		strscpy(path, "?", AIA_PATH_BYTES);
 	length = strlen(path);
 	strscpy(name, path + max(0, length - (AIACCEL_PATH_LEN - 1)), AIACCEL_PATH_LEN);
+}
+
+/* A hold for each, as there may be a thousand. */
+static void add_node_locked(struct aia_node *node, struct aiaccel_stats_tenant *out)
+{
+	u64 reserved;
+
+	lockdep_assert_held(&aia_config_lock);
+	spin_lock(&aia_turn_lock);
+	out->granted += node->sched.granted;
+	out->busy_ns += node->sched.busy_ns;
+	spin_unlock(&aia_turn_lock);
+	spin_lock(&aia_limit_lock);
+	reserved = node->bytes.used;
+	spin_unlock(&aia_limit_lock);
+	if (check_add_overflow(out->reserved_bytes, reserved, &out->reserved_bytes))
+		out->reserved_bytes = U64_MAX;
 }
 
 void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out, char *path)
@@ -414,17 +432,8 @@ void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *ou
 	out->queues = tenant->queues;
 	out->granted = tenant->granted_before;
 	out->busy_ns = tenant->busy_ns_before;
-	spin_lock(&aia_turn_lock);
-	list_for_each_entry(node, &tenant->nodes, of_tenant) {
-		out->granted += node->sched.granted;
-		out->busy_ns += node->sched.busy_ns;
-	}
-	spin_unlock(&aia_turn_lock);
-	spin_lock(&aia_limit_lock);
 	list_for_each_entry(node, &tenant->nodes, of_tenant)
-		if (check_add_overflow(out->reserved_bytes, node->bytes.used, &out->reserved_bytes))
-			out->reserved_bytes = U64_MAX;
-	spin_unlock(&aia_limit_lock);
+		add_node_locked(node, out);
 	mutex_unlock(&aia_config_lock);
 	spin_lock(&aia_limit_lock);
 	out->allocated_bytes = tenant->bytes[AIACCEL_BUFFER_ALLOCATED - 1];

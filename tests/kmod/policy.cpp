@@ -233,6 +233,38 @@ BOOST_AUTO_TEST_CASE(users_and_their_namespaces) {
   chmod(kDevice, 0660);
 }
 
+BOOST_AUTO_TEST_CASE(a_user_and_what_is_inside_its_namespaces_hold_turns_together) {
+  NEED_DEVICE();
+  const Administrator root;
+  const Engine engine(root.context, 0, 2);
+  aiaccel_policy_rule rule = rule_of(AIACCEL_MATCH_USER, "", 4245);
+  rule.sets = AIACCEL_SETS_GRANTS;
+  rule.grants = 1;
+  root.set({rule});
+  chmod(kDevice, 0666);
+  const int status = in_child([&] {
+    become_user(4245);
+    const Context outside;
+    outside.take_turn(queue_at(outside, engine.id()), 1);
+    if (unshare(CLONE_NEWUSER)) return 100 + errno;
+    const Context inside;
+    if (inside.query().tenant == outside.query().tenant) return 1;
+    if (submit(inside, job_of(queue_at(inside, engine.id()), 1))) return 2;
+    const aiaccel_stats_engine held = at_engine(inside, engine.id());
+    if (held.slots_used != 1 || held.jobs_waiting != 1) return 3;
+    aiaccel_completion completion{1, 0, AIACCEL_COMPLETE_CANCEL};
+    aiaccel_enter enter{};
+    enter.completions = address(&completion);
+    enter.nr_completions = 1;
+    if (outside(AIACCEL_IOC_ENTER, enter)) return 4;
+    const aiaccel_stats_engine passed_on = at_engine(inside, engine.id());
+    return passed_on.slots_used == 1 && passed_on.jobs_waiting == 0 ? 0 : 5;
+  });
+  chmod(kDevice, 0660);
+  if (status == 100 + EPERM) SKIP("users may make no user namespaces here");
+  BOOST_TEST(status == 0);
+}
+
 BOOST_AUTO_TEST_CASE(queues_count_as_of_the_class_that_is_left) {
   NEED_CGROUPS();
   const Administrator root;
@@ -409,7 +441,7 @@ BOOST_AUTO_TEST_CASE(who_owes_goes_when_it_is_paid) {
   // One that overran by far, and rests.
   {
     const Engine engine(root.context);
-    root.set({time_rule("/pol/*", AIACCEL_ENGINE_TIME_ALL / 2)});
+    root.set({time_rule("/pol/*", 10)});  // 500 ms are paid off in 500 s
     {
       const Cgroup unit("/pol/unit");
       const auto context = open_in(unit);
@@ -417,6 +449,7 @@ BOOST_AUTO_TEST_CASE(who_owes_goes_when_it_is_paid) {
       usleep(500'000);
     }
     BOOST_TEST(left() == 2u);
+    root.set({time_rule("/pol/*", AIACCEL_ENGINE_TIME_ALL / 2)});  // and so in one
     BOOST_TEST(eventually([&] { return left() == 0; }));
     BOOST_TEST(at_engine(root.context, engine.id()).slots_used == 0u);
   }

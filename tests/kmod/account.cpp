@@ -29,12 +29,13 @@ Use::Use(const Context& watcher) {
   for (const auto& tenant : list<aiaccel_stats_tenant>(watcher, AIACCEL_STATS_TENANTS)) {
     tenants++;
     contexts += tenant.contexts;
-    if (tenant.kind == AIACCEL_TENANT_ROOT) bytes = tenant.allocated_bytes + tenant.pinned_bytes;
+    if (tenant.kind != AIACCEL_TENANT_ROOT) continue;
+    bytes = tenant.allocated_bytes + tenant.pinned_bytes;
+    reserved = tenant.reserved_bytes;
   }
   for (const auto& engine : list<aiaccel_stats_engine>(watcher, AIACCEL_STATS_ENGINES)) {
     jobs += engine.jobs_waiting;
     slots += engine.slots_used;
-    reserved += engine.reserved_bytes;
     engines++;
   }
   // Also those whose engine has gone.

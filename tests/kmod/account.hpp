@@ -32,8 +32,8 @@ std::vector<T> list(const Context& context, uint32_t kind) {
 }
 
 struct Use {
-  uint64_t bytes = 0;  // allocated and pinned, of all
-  uint64_t reserved = 0;  // of all engines that are there
+  uint64_t bytes = 0;     // allocated and pinned, of all
+  uint64_t reserved = 0;  // of all engines, also of those that are gone
   uint32_t tenants = 0, contexts = 0, queues = 0, reservations = 0, engines = 0;
   uint32_t jobs = 0, slots = 0;
   uint64_t pinned_kib = 0;  // by the calling process

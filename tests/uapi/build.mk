@@ -4,7 +4,7 @@
 # build/tests/uapi32 for 32-bit callers. The latter has nothing of libaiaccel but
 # what passes descriptors, and Boost.Test from its headers, because Debian's packages of libboost-test
 # for two architectures exclude each other.
-TEST_SOURCES_uapi := tests/kmod/raw.cpp tests/kmod/module.cpp tests/kmod/dma_buf.cpp
+TEST_SOURCES_uapi := tests/kmod/raw.cpp tests/kmod/account.cpp tests/kmod/module.cpp tests/kmod/dma_buf.cpp
 
 ifeq ($(SAN)$(shell uname -m),x86_64)
 UAPI32_SOURCES := $(sort $(wildcard tests/uapi/*.cpp)) $(TEST_SOURCES_uapi) libaiaccel/broker/fds.cpp $(TAP_SOURCES) tests/tap/boost.cpp

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <thread>
 
+#include "kmod/beside.hpp"
 #include "row.hpp"
 
 using namespace raw;
@@ -19,27 +20,6 @@ BOOST_AUTO_TEST_SUITE(races)
 namespace {
 
 constexpr int kRounds = 2000;  // threads of a busy machine seldom run side by side
-
-// Runs `body` again and again in a thread of its own, once at least before the constructor returns.
-class Beside {
- public:
-  explicit Beside(std::function<void()> body)
-      : thread_([this, body = std::move(body)] {
-          body();
-          begun_ = true;
-          while (!stop_.load(std::memory_order_relaxed)) body();
-        }) {
-    while (!begun_) std::this_thread::yield();
-  }
-  ~Beside() {
-    stop_ = true;
-    thread_.join();
-  }
-
- private:
-  std::atomic<bool> begun_{false}, stop_{false};
-  std::thread thread_;
-};
 
 // Writes one value and the other there, in turn. They may differ in one byte where a mixture of
 // them would be wrong: the kernel copies byte by byte.

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <ostream>
 
 namespace uapi {
 
@@ -68,26 +67,6 @@ Register::Register(const Row& row) {
   registered().push_back(row);
 }
 
-Use::Use(const raw::Context& watcher) {
-  aiaccel_stats_tenant tenants[16] = {};
-  aiaccel_stats stats{};
-  stats.kind = AIACCEL_STATS_TENANTS;
-  stats.records = raw::address(tenants);
-  stats.count = 16;
-  stats.record_size = sizeof(tenants[0]);
-  BOOST_REQUIRE_EQUAL(watcher(AIACCEL_IOC_STATS, stats), 0);
-  BOOST_REQUIRE(stats.count <= 16);
-  contexts = 0;
-  for (uint32_t i = 0; i < stats.count; i++) contexts += tenants[i].contexts;
-  reserved = tenants[0].reserved_bytes;  // the root's
-  engines = watcher.query().nr_engines;
-  bytes = watcher.query().pinned_bytes;
-  const aiaccel_stats_engine engine = watcher.engine_stats();
-  queues = engine.queues;
-  jobs = engine.jobs_waiting;
-  slots = engine.slots_used;
-}
-
 aiaccel_stats_queue only_queue(const raw::Context& context) {
   aiaccel_stats_queue record{};
   aiaccel_stats stats{};
@@ -98,12 +77,6 @@ aiaccel_stats_queue only_queue(const raw::Context& context) {
   BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
   BOOST_REQUIRE_EQUAL(stats.count, 1u);
   return record;
-}
-
-std::ostream& operator<<(std::ostream& out, const Use& use) {
-  return out << use.bytes << " bytes, " << use.contexts << " contexts, " << use.reserved
-             << " bytes reserved, " << use.engines << " engines, " << use.queues << " queues, "
-             << use.jobs << " jobs waiting, " << use.slots << " slots";
 }
 
 void spoil_one_and_two(const char* name, const Bytes& good, const std::vector<Spoil>& spoils,

@@ -15,7 +15,7 @@
 #include <span>
 #include <vector>
 
-#include "kmod/raw.hpp"
+#include "kmod/account.hpp"
 
 namespace uapi {
 
@@ -115,17 +115,6 @@ const Row& row_of(unsigned long number);
 struct Register {
   explicit Register(const Row& row);
 };
-
-// What of the arbiter is in use by this process's tenant, and by all on the first engine.
-struct Use {
-  uint64_t bytes;
-  uint64_t reserved;
-  uint32_t contexts, queues, jobs, slots, engines;
-
-  explicit Use(const raw::Context& watcher);
-  bool operator==(const Use&) const = default;
-};
-std::ostream& operator<<(std::ostream& out, const Use& use);
 
 // What STATS has of the one queue that there is.
 aiaccel_stats_queue only_queue(const raw::Context& context);

@@ -828,8 +828,9 @@ struct aiaccel_event {
  * @AIACCEL_STATS_ENGINES:  struct aiaccel_stats_engine, all of them, for everybody
  * @AIACCEL_STATS_TENANTS:  struct aiaccel_stats_tenant
  * @AIACCEL_STATS_QUEUES:   struct aiaccel_stats_queue
- * @AIACCEL_STATS_TURNS:    struct aiaccel_stats_turn, those that wait or run now, and the
- *			    last few thousand of each engine that ended
+ * @AIACCEL_STATS_TURNS:    struct aiaccel_stats_turn, those that wait or run now, and of each
+ *			    engine the last that ended: 4096, where there are many engines
+ *			    fewer, down to 256, and none where there was no memory for them
  * @AIACCEL_STATS_RESERVATIONS: struct aiaccel_stats_reservation
  *
  * Of all but engines a caller sees those of its own tenant, or all of them with
@@ -1036,7 +1037,7 @@ enum aiaccel_turn_state {
  * @submitted_ns:   when it came; times are those of the caller's time namespace
  * @granted_ns:	    when its turn began, 0 if it did not
  * @ended_ns:	    when it ended, 0 if it did not
- * @capped_ns:	    of its wait, how long the tenant's ceilings of engine time or of
+ * @capped_ns:	    of wait_ns, how long the tenant's ceilings of engine time or of
  *		    turns, or those of a tenant above it, held it back
  * @comm:	    the command that opened the context
  * @label:	    the queue's
@@ -1044,15 +1045,18 @@ enum aiaccel_turn_state {
  * @tenant_kind:    its tenant's kind, as in &struct aiaccel_stats_tenant; a tenant that comes
  *		    again has a new number, but kind and source_id are what they were
  * @source_id:	    its tenant's, likewise
+ * @wait_ns:	    how long it waited so far; of several jobs the sum
+ * @max_wait_ns:    the longest of these waits
  *
  * Turns that ended are kept until newer ones of the engine push them out; how far
  * back an engine's go is told by its oldest one. A turn that ended after the list's
  * time_ns may be in it twice: as it was, and as it ended.
  *
- * REFUSED jobs, or queues, of one context and label that follow each other, and WITHDRAWN ones of which
- * each came within 10 ms of the end of the last, are one record, unless much else
- * was recorded in between: with the first one's queue and width, the earliest submitted_ns,
- * the last one's ended_ns and their number in count. All others stand for one.
+ * REFUSED jobs, or queues, of one context, label, class and width that follow each other, and
+ * WITHDRAWN ones of which each came within 10 ms of the end of the last, are one record, unless
+ * much else was recorded in between: with the first one's queue, the earliest submitted_ns, the
+ * last one's ended_ns and their number in count. One of WITHDRAWN jobs lasts at most 1 s longer than
+ * max_wait_ns; in between they waited, for wait_ns together, or not. All others stand for one.
  */
 struct aiaccel_stats_turn {
 	__aligned_u64 context;
@@ -1072,6 +1076,8 @@ struct aiaccel_stats_turn {
 	__u32 count;
 	__u32 tenant_kind;
 	__aligned_u64 source_id;
+	__aligned_u64 wait_ns;
+	__aligned_u64 max_wait_ns;
 };
 
 /**

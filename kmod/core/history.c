@@ -36,6 +36,7 @@ void aia_history_describe(struct aia_history_record *record, const struct aia_sc
 			  enum aiaccel_turn_state state, __u64 now_ns)
 {
 	bool live = state == AIACCEL_TURN_WAITING || state == AIACCEL_TURN_RUNNING;
+	__u64 wait_ns = (job->granted_ns ? job->granted_ns : now_ns) - job->submitted_ns;
 
 	*record = (struct aia_history_record){
 		.who = *job->queue->who,
@@ -43,6 +44,8 @@ void aia_history_describe(struct aia_history_record *record, const struct aia_sc
 		.granted_ns = job->granted_ns,
 		.ended_ns = live ? 0 : now_ns,
 		.capped_ns = aia_sched_capped_ns(job, now_ns),
+		.wait_ns = wait_ns,
+		.max_wait_ns = wait_ns,
 		.state = state,
 		.class_ = job->queue->class_,
 		.width = job->width,
@@ -58,8 +61,11 @@ void aia_history_describe(struct aia_history_record *record, const struct aia_sc
  */
 #define LOOK_BACK 64
 
-/* Between two jobs that were withdrawn: who asks as often as this waits, as good as without a break. */
+/* Between two jobs that were withdrawn. */
 #define GAP_NS (10 * 1000 * 1000ULL)
+
+/* How much longer than its longest wait a record of withdrawn jobs lasts. */
+#define ROW_NS (1000 * 1000 * 1000ULL)
 
 static bool same_owner(const struct aia_history_who *a, const struct aia_history_who *b)
 {
@@ -67,9 +73,19 @@ static bool same_owner(const struct aia_history_who *a, const struct aia_history
 	       __builtin_memcmp(a->label, b->label, sizeof(a->label)) == 0;
 }
 
-/* The owner's last record, if it is not long ago. */
-static struct aia_history_record *last_of(const struct aia_history *history,
-					  const struct aia_history_who *who)
+static __u64 least(__u64 a, __u64 b)
+{
+	return a < b ? a : b;
+}
+
+static __u64 most(__u64 a, __u64 b)
+{
+	return a > b ? a : b;
+}
+
+/* The last one of its like that is not long ago, unless something else became of the owner's since. */
+static struct aia_history_record *last_like(const struct aia_history *history,
+					    const struct aia_history_record *record)
 {
 	__u64 number = history->added;
 	__u64 until = oldest(history);
@@ -77,10 +93,14 @@ static struct aia_history_record *last_of(const struct aia_history *history,
 	if (number - until > LOOK_BACK)
 		until = number - LOOK_BACK;
 	while (number > until) {
-		struct aia_history_record *record = record_at(history, --number);
+		struct aia_history_record *last = record_at(history, --number);
 
-		if (same_owner(&record->who, who))
-			return record;
+		if (!same_owner(&last->who, &record->who))
+			continue;
+		if (last->state != record->state)
+			return NULL;
+		if (last->class_ == record->class_ && last->width == record->width)
+			return last;
 	}
 	return NULL;
 }
@@ -88,24 +108,21 @@ static struct aia_history_record *last_of(const struct aia_history *history,
 static bool continues(const struct aia_history_record *last,
 		      const struct aia_history_record *record)
 {
-	if (last->state != record->state)
-		return false;
+	__u64 begin_ns = least(last->submitted_ns, record->submitted_ns);
+
 	return record->state == AIACCEL_TURN_REFUSED ||
-	       (record->state == AIACCEL_TURN_WITHDRAWN &&
-		record->submitted_ns <= last->ended_ns + GAP_NS);
+	       (record->submitted_ns <= last->ended_ns + GAP_NS &&
+		record->ended_ns - begin_ns <=
+			most(last->max_wait_ns, record->max_wait_ns) + ROW_NS);
 }
 
-/* Jobs of one owner are held back at the same times: no more than the wait that is new. */
 static void extend(struct aia_history_record *last, const struct aia_history_record *record)
 {
-	__u64 grown_ns = record->ended_ns - last->ended_ns;
-
-	if (record->submitted_ns < last->submitted_ns) {
-		grown_ns += last->submitted_ns - record->submitted_ns;
-		last->submitted_ns = record->submitted_ns;
-	}
+	last->submitted_ns = least(last->submitted_ns, record->submitted_ns);
 	last->ended_ns = record->ended_ns;
-	last->capped_ns += record->capped_ns < grown_ns ? record->capped_ns : grown_ns;
+	last->capped_ns += record->capped_ns;
+	last->wait_ns += record->wait_ns;
+	last->max_wait_ns = most(last->max_wait_ns, record->max_wait_ns);
 	if (last->count < ~0U)
 		last->count++;
 }
@@ -115,7 +132,7 @@ static void keep(struct aia_history *history, const struct aia_history_record *r
 	struct aia_history_record *last = NULL;
 
 	if (record->state == AIACCEL_TURN_REFUSED || record->state == AIACCEL_TURN_WITHDRAWN)
-		last = last_of(history, &record->who);
+		last = last_like(history, record);
 	if (last && continues(last, record))
 		extend(last, record);
 	else
@@ -194,6 +211,8 @@ void aia_history_tell(const struct aia_history_record *record, __u32 engine, __u
 		.count = record->count,
 		.tenant_kind = record->who.kind,
 		.source_id = record->who.source_id,
+		.wait_ns = record->wait_ns,
+		.max_wait_ns = record->max_wait_ns,
 	};
 	__builtin_memcpy(out->comm, record->who.comm, sizeof(out->comm));
 	__builtin_memcpy(out->label, record->who.label, sizeof(out->label));

@@ -3,13 +3,16 @@
  * What became of the turns of one engine: a ring of records, the oldest pushed out by the newest.
  * Whose a turn was is copied into its record, so that it is known after its owner went.
  *
- * turns.c adds a record where a turn ends or a job is refused; adapters read. Adding is O(1): it
- * happens under the adapter's lock. Memory is the adapter's: sizeof(struct aia_history_record)
- * for each record, 168 bytes, so 672 KiB for AIA_HISTORY_RECORDS.
+ * turns.c adds a record where a turn ends or a job is refused; adapters read. Adding happens under
+ * the adapter's lock: it looks at 64 records at most, and at none where a turn ends. Memory is the
+ * adapter's: sizeof(struct aia_history_record) for each record, 184 bytes, so 736 KiB for
+ * AIA_HISTORY_RECORDS.
  *
  * What can be done without a turn, over and over, would soon push out what others did: jobs of a
- * context and label (and queues) that were refused, or withdrawn shortly after each other, are one record, as
- * long as no other one of theirs and not many of others came in between.
+ * context, label, class and width (and queues) that were refused, or withdrawn shortly after each
+ * other, are one record, as long as nothing else became of their like and not many records of others
+ * came in between. Such a record tells how long its jobs waited, but not when: so it spans little
+ * more than the longest of its waits, ROW_NS at most.
  *
  * Invariant: record number n, counted from 0, is at n modulo the capacity while it is kept.
  * The caller serialises.
@@ -39,7 +42,8 @@ struct aia_history_who {
 struct aia_history_record {
 	struct aia_history_who who;
 	__u64 submitted_ns, granted_ns, ended_ns;
-	__u64 capped_ns;
+	__u64 capped_ns, wait_ns;	/* sums over the jobs */
+	__u64 max_wait_ns;
 	__u32 state;			/* enum aiaccel_turn_state */
 	__u32 class_;
 	__u32 width;

@@ -53,8 +53,8 @@ void turn(Stage& stage, Context& context) {
   BOOST_TEST_REQUIRE(context.complete(99, generation_of(context)) == 0);
 }
 
-void withdraw(Context& context) {
-  BOOST_TEST_REQUIRE(context.submit(98) == 0);
+void withdraw(Context& context, std::uint32_t width = 1) {
+  BOOST_TEST_REQUIRE(context.submit(98, width) == 0);
   BOOST_TEST_REQUIRE(context.cancel(98) == 0);
 }
 
@@ -109,11 +109,12 @@ BOOST_AUTO_TEST_CASE(each_end_has_its_state_and_its_times) {
   const struct {
     std::uint32_t state;
     std::uint64_t granted_ns, ended_ns;
-  } expected[] = {{AIACCEL_TURN_COMPLETED, 110, 120},
-                  {AIACCEL_TURN_WITHDRAWN, 0, 120},
-                  {AIACCEL_TURN_REVOKED, 120, 130},
-                  {AIACCEL_TURN_FAILED, 0, 150},
-                  {AIACCEL_TURN_COMPLETED, 140, 160}};
+    std::uint64_t wait_ns;
+  } expected[] = {{AIACCEL_TURN_COMPLETED, 110, 120, 10},
+                  {AIACCEL_TURN_WITHDRAWN, 0, 120, 20},
+                  {AIACCEL_TURN_REVOKED, 120, 130, 20},
+                  {AIACCEL_TURN_FAILED, 0, 150, 50},
+                  {AIACCEL_TURN_COMPLETED, 140, 160, 40}};
   for (std::size_t i = 0; i < records.size(); ++i) {
     aiaccel_stats_turn told;
     aia_history_tell(&records[i], 3, 1000, &told);
@@ -122,6 +123,8 @@ BOOST_AUTO_TEST_CASE(each_end_has_its_state_and_its_times) {
     BOOST_TEST(told.granted_ns == (expected[i].granted_ns ? expected[i].granted_ns + 1000 : 0));
     BOOST_TEST(told.ended_ns == expected[i].ended_ns + 1000);
     BOOST_TEST(told.capped_ns == 0u);
+    BOOST_TEST(told.wait_ns == expected[i].wait_ns);
+    BOOST_TEST(told.max_wait_ns == expected[i].wait_ns);
     BOOST_TEST(told.count == 1u);
     BOOST_TEST(told.class_ == 1u * AIACCEL_CLASS_HIGH);
     BOOST_TEST(told.width == 2u);
@@ -254,7 +257,7 @@ BOOST_AUTO_TEST_CASE(jobs_withdrawn_shortly_after_each_other_are_one_record) {
   turn(stage, other);
   BOOST_TEST(holder.submit(1) == 0);
   stage.dispatch();
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 90; ++i) {
     BOOST_TEST_REQUIRE(c.submit(1) == 0);
     BOOST_TEST_REQUIRE(c.submit(2) == 0);
     stage.now += 1000;
@@ -269,7 +272,9 @@ BOOST_AUTO_TEST_CASE(jobs_withdrawn_shortly_after_each_other_are_one_record) {
   BOOST_TEST(records[1].state == AIACCEL_TURN_WITHDRAWN);
   BOOST_TEST(records[1].submitted_ns == 1u);
   BOOST_TEST(records[1].ended_ns == stage.now - kGapNs);
-  BOOST_TEST(records[1].count == 2000u);
+  BOOST_TEST(records[1].count == 180u);
+  BOOST_TEST(records[1].wait_ns == 180'000u);
+  BOOST_TEST(records[1].max_wait_ns == 1000u);
 
   // One that comes later is not part of it, nor is one of another label, or after a turn.
   ++stage.now;
@@ -288,9 +293,64 @@ BOOST_AUTO_TEST_CASE(jobs_withdrawn_shortly_after_each_other_are_one_record) {
   BOOST_TEST(records[5].count == 2u);
 }
 
-// The record says no more of a ceiling than that it held the jobs back for the time that they were
-// there, however many there were.
-BOOST_AUTO_TEST_CASE(jobs_withdrawn_together_were_held_back_together) {
+BOOST_AUTO_TEST_CASE(jobs_withdrawn_of_another_class_or_width_are_rows_of_their_own) {
+  Kept stage(4, 8);
+  Context low(stage, AIACCEL_CLASS_LOW), high(stage, AIACCEL_CLASS_HIGH);
+  stage.engine.state = AIACCEL_ENGINE_DRAINING;
+  BOOST_TEST(low.submit(1) == -ESHUTDOWN);
+  BOOST_TEST(high.submit(1) == -ESHUTDOWN);
+  stage.engine.state = AIACCEL_ENGINE_ACTIVE;
+  for (int i = 0; i < 50; ++i) {
+    withdraw(high);
+    ++stage.now;
+    withdraw(low);
+    ++stage.now;
+    withdraw(low, 2);
+    ++stage.now;
+  }
+  const Records records = stage.read();
+  BOOST_TEST_REQUIRE(records.size() == 5u);
+  for (std::size_t i = 2; i < 5; ++i) BOOST_TEST(records[i].count == 50u);
+  BOOST_TEST(records[0].class_ == 1u * AIACCEL_CLASS_LOW);
+  BOOST_TEST(records[1].class_ == 1u * AIACCEL_CLASS_HIGH);
+  BOOST_TEST(records[2].class_ == 1u * AIACCEL_CLASS_HIGH);
+  BOOST_TEST(records[3].class_ == 1u * AIACCEL_CLASS_LOW);
+  BOOST_TEST(records[4].width == 2u);
+}
+
+// A record that says how long, but not when, says little if it lasts for long.
+BOOST_AUTO_TEST_CASE(a_row_lasts_a_second_longer_than_its_longest_wait) {
+  Kept stage(1);
+  Context holder(stage), c(stage);
+  holder.who.context = 1;
+  c.who.context = 2;
+  BOOST_TEST(holder.submit(1) == 0);
+  stage.dispatch();
+  for (int i = 0; i < 300; ++i) {
+    stage.now += kGapNs;
+    withdraw(c);
+  }
+  BOOST_TEST(stage.read().size() == 3u);
+  BOOST_TEST(stage.read()[0].count == 101u);
+  BOOST_TEST(stage.read()[2].count == 98u);
+  // 0.97 s were gone.
+  BOOST_TEST(c.submit(1) == 0);
+  stage.now += 1000 * kGapNs;
+  BOOST_TEST(c.submit(2) == 0);
+  BOOST_TEST(c.cancel(1) == 0);
+  stage.now += 3 * kGapNs;
+  BOOST_TEST(c.cancel(2) == 0);
+  BOOST_TEST(stage.read().size() == 3u);
+  BOOST_TEST(stage.read()[2].wait_ns == 1003 * kGapNs);
+  BOOST_TEST(stage.read()[2].max_wait_ns == 1000 * kGapNs);
+  withdraw(c);
+  BOOST_TEST(stage.read().size() == 3u);
+  ++stage.now;
+  withdraw(c);
+  BOOST_TEST(stage.read().size() == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(jobs_withdrawn_together_each_waited_and_were_held_back) {
   Kept stage(2);
   aia_sched_node_set_caps(&stage.node, AIACCEL_ENGINE_TIME_ALL, 1, 0);
   Context holder(stage), c(stage);
@@ -309,7 +369,9 @@ BOOST_AUTO_TEST_CASE(jobs_withdrawn_together_were_held_back_together) {
   BOOST_TEST_REQUIRE(records.size() == 1u);
   BOOST_TEST(records[0].submitted_ns == 1000u);
   BOOST_TEST(records[0].ended_ns == 1500u);
-  BOOST_TEST(records[0].capped_ns == 500u);
+  BOOST_TEST(records[0].wait_ns == 1300u);
+  BOOST_TEST(records[0].max_wait_ns == 500u);
+  BOOST_TEST(records[0].capped_ns == 1300u);
   BOOST_TEST(records[0].count == 3u);
 }
 

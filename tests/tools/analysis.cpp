@@ -28,6 +28,7 @@ struct Given {
   std::uint32_t state = 0;
   std::uint32_t engine = 1;
   std::uint32_t count = 1;
+  std::uint64_t wait_ns = 0, max_wait_ns = 0;  // of several
 };
 
 Turn turn(const Given& given) {
@@ -44,6 +45,8 @@ Turn turn(const Given& given) {
   result.ended_ns = given.ended_ns;
   result.capped_ns = given.capped_ns;
   result.count = given.count;
+  result.wait_ns = given.wait_ns;
+  result.max_wait_ns = given.max_wait_ns;
   if (given.state)
     result.state = given.state;
   else if (given.ended_ns)
@@ -208,12 +211,40 @@ BOOST_AUTO_TEST_CASE(refusals_revocations_and_failures_are_counted) {
 BOOST_AUTO_TEST_CASE(jobs_withdrawn_in_one_record_are_as_many_waits) {
   const Explanation explanation =
       ask({turn({.context = 2, .label = "a", .granted_ns = 50, .ended_ns = 300}),
-           turn({.submitted_ns = 100, .ended_ns = 190, .count = 9}),
+           turn({.submitted_ns = 100, .ended_ns = 190, .count = 9, .wait_ns = 90, .max_wait_ns = 11}),
            turn({.submitted_ns = 190, .ended_ns = 202})});
   BOOST_TEST(text(explanation) == "share a 102");
   BOOST_TEST(explanation.waits == 10u);
   BOOST_TEST(explanation.wait_ns == 102u);
-  BOOST_TEST(explanation.longest_ns == 12u);  // of the nine, 10 in the mean
+  BOOST_TEST(explanation.longest_ns == 12u);
+}
+
+BOOST_AUTO_TEST_CASE(of_jobs_in_one_record_it_counts_how_long_they_waited) {
+  const Turn other = turn({.context = 2, .label = "a", .granted_ns = 50, .ended_ns = 250});
+  const auto beside = [&](Given given, std::uint64_t from = 0) {
+    given.submitted_ns = 100;
+    given.ended_ns = 300;
+    given.count = 3;
+    return ask({other, turn(given)}, from);
+  };
+  // who looks in now and then
+  const Explanation seldom = beside({.wait_ns = 20, .max_wait_ns = 9});
+  BOOST_TEST(text(seldom) == "share a 15, unseen 5");
+  BOOST_TEST(seldom.wait_ns == 20u);
+  BOOST_TEST(seldom.longest_ns == 9u);
+  // who waits with many jobs at once
+  const Explanation together = beside({.wait_ns = 600, .max_wait_ns = 200});
+  BOOST_TEST(text(together) == "share a 450, unseen 150");
+  BOOST_TEST(together.wait_ns == 600u);
+  BOOST_TEST(together.longest_ns == 200u);
+  BOOST_TEST(text(beside({.capped_ns = 300, .wait_ns = 600})) ==
+             "cap 300, share a 225, unseen 75");
+  const Explanation late = beside({.wait_ns = 600, .max_wait_ns = 200}, 200);
+  BOOST_TEST(text(late) == "share a 150, unseen 150");
+  BOOST_TEST(late.longest_ns == 100u);
+  // who never waited
+  BOOST_TEST(beside({}).waits == 0u);
+  BOOST_TEST(beside({}).parts.empty());
 }
 
 BOOST_AUTO_TEST_CASE(the_parts_add_up_whatever_the_table_says) {
@@ -231,6 +262,8 @@ BOOST_AUTO_TEST_CASE(the_parts_add_up_whatever_the_table_says) {
           random() % 4 ? std::max(given.granted_ns, given.submitted_ns) + random() % 99 : 0;
       given.capped_ns = random() % 3 ? 0 : random() % 300;
       given.width = 1 + random() % 5;
+      given.count = 1 + random() % 3;
+      given.wait_ns = random() % 700;
       turns.push_back(turn(given));
     }
     const Explanation explanation = ask(turns, random() % 500, 500 + random() % 500, random() % 2);

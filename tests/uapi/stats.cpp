@@ -93,9 +93,10 @@ constexpr Field kTurn[] = {
     FIELD(aiaccel_stats_turn, ended_ns, kOut),     FIELD(aiaccel_stats_turn, capped_ns, kOut),
     FIELD(aiaccel_stats_turn, comm, kOut),         FIELD(aiaccel_stats_turn, label, kOut),
     FIELD(aiaccel_stats_turn, count, kOut),        FIELD(aiaccel_stats_turn, tenant_kind, kOut),
-    FIELD(aiaccel_stats_turn, source_id, kOut),
+    FIELD(aiaccel_stats_turn, source_id, kOut),    FIELD(aiaccel_stats_turn, wait_ns, kOut),
+    FIELD(aiaccel_stats_turn, max_wait_ns, kOut),
 };
-static_assert(fills(kTurn, 168) && sizeof(aiaccel_stats_turn) == 168);
+static_assert(fills(kTurn, 184) && sizeof(aiaccel_stats_turn) == 184);
 
 struct {
   uint32_t kind, size;

@@ -70,6 +70,12 @@ std::uint64_t scaled(std::uint64_t ns, std::uint64_t part, std::uint64_t whole) 
   return whole ? static_cast<std::uint64_t>(static_cast<Wide>(ns) * part / whole) : 0;
 }
 
+// How long a job, or all jobs of a record, waited in a part of the time from submission to end.
+std::uint64_t wait_within(const Turn& turn, Span part, const Question& question) {
+  if (turn.count <= 1) return part.length();
+  return scaled(turn.wait_ns, part.length(), waited(turn, question.to_ns).length());
+}
+
 struct Run {
   Span span;
   const Turn* turn;
@@ -128,6 +134,17 @@ void apportion(const Turn& waiter, const Timeline& timeline,
   }
 }
 
+// Of jobs in one record it is known how long they waited together, but not when: what was in the way
+// from the first to the last counts alike. The parts add up to `from_ns`, and then to `to_ns`.
+void stretch(std::uint64_t from_ns, std::uint64_t to_ns, Parts& parts) {
+  std::uint64_t seen = 0, given = 0;
+  for (auto& [who, part] : parts) {
+    seen += part;
+    part = scaled(to_ns, seen, from_ns) - given;
+    given += part;
+  }
+}
+
 // A ceiling held the job back for some of its wait, but nobody knows when: all parts give alike.
 void take_cap(const Turn& waiter, std::uint64_t whole_ns, std::uint64_t ns, Parts& parts) {
   const std::uint64_t capped =
@@ -162,7 +179,9 @@ Parts explain_one(const Turn& waiter, const Timeline& timeline, const Question& 
       parts[key(why_of(*runs[place].turn, waiter, question), *runs[place].turn)] +=
           blame.by_run[place];
   if (blame.unseen) parts[nobody(Why::unseen)] += blame.unseen;
-  take_cap(waiter, waited(waiter, question.to_ns).length(), wait.length(), parts);
+  const std::uint64_t ns = wait_within(waiter, wait, question);
+  if (waiter.count > 1) stretch(wait.length(), ns, parts);
+  take_cap(waiter, wait_within(waiter, waited(waiter, question.to_ns), question), ns, parts);
   return parts;
 }
 
@@ -172,13 +191,14 @@ void count(const Turn& turn, const Question& question, Explanation& explanation)
   const Span run = clip(ran(turn, question.to_ns), question);
   if (turn.granted_ns && run.end >= run.begin) explanation.turns++;
   explanation.run_ns += run.length();
-  const std::uint64_t wait_ns = clip(waited(turn, question.to_ns), question).length();
+  const Span wait = clip(waited(turn, question.to_ns), question);
+  const std::uint64_t wait_ns = wait_within(turn, wait, question);
   if (!wait_ns) return;
-  // Several in one record were one after the other, or at once.
-  const std::uint64_t jobs = std::max<std::uint64_t>(turn.count, 1);
-  explanation.waits += jobs;
+  explanation.waits += std::max<std::uint64_t>(turn.count, 1);
   explanation.wait_ns += wait_ns;
-  explanation.longest_ns = std::max(explanation.longest_ns, wait_ns / jobs);
+  explanation.longest_ns =
+      std::max(explanation.longest_ns,
+               turn.count > 1 ? std::min<std::uint64_t>(turn.max_wait_ns, wait.length()) : wait_ns);
 }
 
 void count_refused(const Turn& turn, const Question& question, Explanation& explanation) {

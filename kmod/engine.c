@@ -23,6 +23,7 @@ static u32 next_id = 1;		/* aia_config_lock; 0 once all were used */
 static u32 nr_engines;		/* aia_config_lock for writing */
 static u32 nr_by_users;		/* aia_config_lock */
 static u32 all_states = AIACCEL_ENGINE_ACTIVE; /* aia_config_lock; what CONTROL told all */
+static u64 history_kept;	/* aia_turn_lock; records that engines have */
 
 /* ---- references ---- */
 
@@ -30,6 +31,9 @@ static void engine_free(struct kref *ref)
 {
 	struct aia_engine *engine = container_of(ref, struct aia_engine, ref);
 
+	spin_lock(&aia_turn_lock);
+	history_kept -= engine->history.capacity;
+	spin_unlock(&aia_turn_lock);
 	kvfree(engine->history.records);
 	kfree(engine);
 }
@@ -250,25 +254,33 @@ EXPORT_SYMBOL_GPL(aia_engine_unregister);
 
 /* ---- history ---- */
 
-/* Of all engines together, as far as each then has 256: 42 MiB. */
+/*
+ * Of all engines together, those that went and still have a user's queue included: 46 MiB. Where they
+ * are used up, each further engine has AIA_HISTORY_LEAST, 46 KiB.
+ */
 #define HISTORY_SUM (64 * AIA_HISTORY_RECORDS)
 
-/* The memory is the engine's, not of the memory cgroup that happened to come first. */
+/* The memory is the engine's, not of the memory cgroup that happened to come first. It can be done without. */
 void aia_engine_keep_history(struct aia_engine *engine)
 {
-	u32 capacity = aia_history_capacity(aia_engine_count(), HISTORY_SUM);
+	const gfp_t gfp = GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
 	struct aia_history_record *records;
+	u32 capacity;
 
 	if (READ_ONCE(engine->sched.history))
 		return;
-	records = kvcalloc(capacity, sizeof(*records), GFP_KERNEL);
-	if (!records)
-		return;
 	spin_lock(&aia_turn_lock);
-	if (!engine->sched.history) {
+	capacity = aia_history_capacity(aia_engine_count(), HISTORY_SUM, history_kept);
+	history_kept += capacity;
+	spin_unlock(&aia_turn_lock);
+	records = kvcalloc(capacity, sizeof(*records), gfp);
+	spin_lock(&aia_turn_lock);
+	if (records && !engine->sched.history) {
 		aia_history_init(&engine->history, records, capacity);
 		WRITE_ONCE(engine->sched.history, &engine->history);
 		records = NULL;
+	} else {
+		history_kept -= capacity;
 	}
 	spin_unlock(&aia_turn_lock);
 	kvfree(records);

@@ -199,9 +199,14 @@ static int list_reservations(struct listing *listing, const struct aia_tenant *o
 /* As many are copied in one hold of aia_turn_lock. */
 #define RECORDS AIA_TURNS_MAX
 
-/* Also what it did when it was there before, under another number. */
+/*
+ * Of a cgroup also what it did when it was there before, under another number. A uid may be another
+ * one's by now; a cgroup's number is given to no other.
+ */
 static bool is_of(const struct aia_history_who *who, const struct aia_tenant *tenant)
 {
+	if (tenant->kind != AIACCEL_TENANT_CGROUP)
+		return who->tenant == tenant->id;
 	return who->kind == tenant->kind && who->source_id == tenant->source_id;
 }
 

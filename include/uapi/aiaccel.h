@@ -834,7 +834,8 @@ struct aiaccel_event {
  * @AIACCEL_STATS_RESERVATIONS: struct aiaccel_stats_reservation
  *
  * Of all but engines a caller sees those of its own tenant, or all of them with
- * CAP_SYS_ADMIN.
+ * CAP_SYS_ADMIN. Turns of its tenant are those of its number, and of a cgroup also those from
+ * before it came again under another number; a uid may be another user's by then.
  */
 enum aiaccel_stats_kind {
 	AIACCEL_STATS_ENGINES	= 1,

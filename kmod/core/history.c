@@ -5,11 +5,12 @@
 #include "history.h"
 #include "sched.h"
 
-__u32 aia_history_capacity(__u64 engines, __u64 sum)
+__u32 aia_history_capacity(__u64 engines, __u64 sum, __u64 kept)
 {
 	__u32 capacity = AIA_HISTORY_RECORDS;
 
-	while (capacity > 256 && capacity * engines > sum)
+	while (capacity > AIA_HISTORY_LEAST &&
+	       (capacity * engines > sum || kept + capacity > sum))
 		capacity /= 2;
 	return capacity;
 }

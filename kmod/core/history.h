@@ -24,6 +24,7 @@
 #include "types.h"
 
 #define AIA_HISTORY_RECORDS 4096 /* of an engine; a few seconds of the busiest ones */
+#define AIA_HISTORY_LEAST 256	 /* where there are many */
 
 struct aia_sched_job;
 
@@ -57,10 +58,11 @@ struct aia_history {
 };
 
 /*
- * How many records an engine keeps where there are as many: AIA_HISTORY_RECORDS, but where that would be
- * more than @sum together, fewer, though not below 256. A power of two.
+ * How many records an engine keeps where there are as many: AIA_HISTORY_RECORDS, but fewer where that
+ * would be more than @sum together, or where others keep @kept of the sum already; though not below
+ * AIA_HISTORY_LEAST. A power of two.
  */
-__u32 aia_history_capacity(__u64 engines, __u64 sum);
+__u32 aia_history_capacity(__u64 engines, __u64 sum, __u64 kept);
 
 /* @records: @capacity of them, a power of two. */
 void aia_history_init(struct aia_history *history, struct aia_history_record *records,

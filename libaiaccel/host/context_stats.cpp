@@ -170,10 +170,8 @@ void Context::stats_queues(Call& call) const {
 void Context::stats_turns(Call& call) const {
   std::vector<aiaccel_stats_turn> turns;
   size_t count = 0;
-  // Also what it did when it was there before, under another number.
-  const auto own = [&](const aia_history_who& who) {
-    return who.kind == tenant_->kind && who.source_id == tenant_->uid;
-  };
+  // Not what was done under its uid before: that may be another's by now.
+  const auto own = [&](const aia_history_who& who) { return who.tenant == tenant_->id; };
   auto tell = [&](const aia_history_record& record, const Engine& engine) {
     if (!client_.privileged && !own(record.who)) return;
     if (count++ < call.arg.stats.count)

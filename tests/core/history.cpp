@@ -141,8 +141,8 @@ BOOST_AUTO_TEST_CASE(each_end_has_its_state_and_its_times) {
 }
 
 BOOST_AUTO_TEST_CASE(many_engines_keep_less_each) {
-  const auto capacity = [](std::uint64_t engines) {
-    return aia_history_capacity(engines, 8 * AIA_HISTORY_RECORDS);
+  const auto capacity = [](std::uint64_t engines, std::uint64_t kept = 0) {
+    return aia_history_capacity(engines, 8 * AIA_HISTORY_RECORDS, kept);
   };
   BOOST_TEST(capacity(0) == 4096u);
   BOOST_TEST(capacity(8) == 4096u);
@@ -150,6 +150,16 @@ BOOST_AUTO_TEST_CASE(many_engines_keep_less_each) {
   BOOST_TEST(capacity(17) == 1024u);
   BOOST_TEST(capacity(128) == 256u);
   BOOST_TEST(capacity(~0U) == 256u);
+  BOOST_TEST(capacity(1, 7 * 4096) == 4096u);
+  BOOST_TEST(capacity(1, 7 * 4096 + 1) == 2048u);
+  BOOST_TEST(capacity(17, 7 * 4096) == 1024u);
+  BOOST_TEST(capacity(1, 8 * 4096) == 256u);
+  BOOST_TEST(capacity(1, ~0U) == 256u);
+
+  // They come one by one, each with its first queue.
+  std::uint64_t kept = 0;
+  for (std::uint64_t engines = 1; engines <= 1024; ++engines) kept += capacity(engines, kept);
+  BOOST_TEST(kept <= 8 * 4096 + 1024 * 256);
 }
 
 BOOST_AUTO_TEST_CASE(the_oldest_go_first_and_a_late_reader_goes_on_with_what_is_left) {

@@ -147,6 +147,33 @@ BOOST_AUTO_TEST_CASE(a_removed_cgroup_stays_a_tenant_while_it_is_used) {
   BOOST_TEST(status == 0);
 }
 
+// A uid may be another one's when it comes again; a cgroup's number never is.
+BOOST_AUTO_TEST_CASE(without_privilege_a_cgroup_sees_what_it_did_before_and_a_user_does_not) {
+  NEED_DEVICE();
+  if (!have_cgroups()) SKIP("no cgroup version 2 at " + kCgroups);
+  const Cgroup unit("/again");
+  const Context root;
+  chmod(kDevice, 0666);
+  for (const bool by_cgroup : {true, false}) {
+    // Takes a turn: how many are on record for it then, but for exit statuses that say no.
+    const auto visit = [&] {
+      return in_child([&] {
+        if (by_cgroup) unit.enter();
+        become_user(4245);
+        const Context own;
+        if (complete(own, 1, own.take_turn(own.queue(), 1))) return 100;
+        const auto turns = list<aiaccel_stats_turn>(own, AIACCEL_STATS_TURNS);
+        return static_cast<int>(turns.size());
+      });
+    };
+    BOOST_TEST(visit() == 1);
+    BOOST_REQUIRE(eventually(
+        [&] { return !named(all_tenants(root), by_cgroup ? "/again" : "uid:4245"); }));
+    BOOST_TEST(visit() == (by_cgroup ? 2 : 1));
+  }
+  chmod(kDevice, 0660);
+}
+
 BOOST_AUTO_TEST_CASE(others_are_seen_with_privilege_only) {
   NEED_DEVICE();
   const Context context;

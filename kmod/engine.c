@@ -260,7 +260,7 @@ EXPORT_SYMBOL_GPL(aia_engine_unregister);
  */
 #define HISTORY_SUM (64 * AIA_HISTORY_RECORDS)
 
-/* The memory is the engine's, not of the memory cgroup that happened to come first. It can be done without. */
+/* Optional memory of the engine, not of the memory cgroup that happened to come first. */
 void aia_engine_keep_history(struct aia_engine *engine)
 {
 	const gfp_t gfp = GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;

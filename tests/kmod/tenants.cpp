@@ -167,8 +167,8 @@ BOOST_AUTO_TEST_CASE(without_privilege_a_cgroup_sees_what_it_did_before_and_a_us
       });
     };
     BOOST_TEST(visit() == 1);
-    BOOST_REQUIRE(eventually(
-        [&] { return !named(all_tenants(root), by_cgroup ? "/again" : "uid:4245"); }));
+    BOOST_REQUIRE(
+        eventually([&] { return !named(all_tenants(root), by_cgroup ? "/again" : "uid:4245"); }));
     BOOST_TEST(visit() == (by_cgroup ? 2 : 1));
   }
   chmod(kDevice, 0660);

@@ -209,10 +209,10 @@ BOOST_AUTO_TEST_CASE(refusals_revocations_and_failures_are_counted) {
 }
 
 BOOST_AUTO_TEST_CASE(jobs_withdrawn_in_one_record_are_as_many_waits) {
-  const Explanation explanation =
-      ask({turn({.context = 2, .label = "a", .granted_ns = 50, .ended_ns = 300}),
-           turn({.submitted_ns = 100, .ended_ns = 190, .count = 9, .wait_ns = 90, .max_wait_ns = 11}),
-           turn({.submitted_ns = 190, .ended_ns = 202})});
+  const Explanation explanation = ask(
+      {turn({.context = 2, .label = "a", .granted_ns = 50, .ended_ns = 300}),
+       turn({.submitted_ns = 100, .ended_ns = 190, .count = 9, .wait_ns = 90, .max_wait_ns = 11}),
+       turn({.submitted_ns = 190, .ended_ns = 202})});
   BOOST_TEST(text(explanation) == "share a 102");
   BOOST_TEST(explanation.waits == 10u);
   BOOST_TEST(explanation.wait_ns == 102u);
@@ -237,8 +237,7 @@ BOOST_AUTO_TEST_CASE(of_jobs_in_one_record_it_counts_how_long_they_waited) {
   BOOST_TEST(text(together) == "share a 450, unseen 150");
   BOOST_TEST(together.wait_ns == 600u);
   BOOST_TEST(together.longest_ns == 200u);
-  BOOST_TEST(text(beside({.capped_ns = 300, .wait_ns = 600})) ==
-             "cap 300, share a 225, unseen 75");
+  BOOST_TEST(text(beside({.capped_ns = 300, .wait_ns = 600})) == "cap 300, share a 225, unseen 75");
   const Explanation late = beside({.wait_ns = 600, .max_wait_ns = 200}, 200);
   BOOST_TEST(text(late) == "share a 150, unseen 150");
   BOOST_TEST(late.longest_ns == 100u);

@@ -134,8 +134,8 @@ void apportion(const Turn& waiter, const Timeline& timeline,
   }
 }
 
-// Of jobs in one record it is known how long they waited together, but not when: what was in the way
-// from the first to the last counts alike. The parts add up to `from_ns`, and then to `to_ns`.
+// Of jobs in one record it is known how long they waited together, but not when: what was in the
+// way from the first to the last counts alike. The parts add up to `from_ns`, and then to `to_ns`.
 void stretch(std::uint64_t from_ns, std::uint64_t to_ns, Parts& parts) {
   std::uint64_t seen = 0, given = 0;
   for (auto& [who, part] : parts) {

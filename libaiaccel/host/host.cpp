@@ -22,7 +22,7 @@ uint64_t monotonic_ns() {
 Host::Host(const std::vector<aiaccel_engine_info>& infos, const Ceilings& limits, uint64_t caps)
     : capabilities(caps), ceilings(limits) {
   // STATS tells of all in one answer.
-  const uint32_t capacity = aia_history_capacity(infos.size(), 8 * AIA_HISTORY_RECORDS, 0);
+  const uint32_t capacity = aia_history_capacity(infos.size(), 8ULL * AIA_HISTORY_RECORDS, 0);
   for (const aiaccel_engine_info& info : infos) {
     auto engine = std::make_unique<Engine>();
     aia_sched_engine_init(&engine->sched, info.slots);

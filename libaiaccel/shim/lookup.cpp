@@ -14,6 +14,7 @@
 //
 // Threads: any.
 #include <dlfcn.h>
+#include <sys/auxv.h>
 
 #include <atomic>
 #include <cstring>
@@ -79,6 +80,13 @@ bool caller_defines(const void* caller, const char* name) {
   return defines;
 }
 
+// The scope that RTLD_DEFAULT and RTLD_NEXT mean is the global one, in which we are ourselves,
+// where the program itself asks. A library may have one of its own besides, that we cannot ask.
+bool is_program(const void* caller) {
+  const void* program = object_of(reinterpret_cast<const void*>(getauxval(AT_PHDR)));
+  return program && object_of(caller) == program;
+}
+
 // What lookup.S returns to the program (answer) where `real` is null, or jumps to (real).
 struct Answered {
   void* answer;
@@ -111,8 +119,13 @@ Answered answer(void* handle, const char* name, const char* version, const void*
     return ours ? answer_absent(handle, name, caller, theirs) : theirs;
   }
   if (handle == RTLD_NEXT && caller_defines(caller, name)) return theirs;
-  if (version || (handle != RTLD_DEFAULT && handle != RTLD_NEXT)) {
+  // A driver that was opened for its handle alone is not in the global scope, though we are.
+  const bool by_scope = handle == RTLD_DEFAULT || handle == RTLD_NEXT;
+  const auto only_we = [&] { return !version && !real_dlsym(RTLD_NEXT, name); };
+  if (by_scope && is_program(caller) && only_we()) return {nullptr, nullptr};
+  if (version || !by_scope) {
     void* found = find(handle, name, version);
+    if (found && is_ours(found) && only_we()) return {nullptr, nullptr};
     if (!found || !is_driver(found)) return theirs;
   }
   void* ours = stand_in(name, own);

@@ -12,6 +12,8 @@ BOOST_AUTO_TEST_CASE(the_dynamic_linker_answers_as_without_the_shim) {
   BOOST_TEST(without.end() == 0);
   BOOST_TEST(without.output().find("before default cuLaunchKernel: not there, error: "
                                    "cuLaunchKernel\n") != std::string::npos);
+  BOOST_TEST(without.output().find("local default cuLaunchKernel: not there, error: "
+                                   "cuLaunchKernel\n") != std::string::npos);
   BOOST_TEST(without.output().find("after default cuLaunchKernel: there, error: none\n") !=
              std::string::npos);
   BOOST_TEST(without.output().find("\npending: missing\nthen: none\n") != std::string::npos);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // What dlsym() and dlerror() tell a program that asks for the driver's functions before and after
-// it has loaded the driver. A line each: the question, whether there was an answer, and which of
-// the names that were asked for the error speaks of. The same with the shim as without it.
+// it has loaded the driver, for itself or for all. A line each: the question, whether there was an
+// answer, and which of the names that were asked for the error speaks of. The same with the shim as
+// without it.
 #include "client/ask.hpp"
 
 #include <dlfcn.h>
@@ -54,7 +55,10 @@ void ask_all(const char* when, void* program) {
 int ask() {
   void* program = dlopen(nullptr, RTLD_NOW);
   ask_all("before", program);
-  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL);
+  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  ask_all("local", program);
+  ask("local", "driver", driver);
+  driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL);
   ask_all("after", program);
   ask("after", "driver", driver);
 

@@ -95,7 +95,7 @@ void Gate::wake() noexcept {
   (void)written;  // full is awake, too
 }
 
-bool Gate::wait() noexcept {
+bool Gate::wait(unsigned* side) noexcept {
   bool inside = false;
   int cancel_state;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
@@ -104,7 +104,7 @@ bool Gate::wait() noexcept {
     Lock lock(mutex_);
     ++waiting_;
     wake();
-    while (!retired_ && !(inside = door_->enter())) changed_.wait(lock);
+    while (!retired_ && !(inside = door_->enter(side))) changed_.wait(lock);
     --waiting_;
   }
   errno = error;
@@ -330,13 +330,13 @@ Passage::Passage(cuda::Stream stream, bool per_thread) noexcept {
   }
   Line* line = find(stream);
   if (!line) return;
-  if (!line->gate->door().enter()) {
+  if (!line->gate->door().enter(&side_)) {
     if (!line->gate->of_this_process()) {
       here.line = nullptr;
       line = find(stream);
       if (!line) return;
     }
-    if (!line->gate->wait()) return;
+    if (!line->gate->wait(&side_)) return;
   }
   line_ = line;
 }

@@ -41,8 +41,8 @@ class Gate {
   // False in a child that was forked since it was made: there it must be left alone.
   bool of_this_process() const noexcept { return guard_.same_process(); }
 
-  // Until a launch may go: inside; or, as the process ends, by nobody's leave.
-  bool wait() noexcept;
+  // Until a launch may go: inside that side; or, as the process ends, by nobody's leave.
+  bool wait(unsigned* side) noexcept;
 
   // The process ends: everything goes from now on, and the driver is left alone.
   void retire();
@@ -142,7 +142,7 @@ class Passage {
   Passage(cuda::Stream stream, bool per_thread) noexcept;
   ~Passage() {
     if (counted_) --here.depth;
-    if (line_) line_->gate->door().leave();
+    if (line_) line_->gate->door().leave(side_);
   }
   Passage(const Passage&) = delete;
   Passage& operator=(const Passage&) = delete;
@@ -155,6 +155,7 @@ class Passage {
   static Line* find(cuda::Stream stream) noexcept;
 
   Line* line_ = nullptr;  // set while inside
+  unsigned side_ = 0;     // of the door
   bool counted_ = false;
 };
 

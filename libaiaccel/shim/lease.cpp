@@ -57,7 +57,7 @@ Lease::Next Lease::step(uint64_t now_ns, unsigned waiting) {
         break;
       case State::shut:
       case State::missing:
-        again = look_for_it(now_ns, waiting);
+        again = look_for_it(now_ns);
         break;
     }
   }
@@ -125,9 +125,9 @@ void Lease::take(const News& news, uint64_t now_ns) {
   active_ns_ = progress_ns_ = quiet_ns_ = now_ns;
   helped_ = false;
   quantum_end_ns_ = now_ns + rules_.quantum_ns;
-  seen_ = work_.look(now_ns, false);
   launched_before_ = door_.launched();
-  door_.allow(window_ > seen_.in_flight ? window_ - seen_.in_flight : 0);
+  seen_ = work_.look(now_ns, false);
+  door_.allow_until(launched_before_ + (window_ > seen_.in_flight ? window_ - seen_.in_flight : 0));
   door_.open(news.yield_word, news.generation);
   changed_ = true;
   if (news.yield || news.revoked) {
@@ -168,7 +168,8 @@ bool Lease::hold(uint64_t now_ns, unsigned waiting) {
     return true;
   }
   const uint64_t launched = door_.launched();
-  const bool quiet = launched == launched_before_ && door_.inside() == 0;
+  const uint64_t inside = door_.inside();
+  const bool quiet = launched == launched_before_ && inside == 0;
   launched_before_ = launched;
   if (quiet) quiet_ns_ = now_ns;
   const uint64_t done_before = seen_.done;
@@ -188,9 +189,10 @@ bool Lease::hold(uint64_t now_ns, unsigned waiting) {
     return true;
   }
 
-  const uint64_t busy = seen_.in_flight + door_.inside();
+  // What passed since `launched` was read counts against what may: the look may not have seen it.
+  const uint64_t busy = seen_.in_flight + inside;
   if (busy < window_) {
-    door_.allow(window_ - busy);
+    door_.allow_until(launched + window_ - busy);
     changed_ = waiting != 0;
   } else {
     help_the_stuck(now_ns, waiting);
@@ -244,20 +246,23 @@ void Lease::help_the_stuck(uint64_t now_ns, unsigned waiting) {
   active_ns_ = now_ns;
   helped_ = true;
   helped_until_ = door_.launched() + 1;
-  door_.allow(1);
+  door_.allow_until(helped_until_);
   door_.open(nullptr, 0);  // whatever the yield word says
   changed_ = true;
 }
 
 void Lease::lose(int error, uint64_t now_ns) {
-  door_.close();
+  state_ = error == -ESHUTDOWN ? State::shut : State::missing;
+  if (state_ == State::missing && is_open_)
+    door_.turn();
+  else
+    door_.close();
   error_ = error;
   retry_ns_ = now_ns + kRetryNs;
-  state_ = error == -ESHUTDOWN ? State::shut : State::missing;
 }
 
 // Launches wait while the engine takes none. While the arbiter is missing they wait or go ungated.
-bool Lease::look_for_it(uint64_t now_ns, unsigned waiting) {
+bool Lease::look_for_it(uint64_t now_ns) {
   if (state_ == State::missing) {
     if (!let_go(now_ns)) return false;
     seen_ = work_.look(now_ns, false);  // what was launched before ends, and is not kept for ever
@@ -268,7 +273,7 @@ bool Lease::look_for_it(uint64_t now_ns, unsigned waiting) {
   }
   if (state_ == State::shut) {
     state_ = State::none;
-    return waiting != 0;
+    return true;
   }
   if (const int error = open()) {
     lose(error, now_ns);
@@ -282,14 +287,14 @@ bool Lease::look_for_it(uint64_t now_ns, unsigned waiting) {
 
 // Who is inside may wait, in the driver, for what somebody else is about to launch, so the door
 // opens at once. The yield word goes with the arbiter, which therefore stays until nobody is inside
-// who may have looked at it.
+// who may have looked at it; there may always be some who came after that.
 bool Lease::let_go(uint64_t now_ns) {
   if (!door_.is_open() && arbiter_.fail_open()) {
-    door_.allow(Door::kNoLimit);
+    door_.allow_until(Door::kNoLimit);
     door_.open(nullptr, 0);
     changed_ = true;
   }
-  if (is_open_ && door_.inside() != 0) {
+  if (is_open_ && door_.inside_before() != 0) {
     next_ns_ = now_ns + 200 * kMicrosecond;
     return false;
   }

@@ -108,7 +108,7 @@ class Lease {
   void fit_window(uint64_t now_ns);
   void help_the_stuck(uint64_t now_ns, unsigned waiting);
   void lose(int error, uint64_t now_ns);
-  bool look_for_it(uint64_t now_ns, unsigned waiting);
+  bool look_for_it(uint64_t now_ns);
   bool let_go(uint64_t now_ns);
 
   Door& door_;

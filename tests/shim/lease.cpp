@@ -6,7 +6,9 @@
 
 #include <atomic>
 #include <cerrno>
+#include <functional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "shim/lease.h"
@@ -65,9 +67,16 @@ class FakeWork : public Work {
   State look(uint64_t, bool all) override {
     ++looks;
     looked_at_all |= all;
-    return state;
+    const auto call = [](std::function<void()>& f) {
+      if (f) std::exchange(f, nullptr)();
+    };
+    call(before);
+    const State seen = state;
+    call(after);
+    return seen;
   }
   State state;
+  std::function<void()> before, after;  // once
   int looks = 0;
   bool looked_at_all = false;
 };
@@ -75,6 +84,7 @@ class FakeWork : public Work {
 struct Fixture {
   uint64_t now = 1000 * kMs;
   Door door;
+  std::vector<unsigned> inside;  // the side of each
   FakeArbiter arbiter;
   FakeWork work;
   LeaseRules rules{2 * kMs, 4, 1 * kMs, 50 * kMs};
@@ -82,11 +92,24 @@ struct Fixture {
 
   Lease::Next step(unsigned waiting = 0) { return lease.step(now, waiting); }
 
+  bool enter() {
+    unsigned side;
+    if (!door.enter(&side)) return false;
+    inside.push_back(side);
+    return true;
+  }
+
+  // Who came in last.
+  void leave() {
+    door.leave(inside.back());
+    inside.pop_back();
+  }
+
   // Launches as often as the door lets us; how often that was.
   unsigned launch_all(unsigned most = 100) {
     unsigned launches = 0;
-    while (launches < most && door.enter()) {
-      door.leave();
+    while (launches < most && enter()) {
+      leave();
       ++launches;
     }
     work.state.in_flight += launches;
@@ -111,16 +134,16 @@ struct Fixture {
 BOOST_FIXTURE_TEST_SUITE(lease, Fixture)
 
 BOOST_AUTO_TEST_CASE(nobody_passes_without_a_turn_and_nobody_asks_without_a_launch) {
-  BOOST_TEST(!door.enter());
+  BOOST_TEST(!enter());
   BOOST_TEST(step(0).at_ns == now + 250 * kMs);  // only to see whether the arbiter leaves
   BOOST_TEST(arbiter.opens == 1);
   BOOST_TEST(!arbiter.asked);
   step(1);
   BOOST_TEST(arbiter.asked);
-  BOOST_TEST(!door.enter());
+  BOOST_TEST(!enter());
   arbiter.grant(7);
   step(1);
-  BOOST_TEST(door.enter());
+  BOOST_TEST(enter());
 }
 
 BOOST_AUTO_TEST_CASE(a_window_of_launches_passes_and_more_when_some_are_done) {
@@ -174,10 +197,10 @@ BOOST_AUTO_TEST_CASE(
   hold(7);
   BOOST_TEST(launch_all(2) == 2);
   arbiter.yield_word = 6;  // somebody else's turn
-  BOOST_TEST(door.enter());
-  door.leave();
+  BOOST_TEST(enter());
+  leave();
   arbiter.yield_word = 7;
-  BOOST_TEST(!door.enter());  // before the service thread knows
+  BOOST_TEST(!enter());  // before the service thread knows
   now += kMs;
   step(1);
   BOOST_TEST((lease.state() == Lease::State::ending));
@@ -189,18 +212,18 @@ BOOST_AUTO_TEST_CASE(
   BOOST_TEST(arbiter.completes == 1);
   BOOST_TEST(arbiter.asked);  // in the same breath, since a launch waits
   BOOST_TEST((lease.state() == Lease::State::asked));
-  BOOST_TEST(!door.enter());
+  BOOST_TEST(!enter());
 }
 
 BOOST_AUTO_TEST_CASE(the_turn_is_held_while_a_thread_is_inside_a_launch) {
   hold(7);
-  BOOST_TEST(door.enter());
+  BOOST_TEST(enter());
   arbiter.news.yield = true;
   step();
   now += kMs;
   step();
   BOOST_TEST(arbiter.completes == 0);
-  door.leave();
+  leave();
   now += kMs;
   step();
   BOOST_TEST(arbiter.completes == 1);
@@ -372,7 +395,7 @@ BOOST_AUTO_TEST_CASE(open_goes_ungated_while_the_arbiter_is_missing_and_comes_ba
   now += 150 * kMs;
   BOOST_TEST(step(1).at_ns == now);
   BOOST_TEST(!lease.ungated());
-  BOOST_TEST(!door.enter());
+  BOOST_TEST(!enter());
   BOOST_TEST(!arbiter.asked);  // first launches are counted again
   step(1);
   BOOST_TEST(arbiter.asked);
@@ -395,7 +418,7 @@ BOOST_AUTO_TEST_CASE(closed_waits_while_the_arbiter_is_missing) {
   arbiter.open_when_missing = false;
   arbiter.open_error = -ENOENT;
   const Lease::Next next = step(1);
-  BOOST_TEST(!door.enter());
+  BOOST_TEST(!enter());
   BOOST_TEST(next.at_ns == now + 250 * kMs);
   arbiter.open_error = 0;
   now += 250 * kMs;
@@ -407,24 +430,27 @@ BOOST_AUTO_TEST_CASE(closed_waits_while_the_arbiter_is_missing) {
 // Who is inside may wait for what another thread launches.
 BOOST_AUTO_TEST_CASE(a_broker_that_dies_opens_the_door_and_is_let_go_when_nobody_is_inside) {
   hold();
-  BOOST_TEST(door.enter());
+  BOOST_TEST(enter());
   arbiter.read_error = -ECONNRESET;
   now += kMs;
   BOOST_TEST(step(1).changed);
   BOOST_TEST(arbiter.closes == 0);
-  BOOST_TEST(door.enter());
-  door.leave();
+  BOOST_TEST(enter());
+  leave();
   arbiter.yield_word = 7;
-  BOOST_TEST(door.enter());  // and nobody looks at the word any more
-  door.leave();
+  BOOST_TEST(enter());  // and nobody looks at the word any more
+  leave();
   now += 100 * kMs;
   step(1);
   BOOST_TEST(arbiter.closes == 0);
-  door.leave();
+  BOOST_TEST(enter());
+  std::swap(inside[0], inside[1]);
+  leave();  // who was inside before; the other came after, and says nothing
   now += kMs;
   step();
   BOOST_TEST(arbiter.closes == 1);
-  BOOST_TEST(door.enter());
+  BOOST_TEST(door.inside() == 1U);
+  BOOST_TEST(enter());
 }
 
 BOOST_AUTO_TEST_CASE(an_arbiter_that_leaves_is_let_go_by_who_launches_nothing) {
@@ -467,7 +493,7 @@ BOOST_AUTO_TEST_CASE(who_is_evicted_asks_again_and_stays_gated) {
     arbiter.asked = false;
     arbiter.news.failed = true;
     BOOST_TEST(step(1).at_ns == now + kMs);
-    BOOST_TEST(!door.enter());
+    BOOST_TEST(!enter());
     now += kMs;
   }
   step(1);
@@ -483,15 +509,51 @@ BOOST_AUTO_TEST_CASE(who_is_evicted_asks_again_and_stays_gated) {
 BOOST_AUTO_TEST_CASE(a_draining_engine_is_waited_for_also_where_open) {
   arbiter.ask_error = -ESHUTDOWN;
   step(1);
-  BOOST_TEST(!door.enter());
+  BOOST_TEST(!enter());
   now += 250 * kMs;
   step(1);
-  BOOST_TEST(!door.enter());
+  BOOST_TEST(!enter());
   arbiter.ask_error = 0;
   now += 250 * kMs;
   step(1);
   BOOST_TEST(arbiter.asked);
   BOOST_TEST(arbiter.closes == 0);
+}
+
+// Also where nobody waits: then it is looked at as an open one is.
+BOOST_AUTO_TEST_CASE(an_engine_that_drains_from_the_first_is_looked_at_again) {
+  arbiter.open_error = -ESHUTDOWN;
+  BOOST_TEST(step().at_ns == now + 250 * kMs);
+  now += 250 * kMs;
+  BOOST_TEST(step().at_ns == now + 250 * kMs);
+  BOOST_TEST((lease.state() == Lease::State::shut));
+  arbiter.open_error = 0;
+  now += 250 * kMs;
+  BOOST_TEST(step().at_ns == now + 250 * kMs);
+  BOOST_TEST((lease.state() == Lease::State::none));
+}
+
+// They count: the look may have come before them, or after.
+BOOST_AUTO_TEST_CASE(what_is_launched_during_a_look_does_not_widen_the_window) {
+  hold();
+  BOOST_TEST(launch_all(2) == 2);
+  unsigned during = 0;
+  work.before = [&] { during = launch_all(); };
+  now += kMs;
+  step(1);
+  BOOST_TEST(during == 2U);
+  BOOST_TEST(launch_all() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_launched_after_a_look_does_not_widen_the_window) {
+  hold();
+  BOOST_TEST(launch_all(2) == 2);
+  unsigned after = 0;
+  work.after = [&] { after = launch_all(); };
+  now += kMs;
+  step(1);
+  BOOST_TEST(after == 2U);
+  BOOST_TEST(launch_all() == 0U);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -511,18 +573,19 @@ BOOST_AUTO_TEST_CASE(the_door_is_empty_when_it_says_so) {
   for (int i = 0; i < 3; ++i)
     threads.emplace_back([&] {
       while (!stop) {
-        if (!door.enter()) {
+        unsigned side;
+        if (!door.enter(&side)) {
           std::this_thread::yield();
           continue;
         }
         if (!held) ++outside;
         ++passed;
-        door.leave();
+        door.leave(side);
       }
     });
   for (uint32_t turn = 1; turn <= 2000 || passed < 1000; ++turn) {
     held = true;
-    door.allow(Door::kNoLimit);
+    door.allow_until(Door::kNoLimit);
     door.open(&yield_word, turn);
     std::this_thread::yield();
     door.close();

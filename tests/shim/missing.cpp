@@ -96,6 +96,23 @@ BOOST_AUTO_TEST_CASE(a_broker_that_dies_under_launches_loses_none) {
   BOOST_TEST(log_of(pid).size() == 300U);
 }
 
+// Launches that take long in the driver: hardly ever is nobody inside.
+BOOST_AUTO_TEST_CASE(a_program_that_never_pauses_is_gated_again) {
+  Program busy("dlsym", "begin launch:1000000:1 sync",
+               {{"AIACCEL_ON_MISSING", "open"}, {"AIACCEL_STANDIN_LAUNCH_NS", "300000"}});
+  const uint64_t until = late();
+  while (log_of(busy.pid()).empty() && now_ns() < until) usleep(1000);
+  broker().kill();
+  wait_for_complaint(busy, "launches go ungated");
+  broker().start();
+  wait_for_complaint(busy, "gated again");
+  Operator holder;
+  holder.hold();
+  const size_t ran = log_of(busy.pid()).size();
+  usleep(100'000);
+  BOOST_TEST(log_of(busy.pid()).size() == ran);
+}
+
 // It keeps its socket, and answers nothing: to who has a turn, who waits for one and who comes.
 BOOST_AUTO_TEST_CASE(a_broker_that_hangs_holds_nobody_up) {
   Operator holder;

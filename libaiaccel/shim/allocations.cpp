@@ -227,31 +227,22 @@ Result real(A... arguments) {
 
 template <Index kIndex>
 Result allocate_async(Address* address, size_t bytes, Stream stream, bool of_thread) {
-  const Stream asked = stream      ? stream
-                       : of_thread ? cuda::per_thread_stream()
-                                   : cuda::legacy_stream();
   return allocate(
-      captured(asked) ? nullptr : counting(), bytes,
+      captured(cuda::meant_stream(stream, of_thread)) ? nullptr : counting(), bytes,
       [=] { return real<kIndex>(address, bytes, stream); }, [=] { return *address; });
 }
 
 template <Index kIndex>
 Result allocate_from_pool(Address* address, size_t bytes, Handle pool, Stream stream,
                           bool of_thread) {
-  const Stream asked = stream      ? stream
-                       : of_thread ? cuda::per_thread_stream()
-                                   : cuda::legacy_stream();
   return allocate(
-      captured(asked) ? nullptr : counting(), bytes,
+      captured(cuda::meant_stream(stream, of_thread)) ? nullptr : counting(), bytes,
       [=] { return real<kIndex>(address, bytes, pool, stream); }, [=] { return *address; });
 }
 
 template <Index kIndex>
 Result free_async(Address address, Stream stream, bool of_thread) {
-  const Stream asked = stream      ? stream
-                       : of_thread ? cuda::per_thread_stream()
-                                   : cuda::legacy_stream();
-  if (captured(asked)) return real<kIndex>(address, stream);
+  if (captured(cuda::meant_stream(stream, of_thread))) return real<kIndex>(address, stream);
   return free_piece(address, [=] { return real<kIndex>(address, stream); });
 }
 

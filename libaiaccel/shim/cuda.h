@@ -33,6 +33,12 @@ inline Stream per_thread_stream() {
   return reinterpret_cast<Stream>(uintptr_t{2});
 }
 
+// The stream that is meant where a call is given this one.
+inline Stream meant_stream(Stream stream, bool per_thread) {
+  if (stream) return stream;
+  return per_thread ? per_thread_stream() : legacy_stream();
+}
+
 constexpr int kCaptureNone = 0;
 constexpr int kCaptureModeRelaxed = 2;
 constexpr unsigned kEventDisableTiming = 2;

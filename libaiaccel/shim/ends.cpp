@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
 // What begins and ends captures, and what ends streams and contexts: nothing is gated here, the
-// shim only has to know. Also host functions, which run on the host.
+// shim only has to know. A context ends once it has: the driver may refuse, or wait for its work.
+// Also host functions, which run on the host.
 //
 // Threads: any.
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "mutex.h"
 #include "shim/allocations.h"
 #include "shim/cuda.h"
 #include "shim/gate.h"
 #include "shim/table.h"
+#include "user/per_process.h"
 
 namespace aiaccel::shim {
 namespace {
@@ -18,35 +25,60 @@ using cuda::Handle;
 using cuda::Result;
 using cuda::Stream;
 
+// The streams in which captures began through us and did not end; a thread's default stream once
+// for each that has one. A stream that only joined a capture may go while that goes on.
+class Origins {
+ public:
+  void add(Stream stream) {
+    const Lock lock(mutex_);
+    streams_.push_back(stream);
+  }
+  void remove(Stream stream) {
+    const Lock lock(mutex_);
+    const auto found = std::find(streams_.begin(), streams_.end(), stream);
+    if (found == streams_.end()) return;
+    streams_.erase(found);
+    captures.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+ private:
+  Mutex mutex_;
+  std::vector<Stream> streams_ GUARDED_BY(mutex_);
+};
+
+Origins& origins() {
+  static PerProcess<Origins> origins;
+  return origins.get([] { return std::make_unique<Origins>(); });
+}
+
 // One more before anybody can have seen it begin.
 template <Index kIndex, typename... A>
-Result begin(A... arguments) {
+Result begin(Stream stream, A... arguments) {
+  constexpr bool kOfThread = kIndex == k_cuStreamBeginCapture_ptsz ||
+                             kIndex == k_cuStreamBeginCapture_v2_ptsz ||
+                             kIndex == k_cuStreamBeginCaptureToGraph_ptsz;
   captures.fetch_add(1, std::memory_order_seq_cst);
   if (here.depth == 0) {
     const InDriver in_driver;
     if (Shim* shim = Shim::get())
       for (Gate* gate : shim->gates()) gate->lines().mark_all();
   }
-  const Result result = call_real<kIndex>(cuda::kNotFound, arguments...);
-  if (result != cuda::kSuccess) captures.fetch_sub(1, std::memory_order_relaxed);
+  const Result result = call_real<kIndex>(cuda::kNotFound, stream, arguments...);
+  if (result == cuda::kSuccess)
+    origins().add(cuda::meant_stream(stream, kOfThread));
+  else
+    captures.fetch_sub(1, std::memory_order_relaxed);
   return result;
 }
 
 // It is over when the stream is not captured any more, whatever the driver says of the graph.
 template <Index kIndex>
 Result end(Stream stream, Handle* graph) {
-  const bool of_thread = kIndex == k_cuStreamEndCapture_ptsz;
-  const Stream asked = stream      ? stream
-                       : of_thread ? cuda::per_thread_stream()
-                                   : cuda::legacy_stream();
+  const Stream asked = cuda::meant_stream(stream, kIndex == k_cuStreamEndCapture_ptsz);
   const Driver* driver = shim::driver();
   const bool before = driver && is_capturing(*driver, asked);
   const Result result = call_real<kIndex>(cuda::kNotFound, stream, graph);
-  if (before && !is_capturing(*driver, asked)) {
-    int count = captures.load(std::memory_order_relaxed);
-    while (count > 0 && !captures.compare_exchange_weak(count, count - 1)) {
-    }
-  }
+  if (before && !is_capturing(*driver, asked)) origins().remove(asked);
   return result;
 }
 
@@ -57,7 +89,9 @@ Result destroy_stream(Stream stream) {
     if (Shim* shim = Shim::get())
       for (Gate* gate : shim->gates()) gate->lines().drop_stream(stream);
   }
-  return call_real<kIndex>(cuda::kNotFound, stream);
+  const Result result = call_real<kIndex>(cuda::kNotFound, stream);
+  if (result == cuda::kSuccess) origins().remove(stream);  // its capture went with it
+  return result;
 }
 
 void drop_lines(Context context) {
@@ -70,43 +104,53 @@ void drop_context(Context context) {
   drop_lines(context);
 }
 
+// `real` may end the context. Whether it did, `gone` says of its result. The driver waits for the
+// work in it, which is under way until then.
+template <typename Real, typename Gone>
+Result end_context(Shim& shim, Context context, Real real, Gone gone) {
+  const InDriver in_driver;
+  const std::vector<Gate*> gates = shim.gates();
+  for (Gate* gate : gates) gate->lines().rest_context(context);
+  const Result result = real();
+  if (gone(result)) drop_context(context);
+  for (Gate* gate : gates) gate->lines().resume_context(context);
+  return result;
+}
+
+// With cuCtxDetach a context goes where it was the last use, and is current no more then.
 template <Index kIndex>
 Result destroy_context(Context context) {
-  if (here.depth == 0) {
-    const InDriver in_driver;
-    drop_context(context);
-  }
-  return call_real<kIndex>(cuda::kNotFound, context);
+  const auto real = [=] { return call_real<kIndex>(cuda::kNotFound, context); };
+  Shim* shim = here.depth == 0 ? Shim::get() : nullptr;
+  if (!shim) return real();
+  return end_context(*shim, context, real, [=](Result result) {
+    Context current = nullptr;
+    if (kIndex == k_cuCtxDetach) shim->driver().ctx_get_current(&current);
+    return result == cuda::kSuccess && current != context;
+  });
 }
 
 template <Index kIndex>
 Result reset_primary(Device device) {
-  if (here.depth == 0) {
-    const InDriver in_driver;
-    Shim* shim = Shim::get();
-    Context context = shim ? shim->primary(device) : nullptr;
-    if (context) drop_context(context);
-  }
-  return call_real<kIndex>(cuda::kNotFound, device);
+  const auto real = [=] { return call_real<kIndex>(cuda::kNotFound, device); };
+  Shim* shim = here.depth == 0 ? Shim::get() : nullptr;
+  Context context = shim ? shim->primary(device) : nullptr;
+  if (!context) return real();
+  return end_context(*shim, context, real,
+                     [](Result result) { return result == cuda::kSuccess; });
 }
 
-// `real` gives one use of the primary context back. Whether it was the last one is only known
-// afterwards.
+// `real` gives one use of the primary context back.
 template <typename Real>
 Result release_primary(Device device, Real real) {
   Shim* shim = here.depth == 0 ? Shim::get() : nullptr;
   Context context = shim ? shim->primary(device) : nullptr;
   if (!context) return real();
-  const InDriver in_driver;
-  const std::vector<Gate*> gates = shim->gates();
-  for (Gate* gate : gates) gate->lines().rest_context(context);
-  const Result result = real();
-  unsigned flags = 0;
-  int active = 1;
-  if (shim->driver().primary_state(device, &flags, &active) == cuda::kSuccess && !active)
-    drop_context(context);
-  for (Gate* gate : gates) gate->lines().resume_context(context);
-  return result;
+  return end_context(*shim, context, real, [=](Result) {
+    unsigned flags = 0;
+    int active = 1;
+    return shim->driver().primary_state(device, &flags, &active) == cuda::kSuccess && !active;
+  });
 }
 
 Result retain_primary(Context* context, Device device) {
@@ -145,14 +189,25 @@ Result destroy_green(Handle green) {
   Shim* shim = here.depth == 0 ? Shim::get() : nullptr;
   if (!shim) return real();
   Device device = 0;
+  Context context = nullptr;
+  Context primary = nullptr;
   {
     const InDriver in_driver;
-    Context context = context_of_green(shim->driver(), green, &device);
-    if (!context) return real();
-    drop_lines(context);
-    if (Context primary = find_primary(*shim, device)) move_allocations(context, primary);
+    context = context_of_green(shim->driver(), green, &device);
+    if (context) primary = find_primary(*shim, device);
   }
-  return release_primary(device, real);
+  if (!context) return real();
+  return release_primary(device, [=] {
+    const std::vector<Gate*> gates = shim->gates();
+    for (Gate* gate : gates) gate->lines().rest_context(context);
+    const Result result = real();
+    if (result == cuda::kSuccess) {
+      drop_lines(context);
+      if (primary) move_allocations(context, primary);
+    }
+    for (Gate* gate : gates) gate->lines().resume_context(context);
+    return result;
+  });
 }
 
 }  // namespace

@@ -121,14 +121,18 @@ void Gate::serve() {
   const InDriver in_driver;
   for (;;) {
     unsigned waiting;
+    bool retired;
     {
       const Lock lock(mutex_);
-      if (retired_) {
-        stopped_ = true;
-        changed_.notify_all();
-        return;
-      }
       waiting = waiting_;
+      retired = retired_;
+    }
+    if (retired) {
+      end_turns();
+      const Lock lock(mutex_);
+      stopped_ = true;
+      changed_.notify_all();
+      return;
     }
     const Lease::State before = lease_.state();
     const Lease::Next next = lease_.step(monotonic_ns(), waiting);
@@ -155,6 +159,13 @@ void Gate::serve() {
     uint64_t wakes;
     if (fds[0].revents && read(wake_fd_, &wakes, sizeof wakes) < 0) continue;
   }
+}
+
+// A program whose work is done may take its time to exit. What is still under way keeps the turn
+// until the process is gone.
+void Gate::end_turns() {
+  door_->close();
+  if (door_->inside() == 0 && lines_.look(monotonic_ns(), true).in_flight == 0) turns_.close();
 }
 
 void Gate::tell(Lease::State before) {
@@ -322,7 +333,7 @@ Passage::Passage(cuda::Stream stream, bool per_thread) noexcept {
   if (here.depth != 0 || exiting.load(std::memory_order_relaxed)) return;
   ++here.depth;
   counted_ = true;
-  if (!stream) stream = per_thread ? cuda::per_thread_stream() : cuda::legacy_stream();
+  stream = cuda::meant_stream(stream, per_thread);
   // What is captured does not run, and a stream that is being captured must be left alone.
   if (captures.load(std::memory_order_relaxed) != 0) {
     const Driver* driver = shim::driver();

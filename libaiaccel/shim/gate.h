@@ -49,6 +49,7 @@ class Gate {
 
  private:
   void serve();
+  void end_turns();
   void wake() noexcept;
   void tell(Lease::State before);
 

@@ -14,6 +14,7 @@ namespace {
 struct ThreadNumber {
   ThreadNumber() : number(++last) {}
   ~ThreadNumber() {
+    here.line = nullptr;
     if (Shim* shim = Shim::get())
       for (Gate* gate : shim->gates()) gate->lines().drop_thread(number);
   }
@@ -23,8 +24,8 @@ struct ThreadNumber {
 };
 
 uint64_t this_thread() {
-  static thread_local const ThreadNumber here;
-  return here.number;
+  static thread_local const ThreadNumber mine;
+  return mine.number;
 }
 
 // The context, current to this thread for the life of the object.

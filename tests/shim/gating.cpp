@@ -267,6 +267,28 @@ BOOST_AUTO_TEST_CASE(exits_are_clean) {
   holder.let_go();
 }
 
+// An exit handler that runs after the shim's own, and takes its time.
+BOOST_AUTO_TEST_CASE(a_program_that_takes_long_to_exit_keeps_no_turn) {
+  Program program("dlsym", "linger begin launch:3 sync", {{"AIACCEL_CLASS", "high"}});
+  program.expect("lingers");
+  Operator operator_;
+  operator_.wait_until_free();
+  program.go_on();
+  BOOST_TEST(program.end() == 0);
+}
+
+// The driver waits for what runs in the context. A turn that ended before would let others in.
+BOOST_AUTO_TEST_CASE(a_context_that_is_destroyed_keeps_the_turn_until_its_work_is_done) {
+  Operator operator_;
+  Program program("dlsym", "begin context:1:1000000 sync say:done wait");
+  const uint64_t until = late();
+  while (operator_.stats().granted == 0 && now_ns() < until) usleep(1000);
+  operator_.wait_until_free();
+  BOOST_TEST(log().size() == 1U);
+  program.expect("done");
+  BOOST_TEST(program.complaints() == "");
+}
+
 BOOST_AUTO_TEST_CASE(the_turn_of_a_killed_program_comes_back) {
   Program program("dlsym", "begin launch:1000:50000:5");
   const uint64_t until = late();

@@ -111,6 +111,12 @@ void Operator::limit_memory(uint64_t bytes) {
   BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_POLICY, &policy), 0);
 }
 
+void Operator::wait_until_free() {
+  const uint64_t until = late();
+  while (stats().slots_used != 0 && now_ns() < until) usleep(1000);
+  BOOST_REQUIRE_EQUAL(stats().slots_used, 0U);
+}
+
 aiaccel_stats_engine Operator::stats() {
   aiaccel_stats_engine records[32];
   aiaccel_stats stats{};

@@ -29,12 +29,6 @@ aiaccel_device* open_broker() {
   return device;
 }
 
-void wait_until_free(Operator& operator_) {
-  const uint64_t until = late();
-  while (operator_.stats().slots_used != 0 && now_ns() < until) usleep(1000);
-  BOOST_REQUIRE_EQUAL(operator_.stats().slots_used, 0U);
-}
-
 const Environment kOpen = {{"AIACCEL_ON_MISSING", "open"}};
 const Environment kClosed = {{"AIACCEL_ON_MISSING", "closed"}};
 
@@ -71,7 +65,7 @@ BOOST_AUTO_TEST_CASE(closed_waits_until_there_is_one_again) {
   Operator operator_;
   Program program("dlsym", "begin launch:3 sync say:gated wait launch:3 sync say:again", kClosed);
   program.expect("gated");
-  wait_until_free(operator_);  // a turn that is held lets launches by until it is seen to be gone
+  operator_.wait_until_free();  // a turn that is held lets launches by until it is seen to be gone
   broker().kill();
   const size_t ran = log().size();
   program.go_on();
@@ -96,9 +90,9 @@ BOOST_AUTO_TEST_CASE(a_broker_that_dies_under_launches_loses_none) {
   BOOST_TEST(log_of(pid).size() == 300U);
 }
 
-// Launches that take long in the driver: hardly ever is nobody inside.
+// Threads whose launches take long in the driver: hardly ever is nobody inside.
 BOOST_AUTO_TEST_CASE(a_program_that_never_pauses_is_gated_again) {
-  Program busy("dlsym", "begin launch:1000000:1 sync",
+  Program busy("dlsym", "begin threads:4:1000000",
                {{"AIACCEL_ON_MISSING", "open"}, {"AIACCEL_STANDIN_LAUNCH_NS", "300000"}});
   const uint64_t until = late();
   while (log_of(busy.pid()).empty() && now_ns() < until) usleep(1000);
@@ -196,7 +190,7 @@ BOOST_AUTO_TEST_CASE(the_policy_of_the_broker_that_ended_says_whether_to_wait) {
   Operator operator_;
   Program program("dlsym", "begin launch:3 sync say:gated wait launch:3 sync say:again");
   program.expect("gated");
-  wait_until_free(operator_);
+  operator_.wait_until_free();
   broker().kill();
   const size_t ran = log().size();
   program.go_on();
@@ -223,7 +217,7 @@ BOOST_AUTO_TEST_CASE(a_draining_engine_is_waited_for) {
   Operator operator_;
   Program program("dlsym", "begin launch:3 sync say:gated wait launch:3 sync say:again", kOpen);
   program.expect("gated");
-  wait_until_free(operator_);  // a turn that is held goes on
+  operator_.wait_until_free();  // a turn that is held goes on
   operator_.set_state(AIACCEL_ENGINE_DRAINING);
   const size_t ran = log().size();
   program.go_on();
@@ -241,7 +235,7 @@ BOOST_AUTO_TEST_CASE(an_arbiter_that_leaves_is_let_go_at_once) {
   Program idle("dlsym", "begin alloc:1 launch:3 sync say:gated wait launch:3 sync say:again",
                kOpen);
   idle.expect("gated");
-  wait_until_free(operator_);
+  operator_.wait_until_free();
   Program busy("dlsym", "begin launch:100000:20000 sync", kOpen);
   const uint64_t until = late();
   while (log_of(busy.pid()).empty() && now_ns() < until) usleep(1000);

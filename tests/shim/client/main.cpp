@@ -250,7 +250,7 @@ void run(Program& p, const std::string& text, char** argv) {
     Address address = 0;
     check("context", p.cuda.context_create(&own, 0, 0));
     check("alloc", p.cuda.alloc(&address, n * kMiB));
-    check("launch", p.launch(100, ++p.tag));
+    check("launch", p.launch(number(step, 2, 100), ++p.tag));
     check("context_destroy", p.cuda.context_destroy(own));
     check("set", p.cuda.context_set(p.context));
   } else if (what == "release") {  // the primary context, with what is held in it
@@ -287,6 +287,12 @@ void run(Program& p, const std::string& text, char** argv) {
       check("set", late->cuda.context_set(late->context));  // the thread may have lost its own
       check("late", late->launch(100, 77));
       printf("late\n");
+    });
+  } else if (what == "linger") {  // as the program ends
+    atexit([] {
+      printf("lingers\n");
+      fflush(stdout);
+      getchar();
     });
   } else if (what == "children") {  // how many signals of children have come
     static std::atomic<int> signals{0};

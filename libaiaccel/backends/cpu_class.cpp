@@ -47,6 +47,7 @@ CpuClass apply_cpu_class(Class priority) {
 }
 
 bool leave_background() {
+  if (::sched_getscheduler(0) != SCHED_IDLE) return true;
   return set_policy(SCHED_OTHER);
 }
 

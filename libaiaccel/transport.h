@@ -46,7 +46,9 @@ int open_broker(std::unique_ptr<Transport>* transport) noexcept;
 int open_embedded(std::unique_ptr<Transport>* transport) noexcept;
 
 // Likewise, but none is started, and one that does not answer a call for so long counts as gone.
-int open_running_broker(std::unique_ptr<Transport>* transport, unsigned patience_ms) noexcept;
+struct BrokerPlace;
+int open_running_broker(std::unique_ptr<Transport>* transport, const BrokerPlace& place,
+                        unsigned patience_ms) noexcept;
 
 // The broker's, on a socket that is connected to one already.
 class Fd;

@@ -417,9 +417,10 @@ int open_broker(std::unique_ptr<Transport>* transport) noexcept try {
   return -error.code().value();
 }
 
-int open_running_broker(std::unique_ptr<Transport>* transport, unsigned patience_ms) noexcept try {
+int open_running_broker(std::unique_ptr<Transport>* transport, const BrokerPlace& place,
+                        unsigned patience_ms) noexcept try {
   BrokerAddress address;
-  if (int error = find_broker(&address)) return error;
+  if (int error = find_running_broker(place, &address)) return error;
   const int error = connect_once(address.path, patience_ms, transport);
   return error == -EAGAIN ? -ECONNREFUSED : error;
 } catch (const std::bad_alloc&) {

@@ -26,8 +26,8 @@ constexpr const char* kSystemSocket = "/run/aiaccel/broker.sock";
 
 namespace fs = std::filesystem;
 
-int make_private_folder(const std::string& folder) {
-  if (mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST) return -errno;
+// 0, or -EACCES where it is not the user's own.
+int check_folder(const std::string& folder) {
   struct stat info;
   if (lstat(folder.c_str(), &info) < 0) return -errno;
   const bool ours = S_ISDIR(info.st_mode) && info.st_uid == geteuid() && !(info.st_mode & 022);
@@ -36,11 +36,14 @@ int make_private_folder(const std::string& folder) {
 
 // $XDG_RUNTIME_DIR where it is ours. Programs that change who they are may still have the one of
 // the user they were, who could not use it any more once a folder of ours was in it.
-std::string own_runtime_folder() {
-  const char* folder = secure_getenv("XDG_RUNTIME_DIR");
+bool is_own(const std::string& folder) {
   struct stat info;
-  if (!folder || !*folder || stat(folder, &info) < 0 || info.st_uid != geteuid()) return {};
-  return folder;
+  return !folder.empty() && stat(folder.c_str(), &info) == 0 && info.st_uid == geteuid();
+}
+
+std::string variable(const char* name) {
+  const char* value = secure_getenv(name);
+  return value ? value : "";
 }
 
 bool only_ours_writable(const fs::path& path) {
@@ -73,27 +76,39 @@ std::vector<std::string> candidates() {
 }
 
 // The address, and the folder that is the user's own to make, "" where it is not ours to.
-BrokerAddress locate(std::string* folder) {
+BrokerAddress locate(const BrokerPlace& place, std::string* folder) {
   folder->clear();
-  if (const char* given = secure_getenv("AIACCEL_BROKER")) return {given, false};
+  if (!place.given.empty()) return {place.given, false};
   if (access(kSystemSocket, F_OK) == 0) return {kSystemSocket, true};
-  const std::string runtime = own_runtime_folder();
-  *folder = runtime.empty() ? "/tmp/aiaccel-" + std::to_string(geteuid()) : runtime + "/aiaccel";
+  *folder = is_own(place.runtime_folder) ? place.runtime_folder + "/aiaccel"
+                                         : "/tmp/aiaccel-" + std::to_string(geteuid());
   return {*folder + "/broker.sock", false};
 }
 
 }  // namespace
 
+BrokerPlace BrokerPlace::from_environment() {
+  return {variable("AIACCEL_BROKER"), variable("XDG_RUNTIME_DIR")};
+}
+
 int find_broker(BrokerAddress* address) {
   std::string folder;
-  *address = locate(&folder);
-  return folder.empty() ? 0 : make_private_folder(folder);
+  *address = locate(BrokerPlace::from_environment(), &folder);
+  if (folder.empty()) return 0;
+  if (mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST) return -errno;
+  return check_folder(folder);
+}
+
+int find_running_broker(const BrokerPlace& place, BrokerAddress* address) {
+  std::string folder;
+  *address = locate(place, &folder);
+  return folder.empty() ? 0 : check_folder(folder);
 }
 
 bool broker_listens() {
   std::string ignored;
   sockaddr_un name;
-  if (socket_name(locate(&ignored).path, &name)) return false;
+  if (socket_name(locate(BrokerPlace::from_environment(), &ignored).path, &name)) return false;
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return false;
   const bool listens =

@@ -24,9 +24,20 @@ struct BrokerAddress {
   bool of_system = false;  // not ours to start
 };
 
+// What the environment says of it, for who reads that once.
+struct BrokerPlace {
+  std::string given;           // $AIACCEL_BROKER
+  std::string runtime_folder;  // $XDG_RUNTIME_DIR
+
+  static BrokerPlace from_environment();
+};
+
 // Makes the folder of a user's instance, and sees that nobody else can get at it: 0, or -EACCES
 // where it is not the user's own.
 int find_broker(BrokerAddress* address);
+
+// For who starts none: makes nothing. -ENOENT where there is no such folder.
+int find_running_broker(const BrokerPlace& place, BrokerAddress* address);
 
 // Whether a broker listens at that address now. Makes no folder and starts nothing.
 bool broker_listens();

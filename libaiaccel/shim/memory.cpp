@@ -41,7 +41,7 @@ int Memory::open() {
   std::unique_ptr<aiaccel_device> device;
   aiaccel_engine_info engine{};
   aiaccel_query query{};
-  if (const int error = open_device(&device, &query)) {
+  if (const int error = open_device(settings_, &device, &query)) {
     if (monotonic_ns() > retry_ns_) retry_ns_ = monotonic_ns() + kHungNs;
     return error;
   }

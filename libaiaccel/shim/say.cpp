@@ -13,16 +13,26 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <string>
 
 namespace aiaccel::shim {
 namespace {
 
 constexpr uint64_t kPauseNs = 10'000'000'000;
 
+// Read once, as the settings are. Never freed: we may have something to say to the end.
+const std::string& log_file() {
+  static const std::string* const file = [] {
+    const char* named = secure_getenv("AIACCEL_SHIM_LOG");
+    return new std::string(named ? named : "");
+  }();
+  return *file;
+}
+
 void write_line(const char* line, size_t length) {
-  const char* file = secure_getenv("AIACCEL_SHIM_LOG");
+  const std::string& file = log_file();
   int fd = STDERR_FILENO;
-  if (file && *file) fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  if (!file.empty()) fd = open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) fd = STDERR_FILENO;
   const ssize_t written = write(fd, line, length);
   (void)written;  // there is nobody else to tell
@@ -35,6 +45,10 @@ uint64_t monotonic_ns() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+void prepare_to_say() {
+  log_file();
 }
 
 void Topic::say(const char* format, ...) {

@@ -15,6 +15,9 @@ namespace aiaccel::shim {
 
 uint64_t monotonic_ns();
 
+// Reads $AIACCEL_SHIM_LOG, unless something was said already.
+void prepare_to_say();
+
 // One thing that may be said, again after ten seconds at the earliest.
 class Topic {
  public:

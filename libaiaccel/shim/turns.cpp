@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <string_view>
 
 #include "shim/say.h"
@@ -19,22 +18,23 @@ namespace {
 // What a call to a broker may take. It waits for nothing; but it may be stopped, or hang.
 constexpr unsigned kPatienceMs = 1000;
 
-int open_transport(std::unique_ptr<Transport>* transport) {
-  const char* named = secure_getenv("AIACCEL_TRANSPORT");
-  const std::string_view wanted = named && *named ? named : "auto";
+int open_transport(const Settings& settings, std::unique_ptr<Transport>* transport) {
+  const std::string_view wanted = settings.transport.empty() ? "auto" : settings.transport;
   if (wanted == "embedded") return open_embedded(transport);
-  if (wanted == "broker") return open_running_broker(transport, kPatienceMs);
+  if (wanted == "broker") return open_running_broker(transport, settings.broker, kPatienceMs);
   if (wanted != "auto" && wanted != "kernel") return -EINVAL;
   const int error = open_kernel(transport);
   const bool absent = error == -ENOENT || error == -ENODEV || error == -ENXIO;
-  return absent && wanted == "auto" ? open_running_broker(transport, kPatienceMs) : error;
+  return absent && wanted == "auto" ? open_running_broker(transport, settings.broker, kPatienceMs)
+                                    : error;
 }
 
 }  // namespace
 
-int open_device(std::unique_ptr<aiaccel_device>* device, aiaccel_query* query) {
+int open_device(const Settings& settings, std::unique_ptr<aiaccel_device>* device,
+                aiaccel_query* query) {
   std::unique_ptr<Transport> transport;
-  if (const int error = open_transport(&transport)) return error;
+  if (const int error = open_transport(settings, &transport)) return error;
   *device = std::make_unique<aiaccel_device>(std::move(transport));
   if (const int error = (*device)->map_ring()) return error;
   *query = {};
@@ -64,7 +64,7 @@ int look_at_arbiter(aiaccel_device& device, uint32_t engine) {
 int Turns::open() {
   std::unique_ptr<aiaccel_device> device;
   aiaccel_query query;
-  if (const int error = open_device(&device, &query)) return error;
+  if (const int error = open_device(settings_, &device, &query)) return error;
   arbiter_fails_open_ = query.on_missing != AIACCEL_ON_MISSING_CLOSED;
   aiaccel_engine_info engine{};
   if (const int error = find_engine(*device, engines_, &engine)) return error;

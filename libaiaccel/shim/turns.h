@@ -20,7 +20,8 @@ namespace aiaccel::shim {
 
 // A context of the arbiter there is: 0 or -errno. This process alone counts as none, unless it is
 // asked for. No call to it takes much longer than a second.
-int open_device(std::unique_ptr<aiaccel_device>* device, aiaccel_query* query);
+int open_device(const Settings& settings, std::unique_ptr<aiaccel_device>* device,
+                aiaccel_query* query);
 
 // The first of these that is there.
 int find_engine(aiaccel_device& device, const std::vector<std::string>& names,

@@ -93,6 +93,9 @@ BOOST_AUTO_TEST_CASE(a_runtime_folder_of_another_user_is_left_alone) {
     unsetenv("AIACCEL_BROKER");
     setenv("XDG_RUNTIME_DIR", runtime.path().c_str(), 1);
     aiaccel::BrokerAddress address;
+    const auto place = aiaccel::BrokerPlace::from_environment();
+    if (aiaccel::find_running_broker(place, &address) != -ENOENT) return 7;
+    if (!fs::is_empty(runtime.path())) return 8;
     if (aiaccel::find_broker(&address)) return 1;
     if (address.path != runtime.path() / "aiaccel/broker.sock") return 2;
     fs::remove(runtime.path() / "aiaccel");

@@ -34,6 +34,7 @@ thread_local Here here;
 namespace {
 
 constexpr uint32_t kMostUnmarked = 16;
+constexpr uint64_t kRetryNs = 250'000'000;
 
 std::atomic<bool> exiting{false};
 
@@ -41,8 +42,12 @@ std::atomic<bool> exiting{false};
 Door* make_door() {
   void* page =
       mmap(nullptr, host::page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED || madvise(page, host::page_size(), MADV_WIPEONFORK) < 0)
-    throw std::system_error(errno, std::generic_category(), "door");
+  if (page == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "door");
+  if (madvise(page, host::page_size(), MADV_WIPEONFORK) < 0) {
+    const int error = errno;
+    munmap(page, host::page_size());
+    throw std::system_error(error, std::generic_category(), "door");
+  }
   return new (page) Door;
 }
 
@@ -75,6 +80,10 @@ std::string uuid_name(const char* prefix, const cuda::Uuid& uuid) {
 
 }  // namespace
 
+void Gate::Unmap::operator()(Door* door) const noexcept {
+  munmap(door, host::page_size());
+}
+
 Gate::Gate(const Driver& driver, const Settings& settings, std::vector<std::string> engines,
            Memory& memory)
     : name_(engines.front()),
@@ -84,14 +93,14 @@ Gate::Gate(const Driver& driver, const Settings& settings, std::vector<std::stri
       turns_(settings, std::move(engines)),
       lease_(*door_, turns_, lines_, LeaseRules::of_class(settings.class_)),
       wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (wake_fd_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  if (!wake_fd_) throw std::system_error(errno, std::generic_category(), "eventfd");
   const Undisturbed undisturbed;  // the thread inherits it
   std::thread([this] { serve(); }).detach();
 }
 
 void Gate::wake() noexcept {
   const uint64_t one = 1;
-  const ssize_t written = write(wake_fd_, &one, sizeof one);
+  const ssize_t written = write(wake_fd_.get(), &one, sizeof one);
   (void)written;  // full is awake, too
 }
 
@@ -147,7 +156,7 @@ void Gate::serve() {
 
     const bool listens =
         lease_.state() == Lease::State::asked || lease_.state() == Lease::State::held;
-    pollfd fds[] = {{wake_fd_, POLLIN, 0}, {listens ? turns_.fd() : -1, POLLIN, 0}};
+    pollfd fds[] = {{wake_fd_.get(), POLLIN, 0}, {listens ? turns_.fd() : -1, POLLIN, 0}};
     timespec pause{};
     if (next.at_ns != Lease::kNever) {
       const uint64_t now = monotonic_ns();
@@ -157,7 +166,7 @@ void Gate::serve() {
     }
     ppoll(fds, 2, next.at_ns == Lease::kNever ? nullptr : &pause, nullptr);
     uint64_t wakes;
-    if (fds[0].revents && read(wake_fd_, &wakes, sizeof wakes) < 0) continue;
+    if (fds[0].revents && read(wake_fd_.get(), &wakes, sizeof wakes) < 0) continue;
   }
 }
 
@@ -235,7 +244,10 @@ Gate* Shim::gate_of(cuda::Device device) {
   const Lock lock(mutex_);
   std::unique_ptr<Gate>& gate = gates_[slot(device)];
   if (!gate) {
+    if (monotonic_ns() < retry_ns_) throw std::system_error(EAGAIN, std::generic_category(), "gate");
+    retry_ns_ = monotonic_ns() + kRetryNs;
     gate = std::make_unique<Gate>(driver_, settings_, engine_names(device), *memory);
+    retry_ns_ = 0;
     // Registered after the driver's own, so that it runs before that.
     static std::atomic<bool> registered{false};
     if (!registered.exchange(true)) std::atexit(retire);
@@ -299,14 +311,22 @@ void Shim::retire() {
   for (Gate* gate : shim->gates()) gate->retire();
 }
 
-Line* Shim::line_of(cuda::Context context, cuda::Stream stream) noexcept try {
+Line* Shim::line_of(cuda::Context context, cuda::Stream stream) noexcept {
   cuda::Device device;
   if (driver_.ctx_get_device(&device) != cuda::kSuccess) return nullptr;
-  Gate* gate = gate_of(device);
-  return gate->lines().get(gate, context, stream);
-} catch (const std::exception& error) {
-  static Topic topic;
-  topic.say("%s: launches go ungated", error.what());
+  const bool open = settings_.fail_open.value_or(true);
+  while (!exiting.load(std::memory_order_relaxed)) {
+    try {
+      Gate* gate = gate_of(device);
+      return gate->lines().get(gate, context, stream);
+    } catch (const std::exception& error) {
+      static Topic topic;
+      topic.say("%s: launches %s", error.what(), open ? "go ungated" : "wait");
+    }
+    if (open) break;
+    const timespec pause{0, static_cast<long>(kRetryNs)};
+    nanosleep(&pause, nullptr);
+  }
   return nullptr;
 }
 

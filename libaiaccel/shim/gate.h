@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/fds.h"
 #include "mutex.h"
 #include "shim/driver.h"
 #include "shim/lines.h"
@@ -56,11 +57,14 @@ class Gate {
   const ForkGuard guard_;
   const std::string name_;  // for the user
   Memory& memory_;
-  Door* const door_;
+  struct Unmap {
+    void operator()(Door* door) const noexcept;
+  };
+  const std::unique_ptr<Door, Unmap> door_;
   Lines lines_;
   Turns turns_;
   Lease lease_;
-  const int wake_fd_;
+  const Fd wake_fd_;
 
   Mutex mutex_;  // taken after nothing, before nothing
   std::condition_variable_any changed_;
@@ -76,7 +80,7 @@ class Shim {
   static Shim* get() noexcept;
 
   // The line of a stream in the current context; nullptr where there is none, and where nothing
-  // can be gated.
+  // can be gated and the setting is open.
   Line* line_of(cuda::Context context, cuda::Stream stream) noexcept;
 
   // A device's primary context, which its functions do not name when it ends.
@@ -115,6 +119,7 @@ class Shim {
   std::map<cuda::Device, std::unique_ptr<Gate>> gates_ GUARDED_BY(mutex_);
   std::map<cuda::Device, std::unique_ptr<Memory>> memories_ GUARDED_BY(mutex_);
   std::map<cuda::Device, cuda::Context> primaries_ GUARDED_BY(mutex_);
+  uint64_t retry_ns_ GUARDED_BY(mutex_) = 0;  // when to try next to make a gate that could not be
 };
 
 // What the calling thread knows.

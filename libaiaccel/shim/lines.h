@@ -5,8 +5,8 @@
 //
 // The launching thread marks its own stream, every few launches. What came after the last mark
 // is marked by the service thread when it looks. A thread's default stream has no handle by which
-// another could mark it, so that there each launch is. Nothing ever waits for a stream or is put
-// into one that could hold it up, and no stream that is being captured is touched: neither marked
+// another could mark it, so that there each launch is. Nothing is put into a stream that could hold
+// it up, and no stream that is being captured is touched: neither marked
 // nor queried, which would spoil the capture. So everything is marked before a capture begins,
 // which may go on for seconds, and each launch beside one: any stream may join it.
 //

@@ -16,7 +16,8 @@ using namespace observe_test;
 namespace {
 
 std::vector<Finding> judged(int pid, std::vector<std::string> watched = {},
-                            const std::string& scheduled = "", bool arbitrated = true) {
+                            const std::string& scheduled = "", bool arbitrated = true,
+                            bool of_root = false) {
   observe::Question question;
   question.root = recording("two-nodes");
   question.pids = {pid};
@@ -25,8 +26,10 @@ std::vector<Finding> judged(int pid, std::vector<std::string> watched = {},
   arbiter.engines.resize(1);
   arbiter.engines[0].kind = AIACCEL_ENGINE_GPU;
   std::strcpy(arbiter.engines[0].name, "GPU-1");
-  return judge_process(observe::observe(question, one_gpu(), arbitrated ? &arbiter : nullptr),
-                       observe::arguments(question.root, pid), scheduled);
+  auto seen = observe::observe(question, one_gpu(), arbitrated ? &arbiter : nullptr);
+  if (of_root)
+    for (observe::User& user : seen.users) user.uid = 0;
+  return judge_process(seen, observe::arguments(question.root, pid), scheduled);
 }
 
 Finding find(const std::vector<Finding>& findings, const std::string& subject) {
@@ -60,6 +63,12 @@ BOOST_AUTO_TEST_CASE(an_ungated_notebook_on_the_wrong_node) {
   const Finding node = find(findings, "node");
   BOOST_TEST(node.found == "wrong node: only 4 % of its memory is on node 1, the nearest to gpu0");
   BOOST_TEST(has_fix(node, "sudo aiaccel attach 4410 --engine cpu-node1"));
+}
+
+BOOST_AUTO_TEST_CASE(no_line_says_that_a_class_binds_root) {
+  const Finding gate = find(judged(4410, {}, "", true, true), "gate");
+  BOOST_TEST(has_fix(
+      gate, "sudo aiaccel policy set user-1001.slice --device-bytes 12G  # what it may have then"));
 }
 
 BOOST_AUTO_TEST_CASE(a_gated_server_needs_nothing) {

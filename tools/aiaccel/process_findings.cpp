@@ -130,11 +130,13 @@ Finding judge_gate(const Observation& observation, const std::vector<std::string
   // CUDA is gated from the start of a program alone.
   finding.fix.push_back(restart_line(first, arguments));
   if (scheduled.empty()) finding.fix.push_back(attach + "  # until then: its work on CPUs");
+  // No class binds root, who may go above each.
+  const std::string ceilings =
+      (first.uid == 0 ? "" : " --max-class low") + device_ceiling(observation.users);
   if (const std::string unit = observe::policy_unit_of(first.cgroup);
-      !unit.empty() && unit != "cgroup:/")
-    finding.fix.push_back(
-        fmt::format("sudo aiaccel policy set {} --max-class low{}  # what it may have then",
-                    quoted(unit), device_ceiling(observation.users)));
+      !unit.empty() && unit != "cgroup:/" && !ceilings.empty())
+    finding.fix.push_back(fmt::format("sudo aiaccel policy set {}{}  # what it may have then",
+                                      quoted(unit), ceilings));
   return finding;
 }
 

@@ -23,8 +23,8 @@ struct CpuClass {
 CpuClass apply_cpu_class(Class priority);
 
 // Whether the calling thread, in the class that it has, may leave SCHED_IDLE again; then it has
-// left it, and a thread of another policy keeps that. An unprivileged one may not, unless RLIMIT_NICE
-// allows it.
+// left it, and a thread of another policy keeps that. An unprivileged one may not, unless
+// RLIMIT_NICE allows it.
 bool leave_background();
 
 // In the background for the life of the object: for a thread that may leave it and that should only

@@ -36,9 +36,7 @@ class Door {
     return false;
   }
 
-  void leave(unsigned side) noexcept {
-    words_[side].fetch_sub(kInside, std::memory_order_release);
-  }
+  void leave(unsigned side) noexcept { words_[side].fetch_sub(kInside, std::memory_order_release); }
 
   // Opens it for launches up to the limit, until *yield_word is the generation; with nullptr until
   // close().

@@ -136,8 +136,7 @@ Result reset_primary(Device device) {
   Shim* shim = here.depth == 0 ? Shim::get() : nullptr;
   Context context = shim ? shim->primary(device) : nullptr;
   if (!context) return real();
-  return end_context(*shim, context, real,
-                     [](Result result) { return result == cuda::kSuccess; });
+  return end_context(*shim, context, real, [](Result result) { return result == cuda::kSuccess; });
 }
 
 // `real` gives one use of the primary context back.

@@ -244,7 +244,8 @@ Gate* Shim::gate_of(cuda::Device device) {
   const Lock lock(mutex_);
   std::unique_ptr<Gate>& gate = gates_[slot(device)];
   if (!gate) {
-    if (monotonic_ns() < retry_ns_) throw std::system_error(EAGAIN, std::generic_category(), "gate");
+    if (monotonic_ns() < retry_ns_)
+      throw std::system_error(EAGAIN, std::generic_category(), "gate");
     retry_ns_ = monotonic_ns() + kRetryNs;
     gate = std::make_unique<Gate>(driver_, settings_, engine_names(device), *memory);
     retry_ns_ = 0;

@@ -142,8 +142,8 @@ void Lease::fit_window(uint64_t now_ns) {
   if (seen_.launch_ns == 0) return;
   const bool near = now_ns < near_until_ns_;
   const uint64_t window_ns = near ? rules_.window_ns / kNearDivisor : rules_.window_ns;
-  window_ = static_cast<uint32_t>(std::clamp<uint64_t>(
-      window_ns / seen_.launch_ns, near ? 1 : kLeastWindow, kLargestWindow));
+  window_ = static_cast<uint32_t>(
+      std::clamp<uint64_t>(window_ns / seen_.launch_ns, near ? 1 : kLeastWindow, kLargestWindow));
 }
 
 // Sees what is done, and says how many more may go.

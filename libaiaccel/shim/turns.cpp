@@ -19,7 +19,8 @@ namespace {
 constexpr unsigned kPatienceMs = 1000;
 
 int open_transport(const Settings& settings, std::unique_ptr<Transport>* transport) {
-  const std::string_view wanted = settings.transport.empty() ? "auto" : settings.transport;
+  const std::string_view named = settings.transport;
+  const std::string_view wanted = named.empty() ? "auto" : named;
   if (wanted == "embedded") return open_embedded(transport);
   if (wanted == "broker") return open_running_broker(transport, settings.broker, kPatienceMs);
   if (wanted != "auto" && wanted != "kernel") return -EINVAL;

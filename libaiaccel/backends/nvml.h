@@ -52,8 +52,8 @@ class Nvml {
 
   std::string driver_version() const;
 
-  // All GPUs, each followed by its instances. What NVML does not describe is left out, such as a GPU
-  // that fell off the bus; `whole`, where given, says whether nothing was, but for such a GPU.
+  // All GPUs, each followed by its instances. What NVML does not describe is left out, such as a
+  // GPU that fell off the bus; `whole`, where given, says whether nothing was, but for such a GPU.
   std::vector<Device> devices(bool* whole = nullptr) const;
 
   // Who has memory or work on it, by pid, each once. Of a GPU in MIG mode ask its instances.

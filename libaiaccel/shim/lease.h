@@ -11,8 +11,9 @@
 // Until then no more than a window of launches is under way. The window is a number of launches
 // that follows from how long they were seen to take, so that it is about rules.window_ns of work:
 // what a higher class waits for at most. For a while after one wanted the turn it is an eighth of
-// that, down to a single launch: who comes often waits for little each time. Where nothing gets done for very long although launches
-// wait (a kernel that waits for a later one), one more is let through at a time.
+// that, down to a single launch: who comes often waits for little each time. Where nothing gets
+// done for very long although launches wait (a kernel that waits for a later one), one more is let
+// through at a time.
 //
 // Where the arbiter is missing, launches go ungated (open) or wait (closed), and it is looked for
 // every 250 ms. Whoever waits for a turn asks every second whether it still answers. An engine that
@@ -128,10 +129,10 @@ class Lease {
   uint64_t longest_ns_ = 0;   // without progress although work was under way
   uint64_t quantum_end_ns_ = 0;
   uint64_t near_until_ns_ = 0;  // a higher class is taken to come again until then
-  uint64_t helped_until_ = 0;  // launches; the door closes behind the one let through
-  bool helped_ = false;        // since progress_ns_
-  uint64_t check_ns_ = 0;      // when to look whether it answers, while a turn is waited for
-  uint64_t retry_ns_ = 0;      // when to look at the arbiter next, or for one
+  uint64_t helped_until_ = 0;   // launches; the door closes behind the one let through
+  bool helped_ = false;         // since progress_ns_
+  uint64_t check_ns_ = 0;       // when to look whether it answers, while a turn is waited for
+  uint64_t retry_ns_ = 0;       // when to look at the arbiter next, or for one
   uint64_t next_ns_ = kNever;
   bool changed_ = false;
 };

@@ -130,9 +130,9 @@ void Lines::end_mark(Line& line, const Mark& mark, bool recorded) {
   state_.done += mark.launches;
 }
 
-// The mutex is held, so that the context stays. The window leaves room in a stream for the mark; but
-// where the program has filled it with what is not counted (small copies, fills, events), this waits
-// in the driver until something in it ends.
+// The mutex is held, so that the context stays. The window leaves room in a stream for the mark;
+// but where the program has filled it with what is not counted (small copies, fills, events), this
+// waits in the driver until something in it ends.
 void Lines::mark_rest(Line& line) {
   if (line.of_thread || line.unmarked.load(std::memory_order_relaxed) == 0 || rests(line)) return;
   const Entered entered(driver_, line.context);

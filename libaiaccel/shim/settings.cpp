@@ -54,12 +54,8 @@ const char* class_name(uint32_t class_) {
 
 Settings Settings::from_environment() {
   prepare_to_say();
-  return {read_class(),
-          variable("AIACCEL_ENGINE"),
-          read_device_bytes(),
-          read_on_missing(),
-          variable("AIACCEL_TRANSPORT"),
-          BrokerPlace::from_environment()};
+  return {read_class(),      variable("AIACCEL_ENGINE"),    read_device_bytes(),
+          read_on_missing(), variable("AIACCEL_TRANSPORT"), BrokerPlace::from_environment()};
 }
 
 }  // namespace aiaccel::shim

@@ -71,7 +71,8 @@ BOOST_AUTO_TEST_CASE(a_pin_that_is_refused_leaves_nothing) {
   if (!on("embedded")) SKIP(kOwnProcess);
   Device device;
   const uint64_t locked = locked_kib();
-  void* memory = mmap(nullptr, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      mmap(nullptr, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   BOOST_REQUIRE(memory != MAP_FAILED);
   // With the page in the middle held, there are ranges to be split and made.
   aiaccel_pin middle{};
@@ -143,16 +144,16 @@ BOOST_AUTO_TEST_CASE(a_descriptor_that_is_refused_leaves_no_answer_to_another_ca
   if (!on("broker")) SKIP("only the broker's client asks another process for it");
   std::optional<Device> device(std::in_place);
   fail_new::each_allocation([&] { return aiaccel_fd(device->handle()); },
-                       [&](int result, bool failed) {
-                         if (result < 0) {
-                           BOOST_TEST(failed);
-                           BOOST_TEST(result == -ENOMEM);
-                           aiaccel_query query{};
-                           const int asked = device->call(AIACCEL_IOC_QUERY, query);
-                           BOOST_TEST((asked == -ECONNRESET || query.nr_engines > 0));
-                         }
-                         device.emplace();
-                       });
+                            [&](int result, bool failed) {
+                              if (result < 0) {
+                                BOOST_TEST(failed);
+                                BOOST_TEST(result == -ENOMEM);
+                                aiaccel_query query{};
+                                const int asked = device->call(AIACCEL_IOC_QUERY, query);
+                                BOOST_TEST((asked == -ECONNRESET || query.nr_engines > 0));
+                              }
+                              device.emplace();
+                            });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

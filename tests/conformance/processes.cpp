@@ -73,7 +73,8 @@ BOOST_AUTO_TEST_CASE(a_child_can_pin_although_its_parent_was_about_to) {
   Device device;
   aiaccel_pin pin{};
   pin.length = 4 << 20;
-  void* memory = mmap(nullptr, pin.length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      mmap(nullptr, pin.length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   BOOST_REQUIRE(memory != MAP_FAILED);
   pin.addr = reinterpret_cast<uintptr_t>(memory);
   std::atomic<bool> over{false};
@@ -166,8 +167,7 @@ BOOST_AUTO_TEST_CASE(a_grandchild_with_the_descriptor_does_not_keep_the_turn) {
   child.kill(SIGKILL);
   device.must_event(1, AIACCEL_EVENT_GRANTED);
   // The module keeps memory with the file, which the grandchild has.
-  if (on("broker"))
-    BOOST_TEST(eventually([&] { return device.query().pinned_bytes == bytes; }));
+  if (on("broker")) BOOST_TEST(eventually([&] { return device.query().pinned_bytes == bytes; }));
   BOOST_TEST(kill(grandchild, 0) == 0);
   child.go_on();
 }

@@ -42,7 +42,9 @@ void destroy(const Context& context, uint32_t id) {
   BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_DESTROY, destroy), 0);
 }
 
-uint64_t used(const Context& context) { return context.query().pinned_bytes; }
+uint64_t used(const Context& context) {
+  return context.query().pinned_bytes;
+}
 
 bool has_node(int node) {
   return access(("/sys/devices/system/node/node" + std::to_string(node)).c_str(), F_OK) == 0;

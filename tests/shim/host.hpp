@@ -44,7 +44,7 @@ class Operator {
   void evict(pid_t pid);
   void limit_memory(uint64_t bytes);  // the ceiling of this user's reservations
   aiaccel_stats_engine stats();
-  void wait_until_free();  // nobody has a turn
+  void wait_until_free();                               // nobody has a turn
   std::vector<aiaccel_stats_turn> turns_of(pid_t pid);  // ended ones and not, in no order
   uint64_t others();                                    // open contexts, but its own
   uint64_t reserved();

@@ -56,8 +56,8 @@ struct Stream {
   std::uint32_t class_ = AIACCEL_CLASS_NORMAL;
   std::uint32_t weight = 0;
   std::uint32_t width = 1;
-  Times gap{};                                // from one arrival to the next
-  Times service{};                            // how long a turn takes
+  Times gap{};                              // from one arrival to the next
+  Times service{};                          // how long a turn takes
   std::function<void(Ns wait_ns)> began{};  // called for each turn that begins
 
   std::deque<Context> contexts{};

@@ -50,8 +50,8 @@ constexpr bool fills(std::span<const Field> fields, size_t size) {
   return end == size;
 }
 
-// A context and what arguments name. `page` is two anonymous pages. Engines that calls made and rules go at
-// its end.
+// A context and what arguments name. `page` is two anonymous pages. Engines that calls made and
+// rules go at its end.
 struct Scene {
   ~Scene() {
     raw::unregister_all_engines(context);

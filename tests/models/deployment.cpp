@@ -87,14 +87,14 @@ struct Hold {
 };
 
 // A place for a broker of the test's own, which is started on first need.
-struct BrokerPlace {
-  BrokerPlace() {
+struct PrivatePlace {
+  PrivatePlace() {
     char name[] = "/tmp/aiaccel-test-XXXXXX";
     BOOST_REQUIRE(mkdtemp(name));
     folder = name;
     setenv("AIACCEL_BROKER", (folder / "broker.sock").c_str(), 1);
   }
-  ~BrokerPlace() {
+  ~PrivatePlace() {
     if (pid_t pid = broker()) kill(pid, SIGKILL);
     unsetenv("AIACCEL_BROKER");
     std::filesystem::remove_all(folder);
@@ -337,7 +337,7 @@ BOOST_AUTO_TEST_CASE(takes_what_the_operating_system_can_do_for_its_class) {
 BOOST_AUTO_TEST_CASE(a_broker_that_it_starts_again_has_not_its_class) {
   NEED_MODELS();
   for (Class priority : {Class::low, Class::high}) {
-    BrokerPlace place;
+    PrivatePlace place;
     DeploymentOptions options;
     options.transport = "broker";
     options.priority = priority;
@@ -361,7 +361,7 @@ BOOST_AUTO_TEST_CASE(a_broker_that_it_starts_again_has_not_its_class) {
 // Killed at any moment: while a turn is waited for, held, or handed back.
 BOOST_AUTO_TEST_CASE(brokers_may_be_killed_while_it_serves) {
   NEED_MODELS();
-  BrokerPlace place;
+  PrivatePlace place;
   DeploymentOptions options;
   options.transport = "broker";
   options.instances = 2;
@@ -400,7 +400,7 @@ BOOST_AUTO_TEST_CASE(a_broker_that_leaves_is_let_go_and_the_next_one_is_taken) {
   const std::vector<Tensor> right = v5().run(inputs);
   for (const bool open : {true, false}) {
     const Variable on_missing("AIACCEL_ON_MISSING", open ? "open" : "closed");
-    BrokerPlace place;
+    PrivatePlace place;
     DeploymentOptions options;
     options.transport = "broker";
     Deployment busy(v5(), options), idle(v6(), options);
@@ -466,7 +466,7 @@ BOOST_AUTO_TEST_CASE(a_broker_that_leaves_is_let_go_and_the_next_one_is_taken) {
 BOOST_AUTO_TEST_CASE(a_broker_of_another_version_is_as_none) {
   NEED_MODELS();
   const Variable on_missing("AIACCEL_ON_MISSING", "open");
-  BrokerPlace place;
+  PrivatePlace place;
   DeploymentOptions options;
   options.transport = "broker";
   Deployment deployment(v5(), options);

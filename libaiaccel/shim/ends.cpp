@@ -104,17 +104,25 @@ void drop_context(Context context) {
   drop_lines(context);
 }
 
-// `real` may end the context. Whether it did, `gone` says of its result. The driver waits for the
-// work in it, which is under way until then.
-template <typename Real, typename Gone>
-Result end_context(Shim& shim, Context context, Real real, Gone gone) {
+// `real` may end the context, and the driver waits in it for the work there, which is under way
+// until then. `settle` is told what it answered, to drop what went.
+template <typename Real, typename Settle>
+Result while_resting(Shim& shim, Context context, Real real, Settle settle) {
   const InDriver in_driver;
   const std::vector<Gate*> gates = shim.gates();
   for (Gate* gate : gates) gate->lines().rest_context(context);
   const Result result = real();
-  if (gone(result)) drop_context(context);
+  settle(result);
   for (Gate* gate : gates) gate->lines().resume_context(context);
   return result;
+}
+
+// The same where the context with all that is in it went if `gone` says so of the answer.
+template <typename Real, typename Gone>
+Result end_context(Shim& shim, Context context, Real real, Gone gone) {
+  return while_resting(shim, context, real, [&](Result result) {
+    if (gone(result)) drop_context(context);
+  });
 }
 
 // With cuCtxDetach a context goes where it was the last use, and is current no more then.
@@ -197,15 +205,11 @@ Result destroy_green(Handle green) {
   }
   if (!context) return real();
   return release_primary(device, [=] {
-    const std::vector<Gate*> gates = shim->gates();
-    for (Gate* gate : gates) gate->lines().rest_context(context);
-    const Result result = real();
-    if (result == cuda::kSuccess) {
+    return while_resting(*shim, context, real, [=](Result result) {
+      if (result != cuda::kSuccess) return;
       drop_lines(context);
       if (primary) move_allocations(context, primary);
-    }
-    for (Gate* gate : gates) gate->lines().resume_context(context);
-    return result;
+    });
   });
 }
 

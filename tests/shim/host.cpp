@@ -30,6 +30,21 @@ fs::path build() {
   return fs::read_symlink("/proc/self/exe").parent_path().parent_path();
 }
 
+// What STATS lists, of which there may be so many.
+template <typename Record>
+std::vector<Record> listed(aiaccel_device* device, uint32_t kind, size_t most) {
+  std::vector<Record> records(most);
+  aiaccel_stats stats{};
+  stats.size = sizeof stats;
+  stats.kind = kind;
+  stats.records = reinterpret_cast<uintptr_t>(records.data());
+  stats.count = static_cast<uint32_t>(records.size());
+  stats.record_size = sizeof(Record);
+  BOOST_REQUIRE_EQUAL(aiaccel_call(device, AIACCEL_IOC_STATS, &stats), 0);
+  records.resize(std::min<size_t>(stats.count, records.size()));
+  return records;
+}
+
 }  // namespace
 
 std::string build_folder() {
@@ -78,20 +93,12 @@ void Operator::set_state(uint32_t state) {
 }
 
 void Operator::evict(pid_t pid) {
-  aiaccel_stats_queue records[32];
-  aiaccel_stats stats{};
-  stats.size = sizeof stats;
-  stats.kind = AIACCEL_STATS_QUEUES;
-  stats.records = reinterpret_cast<uintptr_t>(records);
-  stats.count = std::size(records);
-  stats.record_size = sizeof records[0];
-  BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_STATS, &stats), 0);
-  for (uint32_t i = 0; i < stats.count; ++i) {
-    if (records[i].pid != pid) continue;
+  for (const auto& queue : listed<aiaccel_stats_queue>(device_, AIACCEL_STATS_QUEUES, 32)) {
+    if (queue.pid != pid) continue;
     aiaccel_revoke revoke{};
     revoke.size = sizeof revoke;
     revoke.flags = AIACCEL_REVOKE_WAITING;
-    revoke.context = records[i].context;
+    revoke.context = queue.context;
     BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_REVOKE, &revoke), 0);
     return;
   }
@@ -118,45 +125,22 @@ void Operator::wait_until_free() {
 }
 
 aiaccel_stats_engine Operator::stats() {
-  aiaccel_stats_engine records[32];
-  aiaccel_stats stats{};
-  stats.size = sizeof stats;
-  stats.kind = AIACCEL_STATS_ENGINES;
-  stats.records = reinterpret_cast<uintptr_t>(records);
-  stats.count = std::size(records);
-  stats.record_size = sizeof records[0];
-  BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_STATS, &stats), 0);
-  for (uint32_t i = 0; i < stats.count; ++i)
-    if (records[i].id == engine_) return records[i];
+  for (const auto& engine : listed<aiaccel_stats_engine>(device_, AIACCEL_STATS_ENGINES, 32))
+    if (engine.id == engine_) return engine;
   BOOST_FAIL("no such engine");
   return {};
 }
 
 std::vector<aiaccel_stats_turn> Operator::turns_of(pid_t pid) {
-  std::vector<aiaccel_stats_turn> turns(8192);
-  aiaccel_stats stats{};
-  stats.size = sizeof stats;
-  stats.kind = AIACCEL_STATS_TURNS;
-  stats.records = reinterpret_cast<uintptr_t>(turns.data());
-  stats.count = static_cast<uint32_t>(turns.size());
-  stats.record_size = sizeof turns[0];
-  BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_STATS, &stats), 0);
-  turns.resize(std::min<size_t>(stats.count, turns.size()));
+  auto turns = listed<aiaccel_stats_turn>(device_, AIACCEL_STATS_TURNS, 8192);
   std::erase_if(turns, [&](const auto& turn) { return turn.pid != pid; });
   return turns;
 }
 
 uint64_t Operator::others() {
-  aiaccel_stats_tenant records[64];
-  aiaccel_stats stats{};
-  stats.size = sizeof stats;
-  stats.kind = AIACCEL_STATS_TENANTS;
-  stats.records = reinterpret_cast<uintptr_t>(records);
-  stats.count = std::size(records);
-  stats.record_size = sizeof records[0];
-  BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_STATS, &stats), 0);
   uint64_t contexts = 0;
-  for (uint32_t i = 0; i < stats.count; ++i) contexts += records[i].contexts;
+  for (const auto& tenant : listed<aiaccel_stats_tenant>(device_, AIACCEL_STATS_TENANTS, 64))
+    contexts += tenant.contexts;
   return contexts - 1;
 }
 

@@ -23,6 +23,19 @@ void wait_for_complaint(Program& program, const std::string& part) {
   BOOST_REQUIRE_MESSAGE(has(program.complaints(), part), program.complaints());
 }
 
+// Told to go on, it says so and runs nothing; once it may, it does, and ends.
+template <typename Allow>
+void goes_on_only_after(Host& host, Program& program, const std::string& complaint, Allow allow) {
+  const size_t ran = host.log().size();
+  program.go_on();
+  wait_for_complaint(program, complaint);
+  usleep(100'000);
+  BOOST_TEST(host.log().size() == ran);
+  allow();
+  program.expect("again");
+  BOOST_TEST(program.end() == 0);
+}
+
 aiaccel_device* open_broker() {
   aiaccel_device* device = nullptr;
   BOOST_REQUIRE_EQUAL(aiaccel_open("broker", &device), 0);
@@ -67,14 +80,7 @@ BOOST_AUTO_TEST_CASE(closed_waits_until_there_is_one_again) {
   program.expect("gated");
   operator_.wait_until_free();  // a turn that is held lets launches by until it is seen to be gone
   broker().kill();
-  const size_t ran = log().size();
-  program.go_on();
-  wait_for_complaint(program, "launches wait");
-  usleep(100'000);
-  BOOST_TEST(log().size() == ran);
-  broker().start();
-  program.expect("again");
-  BOOST_TEST(program.end() == 0);
+  goes_on_only_after(*this, program, "launches wait", [&] { broker().start(); });
 }
 
 // The broker dies while the program is in the middle of its launches, which all come to run.
@@ -192,14 +198,7 @@ BOOST_AUTO_TEST_CASE(the_policy_of_the_broker_that_ended_says_whether_to_wait) {
   program.expect("gated");
   operator_.wait_until_free();
   broker().kill();
-  const size_t ran = log().size();
-  program.go_on();
-  wait_for_complaint(program, "launches wait");
-  usleep(100'000);
-  BOOST_TEST(log().size() == ran);
-  broker().start();
-  program.expect("again");
-  BOOST_TEST(program.end() == 0);
+  goes_on_only_after(*this, program, "launches wait", [&] { broker().start(); });
 }
 
 // The library would start one. It would be the program's child, in its class and its cgroup.
@@ -219,14 +218,8 @@ BOOST_AUTO_TEST_CASE(a_draining_engine_is_waited_for) {
   program.expect("gated");
   operator_.wait_until_free();  // a turn that is held goes on
   operator_.set_state(AIACCEL_ENGINE_DRAINING);
-  const size_t ran = log().size();
-  program.go_on();
-  wait_for_complaint(program, "takes no work for now");
-  usleep(100'000);
-  BOOST_TEST(log().size() == ran);
-  operator_.set_state(AIACCEL_ENGINE_ACTIVE);
-  program.expect("again");
-  BOOST_TEST(program.end() == 0);
+  goes_on_only_after(*this, program, "takes no work for now",
+                     [&] { operator_.set_state(AIACCEL_ENGINE_ACTIVE); });
 }
 
 // One that launches nothing and holds memory, and one that launches without a pause.

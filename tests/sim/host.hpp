@@ -117,7 +117,6 @@ class Host {
   aia_sched_engine engine{};
   aia_sched_node root{};
   Ns now_ns = kSecond;
-  std::uint64_t decisions = 0;  // turns begun and ended
 
  private:
   struct Event {
@@ -168,7 +167,6 @@ class Host {
     stream.turns++;
     stream.had_ns += (now_ns - context.job.granted_ns) * stream.width;
     aia_sched_complete(&context.job, now_ns);
-    decisions++;
     stream.without_job.push_back(&context);
     if (!stream.gap) submit(stream);
   }
@@ -178,7 +176,6 @@ class Host {
     while (aia_sched_job* job = aia_sched_grant_next(&engine, now_ns)) {
       Context& context = *aia_container_of(job, Context, job);
       Stream& stream = *context.stream;
-      decisions++;
       if (stream.began) stream.began(now_ns - job->submitted_ns);
       foresee(stream.service(random_), nullptr, &context);
     }

@@ -56,11 +56,11 @@ static void free_turns(struct aia_turn *turn)
 
 /*
  * Late by a tick or two; the engine time that comes in meanwhile is not lost. The core looks at
- * AIA_SCHED_REVIEWS tenants at most in one dispatch: the rest's time is past then, and theirs comes at once.
+ * AIA_TIMERS_RUN timers at most in one dispatch: the next one is past then, and the rest comes at once.
  */
 static void arm_locked(struct aia_engine *engine, u64 now_ns)
 {
-	u64 next_ns = aia_sched_next_ns(&engine->sched);
+	u64 next_ns = aia_timers_next_ns(&engine->sched.timers);
 	u64 wait_ns = next_ns > now_ns ? next_ns - now_ns : 0;
 
 	lockdep_assert_held(&aia_turn_lock);

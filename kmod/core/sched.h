@@ -11,26 +11,13 @@
  * does not fit, nothing is granted until it does: narrow jobs cannot starve a wide
  * one, and the wait is bounded by the turns that run.
  *
- * A turn is charged twice: with an estimate when it begins, so that one member
- * cannot take all free slots at once, and with the difference to what was measured when
- * it ends. The estimate is the queue's own average of measured turns; for the
- * first a client's expected cost stands in, but no less than AIA_SCHED_FIRST_NS.
- *
- * A member that slept comes back with a virtual time at most AIA_SCHED_LAG_NS (at
- * weight AIACCEL_WEIGHT_DEFAULT, one slot) behind its siblings: it is served soon, and
- * cannot save up. A member seen for the first time has slept for nothing, and one that goes
- * for good in debt moves the floor on: closing and opening again gains no turn over those
- * who wait.
+ * A turn is charged with an estimate when it begins. That is the queue's own average of measured turns;
+ * for the first a client's expected cost stands in, but no less than AIA_SCHED_FIRST_NS.
  *
  * An engine may give way: a CPU, whose own scheduler stops background work, that of idle and
  * low, as soon as other work comes. There a job of another class does not wait for
  * background turns, which keep running beside it: it would wait for work that itself
  * waits for a processor. Background jobs find room only beside all that runs.
- *
- * A tenant may have ceilings: of the turns that it holds at once, its children's included, and of
- * the slots times time that they take (cap.h). While it is at one, it is held back: out of its
- * parent's tree, in all classes, until a turn ends or until aia_sched_next_ns(). What it holds it
- * keeps. Slots stay free for that alone.
  *
  * A seat is a context's place at an engine. It holds one turn at most; while it does,
  * the queues of the seat are not eligible.
@@ -38,31 +25,22 @@
  * Invariants
  *  - slots_used is the sum of the widths of granted jobs, and at most slots; on an engine that
  *    gives way this holds for background turns and for the others, each by themselves.
- *  - A share is in its parent's tree exactly while an eligible job lies below it, with no tenant held
- *    back on the way there, itself included.
- *  - A tenant is held back exactly while it holds turns_max turns, or its engine time was used up
- *    when last looked at: at a change, and by review_rested().
  *  - Every job is in one state; waiting jobs are in their queue's tree; granted ones
  *    on their engine's list of their class: those asked to yield, then the others, oldest first.
- *  - The tree's depth is the adapter's to bound.
- *  - A member in a tree is at most the lag behind its parent's floor.
  * The caller serialises all calls on one engine and what hangs below it.
  */
 #ifndef AIA_CORE_SCHED_H
 #define AIA_CORE_SCHED_H
 
 #include <uapi/aiaccel.h>
-#include "cap.h"
 #include "history.h"
+#include "node.h"
 #include "rbtree.h"
+#include "share.h"
+#include "timers.h"
 #include "types.h"
-#include "vtime.h"
 
-#define AIA_SCHED_LAG_NS 20000000ULL
 #define AIA_SCHED_FIRST_NS 1000000ULL
-
-/* So many tenants whose rest is over are looked at in one call of aia_sched_review_rested(). */
-#define AIA_SCHED_REVIEWS 64
 
 /*
  * Bounds that keep width times time in 64 bits: an adapter refuses engines with more slots, and
@@ -70,20 +48,6 @@
  */
 #define AIA_SCHED_SLOTS_MAX 65535
 #define AIA_SCHED_TURN_MAX_NS ((1ULL << 48) - 1)
-
-/* A member of the share tree of one class at one engine. */
-struct aia_sched_share {
-	struct aia_sched_share *parent;
-	struct aia_rb_node node;	/* in parent->members */
-	struct aia_rb_root members;	/* by vtime; empty in a queue's share */
-	struct aia_vtime vtime;		/* what it had; zero before it was first in line */
-	struct aia_vtime floor;		/* the members' time: where the latest one served stood */
-	__u32 weight;
-	__u32 slowness;			/* its inverse */
-	__u64 booked;			/* estimates of running turns below, slot-ns, in vtime */
-	bool queued;
-	bool held_back;			/* its tenant is, so that it is not queued */
-};
 
 struct aia_sched_engine {
 	__u32 slots;
@@ -98,28 +62,10 @@ struct aia_sched_engine {
 	__u64 granted;			/* turns begun */
 	__u64 busy_ns;			/* slots x ns of ended turns */
 	__u64 seq;			/* numbers jobs, for their order */
-	struct aia_sched_share root[AIACCEL_NR_CLASSES];
+	struct aia_share root[AIACCEL_NR_CLASSES];
 	/* Granted jobs, by the class that they were granted in. */
 	struct aia_link running[AIACCEL_NR_CLASSES];
-	struct aia_rb_root resting;	/* nodes without engine time, by the end of it */
-};
-
-/* A tenant's presence at one engine. */
-struct aia_sched_node {
-	struct aia_sched_node *parent;
-	struct aia_sched_engine *engine;
-	struct aia_sched_share share[AIACCEL_NR_CLASSES];
-	__u64 granted;			/* its own queues', not its children's */
-	__u64 busy_ns;
-
-	/* Its ceilings; its children's turns count. */
-	struct aia_cap cap;
-	__u32 turns, turns_max;		/* held now; at once, 0: as many as it gets */
-	bool held_back;
-	bool rests;			/* is in engine->resting */
-	struct aia_rb_node of_engine;
-	__u64 rests_until_ns;
-	__u64 held_back_ns, since_ns;	/* aia_sched_held_back_ns() */
+	struct aia_timers timers;
 };
 
 /* Its queues are of one node. */
@@ -131,7 +77,7 @@ struct aia_sched_seat {
 };
 
 struct aia_sched_queue {
-	struct aia_sched_share share;
+	struct aia_share share;
 	struct aia_sched_seat *seat;
 	struct aia_sched_node *node;
 	const struct aia_history_who *who;	/* set after init, where a history is kept */
@@ -170,22 +116,6 @@ struct aia_sched_job {
 /* @slots: 1 to AIA_SCHED_SLOTS_MAX. */
 void aia_sched_engine_init(struct aia_sched_engine *engine, __u32 slots);
 
-/* @parent is NULL for the root tenant's node. Weight 0 is the default, here and below. */
-void aia_sched_node_init(struct aia_sched_node *node, struct aia_sched_engine *engine,
-			 struct aia_sched_node *parent, __u32 weight);
-void aia_sched_node_fini(struct aia_sched_node *node);	/* nothing lies below it */
-
-/*
- * What the administrator changes while jobs wait and run; dispatch after. A new weight holds for
- * what runs, too. @engine_time is in 1/10000 of the engine, AIACCEL_ENGINE_TIME_ALL for no ceiling;
- * @turns are those held at once, 0 for no ceiling.
- */
-void aia_sched_node_set_weight(struct aia_sched_node *node, __u32 weight);
-void aia_sched_node_set_caps(struct aia_sched_node *node, __u32 engine_time, __u32 turns,
-			     __u64 now_ns);
-/* Whether it took engine time that has not come in again; forgotten with the node. */
-bool aia_sched_node_owes(struct aia_sched_node *node, __u64 now_ns);
-
 void aia_sched_seat_init(struct aia_sched_seat *seat, struct aia_sched_engine *engine);
 
 void aia_sched_queue_init(struct aia_sched_queue *queue, struct aia_sched_seat *seat,
@@ -211,15 +141,10 @@ int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, _
 void aia_sched_withdraw(struct aia_sched_job *job);
 
 /*
- * Lets tenants whose engine time is there again back into line. Call it before granting, at
- * aia_sched_next_ns() at the latest. That is in the past where more than AIA_SCHED_REVIEWS tenants' time is
- * there at once: come again without a wait.
+ * Grants one job and returns it; NULL when nothing can be granted now. Call until NULL, after
+ * aia_timers_run().
  */
-void aia_sched_review_rested(struct aia_sched_engine *engine, __u64 now_ns);
-
-/* Grants one job and returns it; NULL when nothing can be granted now. Call until NULL. */
 struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns);
-__u64 aia_sched_next_ns(const struct aia_sched_engine *engine); /* AIACCEL_NEVER: never */
 
 /*
  * How long ceilings of its tenant, or of one above it, have held a job back, of the time that it waited

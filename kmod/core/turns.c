@@ -170,7 +170,7 @@ void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct ai
 {
 	struct aia_sched_job *job;
 
-	aia_sched_review_rested(engine, now_ns);
+	aia_timers_run(&engine->timers, now_ns);
 	while ((job = aia_sched_grant_next(engine, now_ns))) {
 		struct aia_turn *turn = turn_of_job(job);
 

@@ -34,4 +34,10 @@ struct aia_link {
 	struct aia_link *prev, *next;
 };
 
+/* 0 where it was not before. */
+static inline __u64 aia_since_ns(__u64 then_ns, __u64 now_ns)
+{
+	return now_ns > then_ns ? now_ns - then_ns : 0;
+}
+
 #endif

@@ -76,7 +76,7 @@ void Host::tick(uint64_t now_ns) {
   Lock lock(mutex);
   wake_ns_ = AIACCEL_NEVER;
   for (const auto& engine : engines)
-    if (aia_sched_next_ns(&engine->sched) != AIACCEL_NEVER) dispatch(*engine, now_ns);
+    if (aia_timers_next_ns(&engine->sched.timers) != AIACCEL_NEVER) dispatch(*engine, now_ns);
   prune_tenants(now_ns);
 }
 
@@ -102,7 +102,7 @@ void Host::dispatch(Engine& engine, uint64_t now_ns) {
   aia_turns_dispatch(&engine.sched, now_ns, &woken, &freed);
   wake(woken);
   free_turns(freed);
-  const uint64_t next_ns = aia_sched_next_ns(&engine.sched);
+  const uint64_t next_ns = aia_timers_next_ns(&engine.sched.timers);
   if (next_ns >= wake_ns_) return;
   wake_ns_ = next_ns;
   if (wake_at) wake_at(next_ns);

@@ -29,13 +29,13 @@ std::uint32_t count(const aia_rb_root& root) {
 }
 
 // The members of a share: all say so, in order, none too far behind.
-bool members_are_sound(const aia_sched_share& parent) {
-  const aia_sched_share* before = nullptr;
+bool members_are_sound(const aia_share& parent) {
+  const aia_share* before = nullptr;
   for (const aia_rb_node* i = aia_rb_first(&parent.members); i; i = aia_rb_next(i)) {
-    const aia_sched_share* s = aia_container_of(i, const aia_sched_share, node);
+    const aia_share* s = aia_container_of(i, const aia_share, node);
     if (s->parent != &parent || !s->queued) return false;
     if (before && aia_vtime_before(s->vtime, before->vtime)) return false;
-    aia_vtime least = aia_vtime_sub(parent.floor, {0, AIA_SCHED_LAG_NS});
+    aia_vtime least = aia_vtime_sub(parent.floor, {0, AIA_SHARE_LAG_NS});
     if (aia_vtime_before(s->vtime, least)) return false;
     before = s;
   }
@@ -86,10 +86,10 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
       return false;
   }
   for (const aia_sched_node* n : nodes)
-    for (const aia_sched_share& s : n->share) {
+    for (const aia_share& s : n->share) {
       std::uint64_t booked = 0;
       for (const aia_sched_queue* q : queues)
-        for (const aia_sched_share* up = q->share.parent; up; up = up->parent)
+        for (const aia_share* up = q->share.parent; up; up = up->parent)
           if (up == &s) booked += q->share.booked;
       if (s.booked != booked) return false;
     }
@@ -107,13 +107,13 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
     if (q->share.queued != (q->waiting && !q->seat->turn)) return false;
   *why = "a tenant is in line exactly while somebody below it is, and it is not held back";
   for (const aia_sched_node* n : nodes)
-    for (const aia_sched_share& s : n->share) {
+    for (const aia_share& s : n->share) {
       if (s.held_back != n->held_back) return false;
       if (s.queued != (aia_rb_first(&s.members) && !s.held_back)) return false;
     }
 
   *why = "the members of a share";
-  for (const aia_sched_share& s : engine.root)
+  for (const aia_share& s : engine.root)
     if (!members_are_sound(s)) return false;
   for (const aia_sched_node* n : nodes)
     if (!std::all_of(std::begin(n->share), std::end(n->share), members_are_sound)) return false;

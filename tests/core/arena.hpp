@@ -97,7 +97,7 @@ class Arena {
     dispatch();
     for (;;) {
       const std::uint64_t when = agenda_.empty() ? AIACCEL_NEVER : agenda_.begin()->first;
-      const std::uint64_t next = std::min<std::uint64_t>(when, aia_sched_next_ns(&engine));
+      const std::uint64_t next = std::min<std::uint64_t>(when, aia_timers_next_ns(&engine.timers));
       if (next > end_ns) break;
       now = next;
       if (next < when) {
@@ -122,7 +122,7 @@ class Arena {
 
  private:
   void dispatch() {
-    aia_sched_review_rested(&engine, now);
+    aia_timers_run(&engine.timers, now);
     while (aia_sched_job* job = aia_sched_grant_next(&engine, now)) {
       Client* c = aia_container_of(job, Client, job);
       c->longest_wait_ns = std::max<std::uint64_t>(c->longest_wait_ns, now - job->submitted_ns);

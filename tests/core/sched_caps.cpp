@@ -147,9 +147,9 @@ BOOST_AUTO_TEST_CASE(a_ceiling_holds_and_is_lifted_at_once) {
   aia_sched_node_set_caps(tenant, 1, 0, arena.now);
   arena.run(arena.now + 1000 * kMs);
   BOOST_TEST(arena.engine.slots_used == 0u);
-  BOOST_TEST(aia_sched_next_ns(&arena.engine) > arena.now);
+  BOOST_TEST(aia_timers_next_ns(&arena.engine.timers) > arena.now);
   aia_sched_node_set_caps(tenant, kAll, 0, arena.now);
-  BOOST_TEST(aia_sched_next_ns(&arena.engine) == AIACCEL_NEVER);
+  BOOST_TEST(aia_timers_next_ns(&arena.engine.timers) == AIACCEL_NEVER);
   arena.run(arena.now + 1);
   BOOST_TEST(arena.engine.slots_used == 2u);
 }
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(a_ceiling_set_while_turns_run_returns_no_more_than_was_book
     const std::uint64_t before = client.had_ns + other.had_ns;
     arena.run(arena.now + 10000 * kMs);
     BOOST_TEST(client.had_ns + other.had_ns - before < 110 * kMs);
-    BOOST_TEST(aia_sched_next_ns(&arena.engine) > arena.now);
+    BOOST_TEST(aia_timers_next_ns(&arena.engine.timers) > arena.now);
     arena.run(arena.now + 40000 * kMs);
     BOOST_TEST(part(client.had_ns + other.had_ns - before, 50000 * kMs) == 0.064,
                boost::test_tools::tolerance(0.1));
@@ -181,7 +181,7 @@ BOOST_AUTO_TEST_CASE(a_ceiling_set_while_turns_run_returns_no_more_than_was_book
 }
 
 BOOST_AUTO_TEST_CASE(many_rests_end_in_many_calls) {
-  constexpr int kMany = 3 * AIA_SCHED_REVIEWS + 1;
+  constexpr int kMany = 3 * AIA_TIMERS_RUN + 1;
   Arena arena(1);
   std::vector<aia_sched_node*> nodes;
   for (int i = 0; i < kMany; i++) {
@@ -197,17 +197,17 @@ BOOST_AUTO_TEST_CASE(many_rests_end_in_many_calls) {
     aia_sched_node_set_caps(node, 1, 0, arena.now);
   }
   const auto resting = [&] {
-    return std::count_if(nodes.begin(), nodes.end(), [](auto* n) { return n->rests; });
+    return std::count_if(nodes.begin(), nodes.end(), [](auto* n) { return n->rested.at_ns != 0; });
   };
   BOOST_TEST(resting() == kMany);
   const std::uint64_t end = AIACCEL_NEVER;  // and none is left to be looked at then
-  for (int left = kMany; left > 0; left -= AIA_SCHED_REVIEWS) {
+  for (int left = kMany; left > 0; left -= AIA_TIMERS_RUN) {
     BOOST_TEST(resting() == left);
-    BOOST_TEST(aia_sched_next_ns(&arena.engine) < end);
-    aia_sched_review_rested(&arena.engine, end);
+    BOOST_TEST(aia_timers_next_ns(&arena.engine.timers) < end);
+    aia_timers_run(&arena.engine.timers, end);
   }
   BOOST_TEST(resting() == 0);
-  aia_sched_review_rested(&arena.engine, end);
+  aia_timers_run(&arena.engine.timers, end);
 }
 
 // Each takes one turn as a tenant that nobody saw before, and is kept for as long as it owes.
@@ -249,7 +249,8 @@ BOOST_AUTO_TEST_CASE(tenants_that_owe_are_no_more_than_the_engine_had_time_for) 
       BOOST_TEST(!aia_sched_node_owes(&node, now));
       aia_sched_node_fini(&node);
     }
-    BOOST_TEST(aia_sched_next_ns(&engine) == AIACCEL_NEVER);  // nobody is left to be looked at
+    BOOST_TEST(aia_timers_next_ns(&engine.timers) ==
+               AIACCEL_NEVER);  // nobody is left to be looked at
     aia_sched_node_fini(&root);
   }
 }

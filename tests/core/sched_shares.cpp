@@ -127,8 +127,8 @@ BOOST_AUTO_TEST_CASE(a_sleeper_is_served_soon_and_cannot_save_up) {
   arena.run(arena.now + 200 * kMs);
   BOOST_TEST(sleeper.longest_wait_ns <= 2 * kMs);
   std::uint64_t lead = (sleeper.had_ns - sleeper_before) - (busy.had_ns - busy_before);
-  BOOST_TEST(lead <= AIA_SCHED_LAG_NS + 2 * kMs);
-  BOOST_TEST(lead >= AIA_SCHED_LAG_NS / 2);
+  BOOST_TEST(lead <= AIA_SHARE_LAG_NS + 2 * kMs);
+  BOOST_TEST(lead >= AIA_SHARE_LAG_NS / 2);
 }
 
 BOOST_AUTO_TEST_CASE(who_sleeps_a_little_is_served_at_once) {
@@ -212,8 +212,8 @@ BOOST_AUTO_TEST_CASE(a_false_estimate_held_through_a_long_turn_saves_nothing_up)
   // ... and then is behind the others by no more than any sleeper.
   std::uint64_t a_had = accomplice.had_ns - before_a + second.had_ns;
   std::uint64_t b_had = x->had_ns + y->had_ns - before_b;
-  BOOST_TEST(a_had <= b_had + 2 * AIA_SCHED_LAG_NS + 4 * kMs);
-  BOOST_TEST(b_had <= a_had + 2 * AIA_SCHED_LAG_NS + 4 * kMs);
+  BOOST_TEST(a_had <= b_had + 2 * AIA_SHARE_LAG_NS + 4 * kMs);
+  BOOST_TEST(b_had <= a_had + 2 * AIA_SHARE_LAG_NS + 4 * kMs);
 }
 
 BOOST_AUTO_TEST_CASE(in_the_end_a_turn_costs_what_was_measured) {
@@ -229,7 +229,7 @@ BOOST_AUTO_TEST_CASE(in_the_end_a_turn_costs_what_was_measured) {
     arena.run(arena.now + 100 * kMs);
   }
   BOOST_TEST(c.had_ns == had);
-  aia_vtime start{1, AIA_SCHED_LAG_NS};
+  aia_vtime start{1, AIA_SHARE_LAG_NS};
   aia_vtime cost = aia_vtime_sub(c.queue.share.vtime, start);
   BOOST_TEST(cost.high == 0u);
   BOOST_TEST(cost.low == 2 * had);  // half the default weight

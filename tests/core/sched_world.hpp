@@ -15,7 +15,7 @@
 #include "core/arena.hpp"
 #include "core/choices.hpp"
 
-inline bool is_below(const aia_sched_share* share, const aia_sched_share* ancestor) {
+inline bool is_below(const aia_share* share, const aia_share* ancestor) {
   for (; share; share = share->parent)
     if (share == ancestor) return true;
   return false;
@@ -176,10 +176,10 @@ class World {
   }
 
   // Of the children of `parent` below which somebody is eligible, is `chosen` one that had least?
-  bool had_least(const aia_sched_share* parent, const aia_sched_share* chosen) const {
+  bool had_least(const aia_share* parent, const aia_share* chosen) const {
     for (const auto& q : queues_) {
       if (!is_eligible(q) || !is_below(&q.share, parent)) continue;
-      const aia_sched_share* child = &q.share;
+      const aia_share* child = &q.share;
       while (child->parent != parent) child = child->parent;
       if (aia_vtime_before(child->vtime, chosen->vtime)) return false;
     }
@@ -198,7 +198,7 @@ class World {
       std::uint64_t ours = job.deadline_ns ? job.deadline_ns : ~0ULL;
       if (theirs < ours || (theirs == ours && other.seq < job.seq)) return false;
     }
-    for (const aia_sched_share* s = &queue.share; s->parent; s = s->parent)
+    for (const aia_share* s = &queue.share; s->parent; s = s->parent)
       if (!had_least(s->parent, s)) return false;
     return true;
   }
@@ -218,8 +218,8 @@ class World {
   }
 
   void wake_rested() {
-    aia_sched_review_rested(&engine_, now_);
-    BOOST_TEST_REQUIRE(aia_sched_next_ns(&engine_) > now_);
+    aia_timers_run(&engine_.timers, now_);
+    BOOST_TEST_REQUIRE(aia_timers_next_ns(&engine_.timers) > now_);
     for (auto& node : nodes_) BOOST_TEST_REQUIRE(node.held_back == is_at_ceiling(node));
   }
   bool is_at_ceiling(aia_sched_node& node) const {

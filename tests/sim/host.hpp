@@ -103,7 +103,7 @@ class Host {
     dispatch();
     while (!enough()) {
       const Ns event_ns = agenda_.empty() ? AIACCEL_NEVER : agenda_.top().at_ns;
-      const Ns next_ns = std::min<Ns>(event_ns, aia_sched_next_ns(&engine));
+      const Ns next_ns = std::min<Ns>(event_ns, aia_timers_next_ns(&engine.timers));
       if (next_ns > end_ns) break;
       now_ns = std::max(now_ns, next_ns);
       if (next_ns == event_ns) happen();
@@ -172,7 +172,7 @@ class Host {
   }
 
   void dispatch() {
-    aia_sched_review_rested(&engine, now_ns);
+    aia_timers_run(&engine.timers, now_ns);
     while (aia_sched_job* job = aia_sched_grant_next(&engine, now_ns)) {
       Context& context = *aia_container_of(job, Context, job);
       Stream& stream = *context.stream;

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * The share tree of one class at one engine; share.h has the rules and the invariants.
+ * The caller serialises.
+ */
+#include "share.h"
+
+#define share_of(rb) aia_container_of(rb, struct aia_share, node)
+
+void aia_share_init(struct aia_share *share, struct aia_share *parent, __u32 weight)
+{
+	*share = (struct aia_share){
+		.parent = parent,
+		.weight = weight ? weight : AIACCEL_WEIGHT_DEFAULT,
+		/* Not 0: who stands at 0 was never in line, nor can the lag lead below. */
+		.floor = {1, AIA_SHARE_LAG_NS},
+	};
+	share->slowness = aia_vtime_slowness(share->weight);
+}
+
+static bool had_less(const struct aia_rb_node *a, const struct aia_rb_node *b)
+{
+	return aia_vtime_before(share_of(a)->vtime, share_of(b)->vtime);
+}
+
+/* Puts a share among its siblings, not further behind them than the lag allows. */
+static void insert(struct aia_share *share)
+{
+	struct aia_vtime lag = {0, AIA_SHARE_LAG_NS};
+	struct aia_vtime start = share->parent->floor;
+
+	if (share->vtime.high)
+		start = aia_vtime_sub(start, lag);
+	share->vtime = aia_vtime_later(share->vtime, start);
+	aia_rb_insert(&share->parent->members, &share->node, had_less);
+}
+
+void aia_share_join(struct aia_share *share)
+{
+	for (; share->parent && !share->queued && !share->held_back; share = share->parent) {
+		insert(share);
+		share->queued = true;
+	}
+}
+
+void aia_share_leave(struct aia_share *share)
+{
+	for (; share->parent && share->queued; share = share->parent) {
+		aia_rb_remove(&share->parent->members, &share->node);
+		share->queued = false;
+		if (aia_rb_first(&share->parent->members))
+			break;
+	}
+}
+
+void aia_share_serve(struct aia_share *share)
+{
+	for (; share->parent; share = share->parent)
+		share->parent->floor = aia_vtime_later(share->parent->floor, share->vtime);
+}
+
+void aia_share_charge(struct aia_share *share, __u64 paid, __u64 booked, __u64 returned)
+{
+	for (; share->parent; share = share->parent) {
+		struct aia_vtime more = aia_vtime_cost(paid + booked, share->slowness);
+		struct aia_vtime less = aia_vtime_cost(returned, share->slowness);
+
+		if (share->queued)
+			aia_rb_remove(&share->parent->members, &share->node);
+		else if (booked && !share->vtime.high)
+			share->vtime = share->parent->floor;
+		share->vtime = aia_vtime_sub(aia_vtime_add(share->vtime, more), less);
+		share->booked += booked - returned;
+		if (share->queued)
+			insert(share);
+	}
+}
+
+/* What is booked has the cost that it will be returned at. */
+void aia_share_set_weight(struct aia_share *share, __u32 weight)
+{
+	struct aia_vtime before = aia_vtime_cost(share->booked, share->slowness);
+	struct aia_vtime after;
+
+	share->weight = weight ? weight : AIACCEL_WEIGHT_DEFAULT;
+	share->slowness = aia_vtime_slowness(share->weight);
+	after = aia_vtime_cost(share->booked, share->slowness);
+	if (share->queued)
+		aia_rb_remove(&share->parent->members, &share->node);
+	share->vtime = aia_vtime_sub(aia_vtime_add(share->vtime, after), before);
+	if (share->queued)
+		insert(share);
+}
+
+void aia_share_retire(const struct aia_share *share)
+{
+	struct aia_share *parent = share->parent;
+	struct aia_rb_node *first = aia_rb_first(&parent->members);
+	struct aia_vtime floor = share->vtime;
+
+	if (first && aia_vtime_before(share_of(first)->vtime, floor))
+		floor = share_of(first)->vtime;
+	parent->floor = aia_vtime_later(parent->floor, floor);
+}
+
+struct aia_share *aia_share_first(const struct aia_share *root)
+{
+	struct aia_rb_node *first = aia_rb_first(&root->members);
+	struct aia_share *share = NULL;
+
+	for (; first; first = aia_rb_first(&share->members))
+		share = share_of(first);
+	return share;
+}

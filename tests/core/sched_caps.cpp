@@ -9,7 +9,9 @@
 #include <deque>
 #include <random>
 
-#include "core/arena.hpp"
+#include "sim/host.hpp"
+
+using sim::Client, sim::Host, sim::kMs;
 
 namespace {
 
@@ -24,67 +26,66 @@ double part(std::uint64_t a, std::uint64_t b) {
 BOOST_AUTO_TEST_SUITE(sched_caps)
 
 BOOST_AUTO_TEST_CASE(a_ceiling_of_time_leaves_the_rest_to_others) {
-  Arena arena(2);
-  aia_sched_node *capped = arena.tenant(10000), *free = arena.tenant(1);
-  aia_sched_node_set_caps(capped, kAll / 5, 0, arena.now);
+  Host host(2);
+  aia_sched_node *capped = host.tenant(10000), *free = host.tenant(1);
+  aia_sched_node_set_caps(capped, kAll / 5, 0, host.now_ns);
   std::vector<Client*> a, b;
-  for (int i = 0; i < 3; i++) a.push_back(&arena.client(capped)), arena.start(*a.back());
-  for (int i = 0; i < 3; i++) b.push_back(&arena.client(free)), arena.start(*b.back());
-  arena.run(arena.now + 10000 * kMs);
+  for (int i = 0; i < 3; i++) a.push_back(&host.client(capped)), host.start(*a.back());
+  for (int i = 0; i < 3; i++) b.push_back(&host.client(free)), host.start(*b.back());
+  host.run(host.now_ns + 10000 * kMs);
   std::uint64_t had = 0;
   for (Client* c : a) had += c->had_ns;
   BOOST_TEST(part(had, 20000 * kMs) == 0.2, boost::test_tools::tolerance(0.02));
-  BOOST_TEST(arena.engine.busy_ns >= 20000 * kMs - 4 * kMs);  // no slot was lost
+  BOOST_TEST(host.engine.busy_ns >= 20000 * kMs - 4 * kMs);  // no slot was lost
 }
 
 BOOST_AUTO_TEST_CASE(alone_it_leaves_slots_free_and_gets_what_it_may) {
   for (std::uint32_t time : {1U, 100U, 5000U, kAll - 1}) {
-    Arena arena(2);
-    aia_sched_node* tenant = arena.tenant();
-    aia_sched_node_set_caps(tenant, time, 0, arena.now);
-    Client& client = arena.client(tenant, {.width = 2});
-    arena.start(client);
+    Host host(2);
+    aia_sched_node* tenant = host.tenant();
+    aia_sched_node_set_caps(tenant, time, 0, host.now_ns);
+    Client& client = host.client(tenant, {.width = 2});
+    host.start(client);
     const std::uint64_t length = 100000 * kMs, allowed = 2 * length / kAll * time;
-    arena.run(arena.now + length);
+    host.run(host.now_ns + length);
     BOOST_TEST(client.had_ns <= allowed + 2 * AIA_CAP_BURST_NS / kAll * time + 2 * kMs);
     BOOST_TEST(client.had_ns + 2 * kMs >= allowed);
   }
 }
 
 BOOST_AUTO_TEST_CASE(ceilings_above_count) {
-  Arena arena(1);
-  aia_sched_node *slice = arena.tenant(), *one = arena.tenant(0, slice),
-                 *two = arena.tenant(0, slice);
-  aia_sched_node_set_caps(slice, kAll / 2, 0, arena.now);
-  aia_sched_node_set_caps(one, kAll / 10, 0, arena.now);
-  aia_sched_node_set_caps(two, kAll / 10 * 9, 0, arena.now);
-  Client &a = arena.client(one), &b = arena.client(two);
-  arena.start(a);
-  arena.start(b);
-  arena.run(arena.now + 20000 * kMs);
+  Host host(1);
+  aia_sched_node *slice = host.tenant(), *one = host.tenant(0, slice), *two = host.tenant(0, slice);
+  aia_sched_node_set_caps(slice, kAll / 2, 0, host.now_ns);
+  aia_sched_node_set_caps(one, kAll / 10, 0, host.now_ns);
+  aia_sched_node_set_caps(two, kAll / 10 * 9, 0, host.now_ns);
+  Client &a = host.client(one), &b = host.client(two);
+  host.start(a);
+  host.start(b);
+  host.run(host.now_ns + 20000 * kMs);
   BOOST_TEST(part(a.had_ns, 20000 * kMs) == 0.1, boost::test_tools::tolerance(0.02));
   BOOST_TEST(part(b.had_ns, 20000 * kMs) == 0.4, boost::test_tools::tolerance(0.02));
 }
 
 BOOST_AUTO_TEST_CASE(a_ceiling_of_turns_counts_those_below) {
-  Arena arena(4);
-  aia_sched_node *slice = arena.tenant(), *other = arena.tenant();
-  aia_sched_node_set_caps(slice, kAll, 2, arena.now);
+  Host host(4);
+  aia_sched_node *slice = host.tenant(), *other = host.tenant();
+  aia_sched_node_set_caps(slice, kAll, 2, host.now_ns);
   std::vector<Client*> clients;
   for (int i = 0; i < 6; i++) {
     // of several classes, in several tenants below
-    clients.push_back(&arena.client(arena.tenant(0, slice), {.class_ = i % 4U}));
-    arena.start(*clients.back());
+    clients.push_back(&host.client(host.tenant(0, slice), {.class_ = i % 4U}));
+    host.start(*clients.back());
   }
-  for (int i = 0; i < 4; i++) arena.start(arena.client(other, {.class_ = AIACCEL_CLASS_IDLE}));
+  for (int i = 0; i < 4; i++) host.start(host.client(other, {.class_ = AIACCEL_CLASS_IDLE}));
   std::uint32_t most = 0;
-  arena.granted = [&](Client&) { most = std::max<std::uint32_t>(most, slice->turns); };
-  arena.run(arena.now + 1000 * kMs);
+  host.granted = [&](Client&) { most = std::max<std::uint32_t>(most, slice->turns); };
+  host.run(host.now_ns + 1000 * kMs);
   BOOST_TEST(most == 2u);
   std::uint64_t had = 0;
   for (Client* c : clients) had += c->had_ns;
   BOOST_TEST(part(had, 2000 * kMs) == 1.0, boost::test_tools::tolerance(0.02));
-  BOOST_TEST(arena.engine.busy_ns >= 4000 * kMs - 8 * kMs);
+  BOOST_TEST(host.engine.busy_ns >= 4000 * kMs - 8 * kMs);
 }
 
 BOOST_AUTO_TEST_CASE(the_bound_holds_over_any_time) {
@@ -92,26 +93,26 @@ BOOST_AUTO_TEST_CASE(the_bound_holds_over_any_time) {
   for (int round = 0; round < 30; round++) {
     const std::uint32_t slots = 1 + random() % 4, time = 1 + random() % (kAll - 1);
     const std::uint64_t longest = (50 + random() % 300) * kMs;
-    Arena arena(slots);
-    aia_sched_node* tenant = arena.tenant();
-    aia_sched_node_set_caps(tenant, time, 0, arena.now);
+    Host host(slots);
+    aia_sched_node* tenant = host.tenant();
+    aia_sched_node_set_caps(tenant, time, 0, host.now_ns);
     struct Turn {
       std::uint64_t begin, end;
     };
     std::vector<Turn> turns;
-    arena.granted = [&](Client& c) {
+    host.granted = [&](Client& c) {
       if (c.queue.node != tenant) return;
-      turns.push_back({arena.now, arena.now + c.turn_ns});
+      turns.push_back({host.now_ns, host.now_ns + c.turn_ns});
       c.turn_ns = 1 + random() % longest;  // the next one's
     };
     for (int i = 0; i < 6; i++) {
       const std::uint64_t claimed = random() % (2 * longest), think = random() % 3 * longest;
-      Client& c = arena.client(
+      Client& c = host.client(
           tenant, {.turn_ns = 1 + random() % longest, .think_ns = think, .claimed_ns = claimed});
-      arena.start(c);
+      host.start(c);
     }
-    arena.start(arena.client(arena.tenant(), {.turn_ns = longest / 3 + 1}));
-    arena.run(arena.now + 20000 * kMs);
+    host.start(host.client(host.tenant(), {.turn_ns = longest / 3 + 1}));
+    host.run(host.now_ns + 20000 * kMs);
     for (const Turn& first : turns) {
       if (random() % 8) continue;
       for (const Turn& last : turns) {
@@ -129,52 +130,52 @@ BOOST_AUTO_TEST_CASE(the_bound_holds_over_any_time) {
 }
 
 BOOST_AUTO_TEST_CASE(a_ceiling_holds_and_is_lifted_at_once) {
-  Arena arena(2);
-  aia_sched_node* tenant = arena.tenant();
-  Client *a = &arena.client(tenant, {.turn_ns = 10 * kMs}), *b = &arena.client(tenant);
+  Host host(2);
+  aia_sched_node* tenant = host.tenant();
+  Client *a = &host.client(tenant, {.turn_ns = 10 * kMs}), *b = &host.client(tenant);
   b->turn_ns = 10 * kMs;
-  arena.start(*a);
-  arena.start(*b);
-  arena.run(arena.now + 5 * kMs);
+  host.start(*a);
+  host.start(*b);
+  host.run(host.now_ns + 5 * kMs);
   BOOST_TEST(tenant->turns == 2u);
-  aia_sched_node_set_caps(tenant, kAll, 1, arena.now);  // what is held stays held
-  BOOST_TEST(arena.engine.slots_used == 2u);
-  arena.run(arena.now + 100 * kMs);
-  BOOST_TEST(arena.engine.slots_used == 1u);
-  aia_sched_node_set_caps(tenant, kAll, 0, arena.now);
-  arena.run(arena.now + 1);
-  BOOST_TEST(arena.engine.slots_used == 2u);
-  aia_sched_node_set_caps(tenant, 1, 0, arena.now);
-  arena.run(arena.now + 1000 * kMs);
-  BOOST_TEST(arena.engine.slots_used == 0u);
-  BOOST_TEST(aia_timers_next_ns(&arena.engine.timers) > arena.now);
-  aia_sched_node_set_caps(tenant, kAll, 0, arena.now);
-  BOOST_TEST(aia_timers_next_ns(&arena.engine.timers) == AIACCEL_NEVER);
-  arena.run(arena.now + 1);
-  BOOST_TEST(arena.engine.slots_used == 2u);
+  aia_sched_node_set_caps(tenant, kAll, 1, host.now_ns);  // what is held stays held
+  BOOST_TEST(host.engine.slots_used == 2u);
+  host.run(host.now_ns + 100 * kMs);
+  BOOST_TEST(host.engine.slots_used == 1u);
+  aia_sched_node_set_caps(tenant, kAll, 0, host.now_ns);
+  host.run(host.now_ns + 1);
+  BOOST_TEST(host.engine.slots_used == 2u);
+  aia_sched_node_set_caps(tenant, 1, 0, host.now_ns);
+  host.run(host.now_ns + 1000 * kMs);
+  BOOST_TEST(host.engine.slots_used == 0u);
+  BOOST_TEST(aia_timers_next_ns(&host.engine.timers) > host.now_ns);
+  aia_sched_node_set_caps(tenant, kAll, 0, host.now_ns);
+  BOOST_TEST(aia_timers_next_ns(&host.engine.timers) == AIACCEL_NEVER);
+  host.run(host.now_ns + 1);
+  BOOST_TEST(host.engine.slots_used == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(a_ceiling_set_while_turns_run_returns_no_more_than_was_booked) {
   for (const bool lifted : {false, true}) {
-    Arena arena(1);
-    aia_sched_node* tenant = arena.tenant();
-    Client& client = arena.client(tenant, {.turn_ns = 2000 * kMs});
-    arena.start(client);
-    arena.run(arena.now + 3000 * kMs);  // one was measured, the next one runs
+    Host host(1);
+    aia_sched_node* tenant = host.tenant();
+    Client& client = host.client(tenant, {.turn_ns = 2000 * kMs});
+    host.start(client);
+    host.run(host.now_ns + 3000 * kMs);  // one was measured, the next one runs
     if (lifted) {
-      aia_sched_node_set_caps(tenant, kAll / 2, 0, arena.now);
-      aia_sched_node_set_caps(tenant, kAll, 0, arena.now);
+      aia_sched_node_set_caps(tenant, kAll / 2, 0, host.now_ns);
+      aia_sched_node_set_caps(tenant, kAll, 0, host.now_ns);
     }
     client.turn_ns = 10 * kMs;
-    aia_sched_node_set_caps(tenant, kAll / 10, 0, arena.now);
-    Client& other = arena.client(tenant, {.turn_ns = 10 * kMs});
-    arena.start(other);
-    arena.run(arena.now + 1001 * kMs);  // the turn has ended, and cost 2 s
+    aia_sched_node_set_caps(tenant, kAll / 10, 0, host.now_ns);
+    Client& other = host.client(tenant, {.turn_ns = 10 * kMs});
+    host.start(other);
+    host.run(host.now_ns + 1001 * kMs);  // the turn has ended, and cost 2 s
     const std::uint64_t before = client.had_ns + other.had_ns;
-    arena.run(arena.now + 10000 * kMs);
+    host.run(host.now_ns + 10000 * kMs);
     BOOST_TEST(client.had_ns + other.had_ns - before < 110 * kMs);
-    BOOST_TEST(aia_timers_next_ns(&arena.engine.timers) > arena.now);
-    arena.run(arena.now + 40000 * kMs);
+    BOOST_TEST(aia_timers_next_ns(&host.engine.timers) > host.now_ns);
+    host.run(host.now_ns + 40000 * kMs);
     BOOST_TEST(part(client.had_ns + other.had_ns - before, 50000 * kMs) == 0.064,
                boost::test_tools::tolerance(0.1));
   }
@@ -182,19 +183,19 @@ BOOST_AUTO_TEST_CASE(a_ceiling_set_while_turns_run_returns_no_more_than_was_book
 
 BOOST_AUTO_TEST_CASE(many_rests_end_in_many_calls) {
   constexpr int kMany = 3 * AIA_TIMERS_RUN + 1;
-  Arena arena(1);
+  Host host(1);
   std::vector<aia_sched_node*> nodes;
   for (int i = 0; i < kMany; i++) {
-    nodes.push_back(arena.tenant());
-    Client& client = arena.client(nodes.back(), {.turn_ns = 1 * kMs});
-    arena.start(client);
-    arena.stop(client);
+    nodes.push_back(host.tenant());
+    Client& client = host.client(nodes.back(), {.turn_ns = 1 * kMs});
+    host.start(client);
+    host.stop(client);
   }
-  arena.run(arena.now + 1000 * kMs);
+  host.run(host.now_ns + 1000 * kMs);
   for (aia_sched_node* node : nodes) {
-    aia_sched_node_set_caps(node, 1, 0, arena.now);
-    aia_cap_charge(&node->cap, 1000 * kMs, 0, 0, arena.now);
-    aia_sched_node_set_caps(node, 1, 0, arena.now);
+    aia_sched_node_set_caps(node, 1, 0, host.now_ns);
+    aia_cap_charge(&node->cap, 1000 * kMs, 0, 0, host.now_ns);
+    aia_sched_node_set_caps(node, 1, 0, host.now_ns);
   }
   const auto resting = [&] {
     return std::count_if(nodes.begin(), nodes.end(), [](auto* n) { return n->rested.at_ns != 0; });
@@ -203,11 +204,11 @@ BOOST_AUTO_TEST_CASE(many_rests_end_in_many_calls) {
   const std::uint64_t end = AIACCEL_NEVER;  // and none is left to be looked at then
   for (int left = kMany; left > 0; left -= AIA_TIMERS_RUN) {
     BOOST_TEST(resting() == left);
-    BOOST_TEST(aia_timers_next_ns(&arena.engine.timers) < end);
-    aia_timers_run(&arena.engine.timers, end);
+    BOOST_TEST(aia_timers_next_ns(&host.engine.timers) < end);
+    aia_timers_run(&host.engine.timers, end);
   }
   BOOST_TEST(resting() == 0);
-  aia_timers_run(&arena.engine.timers, end);
+  aia_timers_run(&host.engine.timers, end);
 }
 
 // Each takes one turn as a tenant that nobody saw before, and is kept for as long as it owes.
@@ -256,119 +257,118 @@ BOOST_AUTO_TEST_CASE(tenants_that_owe_are_no_more_than_the_engine_had_time_for) 
 }
 
 BOOST_AUTO_TEST_CASE(a_false_claim_holds_nobody_back) {
-  Arena arena(2);
-  aia_sched_node* slice = arena.tenant();
-  aia_sched_node_set_caps(slice, kAll / 2, 0, arena.now);
-  Client& liar = arena.client(arena.tenant(0, slice), {.turn_ns = 50 * kMs, .claimed_ns = ~0ULL});
-  Client& honest = arena.client(arena.tenant(0, slice));
-  arena.start(liar);
-  arena.stop(liar);
-  arena.start(honest);
-  arena.run(arena.now + 40 * kMs);
+  Host host(2);
+  aia_sched_node* slice = host.tenant();
+  aia_sched_node_set_caps(slice, kAll / 2, 0, host.now_ns);
+  Client& liar = host.client(host.tenant(0, slice), {.turn_ns = 50 * kMs, .claimed_ns = ~0ULL});
+  Client& honest = host.client(host.tenant(0, slice));
+  host.start(liar);
+  host.stop(liar);
+  host.start(honest);
+  host.run(host.now_ns + 40 * kMs);
   BOOST_TEST(honest.turns >= 30u);
 }
 
 BOOST_AUTO_TEST_CASE(weights_change_while_turns_run) {
-  Arena arena(1);
-  aia_sched_node *left = arena.tenant(100), *right = arena.tenant(100);
-  Client &l = arena.client(left), &r = arena.client(right);
-  arena.start(l);
-  arena.start(r);
-  arena.run(arena.now + 1000 * kMs);
+  Host host(1);
+  aia_sched_node *left = host.tenant(100), *right = host.tenant(100);
+  Client &l = host.client(left), &r = host.client(right);
+  host.start(l);
+  host.start(r);
+  host.run(host.now_ns + 1000 * kMs);
   aia_sched_node_set_weight(left, 300);
   const std::uint64_t l_before = l.had_ns, r_before = r.had_ns;
-  arena.run(arena.now + 4000 * kMs);
+  host.run(host.now_ns + 4000 * kMs);
   BOOST_TEST(part(l.had_ns - l_before, r.had_ns - r_before) == 3.0,
              boost::test_tools::tolerance(0.03));
 }
 
 BOOST_AUTO_TEST_CASE(what_was_booked_before_a_change_of_weight_is_returned_whole) {
   for (const std::uint32_t weight : {1U, 10000U}) {
-    Arena arena(1);
-    aia_sched_node *claims = arena.tenant(), *other = arena.tenant();
-    Client& liar = arena.client(claims, {.claimed_ns = ~0ULL});
-    Client& honest = arena.client(other);
-    arena.start(liar);
-    arena.stop(liar);
+    Host host(1);
+    aia_sched_node *claims = host.tenant(), *other = host.tenant();
+    Client& liar = host.client(claims, {.claimed_ns = ~0ULL});
+    Client& honest = host.client(other);
+    host.start(liar);
+    host.stop(liar);
     aia_sched_node_set_weight(claims, weight);
-    arena.run(arena.now + 10 * kMs);
+    host.run(host.now_ns + 10 * kMs);
     aia_sched_node_set_weight(claims, 100);
     // Both are as others again: neither starved for what the liar claimed, nor first for as long.
-    arena.start(honest);
-    arena.start(liar);
-    arena.run(arena.now + 2000 * kMs);
+    host.start(honest);
+    host.start(liar);
+    host.run(host.now_ns + 2000 * kMs);
     BOOST_TEST(part(liar.had_ns, honest.had_ns) == 1.0, boost::test_tools::tolerance(0.2));
   }
 }
 
 BOOST_AUTO_TEST_CASE(the_class_changes_while_jobs_wait_and_run) {
-  Arena arena(1);
-  Client& holder =
-      arena.client(arena.tenant(), {.class_ = AIACCEL_CLASS_HIGH, .claimed_ns = ~0ULL});
-  Client& urgent = arena.client(arena.tenant(), {.class_ = AIACCEL_CLASS_HIGH});
-  Client& plain = arena.client(arena.tenant());
-  arena.start(holder);
-  arena.start(urgent);
-  arena.start(plain);
-  arena.run(arena.now + kMs / 2);
+  Host host(1);
+  Client& holder = host.client(host.tenant(), {.class_ = AIACCEL_CLASS_HIGH, .claimed_ns = ~0ULL});
+  Client& urgent = host.client(host.tenant(), {.class_ = AIACCEL_CLASS_HIGH});
+  Client& plain = host.client(host.tenant());
+  host.start(holder);
+  host.start(urgent);
+  host.start(plain);
+  host.run(host.now_ns + kMs / 2);
   aia_sched_queue_set_class(&holder.queue, AIACCEL_CLASS_LOW);
   aia_sched_queue_set_class(&urgent.queue, AIACCEL_CLASS_LOW);
-  arena.run(arena.now + 100 * kMs);
+  host.run(host.now_ns + 100 * kMs);
   BOOST_TEST(plain.turns >= 99u);
   BOOST_TEST(holder.turns == 1u);
   BOOST_TEST(urgent.turns == 0u);
-  arena.stop(plain);
-  arena.run(arena.now + 100 * kMs);
+  host.stop(plain);
+  host.run(host.now_ns + 100 * kMs);
   // The lie that was booked is returned where the turn ended: they are equal.
   BOOST_TEST(std::abs(static_cast<int>(holder.turns - urgent.turns)) <= 25);
   BOOST_TEST(holder.turns + urgent.turns >= 98u);
   aia_sched_queue_set_class(&urgent.queue, AIACCEL_CLASS_HIGH);
   const std::uint64_t before = holder.turns;
-  arena.run(arena.now + 100 * kMs);
+  host.run(host.now_ns + 100 * kMs);
   BOOST_TEST(holder.turns <= before + 1);
 }
 
 BOOST_AUTO_TEST_CASE(waits_are_put_down_to_ceilings) {
-  Arena arena(2);
-  aia_sched_node *slice = arena.tenant(), *unit = arena.tenant(0, slice);
-  Client &a = arena.client(unit, {.turn_ns = 10 * kMs}), &b = arena.client(unit);
-  const auto capped = [&](const Client& c) { return aia_sched_capped_ns(&c.job, arena.now); };
-  aia_sched_node_set_caps(unit, kAll, 1, arena.now);
-  arena.start(a);
-  arena.stop(a);
-  arena.run(arena.now + kMs);
-  arena.start(b);  // waits for a's turn because of unit's ceiling
-  arena.stop(b);
-  arena.run(arena.now + 2 * kMs);
+  Host host(2);
+  aia_sched_node *slice = host.tenant(), *unit = host.tenant(0, slice);
+  Client &a = host.client(unit, {.turn_ns = 10 * kMs}), &b = host.client(unit);
+  const auto capped = [&](const Client& c) { return aia_sched_capped_ns(&c.job, host.now_ns); };
+  aia_sched_node_set_caps(unit, kAll, 1, host.now_ns);
+  host.start(a);
+  host.stop(a);
+  host.run(host.now_ns + kMs);
+  host.start(b);  // waits for a's turn because of unit's ceiling
+  host.stop(b);
+  host.run(host.now_ns + 2 * kMs);
   BOOST_TEST(capped(b) == 2 * kMs);
-  aia_sched_node_set_caps(slice, kAll, 1, arena.now);  // of slice's as well: counts once
-  arena.run(arena.now + 2 * kMs);
+  aia_sched_node_set_caps(slice, kAll, 1, host.now_ns);  // of slice's as well: counts once
+  host.run(host.now_ns + 2 * kMs);
   BOOST_TEST(capped(b) == 4 * kMs);
-  aia_sched_node_set_caps(unit, kAll, 0, arena.now);
-  arena.run(arena.now + 1 * kMs);
+  aia_sched_node_set_caps(unit, kAll, 0, host.now_ns);
+  host.run(host.now_ns + 1 * kMs);
   BOOST_TEST(capped(b) == 5 * kMs);
-  aia_sched_node_set_caps(unit, kAll, 1, arena.now);
-  aia_sched_node_set_caps(slice, kAll, 0, arena.now);
-  arena.run(arena.now + 1 * kMs);
+  aia_sched_node_set_caps(unit, kAll, 1, host.now_ns);
+  aia_sched_node_set_caps(slice, kAll, 0, host.now_ns);
+  host.run(host.now_ns + 1 * kMs);
   BOOST_TEST(capped(b) == 6 * kMs);
-  arena.run(arena.now + 3 * kMs);  // a has ended
+  host.run(host.now_ns + 3 * kMs);  // a has ended
   BOOST_TEST(capped(b) == 9 * kMs);
   BOOST_TEST(capped(a) == 0u);
 
   // A context that waits for its own turn waits for no ceiling.
-  Client& c = arena.client(unit, {.turn_ns = 10 * kMs});
+  Client& c = host.client(unit, {.turn_ns = 10 * kMs});
   aia_sched_job second{};
   second.width = 1;
-  arena.run(arena.now + 5 * kMs);
+  host.run(host.now_ns + 5 * kMs);
   c.job.width = 1;
-  BOOST_TEST(aia_sched_submit(&c.queue, &c.job, arena.now) == 0);
-  BOOST_TEST(aia_sched_submit(&c.queue, &second, arena.now) == 0);
-  arena.run(arena.now + 7 * kMs);
+  BOOST_TEST(aia_sched_submit(&c.queue, &c.job, host.now_ns) == 0);
+  BOOST_TEST(aia_sched_submit(&c.queue, &second, host.now_ns) == 0);
+  host.run(host.now_ns + 7 * kMs);
   BOOST_TEST(c.job.state == unsigned{AIA_SCHED_GRANTED});
-  BOOST_TEST(aia_sched_capped_ns(&second, arena.now) == 0u);
+  BOOST_TEST(aia_sched_capped_ns(&second, host.now_ns) == 0u);
   aia_sched_withdraw(&second);
-  arena.run(arena.now + 10 * kMs);
-  BOOST_TEST(aia_sched_capped_ns(&second, arena.now) == 0u);
+  host.run(host.now_ns + 10 * kMs);
+  BOOST_TEST(aia_sched_capped_ns(&second, host.now_ns) == 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

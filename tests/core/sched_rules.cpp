@@ -6,8 +6,9 @@
 #include <tap/tap.hpp>
 
 #include <cerrno>
+#include <cstdint>
 
-#include "core/arena.hpp"
+#include "core/core.hpp"
 
 namespace {
 

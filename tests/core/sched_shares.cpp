@@ -7,7 +7,9 @@
 
 #include <memory>
 
-#include "core/arena.hpp"
+#include "sim/host.hpp"
+
+using sim::Client, sim::Host, sim::kMs;
 
 namespace {
 
@@ -20,34 +22,34 @@ double ratio(const Client& a, const Client& b) {
 BOOST_AUTO_TEST_SUITE(sched_shares)
 
 BOOST_AUTO_TEST_CASE(queues_share_by_weight) {
-  Arena arena(1);
-  Client& one = arena.client(arena.root, {.weight = 100});
-  Client& three = arena.client(arena.root, {.weight = 300});
-  arena.start(one);
-  arena.start(three);
-  arena.run(arena.now + 4000 * kMs);
+  Host host(1);
+  Client& one = host.client(host.root, {.weight = 100});
+  Client& three = host.client(host.root, {.weight = 300});
+  host.start(one);
+  host.start(three);
+  host.run(host.now_ns + 4000 * kMs);
   BOOST_TEST(ratio(three, one) == 3.0, boost::test_tools::tolerance(0.02));
   BOOST_TEST(one.had_ns + three.had_ns >= 3999 * kMs);
 }
 
 BOOST_AUTO_TEST_CASE(time_counts_and_not_turns) {
-  Arena arena(1);
-  Client& fine = arena.client(arena.root, {.turn_ns = kMs / 10});
-  Client& coarse = arena.client(arena.root, {.turn_ns = 7 * kMs});
-  arena.start(fine);
-  arena.start(coarse);
-  arena.run(arena.now + 4000 * kMs);
+  Host host(1);
+  Client& fine = host.client(host.root, {.turn_ns = kMs / 10});
+  Client& coarse = host.client(host.root, {.turn_ns = 7 * kMs});
+  host.start(fine);
+  host.start(coarse);
+  host.run(host.now_ns + 4000 * kMs);
   BOOST_TEST(ratio(fine, coarse) == 1.0, boost::test_tools::tolerance(0.02));
 }
 
 BOOST_AUTO_TEST_CASE(slots_count) {
-  Arena arena(4);
-  aia_sched_node *a = arena.tenant(), *b = arena.tenant();
-  Client& wide = arena.client(a, {.width = 4});
+  Host host(4);
+  aia_sched_node *a = host.tenant(), *b = host.tenant();
+  Client& wide = host.client(a, {.width = 4});
   Client* narrow[4];
-  for (Client*& c : narrow) arena.start(*(c = &arena.client(b)));
-  arena.start(wide);
-  arena.run(arena.now + 4000 * kMs);
+  for (Client*& c : narrow) host.start(*(c = &host.client(b)));
+  host.start(wide);
+  host.run(host.now_ns + 4000 * kMs);
   std::uint64_t sum = 0;
   for (Client* c : narrow) sum += c->had_ns;
   BOOST_TEST(static_cast<double>(wide.had_ns) / static_cast<double>(sum) == 1.0,
@@ -55,25 +57,25 @@ BOOST_AUTO_TEST_CASE(slots_count) {
 }
 
 BOOST_AUTO_TEST_CASE(extreme_weights) {
-  Arena arena(1);
-  Client& least = arena.client(arena.root, {.weight = AIACCEL_WEIGHT_MIN, .turn_ns = kMs / 100});
-  Client& most = arena.client(arena.root, {.weight = AIACCEL_WEIGHT_MAX, .turn_ns = kMs / 100});
-  arena.start(least);
-  arena.start(most);
-  arena.run(arena.now + 10000 * kMs);
+  Host host(1);
+  Client& least = host.client(host.root, {.weight = AIACCEL_WEIGHT_MIN, .turn_ns = kMs / 100});
+  Client& most = host.client(host.root, {.weight = AIACCEL_WEIGHT_MAX, .turn_ns = kMs / 100});
+  host.start(least);
+  host.start(most);
+  host.run(host.now_ns + 10000 * kMs);
   BOOST_TEST(ratio(most, least) == 10000.0, boost::test_tools::tolerance(0.05));
 }
 
 BOOST_AUTO_TEST_CASE(many_queues_or_contexts_gain_a_tenant_nothing) {
-  Arena arena(2);
-  aia_sched_node *crowd = arena.tenant(), *two = arena.tenant();
+  Host host(2);
+  aia_sched_node *crowd = host.tenant(), *two = host.tenant();
   std::vector<Client*> many;
-  for (int i = 0; i < 40; i++) many.push_back(&arena.client(crowd, {.weight = 10000}));
-  Client *a = &arena.client(two, {.weight = 1}), *b = &arena.client(two, {.weight = 1});
-  for (Client* c : many) arena.start(*c);
-  arena.start(*a);
-  arena.start(*b);
-  arena.run(arena.now + 4000 * kMs);
+  for (int i = 0; i < 40; i++) many.push_back(&host.client(crowd, {.weight = 10000}));
+  Client *a = &host.client(two, {.weight = 1}), *b = &host.client(two, {.weight = 1});
+  for (Client* c : many) host.start(*c);
+  host.start(*a);
+  host.start(*b);
+  host.run(host.now_ns + 4000 * kMs);
   std::uint64_t sum = 0;
   for (Client* c : many) sum += c->had_ns;
   BOOST_TEST(static_cast<double>(sum) / static_cast<double>(a->had_ns + b->had_ns) == 1.0,
@@ -81,15 +83,15 @@ BOOST_AUTO_TEST_CASE(many_queues_or_contexts_gain_a_tenant_nothing) {
 }
 
 BOOST_AUTO_TEST_CASE(children_divide_what_their_parent_gets) {
-  Arena arena(1);
-  aia_sched_node *left = arena.tenant(100), *right = arena.tenant(300);
-  aia_sched_node *rich = arena.tenant(400, right), *poor = arena.tenant(100, right);
-  Client& l = arena.client(left);
-  Client& r = arena.client(rich);
-  Client& p1 = arena.client(poor);
-  Client& p2 = arena.client(poor);
-  for (Client* c : {&l, &r, &p1, &p2}) arena.start(*c);
-  arena.run(arena.now + 20000 * kMs);
+  Host host(1);
+  aia_sched_node *left = host.tenant(100), *right = host.tenant(300);
+  aia_sched_node *rich = host.tenant(400, right), *poor = host.tenant(100, right);
+  Client& l = host.client(left);
+  Client& r = host.client(rich);
+  Client& p1 = host.client(poor);
+  Client& p2 = host.client(poor);
+  for (Client* c : {&l, &r, &p1, &p2}) host.start(*c);
+  host.run(host.now_ns + 20000 * kMs);
   BOOST_TEST(static_cast<double>(l.had_ns) == 5000.0 * kMs, boost::test_tools::tolerance(0.02));
   BOOST_TEST(static_cast<double>(r.had_ns) == 12000.0 * kMs, boost::test_tools::tolerance(0.02));
   BOOST_TEST(static_cast<double>(p1.had_ns) == 1500.0 * kMs, boost::test_tools::tolerance(0.02));
@@ -97,34 +99,34 @@ BOOST_AUTO_TEST_CASE(children_divide_what_their_parent_gets) {
 }
 
 BOOST_AUTO_TEST_CASE(classes_keep_separate_accounts) {
-  Arena arena(1);
-  aia_sched_node *a = arena.tenant(), *b = arena.tenant();
-  Client& urgent = arena.client(a, {.class_ = AIACCEL_CLASS_HIGH});
-  arena.start(urgent);
-  arena.run(arena.now + 1000 * kMs);
-  arena.stop(urgent);
-  Client& left = arena.client(a);
-  Client& right = arena.client(b);
-  arena.start(left);
-  arena.start(right);
-  arena.run(arena.now + 1000 * kMs);
+  Host host(1);
+  aia_sched_node *a = host.tenant(), *b = host.tenant();
+  Client& urgent = host.client(a, {.class_ = AIACCEL_CLASS_HIGH});
+  host.start(urgent);
+  host.run(host.now_ns + 1000 * kMs);
+  host.stop(urgent);
+  Client& left = host.client(a);
+  Client& right = host.client(b);
+  host.start(left);
+  host.start(right);
+  host.run(host.now_ns + 1000 * kMs);
   BOOST_TEST(ratio(left, right) == 1.0, boost::test_tools::tolerance(0.02));
 }
 
 BOOST_AUTO_TEST_CASE(a_sleeper_is_served_soon_and_cannot_save_up) {
-  Arena arena(1);
-  aia_sched_node *a = arena.tenant(), *b = arena.tenant();
-  Client& busy = arena.client(a);
-  Client& sleeper = arena.client(b);
-  arena.start(sleeper);
-  arena.start(busy);
-  arena.run(arena.now + 10 * kMs);
-  arena.stop(sleeper);
-  arena.run(arena.now + 60000 * kMs);  // a minute of sleep
+  Host host(1);
+  aia_sched_node *a = host.tenant(), *b = host.tenant();
+  Client& busy = host.client(a);
+  Client& sleeper = host.client(b);
+  host.start(sleeper);
+  host.start(busy);
+  host.run(host.now_ns + 10 * kMs);
+  host.stop(sleeper);
+  host.run(host.now_ns + 60000 * kMs);  // a minute of sleep
   std::uint64_t busy_before = busy.had_ns, sleeper_before = sleeper.had_ns;
   sleeper.longest_wait_ns = 0;
-  arena.start(sleeper);
-  arena.run(arena.now + 200 * kMs);
+  host.start(sleeper);
+  host.run(host.now_ns + 200 * kMs);
   BOOST_TEST(sleeper.longest_wait_ns <= 2 * kMs);
   std::uint64_t lead = (sleeper.had_ns - sleeper_before) - (busy.had_ns - busy_before);
   BOOST_TEST(lead <= AIA_SHARE_LAG_NS + 2 * kMs);
@@ -132,43 +134,43 @@ BOOST_AUTO_TEST_CASE(a_sleeper_is_served_soon_and_cannot_save_up) {
 }
 
 BOOST_AUTO_TEST_CASE(who_sleeps_a_little_is_served_at_once) {
-  Arena arena(1);
-  aia_sched_node *a = arena.tenant(), *b = arena.tenant();
-  Client& flood = arena.client(a, {.turn_ns = 5 * kMs});
-  Client& server = arena.client(b, {.turn_ns = kMs, .think_ns = 9 * kMs});
-  arena.start(flood);
-  arena.start(server);
-  arena.run(arena.now + 100 * kMs);
+  Host host(1);
+  aia_sched_node *a = host.tenant(), *b = host.tenant();
+  Client& flood = host.client(a, {.turn_ns = 5 * kMs});
+  Client& server = host.client(b, {.turn_ns = kMs, .think_ns = 9 * kMs});
+  host.start(flood);
+  host.start(server);
+  host.run(host.now_ns + 100 * kMs);
   server.longest_wait_ns = 0;
-  arena.run(arena.now + 4000 * kMs);
+  host.run(host.now_ns + 4000 * kMs);
   BOOST_TEST(server.longest_wait_ns <= 5 * kMs);  // the turn that runs, no more
   BOOST_TEST(server.turns > 250u);
 }
 
 BOOST_AUTO_TEST_CASE(work_alone_is_no_debt) {
-  Arena arena(1);
-  aia_sched_node *a = arena.tenant(), *b = arena.tenant();
-  Client& first = arena.client(a);
-  arena.start(first);
-  arena.run(arena.now + 3600000 * kMs);  // an hour of an engine that nobody else wanted
+  Host host(1);
+  aia_sched_node *a = host.tenant(), *b = host.tenant();
+  Client& first = host.client(a);
+  host.start(first);
+  host.run(host.now_ns + 3600000 * kMs);  // an hour of an engine that nobody else wanted
   std::uint64_t before = first.had_ns;
-  Client& second = arena.client(b);
-  arena.start(second);
-  arena.run(arena.now + 1000 * kMs);
+  Client& second = host.client(b);
+  host.start(second);
+  host.run(host.now_ns + 1000 * kMs);
   BOOST_TEST(static_cast<double>(first.had_ns - before) / static_cast<double>(second.had_ns) == 1.0,
              boost::test_tools::tolerance(0.02));
 }
 
 BOOST_AUTO_TEST_CASE(a_wide_job_is_not_starved) {
-  Arena arena(8);
+  Host host(8);
   std::vector<Client*> narrow;
   for (unsigned i = 0; i < 16; i++) {
-    narrow.push_back(&arena.client(arena.tenant(), {.turn_ns = kMs + i * kMs / 16}));
-    arena.start(*narrow.back());
+    narrow.push_back(&host.client(host.tenant(), {.turn_ns = kMs + i * kMs / 16}));
+    host.start(*narrow.back());
   }
-  Client& wide = arena.client(arena.tenant(), {.turn_ns = kMs, .width = 8});
-  arena.start(wide);
-  arena.run(arena.now + 2000 * kMs);
+  Client& wide = host.client(host.tenant(), {.turn_ns = kMs, .width = 8});
+  host.start(wide);
+  host.run(host.now_ns + 2000 * kMs);
   BOOST_TEST(wide.turns > 50u);
   // Its fair part is a 17th of the slots: it waits for the others to have as much, and no longer.
   BOOST_TEST(wide.longest_wait_ns < 25 * kMs);
@@ -176,14 +178,14 @@ BOOST_AUTO_TEST_CASE(a_wide_job_is_not_starved) {
 
 BOOST_AUTO_TEST_CASE(liars_about_cost_gain_nothing) {
   for (std::uint64_t claim : {std::uint64_t{1}, 3600000 * kMs, ~std::uint64_t{0}}) {
-    Arena arena(2);
-    aia_sched_node *a = arena.tenant(), *b = arena.tenant();
+    Host host(2);
+    aia_sched_node *a = host.tenant(), *b = host.tenant();
     Client* liars[4];
     Client* honest[4];
-    for (Client*& c : liars) c = &arena.client(a, {.turn_ns = 5 * kMs, .claimed_ns = claim});
-    for (Client*& c : honest) c = &arena.client(b, {.turn_ns = 5 * kMs, .claimed_ns = 5 * kMs});
-    for (int i = 0; i < 4; i++) arena.start(*liars[i]), arena.start(*honest[i]);
-    arena.run(arena.now + 4000 * kMs);
+    for (Client*& c : liars) c = &host.client(a, {.turn_ns = 5 * kMs, .claimed_ns = claim});
+    for (Client*& c : honest) c = &host.client(b, {.turn_ns = 5 * kMs, .claimed_ns = 5 * kMs});
+    for (int i = 0; i < 4; i++) host.start(*liars[i]), host.start(*honest[i]);
+    host.run(host.now_ns + 4000 * kMs);
     std::uint64_t lied = 0, told = 0;
     for (int i = 0; i < 4; i++) lied += liars[i]->had_ns, told += honest[i]->had_ns;
     BOOST_TEST(static_cast<double>(lied) / static_cast<double>(told) == 1.0,
@@ -192,23 +194,23 @@ BOOST_AUTO_TEST_CASE(liars_about_cost_gain_nothing) {
 }
 
 BOOST_AUTO_TEST_CASE(a_false_estimate_held_through_a_long_turn_saves_nothing_up) {
-  Arena arena(2);
-  aia_sched_node *a = arena.tenant(), *b = arena.tenant();
+  Host host(2);
+  aia_sched_node *a = host.tenant(), *b = host.tenant();
   // The first turn claims an hour: the tenant stands back until it ends after a second, ...
-  Client& liar = arena.client(a, {.turn_ns = 1000 * kMs, .claimed_ns = 3600000 * kMs});
-  Client& accomplice = arena.client(a);
-  Client *x = &arena.client(b), *y = &arena.client(b);
-  arena.start(liar);
-  arena.stop(liar);
-  arena.start(*x);
-  arena.start(*y);
-  arena.run(arena.now + 10 * kMs);
-  arena.start(accomplice);
-  arena.run(arena.now + 1000 * kMs);
+  Client& liar = host.client(a, {.turn_ns = 1000 * kMs, .claimed_ns = 3600000 * kMs});
+  Client& accomplice = host.client(a);
+  Client *x = &host.client(b), *y = &host.client(b);
+  host.start(liar);
+  host.stop(liar);
+  host.start(*x);
+  host.start(*y);
+  host.run(host.now_ns + 10 * kMs);
+  host.start(accomplice);
+  host.run(host.now_ns + 1000 * kMs);
   std::uint64_t before_a = accomplice.had_ns, before_b = x->had_ns + y->had_ns;
-  Client& second = arena.client(a);
-  arena.start(second);
-  arena.run(arena.now + 1000 * kMs);
+  Client& second = host.client(a);
+  host.start(second);
+  host.run(host.now_ns + 1000 * kMs);
   // ... and then is behind the others by no more than any sleeper.
   std::uint64_t a_had = accomplice.had_ns - before_a + second.had_ns;
   std::uint64_t b_had = x->had_ns + y->had_ns - before_b;
@@ -217,16 +219,16 @@ BOOST_AUTO_TEST_CASE(a_false_estimate_held_through_a_long_turn_saves_nothing_up)
 }
 
 BOOST_AUTO_TEST_CASE(in_the_end_a_turn_costs_what_was_measured) {
-  Arena arena(8);
-  Client& c = arena.client(arena.root, {.weight = 50});
+  Host host(8);
+  Client& c = host.client(host.root, {.weight = 50});
   std::uint64_t had = 0;
   for (std::uint64_t i = 1; i <= 50; i++) {
     c.width = 1 + i % 8;
     c.turn_ns = i * i % 17 * kMs;
     c.claimed_ns = 100 * kMs / i;
     had += c.width * c.turn_ns;
-    arena.submit(c);
-    arena.run(arena.now + 100 * kMs);
+    host.submit(c);
+    host.run(host.now_ns + 100 * kMs);
   }
   BOOST_TEST(c.had_ns == had);
   aia_vtime start{1, AIA_SHARE_LAG_NS};
@@ -236,34 +238,34 @@ BOOST_AUTO_TEST_CASE(in_the_end_a_turn_costs_what_was_measured) {
 }
 
 BOOST_AUTO_TEST_CASE(the_estimate_follows_the_turns) {
-  Arena arena(1);
-  Client& c = arena.client(arena.root, {.turn_ns = kMs});
-  arena.start(c);
-  arena.run(arena.now + 100 * kMs);
+  Host host(1);
+  Client& c = host.client(host.root, {.turn_ns = kMs});
+  host.start(c);
+  host.run(host.now_ns + 100 * kMs);
   BOOST_TEST(c.queue.estimate_ns == kMs);
   c.turn_ns = 9 * kMs;
-  arena.run(arena.now + 60 * 9 * kMs);
+  host.run(host.now_ns + 60 * 9 * kMs);
   BOOST_TEST(static_cast<double>(c.queue.estimate_ns) == 9.0 * kMs,
              boost::test_tools::tolerance(0.01));
 }
 
 BOOST_AUTO_TEST_CASE(one_tenant_cannot_take_all_free_slots_at_once) {
-  Arena arena(8);
-  aia_sched_node *a = arena.tenant(), *b = arena.tenant();
+  Host host(8);
+  aia_sched_node *a = host.tenant(), *b = host.tenant();
   std::vector<Client*> as, bs;
-  for (int i = 0; i < 8; i++) as.push_back(&arena.client(a, {.turn_ns = 100 * kMs}));
-  for (int i = 0; i < 8; i++) bs.push_back(&arena.client(b, {.turn_ns = 100 * kMs}));
+  for (int i = 0; i < 8; i++) as.push_back(&host.client(a, {.turn_ns = 100 * kMs}));
+  for (int i = 0; i < 8; i++) bs.push_back(&host.client(b, {.turn_ns = 100 * kMs}));
   // All are in line before the first slot is given out.
   for (Client* c : as) {
     c->job.width = 1;
     c->job.cost_ns = 1;  // a lie, to no avail
-    BOOST_TEST(aia_sched_submit(&c->queue, &c->job, arena.now) == 0);
+    BOOST_TEST(aia_sched_submit(&c->queue, &c->job, host.now_ns) == 0);
   }
   for (Client* c : bs) {
     c->job.width = 1;
-    BOOST_TEST(aia_sched_submit(&c->queue, &c->job, arena.now) == 0);
+    BOOST_TEST(aia_sched_submit(&c->queue, &c->job, host.now_ns) == 0);
   }
-  arena.run(arena.now + kMs);
+  host.run(host.now_ns + kMs);
   auto held = [](const std::vector<Client*>& all) {
     return std::count_if(all.begin(), all.end(),
                          [](Client* c) { return c->job.state == AIA_SCHED_GRANTED; });
@@ -273,18 +275,18 @@ BOOST_AUTO_TEST_CASE(one_tenant_cannot_take_all_free_slots_at_once) {
 }
 
 BOOST_AUTO_TEST_CASE(short_lived_clients_do_not_starve_a_lasting_one) {
-  Arena arena(1);
-  Client& lasting = arena.client(arena.root);
-  arena.start(lasting);
+  Host host(1);
+  Client& lasting = host.client(host.root);
+  host.start(lasting);
   std::uint64_t others = 0;
   // There is always a newcomer in line: each opens, takes one turn, and closes.
   Client* current = nullptr;
   for (int i = 0; i < 1000; i++) {
-    Client* next = &arena.client(arena.root);
-    arena.start(*next);
-    arena.stop(*next);
-    while (current && current->turns == 0) arena.run(arena.now + kMs);
-    if (current) others += current->had_ns, arena.close(*current);
+    Client* next = &host.client(host.root);
+    host.start(*next);
+    host.stop(*next);
+    while (current && current->turns == 0) host.run(host.now_ns + kMs);
+    if (current) others += current->had_ns, host.close(*current);
     current = next;
   }
   // Three are in line at a time.
@@ -293,18 +295,18 @@ BOOST_AUTO_TEST_CASE(short_lived_clients_do_not_starve_a_lasting_one) {
 }
 
 BOOST_AUTO_TEST_CASE(no_slot_stays_free_while_a_job_fits) {
-  Arena arena(3);
+  Host host(3);
   for (int i = 0; i < 9; i++) {
-    Client& c = arena.client(
-        arena.tenant(static_cast<std::uint32_t>(1 + 50 * i)),
+    Client& c = host.client(
+        host.tenant(static_cast<std::uint32_t>(1 + 50 * i)),
         {.class_ = static_cast<std::uint32_t>(i % 4), .turn_ns = kMs / 2 + kMs / 9 * i});
-    arena.start(c);
+    host.start(c);
   }
-  std::uint64_t start = arena.now;
-  arena.run(start + 1000 * kMs);
+  std::uint64_t start = host.now_ns;
+  host.run(start + 1000 * kMs);
   // All but the turns that still run has been counted.
-  BOOST_TEST(arena.engine.slots_used == 3u);
-  BOOST_TEST(arena.engine.busy_ns >= 3 * 1000 * kMs - 3 * 2 * kMs);
+  BOOST_TEST(host.engine.slots_used == 3u);
+  BOOST_TEST(host.engine.busy_ns >= 3 * 1000 * kMs - 3 * 2 * kMs);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/arena.hpp"
+#include "core/sound.hpp"
 #include "core/choices.hpp"
 
 inline bool is_below(const aia_share* share, const aia_share* ancestor) {

@@ -1,54 +1,47 @@
 // SPDX-License-Identifier: MIT
 //
-// A host under virtual time: one engine, tenants, and streams of jobs that come and take as long as
-// they are told. The scheduler is the one of the module; only the clock is played.
+// A host under virtual time: one engine, tenants, and clients that come and take as long as they
+// are told. The scheduler is the one of the module; only the clock is played.
 //
-// A stream has as many contexts as it needs, since a context holds one turn at a time: each job
-// goes to one that has none. Invariants: what the scheduler knows of lives in deques, so that
-// addresses hold; events of one time happen in the order in which they were foreseen.
+// A client is a context with one queue, which wants turns of a known length. A stream is a crowd of
+// clients to whom jobs come: as many as it needs, since a context holds one turn at a time.
+//
+// Invariants: what the scheduler knows of lives in deques, so that addresses hold; events of one
+// time happen in the order in which they were foreseen, so that the same seed plays the same.
 // Single-threaded.
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <queue>
 #include <random>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "core/core.hpp"
+#include "sim/times.hpp"
 
 namespace sim {
 
-using Ns = std::uint64_t;
-constexpr Ns kSecond = 1'000'000'000;
-constexpr Ns kMs = 1'000'000;
-
-// Times of one kind: how long from one job to the next, or how long a job takes.
-using Times = std::function<Ns(std::mt19937_64&)>;
-
-inline Times constant(Ns ns) {
-  return [ns](std::mt19937_64&) { return ns; };
-}
-
-// Not std::exponential_distribution, whose numbers are its implementation's affair.
-inline Times exponential(double mean_ns) {
-  return [mean_ns](std::mt19937_64& random) {
-    const double uniform = (static_cast<double>(random() >> 11) + 0.5) * 0x1p-53;
-    return static_cast<Ns>(-std::log(uniform) * mean_ns);
-  };
-}
-
 struct Stream;
 
-struct Context {
-  Stream* stream = nullptr;
+struct Client {
   aia_sched_seat seat{};
   aia_sched_queue queue{};
   aia_sched_job job{};
+  Stream* stream = nullptr;  // whose it is, or
+  bool wants_more = false;   // whether it goes on by itself:
+  Ns turn_ns = kMs;          // how long its turns take
+  Ns think_ns = 0;           // from the end of a turn to the next request
+  Ns claimed_ns = 0;         // what it says that they take
+  std::uint32_t width = 1;
+
+  Ns had_ns = 0;  // slots times time
+  std::uint64_t turns = 0;
+  Ns longest_wait_ns = 0;
 };
 
 struct Stream {
@@ -60,30 +53,63 @@ struct Stream {
   Times service{};                          // how long a turn takes
   std::function<void(Ns wait_ns)> began{};  // called for each turn that begins
 
-  std::deque<Context> contexts{};
-  std::vector<Context*> without_job{};
+  std::deque<Client> clients{};
+  std::vector<Client*> without_job{};
   std::uint64_t turns = 0;
   Ns had_ns = 0;  // slots times time
 };
 
 class Host {
  public:
-  Host(std::uint32_t slots, std::uint64_t seed) : random_(seed) {
+  explicit Host(std::uint32_t slots, std::uint64_t seed = 1) : random_(seed) {
     aia_sched_engine_init(&engine, slots);
-    aia_sched_node_init(&root, &engine, nullptr, 0);
+    root = tenant_below(nullptr, 0);
   }
   Host(const Host&) = delete;
 
   aia_sched_node* tenant(std::uint32_t weight = 0, aia_sched_node* parent = nullptr) {
-    aia_sched_node* node = &tenants_.emplace_back();
-    aia_sched_node_init(node, &engine, parent ? parent : &root, weight);
-    return node;
+    return tenant_below(parent ? parent : root, weight);
+  }
+
+  struct Options {
+    std::uint32_t class_ = AIACCEL_CLASS_NORMAL;
+    std::uint32_t weight = 0;
+    Ns turn_ns = kMs;
+    Ns think_ns = 0;
+    std::uint32_t width = 1;
+    Ns claimed_ns = 0;
+  };
+
+  Client& client(aia_sched_node* node, Options options) {
+    Client& c = clients_.emplace_back();
+    init(c, node, options.class_, options.weight);
+    c.turn_ns = options.turn_ns;
+    c.think_ns = options.think_ns;
+    c.width = options.width;
+    c.claimed_ns = options.claimed_ns;
+    return c;
+  }
+  Client& client(aia_sched_node* node) { return client(node, Options{}); }
+
+  void start(Client& c) {
+    c.wants_more = true;
+    submit(c);
+  }
+  // Takes no turn after the one it has or waits for.
+  void stop(Client& c) { c.wants_more = false; }
+
+  // Closes a client that has no job, so that its queue is gone for the scheduler.
+  void close(Client& c) { aia_sched_queue_fini(&c.queue); }
+
+  void submit(Client& c) {
+    put_in_line(c);
+    dispatch();
   }
 
   // Jobs that come whatever became of those before. The first comes after a gap.
   Stream& open(Stream options) {
     Stream& stream = streams_.emplace_back(std::move(options));
-    if (!stream.tenant) stream.tenant = &root;
+    if (!stream.tenant) stream.tenant = root;
     foresee(stream.gap(random_), &stream, nullptr);
     return stream;
   }
@@ -91,9 +117,9 @@ class Host {
   // So many jobs at all times: each that ends is followed by another at once.
   Stream& saturate(Stream options, std::size_t jobs) {
     Stream& stream = streams_.emplace_back(std::move(options));
-    if (!stream.tenant) stream.tenant = &root;
+    if (!stream.tenant) stream.tenant = root;
     if (stream.gap) throw std::logic_error("jobs that follow one another have no gap");
-    while (stream.contexts.size() < jobs) submit(stream);
+    while (stream.clients.size() < jobs) put_in_line(idle_client(stream));
     return stream;
   }
 
@@ -104,7 +130,10 @@ class Host {
     while (!enough()) {
       const Ns event_ns = agenda_.empty() ? AIACCEL_NEVER : agenda_.top().at_ns;
       const Ns next_ns = std::min<Ns>(event_ns, aia_timers_next_ns(&engine.timers));
-      if (next_ns > end_ns) break;
+      if (next_ns > end_ns) {
+        now_ns = end_ns;
+        break;
+      }
       now_ns = std::max(now_ns, next_ns);
       if (next_ns == event_ns) happen();
       dispatch();
@@ -115,74 +144,103 @@ class Host {
   }
 
   aia_sched_engine engine{};
-  aia_sched_node root{};
+  aia_sched_node* root;
   Ns now_ns = kSecond;
+  std::function<void(Client&)> granted;  // called for each turn that begins
 
  private:
   struct Event {
     Ns at_ns;
     std::uint64_t number;
     Stream* comes;                              // a job of it comes, or
-    Context* ends;                              // a turn does
+    Client* wakes;                              // from its turn, or from thinking
     bool operator<(const Event& other) const {  // the queue's top is the largest
       return at_ns != other.at_ns ? at_ns > other.at_ns : number > other.number;
     }
   };
 
-  void foresee(Ns after_ns, Stream* comes, Context* ends) {
-    agenda_.push({now_ns + after_ns, foreseen_++, comes, ends});
+  aia_sched_node* tenant_below(aia_sched_node* parent, std::uint32_t weight) {
+    aia_sched_node* node = &tenants_.emplace_back();
+    aia_sched_node_init(node, &engine, parent, weight);
+    return node;
   }
 
-  Context& idle_context(Stream& stream) {
+  void init(Client& c, aia_sched_node* node, std::uint32_t class_, std::uint32_t weight) {
+    aia_sched_seat_init(&c.seat, &engine);
+    aia_sched_queue_init(&c.queue, &c.seat, node, class_, weight);
+  }
+
+  Client& idle_client(Stream& stream) {
     if (stream.without_job.empty()) {
-      Context& context = stream.contexts.emplace_back();
-      context.stream = &stream;
-      aia_sched_seat_init(&context.seat, &engine);
-      aia_sched_queue_init(&context.queue, &context.seat, stream.tenant, stream.class_,
-                           stream.weight);
-      return context;
+      Client& c = stream.clients.emplace_back();
+      init(c, stream.tenant, stream.class_, stream.weight);
+      c.stream = &stream;
+      c.width = stream.width;
+      return c;
     }
-    Context& context = *stream.without_job.back();
+    Client& c = *stream.without_job.back();
     stream.without_job.pop_back();
-    return context;
+    return c;
   }
 
-  void submit(Stream& stream) {
-    Context& context = idle_context(stream);
-    context.job.width = stream.width;
-    if (aia_sched_submit(&context.queue, &context.job, now_ns))
-      throw std::logic_error("submit was refused");
+  void foresee(Ns after_ns, Stream* comes, Client* wakes) {
+    agenda_.push({now_ns + after_ns, foreseen_++, comes, wakes});
+  }
+
+  void put_in_line(Client& c) {
+    c.job.width = c.width;
+    c.job.cost_ns = c.claimed_ns;
+    if (aia_sched_submit(&c.queue, &c.job, now_ns)) throw std::logic_error("submit was refused");
   }
 
   void happen() {
     const Event event = agenda_.top();
     agenda_.pop();
     if (event.comes) {
-      submit(*event.comes);
+      put_in_line(idle_client(*event.comes));
       foresee(event.comes->gap(random_), event.comes, nullptr);
-      return;
+    } else if (event.wakes->job.state == AIA_SCHED_GRANTED) {
+      end_turn(*event.wakes);
+    } else if (event.wakes->wants_more) {
+      put_in_line(*event.wakes);
     }
-    Context& context = *event.ends;
-    Stream& stream = *context.stream;
-    stream.turns++;
-    stream.had_ns += (now_ns - context.job.granted_ns) * stream.width;
-    aia_sched_complete(&context.job, now_ns);
-    stream.without_job.push_back(&context);
-    if (!stream.gap) submit(stream);
   }
 
   void dispatch() {
     aia_timers_run(&engine.timers, now_ns);
     while (aia_sched_job* job = aia_sched_grant_next(&engine, now_ns)) {
-      Context& context = *aia_container_of(job, Context, job);
-      Stream& stream = *context.stream;
-      if (stream.began) stream.began(now_ns - job->submitted_ns);
-      foresee(stream.service(random_), nullptr, &context);
+      Client& c = *aia_container_of(job, Client, job);
+      const Ns wait_ns = now_ns - job->submitted_ns;
+      c.longest_wait_ns = std::max(c.longest_wait_ns, wait_ns);
+      if (c.stream) {
+        c.turn_ns = c.stream->service(random_);
+        if (c.stream->began) c.stream->began(wait_ns);
+      }
+      foresee(c.turn_ns, nullptr, &c);
+      if (granted) granted(c);
+    }
+  }
+
+  void end_turn(Client& c) {
+    const Ns had_ns = (now_ns - c.job.granted_ns) * c.width;
+    aia_sched_complete(&c.job, now_ns);
+    c.had_ns += had_ns;
+    c.turns++;
+    if (Stream* stream = c.stream) {
+      stream->had_ns += had_ns;
+      stream->turns++;
+      stream->without_job.push_back(&c);
+      if (!stream->gap) put_in_line(idle_client(*stream));
+    } else if (c.wants_more && c.think_ns) {
+      foresee(c.think_ns, nullptr, &c);
+    } else if (c.wants_more) {
+      put_in_line(c);
     }
   }
 
   std::mt19937_64 random_;
   std::deque<aia_sched_node> tenants_;
+  std::deque<Client> clients_;
   std::deque<Stream> streams_;
   std::priority_queue<Event> agenda_;
   std::uint64_t foreseen_ = 0;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The invariants of sched.h, looked at from outside by walking everything.
+// Every invariant, with the reason that is told where it does not hold.
 
-#include "core/arena.hpp"
+#include "core/sound.hpp"
 
 #include <algorithm>
+#include <cstdint>
 
 namespace {
 

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+//
+// The invariants of sched.h, looked at from outside by walking everything.
+#pragma once
+
+#include <vector>
+
+#include "core/core.hpp"
+
+// True when all invariants of sched.h hold on the engine, its tenants and these queues; else `*why`
+// says what does not.
+bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_node*>& nodes,
+              const std::vector<const aia_sched_queue*>& queues, const char** why);

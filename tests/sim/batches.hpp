@@ -13,17 +13,22 @@ namespace sim {
 
 class Batches {
  public:
-  explicit Batches(std::uint64_t batch) : batch_(batch) {}
+  static constexpr std::size_t kMany = 40;
+  // Student's t with 39 degrees of freedom: of 99 % between -t and t.
+  static constexpr double kQuantile99 = 2.708;
+
+  // `all`: how many observations there will be; those after them are let go.
+  explicit Batches(std::uint64_t all) : batch_(all / kMany) { means_.reserve(kMany); }
 
   void add(double value) {
     sum_ += value;
-    if (++count_ < batch_) return;
+    if (++count_ < batch_ || done()) return;
     means_.push_back(sum_ / static_cast<double>(batch_));
     sum_ = 0;
     count_ = 0;
   }
 
-  std::size_t batches() const { return means_.size(); }
+  bool done() const { return means_.size() == kMany; }
 
   double mean() const {
     double sum = 0;

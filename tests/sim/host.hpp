@@ -238,7 +238,7 @@ class Host {
     }
   }
 
-  std::mt19937_64 random_;
+  Random random_;
   std::deque<aia_sched_node> tenants_;
   std::deque<Client> clients_;
   std::deque<Stream> streams_;

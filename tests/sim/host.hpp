@@ -39,7 +39,8 @@ struct Client {
   Ns claimed_ns = 0;         // what it says that they take
   std::uint32_t width = 1;
 
-  Ns had_ns = 0;  // slots times time
+  Ns came_ns = 0;  // its job, where it has one
+  Ns had_ns = 0;   // slots times time
   std::uint64_t turns = 0;
   Ns longest_wait_ns = 0;
 };
@@ -49,19 +50,23 @@ struct Stream {
   std::uint32_t class_ = AIACCEL_CLASS_NORMAL;
   std::uint32_t weight = 0;
   std::uint32_t width = 1;
-  Times gap{};                              // from one arrival to the next
-  Times service{};                          // how long a turn takes
-  std::function<void(Ns wait_ns)> began{};  // called for each turn that begins
+  std::size_t contexts = 0;  // at most so many; jobs that find none idle wait in the stream. 0: any
+  Ns claimed_ns = 0;         // what it says that turns take
+  Times gap{};               // from one arrival to the next
+  Times service{};           // how long a turn takes
+  std::function<void(Ns wait_ns)> began{};     // called for each turn that begins,
+  std::function<void(Ns sojourn_ns)> ended{};  // and ends
 
   std::deque<Client> clients{};
-  std::vector<Client*> without_job{};
+  std::vector<Client*> idle{};
+  std::deque<Ns> backlog{};  // when they came
   std::uint64_t turns = 0;
   Ns had_ns = 0;  // slots times time
 };
 
 class Host {
  public:
-  explicit Host(std::uint32_t slots, std::uint64_t seed = 1) : random_(seed) {
+  explicit Host(std::uint32_t slots, Random random = Random(1)) : random_(std::move(random)) {
     aia_sched_engine_init(&engine, slots);
     root = tenant_below(nullptr, 0);
   }
@@ -102,7 +107,7 @@ class Host {
   void close(Client& c) { aia_sched_queue_fini(&c.queue); }
 
   void submit(Client& c) {
-    put_in_line(c);
+    put_in_line(c, now_ns);
     dispatch();
   }
 
@@ -119,7 +124,7 @@ class Host {
     Stream& stream = streams_.emplace_back(std::move(options));
     if (!stream.tenant) stream.tenant = root;
     if (stream.gap) throw std::logic_error("jobs that follow one another have no gap");
-    while (stream.clients.size() < jobs) put_in_line(idle_client(stream));
+    while (stream.clients.size() < jobs) come(stream);
     return stream;
   }
 
@@ -170,24 +175,29 @@ class Host {
     aia_sched_queue_init(&c.queue, &c.seat, node, class_, weight);
   }
 
-  Client& idle_client(Stream& stream) {
-    if (stream.without_job.empty()) {
+  // A job comes: to a client that has none, or to a new one.
+  void come(Stream& stream) {
+    if (stream.idle.empty() && stream.contexts && stream.clients.size() == stream.contexts)
+      return stream.backlog.push_back(now_ns);
+    if (stream.idle.empty()) {
       Client& c = stream.clients.emplace_back();
       init(c, stream.tenant, stream.class_, stream.weight);
       c.stream = &stream;
       c.width = stream.width;
-      return c;
+      c.claimed_ns = stream.claimed_ns;
+      stream.idle.push_back(&c);
     }
-    Client& c = *stream.without_job.back();
-    stream.without_job.pop_back();
-    return c;
+    Client& c = *stream.idle.back();
+    stream.idle.pop_back();
+    put_in_line(c, now_ns);
   }
 
   void foresee(Ns after_ns, Stream* comes, Client* wakes) {
     agenda_.push({now_ns + after_ns, foreseen_++, comes, wakes});
   }
 
-  void put_in_line(Client& c) {
+  void put_in_line(Client& c, Ns came_ns) {
+    c.came_ns = came_ns;
     c.job.width = c.width;
     c.job.cost_ns = c.claimed_ns;
     if (aia_sched_submit(&c.queue, &c.job, now_ns)) throw std::logic_error("submit was refused");
@@ -197,12 +207,12 @@ class Host {
     const Event event = agenda_.top();
     agenda_.pop();
     if (event.comes) {
-      put_in_line(idle_client(*event.comes));
+      come(*event.comes);
       foresee(event.comes->gap(random_), event.comes, nullptr);
     } else if (event.wakes->job.state == AIA_SCHED_GRANTED) {
       end_turn(*event.wakes);
     } else if (event.wakes->wants_more) {
-      put_in_line(*event.wakes);
+      put_in_line(*event.wakes, now_ns);
     }
   }
 
@@ -210,7 +220,7 @@ class Host {
     aia_timers_run(&engine.timers, now_ns);
     while (aia_sched_job* job = aia_sched_grant_next(&engine, now_ns)) {
       Client& c = *aia_container_of(job, Client, job);
-      const Ns wait_ns = now_ns - job->submitted_ns;
+      const Ns wait_ns = now_ns - c.came_ns;
       c.longest_wait_ns = std::max(c.longest_wait_ns, wait_ns);
       if (c.stream) {
         c.turn_ns = c.stream->service(random_);
@@ -229,12 +239,18 @@ class Host {
     if (Stream* stream = c.stream) {
       stream->had_ns += had_ns;
       stream->turns++;
-      stream->without_job.push_back(&c);
-      if (!stream->gap) put_in_line(idle_client(*stream));
+      if (stream->ended) stream->ended(now_ns - c.came_ns);
+      if (!stream->backlog.empty()) {
+        put_in_line(c, stream->backlog.front());
+        stream->backlog.pop_front();
+      } else {
+        stream->idle.push_back(&c);
+        if (!stream->gap) come(*stream);
+      }
     } else if (c.wants_more && c.think_ns) {
       foresee(c.think_ns, nullptr, &c);
     } else if (c.wants_more) {
-      put_in_line(c);
+      put_in_line(c, now_ns);
     }
   }
 

@@ -84,7 +84,7 @@ std::string agree(const std::string& what, const Batches& seen, double theory, d
 
 void play(std::uint32_t servers, double load, double millions) {
   const sim::Ns gap_ns = static_cast<sim::Ns>(std::llround(kServiceNs / (servers * load)));
-  sim::Host host(servers, servers * 1000 + static_cast<std::uint64_t>(load * 100));
+  sim::Host host(servers, sim::Random(servers * 1000 + std::llround(load * 100)));
   Watched watched(jobs(millions));
   sim::Stream& stream =
       host.open({.gap = sim::exponential(gap_ns), .service = sim::exponential(kServiceNs)});
@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(two_classes) {
       return static_cast<sim::Ns>(std::llround(kServiceNs / (servers * load)));
     };
     const sim::Ns high_gap = gap(0.3), low_gap = gap(0.5);
-    sim::Host host(servers, servers);
+    sim::Host host(servers, sim::Random(servers));
     Watched high(jobs(15)), low(jobs(25));
     sim::Stream& above = host.open({.class_ = AIACCEL_CLASS_HIGH,
                                     .gap = sim::exponential(high_gap),

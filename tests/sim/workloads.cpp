@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// The table of workloads: who is there, and what is promised to whom. A row is a test case.
+
+#include <tap/tap.hpp>
+
+#include "sim/workloads.hpp"
+
+namespace {
+
+struct Row {
+  const char* name;
+  const char* who;
+  const char* bound;
+  void (*play)();
+};
+
+constexpr Row kTable[] = {
+    {"weights", "two tenants, 75 to 25 and 10 to 90, more work than there is time",
+     "shares by weight to half a percent", sim::weights},
+    {"lengths", "the same, one with turns 50 times as long as the other's",
+     "shares by weight to half a percent", sim::lengths},
+    {"greedy_user", "a user with 1,000 queues against one with one", "half each, to half a percent",
+     sim::greedy_user},
+    {"nesting_user",
+     "a user who nests tenants, queues of weight 10,000 in each, against a flat one",
+     "half each, to half a percent", sim::nesting_user},
+    {"sleeper", "a tenant that slept for a minute beside one that did not",
+     "runs after one turn of the other; is never ahead by more than the lag and two turns",
+     sim::sleeper},
+    {"liar", "a user who claims that turns take no time, or an hour, against an honest one",
+     "half each, to half a percent", sim::liar},
+    {"ten_thousand_tenants", "10,000 tenants with a job each at all times",
+     "no two differ by more than two turns; none waits for more than two turns of each other",
+     sim::ten_thousand_tenants},
+    {"hog_and_interactive",
+     "low work without end, turns 0.1 to 100 times as long as those of an interactive client",
+     "P99 of the client at most 1.10 times (alone and one turn of the hog)",
+     sim::hog_and_interactive},
+    {"poisson", "jobs at random, lengths 1 to 50, at several loads",
+     "the mean wait is that of Pollaczek and Khinchine", sim::poisson},
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(workloads)
+
+const bool kRegistered = [] {
+  for (const Row& row : kTable)
+    boost::unit_test::ut_detail::auto_test_unit_registrar(
+        boost::unit_test::make_test_case(
+            [&row] {
+              BOOST_TEST_CONTEXT(row.who << ": " << row.bound)
+              row.play();
+            },
+            row.name, __FILE__, __LINE__),
+        boost::unit_test::decorator::collector_t::instance());
+  return true;
+}();
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -432,6 +432,7 @@ int aia_engine_info(struct aia_call *call)
 		.state = READ_ONCE(engine->sched.state),
 		.slots = engine->sched.slots,
 		.numa_node = engine->numa_node,
+		.order = READ_ONCE(engine->sched.order),
 		.device_bytes = engine->bytes.max,
 		.reserved_bytes = aia_engine_reserved_bytes(engine),
 	};

@@ -261,6 +261,26 @@ enum aiaccel_engine_state {
 };
 
 /**
+ * enum aiaccel_order - Who is next at an engine, where it is not who is named here
+ * @AIACCEL_ORDER_FAIR:	  Class, with a guaranteed part for each lower one; in the class
+ *			  shares of tenants. What an engine begins with.
+ * @AIACCEL_ORDER_STRICT: Likewise without guarantees: lower classes may starve.
+ * @AIACCEL_ORDER_EDF:	  Class, with the guarantees; in the class the earliest deadline
+ *			  of all tenants, then the oldest job.
+ * @AIACCEL_ORDER_FIFO:	  The oldest job, whatever its class and tenant.
+ *
+ * Ceilings of tenants hold under each, and what REALTIME was promised holds under FAIR,
+ * STRICT and EDF. Shares are counted under each, so that who had much under another order has
+ * less to expect when FAIR comes back.
+ */
+enum aiaccel_order {
+	AIACCEL_ORDER_FAIR	= 1,
+	AIACCEL_ORDER_STRICT	= 2,
+	AIACCEL_ORDER_EDF	= 3,
+	AIACCEL_ORDER_FIFO	= 4,
+};
+
+/**
  * struct aiaccel_engine_info - ioctl(AIACCEL_IOC_ENGINE_INFO)
  * @size:	   sizeof(struct aiaccel_engine_info)
  * @id:		   in: the engine
@@ -269,13 +289,18 @@ enum aiaccel_engine_state {
  * @state:	   out: &enum aiaccel_engine_state
  * @slots:	   out: how much a turn can take in all; for a CPU engine its CPUs
  * @numa_node:	   out: the node it is nearest to, -1 where unknown
- * @__reserved:	   zero
+ * @order:	   out: &enum aiaccel_order
  * @device_bytes:  out: memory of its own, 0 where it has none
  * @reserved_bytes: out: what of it is reserved, by all
  * @name:	   out: a name that survives reboots: a PCI address, a UUID, or
  *		   cpu-node<N>
  * @alias:	   out: another such name, or empty
  * @provider:	   out: who registered it
+ * @grace_ns:	   out: how long a holder that was asked to yield has, where it must
+ * @contended:	   out: slots whose turn was revoked and whose holder has not said
+ *		   that it stopped: work may run there beside that of the present
+ *		   holder. Always 0 on a preemptible engine
+ * @__reserved:	   zero
  *
  * Errors: %ENOENT.
  */
@@ -287,12 +312,15 @@ struct aiaccel_engine_info {
 	__u32 state;
 	__u32 slots;
 	__s32 numa_node;
-	__u32 __reserved;
+	__u32 order;
 	__aligned_u64 device_bytes;
 	__aligned_u64 reserved_bytes;
 	char name[AIACCEL_NAME_LEN];
 	char alias[AIACCEL_NAME_LEN];
 	char provider[AIACCEL_NAME_LEN];
+	__aligned_u64 grace_ns;
+	__u32 contended;
+	__u32 __reserved;
 };
 
 /**
@@ -589,7 +617,7 @@ struct aiaccel_reserve {
  * @AIACCEL_CLASS_LOW:       Batch work.
  * @AIACCEL_CLASS_NORMAL:    Everything else.
  * @AIACCEL_CLASS_HIGH:      People wait for it.
- * @AIACCEL_CLASS_REALTIME:  Deadlines with admission. %EOPNOTSUPP in this version.
+ * @AIACCEL_CLASS_REALTIME:  Deadlines with admission; see "Promises of time".
  */
 enum aiaccel_class {
 	AIACCEL_CLASS_IDLE	= 0,
@@ -605,20 +633,40 @@ enum aiaccel_class {
 #define AIACCEL_WEIGHT_DEFAULT	100
 #define AIACCEL_WEIGHT_MAX	10000
 
+/*
+ * The queue's turns take what would be idle: when a job of a higher class waits for
+ * its slots, the holder is asked to yield, and the turn is revoked after the engine's grace,
+ * whatever is left of its budget. For LOW and IDLE (%EINVAL).
+ */
+#define AIACCEL_QUEUE_FILL	(1U << 0)
+
+/* The range of budgets, and what a turn on a gated or preemptible engine has without one. */
+#define AIACCEL_BUDGET_MIN_NS		100000ULL
+#define AIACCEL_BUDGET_MAX_NS		10000000000ULL
+#define AIACCEL_BUDGET_DEFAULT_NS	1000000000ULL
+
 /**
  * struct aiaccel_queue_create - ioctl(AIACCEL_IOC_QUEUE_CREATE)
  * @size:	 sizeof(struct aiaccel_queue_create)
- * @flags:	 in: none is defined
+ * @flags:	 in: %AIACCEL_QUEUE_FILL
  * @engine:	 in: the engine
  * @class_:	 in: &enum aiaccel_class
  * @weight:	 in: %AIACCEL_WEIGHT_MIN to %AIACCEL_WEIGHT_MAX, against the other
  *		 queues of the tenant; 0 is %AIACCEL_WEIGHT_DEFAULT
  * @id:		 out: the queue
- * @budget_ns:	 in: zero; %EOPNOTSUPP in this version
+ * @budget_ns:	 in: how long a turn may last while others want its slots, from
+ *		 %AIACCEL_BUDGET_MIN_NS to %AIACCEL_BUDGET_MAX_NS; 0 is
+ *		 %AIACCEL_BUDGET_DEFAULT_NS on a gated or preemptible engine, and no
+ *		 end on an advisory one; see "The end of a turn"
  * @refused_by:	 out, on errors too: &enum aiaccel_refusal
- * @__reserved:	 zero
+ * @any_of:	 in: another queue of the context, whose set this one joins (see
+ *		 %AIACCEL_JOB_ANY), or 0
  * @label:	 in: what the queue is for, such as silero-vad@v5.0.0: printable
  *		 ASCII, ended by a NUL and zeros
+ * @period_ns:	 in: for REALTIME, the least time between two jobs, and when each is
+ *		 done at the latest, counted from when it was submitted; else zero
+ * @width:	 in: for REALTIME, the width of its jobs; else zero
+ * @__reserved:	 zero
  *
  * When the tenant's ceiling is lowered (see POLICY), the queue's jobs count as of the
  * highest class still allowed, and as of @class_ again when it is raised; not so for
@@ -637,9 +685,24 @@ struct aiaccel_queue_create {
 	__u32 id;
 	__aligned_u64 budget_ns;
 	__u32 refused_by;
-	__u32 __reserved;
+	__u32 any_of;
 	char label[AIACCEL_LABEL_LEN];
+	__aligned_u64 period_ns;
+	__u32 width;
+	__u32 __reserved;
 };
+
+/* It waits until the job named by @after is completed. */
+#define AIACCEL_JOB_AFTER	(1U << 0)
+
+/*
+ * It may have its turn on any engine of the queue's set, whichever has room first; where several
+ * have room, on the one nearest to @buffer. A set has at most eight queues, of different engines.
+ */
+#define AIACCEL_JOB_ANY		(1U << 1)
+
+#define AIACCEL_GROUP_MAX	64	/* jobs of a group */
+#define AIACCEL_ANY_MAX		8	/* queues of a set */
 
 /**
  * struct aiaccel_job - One request for a turn, submitted by ENTER
@@ -647,16 +710,24 @@ struct aiaccel_queue_create {
  *		   now (%EEXIST). It is free again once the job is completed or
  *		   cancelled.
  * @queue:	   The queue it waits in (%ENOENT).
- * @flags:	   None is defined.
+ * @flags:	   %AIACCEL_JOB_AFTER, %AIACCEL_JOB_ANY
  * @width:	   Slots, 1 to the engine's number (%EINVAL).
- * @__reserved:	   Zero.
+ * @group_size:	   With a @group, how many jobs it has, 1 to %AIACCEL_GROUP_MAX; else
+ *		   zero.
  * @cost_ns:	   How long the turn is expected to take; 0 where unknown. It is a
  *		   hint: a turn is charged by what was measured.
  * @deadline_ns:   When the turn should begin at the latest; 0 for none. Jobs of one
- *		   queue are taken in this order. A job that misses it stays.
- * @group:	   Zero; %EOPNOTSUPP in this version.
- * @device_bytes:  Zero; %EOPNOTSUPP in this version.
- * @__reserved2:   Zero.
+ *		   queue are taken in this order. A job that misses it stays. Of a
+ *		   REALTIME queue zero: its period tells.
+ * @group:	   A number that the tenant's programs agreed on, or 0. The jobs of a
+ *		   group, of one context or of several, wait until all group_size of them
+ *		   were submitted, and have their turns together. %EINVAL where their sizes
+ *		   differ, or they are wider together than an engine.
+ * @after:	   With %AIACCEL_JOB_AFTER the cookie of a job of the context that was
+ *		   submitted before and is not completed (%ENOENT); else zero. When that
+ *		   one is cancelled, revoked or failed, this one has FAILED.
+ * @buffer:	   With %AIACCEL_JOB_ANY a buffer of the context (%ENOENT) or 0; else zero.
+ * @__reserved:	   Zero.
  *
  * Errors besides: %EAGAIN when the context has max_jobs jobs, %EDEADLK when it
  * holds a turn on this engine (complete that first, in the same ENTER if you
@@ -668,23 +739,27 @@ struct aiaccel_job {
 	__u32 queue;
 	__u32 flags;
 	__u32 width;
-	__u32 __reserved;
+	__u32 group_size;
 	__aligned_u64 cost_ns;
 	__aligned_u64 deadline_ns;
 	__aligned_u64 group;
-	__aligned_u64 device_bytes;
-	__aligned_u64 __reserved2;
+	__aligned_u64 after;
+	__u32 buffer;
+	__u32 __reserved;
 };
 
 /* The job has no turn yet: withdraw it. If it has one by now, complete that. */
 #define AIACCEL_COMPLETE_CANCEL	(1U << 0)
+
+/* The turn goes on, with a budget that begins now, if nobody else is next (%EAGAIN). */
+#define AIACCEL_COMPLETE_RENEW	(1U << 1)
 
 /**
  * struct aiaccel_completion - The end of one turn, told by ENTER
  * @cookie:	 The job (%ENOENT).
  * @generation:	 As in its %AIACCEL_EVENT_GRANTED; ignored with
  *		 %AIACCEL_COMPLETE_CANCEL.
- * @flags:	 %AIACCEL_COMPLETE_CANCEL
+ * @flags:	 %AIACCEL_COMPLETE_CANCEL or %AIACCEL_COMPLETE_RENEW
  *
  * Errors besides: %EBUSY when the job has no turn yet (and is not cancelled);
  * %ESTALE when its turn was revoked, or bears another generation. A revoked job is
@@ -1232,7 +1307,9 @@ struct aiaccel_policy {
  * @flags:   in: none is defined
  * @engine:  in: an engine, or 0 for all of them and those registered later
  * @state:   in: %AIACCEL_ENGINE_ACTIVE, %AIACCEL_ENGINE_DRAINING or
- *	     %AIACCEL_ENGINE_LEAVING (this one only for all)
+ *	     %AIACCEL_ENGINE_LEAVING (this one only for all); 0 leaves it, with an @order
+ * @order:   in: &enum aiaccel_order, for jobs that wait as well; 0 leaves it
+ * @__reserved: zero
  *
  * What engine 0 was told holds for engines registered later until it is told otherwise.
  *
@@ -1244,6 +1321,8 @@ struct aiaccel_control {
 	__u32 flags;
 	__u32 engine;
 	__u32 state;
+	__u32 order;
+	__u32 __reserved;
 };
 
 /* Waiting jobs as well: they have FAILED. */

@@ -45,8 +45,10 @@ int aia_check_stats(const struct aiaccel_stats *arg)
 
 int aia_check_control(const struct aiaccel_control *arg)
 {
-	if (arg->flags)
+	if (arg->flags || arg->order)
 		return -EOPNOTSUPP;
+	if (arg->__reserved)
+		return -EINVAL;
 	switch (arg->state) {
 	case AIACCEL_ENGINE_ACTIVE:
 	case AIACCEL_ENGINE_DRAINING:
@@ -160,7 +162,8 @@ int aia_check_engine_unregister(const struct aiaccel_engine_unregister *arg)
 
 int aia_check_queue_create(const struct aiaccel_queue_create *arg)
 {
-	if (arg->flags || arg->class_ >= AIACCEL_CLASS_REALTIME || arg->budget_ns)
+	if (arg->flags || arg->class_ >= AIACCEL_CLASS_REALTIME || arg->budget_ns || arg->any_of ||
+	    arg->period_ns || arg->width)
 		return -EOPNOTSUPP;
 	if (arg->__reserved || arg->weight > AIACCEL_WEIGHT_MAX || !aia_check_label(arg->label))
 		return -EINVAL;
@@ -179,9 +182,9 @@ int aia_check_enter(const struct aiaccel_enter *arg)
 
 int aia_check_job(const struct aiaccel_job *arg)
 {
-	if (arg->flags || arg->group || arg->device_bytes)
+	if (arg->flags || arg->group || arg->group_size || arg->after || arg->buffer)
 		return -EOPNOTSUPP;
-	if (!arg->width || arg->__reserved || arg->__reserved2)
+	if (!arg->width || arg->__reserved)
 		return -EINVAL;
 	return 0;
 }

@@ -16,7 +16,11 @@ void aia_sched_engine_init(struct aia_sched_engine *engine, __u32 slots)
 {
 	__u32 c;
 
-	*engine = (struct aia_sched_engine){.slots = slots, .state = AIACCEL_ENGINE_ACTIVE};
+	*engine = (struct aia_sched_engine){
+		.slots = slots,
+		.state = AIACCEL_ENGINE_ACTIVE,
+		.order = AIACCEL_ORDER_FAIR,
+	};
 	for (c = 0; c < AIACCEL_NR_CLASSES; c++) {
 		aia_share_init(&engine->root[c], NULL, 0);
 		aia_list_init(&engine->running[c]);
@@ -103,7 +107,8 @@ int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, _
 	job->seq = engine->seq++;
 	job->submitted_ns = now_ns;
 	job->granted_ns = 0;
-	job->capped_ns = aia_node_held_back_ns(queue->node, now_ns) - queue->seat->busy_held_back_ns;
+	job->capped_ns =
+		aia_node_held_back_ns(queue->node, now_ns) - queue->seat->busy_held_back_ns;
 	aia_rb_insert(&queue->jobs, &job->of_queue, is_earlier);
 	queue->submitted++;
 	queue->waiting++;
@@ -163,8 +168,8 @@ __u64 aia_sched_capped_ns(const struct aia_sched_job *job, __u64 now_ns)
 
 	if (job->granted_ns)
 		return job->capped_ns;
-	return (seat->turn ? 0 : aia_node_held_back_ns(queue->node, now_ns)) - seat->busy_held_back_ns -
-	       job->capped_ns;
+	return (seat->turn ? 0 : aia_node_held_back_ns(queue->node, now_ns)) -
+	       seat->busy_held_back_ns - job->capped_ns;
 }
 
 static void begin(struct aia_sched_job *job, __u64 now_ns)
@@ -232,8 +237,8 @@ void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns)
 	job->state = AIA_SCHED_IDLE;
 
 	aia_share_charge(&queue->share, paid_ns * job->width, 0, job->charged_ns * job->width);
-	aia_node_count_turns(queue->node, 0, 1, paid_ns * job->width, 0, job->cap_charged_ns * job->width,
-		   now_ns);
+	aia_node_count_turns(queue->node, 0, 1, paid_ns * job->width, 0,
+			     job->cap_charged_ns * job->width, now_ns);
 	learn(queue, paid_ns);
 	seat->turn = NULL;
 	seat->busy_held_back_ns += aia_node_held_back_ns(queue->node, now_ns);

@@ -57,6 +57,7 @@ struct aia_sched_engine {
 	__u32 background_yielding;	/* of slots_yielding, likewise */
 	bool gives_way;			/* set after init, before the first job */
 	__u32 state;			/* enum aiaccel_engine_state */
+	__u32 order;			/* enum aiaccel_order */
 	struct aia_history *history;	/* set after init; NULL: none is kept */
 	__u32 waiting;			/* jobs without a turn */
 	__u64 granted;			/* turns begun */

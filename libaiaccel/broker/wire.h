@@ -29,7 +29,7 @@
 
 namespace aiaccel::wire {
 
-inline constexpr uint32_t kVersion = 2;
+inline constexpr uint32_t kVersion = 3;
 
 struct Header {
   uint32_t bytes;         // of the whole message, this header included

@@ -156,6 +156,7 @@ int Context::engine_info(aiaccel_engine_info& arg) {
   arg = engine->info;
   arg.size = size;
   arg.state = engine->sched.state;
+  arg.order = engine->sched.order;
   arg.reserved_bytes = host_.device_bytes(*engine).used;
   return 0;
 }

@@ -383,11 +383,13 @@ BOOST_AUTO_TEST_CASE(job_arguments) {
   refused(
       EOPNOTSUPP, [](auto& j) { j.group = 1; }, "group");
   refused(
-      EOPNOTSUPP, [](auto& j) { j.device_bytes = 1; }, "device_bytes");
+      EOPNOTSUPP, [](auto& j) { j.group_size = 1; }, "group_size");
+  refused(
+      EOPNOTSUPP, [](auto& j) { j.after = 1; }, "after");
+  refused(
+      EOPNOTSUPP, [](auto& j) { j.buffer = 1; }, "buffer");
   refused(
       EINVAL, [](auto& j) { j.__reserved = 1; }, "reserved");
-  refused(
-      EINVAL, [](auto& j) { j.__reserved2 = 1; }, "reserved2");
   refused(
       EINVAL, [](auto& j) { j.width = 0; }, "no width");
   refused(
@@ -420,7 +422,8 @@ BOOST_AUTO_TEST_CASE(ids_that_name_nothing_are_enoent) {
     engine.id = id;
     BOOST_TEST(device.call(AIACCEL_IOC_ENGINE_INFO, engine) == -ENOENT);
   }
-  // A queue is no buffer, a reservation neither, and what belongs to one context means nothing in another.
+  // A queue is no buffer, a reservation neither, and what belongs to one context means nothing in
+  // another.
   aiaccel_reserve reserve{};
   reserve.engine = device.engine().id;
   BOOST_REQUIRE(device.call(AIACCEL_IOC_RESERVE, reserve) == 0);

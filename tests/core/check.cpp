@@ -141,6 +141,8 @@ BOOST_AUTO_TEST_CASE(control) {
   BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
   for (__u32 state : {0U, 0U + AIACCEL_ENGINE_FAULTED, AIACCEL_ENGINE_LEAVING + 1U, ~0U})
     BOOST_TEST(with([=](auto& a) { a.state = state; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.order = AIACCEL_ORDER_FAIR; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.__reserved = 1; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.state = AIACCEL_ENGINE_LEAVING; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.state = AIACCEL_ENGINE_LEAVING, a.engine = 0; }) == 0);
 }
@@ -249,6 +251,9 @@ BOOST_AUTO_TEST_CASE(queue_create) {
   BOOST_TEST(with([](auto& a) { a.class_ = ~0U; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.budget_ns = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.any_of = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.period_ns = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.width = 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.budget_ns = 1, a.__reserved = 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MIN; }) == 0);
   BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MAX; }) == 0);
@@ -294,11 +299,12 @@ BOOST_AUTO_TEST_CASE(job) {
   BOOST_TEST(with([](auto&) {}) == 0);
   BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.group = 1; }) == -EOPNOTSUPP);
-  BOOST_TEST(with([](auto& a) { a.device_bytes = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.group_size = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.after = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.buffer = 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.group = 1, a.width = 0; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.width = 0; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.__reserved = 1; }) == -EINVAL);
-  BOOST_TEST(with([](auto& a) { a.__reserved2 = 1; }) == -EINVAL);
 }
 
 BOOST_AUTO_TEST_CASE(completion) {

@@ -97,8 +97,9 @@ void fill_stats(Actor& actor, int, void* argument) {
 // ---- what the administrator says ----
 
 constexpr Field kControlFields[] = {
-    FIELD(aiaccel_control, size, kSize), FIELD(aiaccel_control, flags, kFlags),
-    FIELD(aiaccel_control, engine, kId), FIELD(aiaccel_control, state, kNumber)};
+    FIELD(aiaccel_control, size, kSize),    FIELD(aiaccel_control, flags, kFlags),
+    FIELD(aiaccel_control, engine, kId),    FIELD(aiaccel_control, state, kNumber),
+    FIELD(aiaccel_control, order, kNumber), FIELD(aiaccel_control, __reserved, kNumber)};
 // Mostly active, so that there is work.
 void fill_control(Actor& actor, int, void* argument) {
   auto& arg = *static_cast<aiaccel_control*>(argument);
@@ -266,14 +267,13 @@ void learn_reserve(Actor& actor, int index, const void* argument) {
 
 // ---- turns ----
 
-constexpr Field kQueueCreateFields[] = {FIELD(aiaccel_queue_create, size, kSize),
-                                        FIELD(aiaccel_queue_create, flags, kFlags),
-                                        FIELD(aiaccel_queue_create, engine, kId),
-                                        FIELD(aiaccel_queue_create, class_, kNumber),
-                                        FIELD(aiaccel_queue_create, weight, kNumber),
-                                        FIELD(aiaccel_queue_create, budget_ns, kNumber),
-                                        FIELD(aiaccel_queue_create, __reserved, kNumber),
-                                        FIELD(aiaccel_queue_create, label, kBytes)};
+constexpr Field kQueueCreateFields[] = {
+    FIELD(aiaccel_queue_create, size, kSize),     FIELD(aiaccel_queue_create, flags, kFlags),
+    FIELD(aiaccel_queue_create, engine, kId),     FIELD(aiaccel_queue_create, class_, kNumber),
+    FIELD(aiaccel_queue_create, weight, kNumber), FIELD(aiaccel_queue_create, budget_ns, kNumber),
+    FIELD(aiaccel_queue_create, any_of, kId),     FIELD(aiaccel_queue_create, period_ns, kNumber),
+    FIELD(aiaccel_queue_create, width, kNumber),  FIELD(aiaccel_queue_create, __reserved, kNumber),
+    FIELD(aiaccel_queue_create, label, kBytes)};
 void fill_queue_create(Actor& actor, int, void* argument) {
   auto& arg = *static_cast<aiaccel_queue_create*>(argument);
   arg.engine = actor.engine();
@@ -299,11 +299,12 @@ constexpr Field kCompletionFields[] = {FIELD(aiaccel_completion, cookie, kNumber
                                        FIELD(aiaccel_completion, generation, kNumber),
                                        FIELD(aiaccel_completion, flags, kFlags)};
 constexpr Field kJobFields[] = {
-    FIELD(aiaccel_job, cookie, kNumber),       FIELD(aiaccel_job, queue, kId),
-    FIELD(aiaccel_job, flags, kFlags),         FIELD(aiaccel_job, width, kNumber),
-    FIELD(aiaccel_job, __reserved, kNumber),   FIELD(aiaccel_job, cost_ns, kNumber),
-    FIELD(aiaccel_job, deadline_ns, kNumber),  FIELD(aiaccel_job, group, kNumber),
-    FIELD(aiaccel_job, device_bytes, kNumber), FIELD(aiaccel_job, __reserved2, kNumber)};
+    FIELD(aiaccel_job, cookie, kNumber),      FIELD(aiaccel_job, queue, kId),
+    FIELD(aiaccel_job, flags, kFlags),        FIELD(aiaccel_job, width, kNumber),
+    FIELD(aiaccel_job, group_size, kNumber),  FIELD(aiaccel_job, cost_ns, kNumber),
+    FIELD(aiaccel_job, deadline_ns, kNumber), FIELD(aiaccel_job, group, kNumber),
+    FIELD(aiaccel_job, after, kNumber),       FIELD(aiaccel_job, buffer, kId),
+    FIELD(aiaccel_job, __reserved, kNumber)};
 
 constexpr uint32_t kMostEntries = 64;
 

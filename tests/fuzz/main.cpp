@@ -316,7 +316,9 @@ int main(int argc, char** argv) {
   open_shared(shared, device);
   run(shared, seed, seconds);
   close_shared(shared);
-  aiaccel_control active{sizeof active, 0, 0, AIACCEL_ENGINE_ACTIVE};
+  aiaccel_control active{};
+  active.size = sizeof active;
+  active.state = AIACCEL_ENGINE_ACTIVE;
   if (ioctl(device, AIACCEL_IOC_CONTROL, &active)) perror("fuzz: CONTROL");
   aiaccel_policy no_rules{sizeof no_rules, AIACCEL_POLICY_REPLACE, 0, 0,
                           sizeof(aiaccel_policy_rule)};

@@ -167,7 +167,9 @@ void administer(aiaccel_device& device, fuzz::Input& in) {
       revoke.context = 1;
       MUST(is_result(aiaccel_call(&device, AIACCEL_IOC_REVOKE, &revoke)));
       MUST(revoke.context == 1 && !revoke.tenant && !revoke.flags);
-      aiaccel_control control{sizeof control, 0, 0, AIACCEL_ENGINE_DRAINING};
+      aiaccel_control control{};
+      control.size = sizeof control;
+      control.state = AIACCEL_ENGINE_DRAINING;
       MUST(is_result(aiaccel_call(&device, AIACCEL_IOC_CONTROL, &control)));
       MUST(!control.engine && control.state == AIACCEL_ENGINE_DRAINING);
       return;

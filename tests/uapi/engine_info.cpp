@@ -22,14 +22,17 @@ constexpr Field kFields[] = {
     FIELD(aiaccel_engine_info, state, kOut),
     FIELD(aiaccel_engine_info, slots, kOut),
     FIELD(aiaccel_engine_info, numa_node, kOut),
-    FIELD(aiaccel_engine_info, __reserved, kZero),
+    FIELD(aiaccel_engine_info, order, kOut),
     FIELD(aiaccel_engine_info, device_bytes, kOut),
     FIELD(aiaccel_engine_info, reserved_bytes, kOut),
     FIELD(aiaccel_engine_info, name, kOut),
     FIELD(aiaccel_engine_info, alias, kOut),
     FIELD(aiaccel_engine_info, provider, kOut),
+    FIELD(aiaccel_engine_info, grace_ns, kOut),
+    FIELD(aiaccel_engine_info, contended, kOut),
+    FIELD(aiaccel_engine_info, __reserved, kZero),
 };
-static_assert(fills(kFields, 240) && sizeof(aiaccel_engine_info) == 240);
+static_assert(fills(kFields, 256) && sizeof(aiaccel_engine_info) == 256);
 
 const Register kRow({"ENGINE_INFO", AIACCEL_IOC_ENGINE_INFO, kFields,
                      [](const Scene& scene) {
@@ -59,6 +62,8 @@ BOOST_AUTO_TEST_CASE(a_cpu_engine_is_described) {
   BOOST_TEST(info.slots <= static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN)));
   BOOST_TEST(info.device_bytes == 0u);
   BOOST_TEST(info.reserved_bytes == 0u);
+  BOOST_TEST(info.order == uint32_t{AIACCEL_ORDER_FAIR});
+  BOOST_TEST(info.contended == 0u);
   BOOST_TEST(std::string(info.name) == "cpu-node" + std::to_string(info.numa_node));
   BOOST_TEST(std::string(info.provider) == "aiaccel");
   // zeros to the end

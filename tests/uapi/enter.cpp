@@ -29,9 +29,10 @@ static_assert(fills(kFields, 48) && sizeof(aiaccel_enter) == 48);
 constexpr Field kJob[] = {
     FIELD(aiaccel_job, cookie, kIn),       FIELD(aiaccel_job, queue, kIn),
     FIELD(aiaccel_job, flags, kIn),        FIELD(aiaccel_job, width, kIn),
-    FIELD(aiaccel_job, __reserved, kZero), FIELD(aiaccel_job, cost_ns, kIn),
+    FIELD(aiaccel_job, group_size, kIn),   FIELD(aiaccel_job, cost_ns, kIn),
     FIELD(aiaccel_job, deadline_ns, kIn),  FIELD(aiaccel_job, group, kIn),
-    FIELD(aiaccel_job, device_bytes, kIn), FIELD(aiaccel_job, __reserved2, kZero),
+    FIELD(aiaccel_job, after, kIn),        FIELD(aiaccel_job, buffer, kIn),
+    FIELD(aiaccel_job, __reserved, kZero),
 };
 static_assert(fills(kJob, 64) && sizeof(aiaccel_job) == 64);
 
@@ -112,13 +113,13 @@ BOOST_AUTO_TEST_CASE(jobs_are_refused_in_the_ladders_order) {
     spoils.add(EOPNOTSUPP, "flags", [=](auto& j) { j.flags = flags; });
   for (const uint64_t value : U64s{1, 1ULL << 63}) {
     spoils.add(EOPNOTSUPP, "group", [=](auto& j) { j.group = value; });
-    spoils.add(EOPNOTSUPP, "device_bytes", [=](auto& j) { j.device_bytes = value; });
+    spoils.add(EOPNOTSUPP, "after", [=](auto& j) { j.after = value; });
   }
   spoils.add(EINVAL, "no width", [](auto& j) { j.width = 0; });
   for (const uint32_t value : {1u, 0x80000000u})
     spoils.add(EINVAL, "reserved", [=](auto& j) { j.__reserved = value; });
-  for (const uint64_t value : U64s{1, 1ULL << 63})
-    spoils.add(EINVAL, "reserved2", [=](auto& j) { j.__reserved2 = value; });
+  spoils.add(EOPNOTSUPP, "group_size", [](auto& j) { j.group_size = 1; });
+  spoils.add(EOPNOTSUPP, "buffer", [](auto& j) { j.buffer = 1; });
   for (const uint32_t id : {0u, scene.buffer, 999999u, 0x80000000u, ~0u})
     spoils.add(ENOENT, "queue", [=](auto& j) { j.queue = id; });
   // only of a queue is it known how wide is too wide

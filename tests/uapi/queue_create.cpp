@@ -21,10 +21,13 @@ constexpr Field kFields[] = {
     FIELD(aiaccel_queue_create, id, kOut),
     FIELD(aiaccel_queue_create, budget_ns, kIn),
     FIELD(aiaccel_queue_create, refused_by, kRefusal),
-    FIELD(aiaccel_queue_create, __reserved, kZero),
+    FIELD(aiaccel_queue_create, any_of, kIn),
     FIELD(aiaccel_queue_create, label, kIn),
+    FIELD(aiaccel_queue_create, period_ns, kIn),
+    FIELD(aiaccel_queue_create, width, kIn),
+    FIELD(aiaccel_queue_create, __reserved, kZero),
 };
-static_assert(fills(kFields, 104) && sizeof(aiaccel_queue_create) == 104);
+static_assert(fills(kFields, 120) && sizeof(aiaccel_queue_create) == 120);
 
 std::vector<Spoil> spoils_of(const Scene&) {
   Spoils<aiaccel_queue_create> spoils;
@@ -34,6 +37,9 @@ std::vector<Spoil> spoils_of(const Scene&) {
     spoils.add(EOPNOTSUPP, "class", [=](auto& a) { a.class_ = class_; });
   for (const uint64_t budget : U64s{1, 1ULL << 63})
     spoils.add(EOPNOTSUPP, "budget", [=](auto& a) { a.budget_ns = budget; });
+  spoils.add(EOPNOTSUPP, "any_of", [](auto& a) { a.any_of = 1; });
+  spoils.add(EOPNOTSUPP, "period", [](auto& a) { a.period_ns = 1; });
+  spoils.add(EOPNOTSUPP, "width", [](auto& a) { a.width = 1; });
   spoils.add(EINVAL, "reserved", [](auto& a) { a.__reserved = 1; });
   for (const uint32_t weight : {AIACCEL_WEIGHT_MAX + 1u, 0x80000000u, ~0u})
     spoils.add(EINVAL, "weight", [=](auto& a) { a.weight = weight; });

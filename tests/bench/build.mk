@@ -9,7 +9,7 @@ BENCH_BINS := $(BENCH_SOURCES:tests/bench/%.cpp=build/bench/%)
 $(foreach s,$(BENCH_SOURCES),$(eval $(call program,build/bench/$(basename $(notdir $(s))),$(s) $(TOOL_COMMON),)))
 
 bench: ## measure against peers; a table, and the samples in build/bench.json
-	scripts/setup demo
+	scripts/setup check
 	$(build) all $(STANDIN_LIBS) $(BENCH_BINS)
 	tests/bench/run $(BENCHES)
 .PHONY: bench

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//
+// How benchmarks that time one operation in this process take their samples: a sample is the mean
+// time of many operations, ours and the peer's in turn, so that whatever else the machine does
+// meets both. The first pair warms up and is dropped.
+#pragma once
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <exception>
+#include <stdexcept>
+#include <string>
+
+#include "bench/row.hpp"
+
+namespace bench {
+
+// It cannot be measured here, for this reason; anything else that is thrown is a failure.
+struct Missing : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+inline void check(bool well, const char* what) {
+  if (!well) throw std::runtime_error(std::string(what) + ": " + std::strerror(errno));
+}
+
+// Microseconds that one of `times` operations takes.
+template <typename Operation>
+double mean_us(int times, Operation operation) {
+  timespec begin, end;
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  for (int i = 0; i < times; ++i) operation();
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  const double seconds = static_cast<double>(end.tv_sec - begin.tv_sec) +
+                         static_cast<double>(end.tv_nsec - begin.tv_nsec) / 1e9;
+  return seconds * 1e6 / times;
+}
+
+// Fills the row's samples and prints it. `ours` and `peer` return a sample each.
+template <typename Ours, typename Peer>
+void alternate(Row row, int rounds, Ours ours, Peer peer) {
+  for (int round = -1; round < rounds; ++round) {
+    const double our_sample = ours();
+    const double peer_sample = peer();
+    if (round < 0) continue;
+    row.ours.push_back(our_sample);
+    row.peer.push_back(peer_sample);
+  }
+  print(row);
+}
+
+// The main function of a benchmark.
+template <typename Measure>
+int run(Measure measure) {
+  try {
+    measure();
+    return 0;
+  } catch (const Missing& missing) {
+    std::fprintf(stderr, "%s\n", missing.what());
+    return 77;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
+
+}  // namespace bench

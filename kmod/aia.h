@@ -118,6 +118,8 @@ void aia_tenant_uncharge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u6
 int aia_tenant_charge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes, u32 *refused_by);
 void aia_tenant_uncharge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes);
 void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used);
+/* Of all. */
+u64 aia_tenant_total(enum aia_ceiling ceiling);
 /* By its settings. */
 void aia_tenant_set_memory_locked(struct aia_tenant *tenant);
 /* Of its reservations on each engine: likewise. */
@@ -171,6 +173,7 @@ struct aia_engine {
 	char name[AIACCEL_NAME_LEN];
 	char alias[AIACCEL_NAME_LEN];	/* or empty */
 	char provider[AIACCEL_NAME_LEN];
+	struct device *sysfs;		/* aia_config_lock; while it is registered */
 	/* aia_turn_lock */
 	struct aia_sched_engine sched;
 	struct aia_history history;	/* empty until it has memory: sched.history tells */
@@ -208,6 +211,16 @@ void aia_engine_keep_history(struct aia_engine *engine);
 struct aia_engine *aia_engine_register_by_user(const struct aia_engine_desc *desc);
 /* As aia_engine_unregister(); false when it was done before. */
 bool aia_engine_remove(struct aia_engine *engine);
+
+/* ---- what sysfs shows (sysfs.c) ---- */
+
+extern const struct attribute_group *aia_sysfs_groups[]; /* of the device */
+
+int aia_sysfs_init(void);
+void aia_sysfs_exit(void);
+/* The directory of an engine, which nobody finds yet, or nobody finds any more once this is let go. */
+int aia_sysfs_add_locked(struct aia_engine *engine);
+void aia_sysfs_remove_locked(struct aia_engine *engine);
 
 /* ---- objects of a context (object.c) ---- */
 

@@ -93,7 +93,7 @@ static bool good_name(const char *name)
 	for (at = name; *at; at++)
 		if (!isascii(*at) || !isgraph(*at))
 			return false;
-	return at > name && at - name < AIACCEL_NAME_LEN;
+	return at > name && at - name < AIACCEL_NAME_LEN && strcmp(name, ".") && strcmp(name, "..");
 }
 
 bool aia_engine_is_node(int node)
@@ -115,9 +115,18 @@ static bool is_possible(const struct aia_engine_desc *desc)
 	       desc->slots <= AIA_MAX_SLOTS && aia_engine_is_node(desc->numa_node);
 }
 
+/* As sysfs has it, in which a / is a !. */
+static bool same_name(const char *a, const char *b)
+{
+	for (; *a && *b; a++, b++)
+		if (*a != *b && !(strchr("/!", *a) && strchr("/!", *b)))
+			return false;
+	return *a == *b;
+}
+
 static bool has_name(const struct aia_engine *engine, const char *name)
 {
-	return *name && (!strcmp(engine->name, name) || !strcmp(engine->alias, name));
+	return *name && (same_name(engine->name, name) || same_name(engine->alias, name));
 }
 
 static int add_locked(struct aia_engine *engine)
@@ -134,9 +143,14 @@ static int add_locked(struct aia_engine *engine)
 		return -ENOSPC;
 	engine->id = next_id;
 	engine->sched.state = all_states;
-	err = xa_insert(&engines, engine->id, engine, GFP_KERNEL);
+	err = aia_sysfs_add_locked(engine);
 	if (err)
 		return err;
+	err = xa_insert(&engines, engine->id, engine, GFP_KERNEL);
+	if (err) {
+		aia_sysfs_remove_locked(engine);
+		return err;
+	}
 	next_id++;
 	nr_by_users += engine->by_user;
 	WRITE_ONCE(nr_engines, nr_engines + 1);
@@ -219,6 +233,7 @@ static bool take_out(struct aia_engine *engine)
 	mutex_lock(&aia_config_lock);
 	taken = xa_erase(&engines, engine->id);
 	if (taken) {
+		aia_sysfs_remove_locked(engine);
 		WRITE_ONCE(nr_engines, nr_engines - 1);
 		nr_by_users -= engine->by_user;
 	}

@@ -19,6 +19,7 @@ static struct miscdevice device = {
 	.name = "aiaccel",
 	.mode = 0660,
 	.fops = &aia_context_fops,
+	.groups = aia_sysfs_groups,
 };
 
 static int __init aia_init(void)
@@ -31,9 +32,12 @@ static int __init aia_init(void)
 	err = aia_tenant_init();
 	if (err)
 		goto err_turn;
-	err = aia_engine_init();
+	err = aia_sysfs_init();
 	if (err)
 		goto err_tenant;
+	err = aia_engine_init();
+	if (err)
+		goto err_sysfs;
 	err = misc_register(&device);
 	if (err)
 		goto err_engine;
@@ -41,6 +45,8 @@ static int __init aia_init(void)
 
 err_engine:
 	aia_engine_exit();
+err_sysfs:
+	aia_sysfs_exit();
 err_tenant:
 	aia_tenant_exit();
 err_turn:
@@ -52,6 +58,7 @@ static void __exit aia_exit(void)
 {
 	misc_deregister(&device);
 	aia_engine_exit();
+	aia_sysfs_exit();
 	aia_node_exit();
 	aia_tenant_exit();
 	aia_policy_exit();

@@ -349,6 +349,16 @@ void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used)
 	spin_unlock(&aia_limit_lock);
 }
 
+u64 aia_tenant_total(enum aia_ceiling ceiling)
+{
+	u64 total;
+
+	spin_lock(&aia_limit_lock);
+	total = root.limits[ceiling].used;
+	spin_unlock(&aia_limit_lock);
+	return total;
+}
+
 void aia_tenant_set_memory_locked(struct aia_tenant *tenant)
 {
 	const struct aia_settings *settings = &tenant->settings;

@@ -333,8 +333,8 @@ struct aiaccel_engine_info {
  * @slots:	   in: 1 to 1024
  * @numa_node:	   in: the nearest node, -1 where unknown
  * @device_bytes:  in: memory of its own
- * @name:	   in: as in ENGINE_INFO: printable ASCII without spaces, not empty, ended
- *		   by a NUL and zeros
+ * @name:	   in: as in ENGINE_INFO: printable ASCII without spaces, not empty, not . or
+ *		   .., ended by a NUL and zeros
  * @alias:	   in: likewise, or all zeros
  * @provider:	   in: as @name
  * @id:		   out: the engine
@@ -345,8 +345,8 @@ struct aiaccel_engine_info {
  * implementation, so a short-lived helper at boot is enough.
  *
  * Errors: %EPERM without CAP_SYS_ADMIN; %EEXIST when an engine has the name or
- * the alias as its name or its alias; %ENOSPC when there are 1024 engines so made;
- * %ENOMEM.
+ * the alias as its name or its alias (in which / counts as !, as in sysfs); %ENOSPC
+ * when there are 1024 engines so made; %ENOMEM.
  */
 struct aiaccel_engine_register {
 	__u32 size;

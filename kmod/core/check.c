@@ -137,8 +137,11 @@ bool aia_check_label(const char label[AIACCEL_LABEL_LEN])
 	return is_text(label, AIACCEL_LABEL_LEN, ' ');
 }
 
+/* . and .. are no names of directories. */
 static bool is_name(const char name[AIACCEL_NAME_LEN])
 {
+	if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
+		return false;
 	return name[0] && is_text(name, AIACCEL_NAME_LEN, '!');
 }
 

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * sysfs: what each engine is and does now, one value a file, and totals of the module. What the files
+ * mean is in docs/sysfs-class-aiaccel. Everybody may read them: they tell of nobody in
+ * particular.
+ *
+ * An engine has a device of class aiaccel, of its name (in which sysfs puts ! for /), from before it can be
+ * found until it can be found no more, and both under aia_config_lock: so that of engines with
+ * one name, one after the other, no two are there at once. Removing it waits for whoever reads a file of
+ * it: these take spinlocks alone. The engine is kept until that is done.
+ */
+#include <linux/device.h>
+#include <linux/kdev_t.h>
+#include <linux/sysfs.h>
+
+#include "aia.h"
+
+static struct aia_engine *engine_of(struct device *dev)
+{
+	return dev_get_drvdata(dev);
+}
+
+/* clang-format off */
+#define FILE(name, format, value) \
+	static ssize_t name##_show(struct device *dev, struct device_attribute *attr, char *buf) \
+	{ \
+		return sysfs_emit(buf, format "\n", value); \
+	} \
+	static DEVICE_ATTR_RO(name)
+/* clang-format on */
+
+/* ---- of an engine: what it is ---- */
+
+static const char *const kinds[] = {
+	[AIACCEL_ENGINE_CPU] = "cpu",
+	[AIACCEL_ENGINE_GPU] = "gpu",
+	[AIACCEL_ENGINE_FPGA] = "fpga",
+	[AIACCEL_ENGINE_OTHER] = "other",
+};
+
+static const char *const enforcements[] = {
+	[AIACCEL_ADVISORY] = "advisory",
+	[AIACCEL_GATED] = "gated",
+	[AIACCEL_PREEMPTIBLE] = "preemptible",
+};
+
+static const char *const states[] = {
+	[AIACCEL_ENGINE_ACTIVE] = "active",
+	[AIACCEL_ENGINE_DRAINING] = "draining",
+	[AIACCEL_ENGINE_FAULTED] = "faulted",
+	[AIACCEL_ENGINE_LEAVING] = "leaving",
+};
+
+FILE(id, "%u", engine_of(dev)->id);
+FILE(kind, "%s", kinds[engine_of(dev)->kind]);
+FILE(enforcement, "%s", enforcements[engine_of(dev)->enforcement]);
+FILE(alias, "%s", engine_of(dev)->alias);
+FILE(provider, "%s", engine_of(dev)->provider);
+FILE(numa_node, "%d", engine_of(dev)->numa_node);
+FILE(slots, "%u", engine_of(dev)->sched.slots);
+FILE(device_bytes, "%llu", engine_of(dev)->bytes.max);
+
+/* ---- of an engine: what it does ---- */
+
+struct load {
+	u32 slots_used, waiting, queues;
+	u64 granted, busy_ns;
+};
+
+static struct load load_of(struct device *dev)
+{
+	struct aia_engine *engine = engine_of(dev);
+	struct load load;
+
+	spin_lock(&aia_turn_lock);
+	load = (struct load){
+		.slots_used = engine->sched.slots_used,
+		.waiting = engine->sched.waiting,
+		.queues = engine->nr_queues,
+		.granted = engine->sched.granted,
+		.busy_ns = engine->sched.busy_ns,
+	};
+	spin_unlock(&aia_turn_lock);
+	return load;
+}
+
+FILE(state, "%s", states[READ_ONCE(engine_of(dev)->sched.state)]);
+FILE(slots_used, "%u", load_of(dev).slots_used);
+FILE(jobs_waiting, "%u", load_of(dev).waiting);
+FILE(queues, "%u", load_of(dev).queues);
+FILE(granted, "%llu", load_of(dev).granted);
+FILE(busy_ns, "%llu", load_of(dev).busy_ns);
+FILE(reserved_bytes, "%llu", aia_engine_reserved_bytes(engine_of(dev)));
+
+static struct attribute *engine_attrs[] = {
+	&dev_attr_id.attr,
+	&dev_attr_kind.attr,
+	&dev_attr_enforcement.attr,
+	&dev_attr_alias.attr,
+	&dev_attr_provider.attr,
+	&dev_attr_numa_node.attr,
+	&dev_attr_slots.attr,
+	&dev_attr_device_bytes.attr,
+	&dev_attr_state.attr,
+	&dev_attr_slots_used.attr,
+	&dev_attr_jobs_waiting.attr,
+	&dev_attr_queues.attr,
+	&dev_attr_granted.attr,
+	&dev_attr_busy_ns.attr,
+	&dev_attr_reserved_bytes.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(engine);
+
+static struct class class = {
+	.name = "aiaccel",
+	.dev_groups = engine_groups,
+};
+
+int aia_sysfs_init(void)
+{
+	return class_register(&class);
+}
+
+void aia_sysfs_exit(void)
+{
+	class_unregister(&class);
+}
+
+int aia_sysfs_add_locked(struct aia_engine *engine)
+{
+	struct device *dev;
+
+	lockdep_assert_held(&aia_config_lock);
+	dev = device_create(&class, NULL, MKDEV(0, 0), engine, "%s", engine->name);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	engine->sysfs = dev;
+	return 0;
+}
+
+void aia_sysfs_remove_locked(struct aia_engine *engine)
+{
+	lockdep_assert_held(&aia_config_lock);
+	device_unregister(engine->sysfs);
+}
+
+/* ---- of the module ---- */
+
+FILE(abi, "%u", AIACCEL_ABI);
+FILE(engines, "%u", aia_engine_count());
+FILE(contexts, "%llu", aia_tenant_total(AIA_CEILING_CONTEXTS));
+FILE(jobs, "%llu", aia_tenant_total(AIA_CEILING_JOBS));
+FILE(memory_bytes, "%llu", aia_tenant_total(AIA_CEILING_MEMORY));
+
+static struct attribute *module_attrs[] = {
+	&dev_attr_abi.attr,
+	&dev_attr_engines.attr,
+	&dev_attr_contexts.attr,
+	&dev_attr_jobs.attr,
+	&dev_attr_memory_bytes.attr,
+	NULL,
+};
+
+static const struct attribute_group module_group = { .attrs = module_attrs };
+
+const struct attribute_group *aia_sysfs_groups[] = { &module_group, NULL };

@@ -377,6 +377,8 @@ void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_
 void aia_turn_unlock(struct aia_news *news) __releases(&aia_turn_lock);
 /* Ends all turns of a context without a word. */
 void aia_turn_end_context(struct aia_context *ctx);
+/* To tracepoints (trace.c). */
+void aia_trace_decision(const struct aia_turn *turn, u32 state, u64 now_ns);
 /* Unread events, after looking for room in the ring. */
 u32 aia_turn_unread(struct aia_context *ctx);
 

@@ -183,6 +183,7 @@ static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 	INIT_DELAYED_WORK(&engine->rested, aia_turn_rested);
 	engine->armed_ns = AIACCEL_NEVER;
 	aia_sched_engine_init(&engine->sched, desc->slots);
+	engine->sched.witness = aia_trace_decision;
 	engine->sched.gives_way = desc->kind == AIACCEL_ENGINE_CPU;
 	err = mutex_lock_killable(&aia_config_lock);
 	if (!err) {

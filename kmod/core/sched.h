@@ -49,6 +49,8 @@
 #define AIA_SCHED_SLOTS_MAX 65535
 #define AIA_SCHED_TURN_MAX_NS ((1ULL << 48) - 1)
 
+struct aia_turn;
+
 struct aia_sched_engine {
 	__u32 slots;
 	__u32 slots_used;
@@ -59,6 +61,8 @@ struct aia_sched_engine {
 	__u32 state;			/* enum aiaccel_engine_state */
 	__u32 order;			/* enum aiaccel_order */
 	struct aia_history *history;	/* set after init; NULL: none is kept */
+	/* set after init, NULL: none; see turns.h */
+	void (*witness)(const struct aia_turn *turn, __u32 state, __u64 now_ns);
 	__u32 waiting;			/* jobs without a turn */
 	__u64 granted;			/* turns begun */
 	__u64 busy_ns;			/* slots x ns of ended turns */

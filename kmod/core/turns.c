@@ -64,6 +64,14 @@ static void retire(struct aia_turns *turns, struct aia_turn *turn, struct aia_tu
 	*freed = turn;
 }
 
+static void witness(const struct aia_turn *turn, __u32 state, __u64 now_ns)
+{
+	const struct aia_sched_engine *engine = turn->job.queue->seat->engine;
+
+	if (engine->witness)
+		engine->witness(turn, state, now_ns);
+}
+
 /* Out of the scheduler's hands, whatever the job's state, and into the history. */
 static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 		      enum aiaccel_turn_state if_waiting, __u64 now_ns)
@@ -71,9 +79,11 @@ static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 	if (turn->job.state == AIA_SCHED_WAITING) {
 		aia_sched_withdraw(&turn->job);
 		aia_history_add(&turn->job, if_waiting, now_ns);
+		witness(turn, if_waiting, now_ns);
 	} else if (turn->job.state == AIA_SCHED_GRANTED) {
 		aia_sched_complete(&turn->job, now_ns);
 		aia_history_add(&turn->job, if_granted, now_ns);
+		witness(turn, if_granted, now_ns);
 	}
 }
 
@@ -105,6 +115,7 @@ int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, str
 	turns->live++;
 	turn->next_hash = *link;
 	*link = turn;
+	witness(turn, AIACCEL_TURN_WAITING, now_ns);
 	return 0;
 }
 
@@ -177,11 +188,13 @@ void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct ai
 		if (!++turn->turns->generation)
 			turn->turns->generation = 1;
 		turn->note.generation = turn->turns->generation;
+		witness(turn, AIACCEL_TURN_RUNNING, now_ns);
 		tell(turn->turns, turn, AIACCEL_EVENT_GRANTED, now_ns, woken, freed);
 	}
 	while ((job = aia_sched_yield_next(engine))) {
 		struct aia_turn *turn = turn_of_job(job);
 
+		witness(turn, AIA_TURN_ASKED, now_ns);
 		aia_ring_ask_yield(&turn->turns->ring, turn->note.slot, turn->note.generation);
 		tell(turn->turns, turn, AIACCEL_EVENT_YIELD, now_ns, woken, freed);
 	}

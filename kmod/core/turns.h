@@ -34,6 +34,12 @@ struct aia_turn {
 	void *owner;			/* the adapter's: what it was charged to */
 };
 
+/*
+ * An engine's witness is told of each decision on a turn there, in their order: its new state, of enum
+ * aiaccel_turn_state, or AIA_TURN_ASKED when the holder is asked to yield. It must not call back.
+ */
+#define AIA_TURN_ASKED 0
+
 struct aia_turns {
 	struct aia_ring ring;
 	struct aia_turns *next_woken;	/* chain built by aia_turns_dispatch */

@@ -7,6 +7,7 @@
  */
 #include "sched.h"
 #include "list.h"
+#include "order.h"
 
 #define job_of(rb) aia_container_of(rb, struct aia_sched_job, of_queue)
 
@@ -19,12 +20,12 @@ void aia_sched_engine_init(struct aia_sched_engine *engine, __u32 slots)
 	*engine = (struct aia_sched_engine){
 		.slots = slots,
 		.state = AIACCEL_ENGINE_ACTIVE,
-		.order = AIACCEL_ORDER_FAIR,
 	};
 	for (c = 0; c < AIACCEL_NR_CLASSES; c++) {
 		aia_share_init(&engine->root[c], NULL, 0);
 		aia_list_init(&engine->running[c]);
 	}
+	aia_order_init(engine);
 }
 
 void aia_sched_seat_init(struct aia_sched_seat *seat, struct aia_sched_engine *engine)
@@ -51,18 +52,18 @@ void aia_sched_queue_set_class(struct aia_sched_queue *queue, __u32 class_)
 {
 	struct aia_share *share = &queue->share;
 	__u64 booked = share->booked;
-	bool queued = share->queued;
+	bool in_line = queue->of_line.next;
 
 	if (class_ == queue->class_)
 		return;
-	aia_share_leave(share);
+	aia_order_drop_out(queue);
 	aia_share_charge(share, 0, 0, booked);
 	aia_share_retire(share);
 	queue->class_ = class_;
 	aia_share_init(share, &queue->node->share[class_], share->weight);
 	aia_share_charge(share, 0, booked, 0);
-	if (queued)
-		aia_share_join(share);
+	if (in_line)
+		aia_order_line_up(queue);
 }
 
 /* ---- the life of a job ---- */
@@ -113,7 +114,9 @@ int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, _
 	queue->submitted++;
 	queue->waiting++;
 	engine->waiting++;
-	aia_share_join(&queue->share);
+	aia_order_line_up(queue);
+	if (aia_sched_queue_first(queue) == job)
+		aia_order_follow_first(queue);
 	return 0;
 }
 
@@ -125,7 +128,9 @@ static void take_out_of_line(struct aia_sched_job *job)
 	queue->waiting--;
 	queue->seat->engine->waiting--;
 	if (!queue->waiting)
-		aia_share_leave(&queue->share);
+		aia_order_drop_out(queue);
+	else
+		aia_order_follow_first(queue);
 }
 
 void aia_sched_withdraw(struct aia_sched_job *job)
@@ -186,7 +191,7 @@ static void begin(struct aia_sched_job *job, __u64 now_ns)
 	take_out_of_line(job);
 	seat->turn = job;
 	for (link = seat->queues.next; link != &seat->queues; link = link->next)
-		aia_share_leave(&aia_container_of(link, struct aia_sched_queue, of_seat)->share);
+		aia_order_drop_out(aia_container_of(link, struct aia_sched_queue, of_seat));
 
 	job->state = AIA_SCHED_GRANTED;
 	job->granted_ns = now_ns;
@@ -247,7 +252,7 @@ void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns)
 			aia_container_of(link, struct aia_sched_queue, of_seat);
 
 		if (other->waiting)
-			aia_share_join(&other->share);
+			aia_order_line_up(other);
 	}
 
 	engine->busy_ns += ran_ns * job->width;
@@ -265,21 +270,32 @@ struct aia_sched_job *aia_sched_queue_first(struct aia_sched_queue *queue)
 
 /* ---- the choice ---- */
 
-/* The job that is next, whether there is room for it or not. None where no turn may begin. */
-static struct aia_sched_job *next_in_line(struct aia_sched_engine *engine)
+/* The class whose turn it is; AIACCEL_NR_CLASSES: nobody is in line. */
+static __u32 next_class(const struct aia_sched_engine *engine)
 {
 	__u32 c = AIACCEL_NR_CLASSES;
 
+	if (engine->line == AIA_LINE_AGES)
+		return aia_order_oldest_class(engine);
+	while (c-- > 0)
+		if (aia_rb_first(&engine->root[c].members))
+			return c;
+	return AIACCEL_NR_CLASSES;
+}
+
+/* The job that is next, whether there is room for it or not. None where no turn may begin. */
+static struct aia_sched_job *next_in_line(struct aia_sched_engine *engine)
+{
+	struct aia_share *share;
+	__u32 c;
+
 	if (engine->state == AIACCEL_ENGINE_FAULTED || engine->state == AIACCEL_ENGINE_LEAVING)
 		return NULL;
-	while (c-- > 0) {
-		struct aia_share *share = aia_share_first(&engine->root[c]);
-
-		if (share)
-			return aia_sched_queue_first(aia_container_of(share, struct aia_sched_queue,
-								       share));
-	}
-	return NULL;
+	c = next_class(engine);
+	if (c == AIACCEL_NR_CLASSES)
+		return NULL;
+	share = aia_share_first(&engine->root[c]);
+	return aia_sched_queue_first(aia_container_of(share, struct aia_sched_queue, share));
 }
 
 /* Whether turns of @holder are in the way of jobs of @class_. */
@@ -318,7 +334,8 @@ struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine)
 	struct aia_sched_job *wanting = next_in_line(engine);
 	__u32 c;
 
-	if (!wanting || wanting->width <= room(engine, wanting->queue->class_, true))
+	if (!wanting || engine->line == AIA_LINE_AGES ||
+	    wanting->width <= room(engine, wanting->queue->class_, true))
 		return NULL;
 	for (c = 0; c < wanting->queue->class_; c++) {
 		struct aia_link *running = &engine->running[c];

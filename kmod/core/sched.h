@@ -11,6 +11,8 @@
  * does not fit, nothing is granted until it does: narrow jobs cannot starve a wide
  * one, and the wait is bounded by the turns that run.
  *
+ * The administrator may want another order than shares; see order.h.
+ *
  * A turn is charged with an estimate when it begins. That is the queue's own average of measured turns;
  * for the first a client's expected cost stands in, but no less than AIA_SCHED_FIRST_NS.
  *
@@ -51,6 +53,13 @@
 
 struct aia_turn;
 
+/* What queues stand in line by; see order.h. */
+enum aia_line {
+	AIA_LINE_SHARES = 0,
+	AIA_LINE_DEADLINES,
+	AIA_LINE_AGES,
+};
+
 struct aia_sched_engine {
 	__u32 slots;
 	__u32 slots_used;
@@ -59,7 +68,8 @@ struct aia_sched_engine {
 	__u32 background_yielding;	/* of slots_yielding, likewise */
 	bool gives_way;			/* set after init, before the first job */
 	__u32 state;			/* enum aiaccel_engine_state */
-	__u32 order;			/* enum aiaccel_order */
+	__u32 order;			/* enum aiaccel_order; what is to be */
+	enum aia_line line;		/* what is */
 	struct aia_history *history;	/* set after init; NULL: none is kept */
 	/* set after init, NULL: none; see turns.h */
 	void (*witness)(const struct aia_turn *turn, __u32 state, __u64 now_ns);
@@ -70,6 +80,8 @@ struct aia_sched_engine {
 	struct aia_share root[AIACCEL_NR_CLASSES];
 	/* Granted jobs, by the class that they were granted in. */
 	struct aia_link running[AIACCEL_NR_CLASSES];
+	struct aia_link in_line, parked;	/* queues; see order.h */
+	struct aia_timer reorder;
 	struct aia_timers timers;
 };
 
@@ -87,6 +99,7 @@ struct aia_sched_queue {
 	struct aia_sched_node *node;
 	const struct aia_history_who *who;	/* set after init, where a history is kept */
 	struct aia_link of_seat;
+	struct aia_link of_line;	/* in_line or parked of its engine */
 	struct aia_rb_root jobs;	/* waiting, by deadline and age */
 	__u32 class_;
 	__u32 waiting;
@@ -133,6 +146,9 @@ void aia_sched_queue_fini(struct aia_sched_queue *queue);	/* it has no job */
  */
 void aia_sched_queue_set_class(struct aia_sched_queue *queue, __u32 class_);
 
+/* Another order (enum aiaccel_order), while jobs wait and run; dispatch after. See order.h. */
+void aia_sched_set_order(struct aia_sched_engine *engine, __u32 order, __u64 now_ns);
+
 /* 0; -ESHUTDOWN: the engine drains or is faulted; -ENODEV: it leaves. */
 int aia_sched_takes_work(const struct aia_sched_engine *engine);
 
@@ -160,14 +176,14 @@ __u64 aia_sched_capped_ns(const struct aia_sched_job *job, __u64 now_ns);
 /*
  * After grant_next said NULL: a granted job that should be asked to yield because a
  * higher class waits for its slots, lowest class and youngest turn first; each is
- * returned once, and no more than would make room. NULL when there is none.
+ * returned once, and no more than would make room. NULL when there is none, and by age.
  */
 struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine);
 
 /* Ends a granted job's turn, frees its slots, settles its cost. */
 void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns);
 
-/* Any waiting job of the queue, or NULL. */
+/* The first of the queue's waiting jobs, or NULL. */
 struct aia_sched_job *aia_sched_queue_first(struct aia_sched_queue *queue);
 
 #endif

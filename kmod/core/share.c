@@ -11,6 +11,7 @@ void aia_share_init(struct aia_share *share, struct aia_share *parent, __u32 wei
 {
 	*share = (struct aia_share){
 		.parent = parent,
+		.root = parent ? parent->root : share,
 		.weight = weight ? weight : AIACCEL_WEIGHT_DEFAULT,
 		/* Not 0: who stands at 0 was never in line, nor can the lag lead below. */
 		.floor = {1, AIA_SHARE_LAG_NS},
@@ -23,6 +24,11 @@ static bool had_less(const struct aia_rb_node *a, const struct aia_rb_node *b)
 	return aia_vtime_before(share_of(a)->vtime, share_of(b)->vtime);
 }
 
+static bool has_less_key(const struct aia_rb_node *a, const struct aia_rb_node *b)
+{
+	return aia_vtime_before(share_of(a)->key, share_of(b)->key);
+}
+
 /* Puts a share among its siblings, not further behind them than the lag allows. */
 static void insert(struct aia_share *share)
 {
@@ -32,15 +38,53 @@ static void insert(struct aia_share *share)
 	if (share->vtime.high)
 		start = aia_vtime_sub(start, lag);
 	share->vtime = aia_vtime_later(share->vtime, start);
-	aia_rb_insert(&share->parent->members, &share->node, had_less);
+	aia_rb_insert(&share->parent->members, &share->node,
+		      share->root->by_key ? has_less_key : had_less);
+}
+
+/* In a tree by keys: the first one below may be another, or have another key. */
+static void follow_first(struct aia_share *share)
+{
+	struct aia_rb_node *first;
+
+	for (; share->parent && (first = aia_rb_first(&share->members)); share = share->parent) {
+		if (!aia_vtime_before(share->key, share_of(first)->key) &&
+		    !aia_vtime_before(share_of(first)->key, share->key))
+			break;
+		if (share->queued)
+			aia_rb_remove(&share->parent->members, &share->node);
+		share->key = share_of(first)->key;
+		if (!share->queued)
+			break;
+		insert(share);
+	}
+}
+
+void aia_share_set_key(struct aia_share *share, struct aia_vtime key)
+{
+	bool moves = share->queued && share->root->by_key;
+
+	if (moves)
+		aia_rb_remove(&share->parent->members, &share->node);
+	share->key = key;
+	if (!moves)
+		return;
+	insert(share);
+	follow_first(share->parent);
 }
 
 void aia_share_join(struct aia_share *share)
 {
+	bool by_key = share->root->by_key;
+
 	for (; share->parent && !share->queued && !share->held_back; share = share->parent) {
+		if (by_key)
+			follow_first(share);
 		insert(share);
 		share->queued = true;
 	}
+	if (by_key)
+		follow_first(share);
 }
 
 void aia_share_leave(struct aia_share *share)
@@ -48,8 +92,11 @@ void aia_share_leave(struct aia_share *share)
 	for (; share->parent && share->queued; share = share->parent) {
 		aia_rb_remove(&share->parent->members, &share->node);
 		share->queued = false;
-		if (aia_rb_first(&share->parent->members))
+		if (aia_rb_first(&share->parent->members)) {
+			if (share->root->by_key)
+				follow_first(share->parent);
 			break;
+		}
 	}
 }
 

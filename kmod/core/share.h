@@ -2,7 +2,8 @@
 /*
  * The share tree of one class at one engine: tenants below tenants, queues below the last.
  * At each level the member with the least virtual time (what it had, divided by its weight) is
- * first in line.
+ * first in line; in a tree by keys the one with the least key. A queue's key is that of its first
+ * job, a tenant's the least below it. What is had is counted in either.
  *
  * A turn is charged twice: with an estimate when it begins, so that one member cannot take all free
  * slots at once, and with the difference to what was measured when it ends.
@@ -11,12 +12,14 @@
  * weight AIACCEL_WEIGHT_DEFAULT, one slot) behind its siblings: it is served soon, and
  * cannot save up. A member seen for the first time has slept for nothing, and one that goes
  * for good in debt moves the floor on: closing and opening again gains no turn over those
- * who wait.
+ * who wait. Under keys the floor moves on with whoever is served: of what one had then, the lag and the
+ * last turn are all that count once the tree goes by virtual time again.
  *
  * Invariants
  *  - A share is in its parent's tree exactly while an eligible job lies below it, with nothing held
  *    back on the way there, itself included.
- *  - A member in a tree is at most the lag behind its parent's floor.
+ *  - In a tree by virtual time a member is at most the lag behind its parent's floor.
+ *  - In a tree by keys the key of a share that has members is that of the first one.
  * The caller serialises.
  */
 #ifndef AIA_CORE_SHARE_H
@@ -30,15 +33,18 @@
 
 struct aia_share {
 	struct aia_share *parent;	/* NULL: a class's root */
+	struct aia_share *root;
 	struct aia_rb_node node;	/* in parent->members */
-	struct aia_rb_root members;	/* by vtime; empty in a queue's share */
+	struct aia_rb_root members;	/* in the order of the tree; empty in a queue's share */
 	struct aia_vtime vtime;		/* what it had; zero before it was first in line */
 	struct aia_vtime floor;		/* the members' time: where the latest one served stood */
+	struct aia_vtime key;
 	__u32 weight;
 	__u32 slowness;			/* its inverse */
 	__u64 booked;			/* estimates of running turns below, slot-ns, in vtime */
 	bool queued;
 	bool held_back;			/* kept out of line; who says so queues it again after */
+	bool by_key;			/* of a root: how its tree is ordered; changed while that is empty */
 };
 
 /* Weight 0 is the default, here and below. */
@@ -56,6 +62,9 @@ void aia_share_set_weight(struct aia_share *share, __u32 weight);
 
 /* An eligible job lies below: into line, and all above that are neither there nor held back. */
 void aia_share_join(struct aia_share *share);
+
+/* The key of a queue's share; in its tree it moves to its place. */
+void aia_share_set_key(struct aia_share *share, struct aia_vtime key);
 
 /* No eligible job lies below any more: out of line, and all above that are left empty. */
 void aia_share_leave(struct aia_share *share);

@@ -12,6 +12,7 @@ extern "C" {
 #include <core/history.h>
 #include <core/limit.h>
 #include <core/list.h>
+#include <core/order.h>
 #include <core/rbtree.h>
 #include <core/ring.h>
 #include <core/rule.h>

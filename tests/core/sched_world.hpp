@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/sound.hpp"
 #include "core/choices.hpp"
+#include "core/sound.hpp"
 
 inline bool is_below(const aia_share* share, const aia_share* ancestor) {
   for (; share; share = share->parent)
@@ -36,7 +36,7 @@ class World {
 
   void step() {
     pass(pick(3) ? pick(pick(20) ? 2000000 : 200000000) : 0);
-    switch (pick(15)) {
+    switch (pick(16)) {
       case 0:
       case 1:
       case 2:
@@ -64,6 +64,9 @@ class World {
         break;
       case 11:
         change_class(queues_[pick(kQueues)]);
+        break;
+      case 12:
+        aia_sched_set_order(&engine_, 1 + pick(AIACCEL_ORDER_FIFO), now_);
         break;
       default:
         grant_all();
@@ -186,18 +189,37 @@ class World {
     return true;
   }
 
+  static bool is_earlier(const aia_sched_job& a, const aia_sched_job& b) {
+    const std::uint64_t a_last = a.deadline_ns ? a.deadline_ns : ~0ULL;
+    const std::uint64_t b_last = b.deadline_ns ? b.deadline_ns : ~0ULL;
+    return a_last != b_last ? a_last < b_last : a.seq < b.seq;
+  }
+  const aia_sched_job& first_of(const aia_sched_queue& queue) const {
+    const aia_sched_job* first = nullptr;
+    for (const auto& job : jobs_)
+      if (job.state == AIA_SCHED_WAITING && job.queue == &queue &&
+          (!first || is_earlier(job, *first)))
+        first = &job;
+    return *first;
+  }
+
   // Is this the job that the rules name?
   bool is_next(const aia_sched_job& job) const {
     if (job.state != AIA_SCHED_WAITING || !is_eligible(*job.queue)) return false;
     const aia_sched_queue& queue = *job.queue;
-    for (const auto& q : queues_)
-      if (is_eligible(q) && q.class_ > queue.class_) return false;
-    for (const auto& other : jobs_) {
-      if (other.state != AIA_SCHED_WAITING || other.queue != &queue || &other == &job) continue;
-      std::uint64_t theirs = other.deadline_ns ? other.deadline_ns : ~0ULL;
-      std::uint64_t ours = job.deadline_ns ? job.deadline_ns : ~0ULL;
-      if (theirs < ours || (theirs == ours && other.seq < job.seq)) return false;
+    if (&first_of(queue) != &job) return false;
+    for (const auto& q : queues_) {
+      if (!is_eligible(q)) continue;
+      const aia_sched_job& other = first_of(q);
+      if (engine_.order == AIACCEL_ORDER_FIFO) {
+        if (other.seq < job.seq) return false;
+        continue;
+      }
+      if (q.class_ > queue.class_) return false;
+      if (engine_.order != AIACCEL_ORDER_EDF && queue.class_ != AIACCEL_CLASS_REALTIME) continue;
+      if (q.class_ == queue.class_ && is_earlier(other, job)) return false;
     }
+    if (queue.share.root->by_key) return true;
     for (const aia_share* s = &queue.share; s->parent; s = s->parent)
       if (!had_least(s->parent, s)) return false;
     return true;
@@ -269,8 +291,9 @@ class World {
       BOOST_TEST_REQUIRE(!asked_before[holder - jobs_]);
       bool wanted = false;
       for (const auto& job : jobs_)
-        wanted |= is_next(job) && job.width > coming[&job - jobs_] &&
-                  job.queue->class_ > holder->class_ && in_way(holder->class_, job.queue->class_);
+        wanted |= engine_.order != AIACCEL_ORDER_FIFO && is_next(job) &&
+                  job.width > coming[&job - jobs_] && job.queue->class_ > holder->class_ &&
+                  in_way(holder->class_, job.queue->class_);
       BOOST_TEST_REQUIRE(wanted);
       for (const auto& job : jobs_) {
         if (job.state != AIA_SCHED_GRANTED || job.yield_asked) continue;

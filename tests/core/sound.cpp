@@ -29,16 +29,25 @@ std::uint32_t count(const aia_rb_root& root) {
   return n;
 }
 
-// The members of a share: all say so, in order, none too far behind.
+// The members of a share: all say so, in order; none too far behind, or each with its first one's
+// key.
 bool members_are_sound(const aia_share& parent) {
+  const bool by_key = parent.root->by_key;
   const aia_share* before = nullptr;
   for (const aia_rb_node* i = aia_rb_first(&parent.members); i; i = aia_rb_next(i)) {
     const aia_share* s = aia_container_of(i, const aia_share, node);
-    if (s->parent != &parent || !s->queued) return false;
-    if (before && aia_vtime_before(s->vtime, before->vtime)) return false;
+    if (s->parent != &parent || s->root != parent.root || !s->queued) return false;
+    if (const aia_rb_node* first = aia_rb_first(&s->members); by_key && first) {
+      const aia_vtime key = aia_container_of(first, const aia_share, node)->key;
+      if (key.high != s->key.high || key.low != s->key.low) return false;
+    }
+    if (before &&
+        aia_vtime_before(by_key ? s->key : s->vtime, by_key ? before->key : before->vtime))
+      return false;
+    before = s;
+    if (by_key) continue;
     aia_vtime least = aia_vtime_sub(parent.floor, {0, AIA_SHARE_LAG_NS});
     if (aia_vtime_before(s->vtime, least)) return false;
-    before = s;
   }
   return true;
 }
@@ -105,7 +114,23 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
   }
   *why = "a queue is in line exactly while it has an eligible job";
   for (const aia_sched_queue* q : queues)
-    if (q->share.queued != (q->waiting && !q->seat->turn)) return false;
+    if ((q->of_line.next != nullptr) != (q->waiting && !q->seat->turn)) return false;
+  *why = "a queue is in its tree exactly while it is in line and not parked";
+  std::uint32_t in_line = 0, parked = 0, queued = 0, lined = 0;
+  for (const aia_link* l = engine.in_line.next; l != &engine.in_line; l = l->next, in_line++) {
+    const aia_sched_queue* q = aia_container_of(l, const aia_sched_queue, of_line);
+    const auto* first = aia_container_of(aia_rb_first(&q->jobs), const aia_sched_job, of_queue);
+    if (!q->share.queued) return false;
+    if (q->share.root->by_key && q->share.key.low != first->seq) return false;
+  }
+  for (const aia_link* l = engine.parked.next; l != &engine.parked; l = l->next) parked++;
+  for (const aia_sched_queue* q : queues) {
+    queued += q->share.queued;
+    lined += q->of_line.next != nullptr;
+  }
+  if (in_line != queued || in_line + parked != lined) return false;
+  *why = "parked, and no timer set";
+  if (parked && !engine.reorder.at_ns) return false;
   *why = "a tenant is in line exactly while somebody below it is, and it is not held back";
   for (const aia_sched_node* n : nodes)
     for (const aia_share& s : n->share) {

@@ -179,7 +179,6 @@ struct aia_engine {
 	struct aia_history history;	/* empty until it has memory: sched.history tells */
 	struct list_head queues;
 	u32 nr_queues;
-	u64 dispatched;			/* enter.c: in which round the last time */
 	u64 armed_ns;			/* when rested is due at the latest */
 	struct delayed_work rested;	/* dispatches: a tenant has engine time again */
 	/* aia_limit_lock */
@@ -359,21 +358,13 @@ struct aia_queue *aia_queue_next_locked(unsigned long *number);
 /* Counts as of the class that it may have. */
 void aia_queue_settle_locked(struct aia_queue *queue);
 
-/* What the core handed back under aia_turn_lock, to be acted on. */
-struct aia_news {
-	struct aia_turns *woken;
-	struct aia_turn *freed;
-	struct aia_turn *uncharged;	/* no longer charged, to be freed after the lock */
-};
-
 int aia_turn_init(void);
 void aia_turn_exit(void);
 /* For the engine's work. */
 void aia_turn_rested(struct work_struct *work);
 /* Grants what can be granted, wakes who is told. */
 void aia_turn_dispatch(struct aia_engine *engine);
-void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_news *news);
-/* Wakes, uncharges, lets go of aia_turn_lock, frees. */
+/* Dispatches what was stirred, wakes, uncharges, lets go of aia_turn_lock, frees. */
 void aia_turn_unlock(struct aia_news *news) __releases(&aia_turn_lock);
 /* Ends all turns of a context without a word. */
 void aia_turn_end_context(struct aia_context *ctx);

@@ -21,7 +21,7 @@ static bool fail_next_waiting(unsigned long *number)
 	queue = aia_queue_next_locked(number);
 	if (queue && queue->engine->sched.state == AIACCEL_ENGINE_LEAVING)
 		aia_turns_fail_waiting(&queue->ctx->turns, &queue->sched, ktime_get_ns(),
-				       &news.woken, &news.freed);
+				       &news);
 	aia_turn_unlock(&news);
 	return queue;
 }
@@ -96,13 +96,11 @@ static u32 revoke_locked(struct aia_queue *queue, u32 flags, bool last, u64 bega
 
 	lockdep_assert_held(&aia_turn_lock);
 	if (flags & AIACCEL_REVOKE_WAITING)
-		count += aia_turns_fail_waiting(turns, &queue->sched, now_ns, &news->woken,
-						&news->freed);
+		count += aia_turns_fail_waiting(turns, &queue->sched, now_ns, news);
 	if (!last)
 		return count;
 	if (turn && ((flags & AIACCEL_REVOKE_WAITING) || turn->granted_ns <= began_ns))
-		count += aia_turns_revoke(turns, &queue->sched, now_ns, &news->woken, &news->freed);
-	aia_turn_dispatch_locked(queue->engine, now_ns, news);
+		count += aia_turns_revoke(turns, &queue->sched, now_ns, news);
 	return count;
 }
 

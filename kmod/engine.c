@@ -220,7 +220,7 @@ static bool fail_next_queue(struct aia_engine *engine, struct list_head *done)
 	if (queue) {
 		list_move(&queue->of_engine, done);
 		aia_turns_fail_queue(&queue->ctx->turns, &queue->sched, ktime_get_ns(),
-				     &news.woken, &news.freed);
+				     &news);
 	}
 	aia_turn_unlock(&news);
 	return queue;

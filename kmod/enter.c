@@ -2,8 +2,8 @@
 /*
  * Turns: ENTER, and what must happen when the core grants, ends and tells.
  *
- * The core does the work under aia_turn_lock and hands back chains of contexts to wake and
- * of turns to free (struct aia_news). aia_turn_unlock() is the only way to let go of the lock
+ * The core does the work under aia_turn_lock and hands back chains of engines to dispatch, of contexts
+ * to wake and of turns to free (struct aia_news). aia_turn_unlock() is the only way to let go of the lock
  * after a call that may have filled one. User memory is read, and turns are allocated, before
  * it is taken.
  */
@@ -70,11 +70,19 @@ static void arm_locked(struct aia_engine *engine, u64 now_ns)
 	mod_delayed_work(workqueue, &engine->rested, wait_ns ? nsecs_to_jiffies(wait_ns) + 1 : 0);
 }
 
-void aia_turn_dispatch_locked(struct aia_engine *engine, u64 now_ns, struct aia_news *news)
+static void dispatch_stirred_locked(struct aia_news *news)
 {
+	struct aia_sched_engine *engine;
+	u64 now_ns;
+
 	lockdep_assert_held(&aia_turn_lock);
-	aia_turns_dispatch(&engine->sched, now_ns, &news->woken, &news->freed);
-	arm_locked(engine, now_ns);
+	if (!news->stirred)
+		return;
+	now_ns = ktime_get_ns();
+	while ((engine = aia_turns_next_stirred(news))) {
+		aia_turns_dispatch(engine, now_ns, news);
+		arm_locked(container_of(engine, struct aia_engine, sched), now_ns);
+	}
 }
 
 void aia_turn_dispatch(struct aia_engine *engine)
@@ -82,7 +90,7 @@ void aia_turn_dispatch(struct aia_engine *engine)
 	struct aia_news news = {};
 
 	spin_lock(&aia_turn_lock);
-	aia_turn_dispatch_locked(engine, ktime_get_ns(), &news);
+	aia_turns_stir(&engine->sched, &news);
 	aia_turn_unlock(&news);
 }
 
@@ -95,22 +103,6 @@ void aia_turn_rested(struct work_struct *work)
 	engine->armed_ns = AIACCEL_NEVER;
 	spin_unlock(&aia_turn_lock);
 	aia_turn_dispatch(engine);
-}
-
-/* Each engine at which the context has a queue, once. */
-static void dispatch_engines_locked(struct aia_context *ctx, u64 now_ns, struct aia_news *news)
-{
-	static u64 round; /* aia_turn_lock */
-	struct aia_queue *queue;
-
-	lockdep_assert_held(&aia_turn_lock);
-	round++;
-	list_for_each_entry(queue, &ctx->queues, of_context) {
-		if (queue->engine->dispatched == round)
-			continue;
-		queue->engine->dispatched = round;
-		aia_turn_dispatch_locked(queue->engine, now_ns, news);
-	}
 }
 
 /* Under the lock, as the owner may go as soon as it is free. */
@@ -133,7 +125,7 @@ void aia_turn_unlock(struct aia_news *news)
 	struct aia_context *ctx;
 	struct aia_turns *turns;
 
-	lockdep_assert_held(&aia_turn_lock);
+	dispatch_stirred_locked(news);
 	/* A context with news has a turn or a queue, so its file is not released yet. */
 	for (turns = news->woken; turns; turns = turns->next_woken)
 		kref_get(&container_of(turns, struct aia_context, turns)->ref);
@@ -164,8 +156,7 @@ void aia_turn_end_context(struct aia_context *ctx)
 	spin_lock(&aia_turn_lock);
 	now_ns = ktime_get_ns();
 	list_for_each_entry(queue, &ctx->queues, of_context)
-		aia_turns_end_queue(&ctx->turns, &queue->sched, now_ns, &news.freed);
-	dispatch_engines_locked(ctx, now_ns, &news);
+		aia_turns_end_queue(&ctx->turns, &queue->sched, now_ns, &news);
 	aia_turn_unlock(&news);
 }
 
@@ -175,7 +166,7 @@ u32 aia_turn_unread(struct aia_context *ctx)
 	u32 unread;
 
 	spin_lock(&aia_turn_lock);
-	aia_turns_flush(&ctx->turns, &news.freed);
+	aia_turns_flush(&ctx->turns, &news);
 	unread = aia_ring_unread(&ctx->turns.ring);
 	aia_turn_unlock(&news);
 	return unread;
@@ -268,15 +259,13 @@ static u64 host_time(u64 user_ns)
 static int complete_locked(struct aia_context *ctx, const struct aiaccel_completion *completion,
 			   bool first, u64 now_ns, struct aia_news *news)
 {
-	struct aia_sched_engine *engine;
-
 	lockdep_assert_held(&aia_turn_lock);
 	return aia_check_completion(completion) ?:
-	       aia_turns_complete(&ctx->turns, completion, first, now_ns, &news->freed, &engine);
+	       aia_turns_complete(&ctx->turns, completion, first, now_ns, news);
 }
 
 static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struct entries *entries,
-			 u64 now_ns)
+			 u64 now_ns, struct aia_news *news)
 {
 	struct aia_turn *turn = entries->turns;
 	struct aia_object *object;
@@ -304,7 +293,7 @@ static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struc
 	entries->turns = turn->next_freed;
 	turn->owner = ctx->tenant;
 	job->deadline_ns = host_time(job->deadline_ns);
-	err = aia_turns_submit(&ctx->turns, &queue->sched, turn, job, now_ns);
+	err = aia_turns_submit(&ctx->turns, &queue->sched, turn, job, now_ns, news);
 	if (err)
 		goto err_give_back;
 	return 0;
@@ -331,12 +320,13 @@ static int complete_all_locked(struct aia_context *ctx, const struct entries *en
 }
 
 static int submit_all_locked(struct aia_context *ctx, struct entries *entries,
-			     const struct aiaccel_enter *arg, u64 now_ns, u32 *taken)
+			     const struct aiaccel_enter *arg, u64 now_ns, struct aia_news *news,
+			     u32 *taken)
 {
 	int err;
 
 	for (; *taken < entries->nr_jobs; ++*taken) {
-		err = submit_locked(ctx, &entries->jobs[*taken], entries, now_ns);
+		err = submit_locked(ctx, &entries->jobs[*taken], entries, now_ns, news);
 		if (err)
 			return err;
 	}
@@ -355,8 +345,7 @@ static int take_entries(struct aia_context *ctx, struct entries *entries,
 	err = complete_all_locked(ctx, entries, arg, now_ns, &news, completed);
 	uncharge_locked(&news); /* what was completed makes room for what is submitted */
 	if (!err)
-		err = submit_all_locked(ctx, entries, arg, now_ns, submitted);
-	dispatch_engines_locked(ctx, now_ns, &news);
+		err = submit_all_locked(ctx, entries, arg, now_ns, &news, submitted);
 	aia_turn_unlock(&news);
 	return err;
 }

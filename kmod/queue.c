@@ -123,16 +123,13 @@ err_unlock:
 static void leave_engine(struct aia_queue *queue)
 {
 	struct aia_news news = {};
-	u64 now_ns;
 
 	spin_lock(&aia_turn_lock);
-	now_ns = ktime_get_ns();
-	aia_turns_end_queue(&queue->ctx->turns, &queue->sched, now_ns, &news.freed);
+	aia_turns_end_queue(&queue->ctx->turns, &queue->sched, ktime_get_ns(), &news);
 	aia_sched_queue_fini(&queue->sched);
 	list_del(&queue->of_context);
 	list_del(&queue->of_engine);
 	queue->engine->nr_queues--;
-	aia_turn_dispatch_locked(queue->engine, now_ns, &news);
 	aia_turn_unlock(&news);
 
 	mutex_lock(&aia_config_lock);

@@ -83,6 +83,8 @@ struct aia_sched_engine {
 	struct aia_link in_line, parked;	/* queues; see order.h */
 	struct aia_timer reorder;
 	struct aia_timers timers;
+	struct aia_sched_engine *next_stirred;	/* turns.h: chain of those to dispatch */
+	bool stirred;
 };
 
 /* Its queues are of one node. */

@@ -28,6 +28,28 @@ void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *con
 	}
 }
 
+/* ---- engines to look at ---- */
+
+void aia_turns_stir(struct aia_sched_engine *engine, struct aia_news *news)
+{
+	if (engine->stirred)
+		return;
+	engine->stirred = true;
+	engine->next_stirred = news->stirred;
+	news->stirred = engine;
+}
+
+struct aia_sched_engine *aia_turns_next_stirred(struct aia_news *news)
+{
+	struct aia_sched_engine *engine = news->stirred;
+
+	if (engine) {
+		news->stirred = engine->next_stirred;
+		engine->stirred = false;
+	}
+	return engine;
+}
+
 /* ---- names ---- */
 
 /*
@@ -50,7 +72,7 @@ static struct aia_turn *find(struct aia_turns *turns, __u64 cookie)
 }
 
 /* The end of a turn's life here. */
-static void retire(struct aia_turns *turns, struct aia_turn *turn, struct aia_turn **freed)
+static void retire(struct aia_turns *turns, struct aia_turn *turn, struct aia_news *news)
 {
 	struct aia_turn **link = bucket(turns, turn->note.cookie);
 
@@ -60,8 +82,8 @@ static void retire(struct aia_turns *turns, struct aia_turn *turn, struct aia_tu
 	aia_ring_forget(&turns->ring, &turn->note);
 	turns->live--;
 	turns->free_slots[AIA_TURNS_MAX - 1 - turns->live] = (__u16)turn->note.slot;
-	turn->next_freed = *freed;
-	*freed = turn;
+	turn->next_freed = news->freed;
+	news->freed = turn;
 }
 
 static void witness(const struct aia_turn *turn, __u32 state, __u64 now_ns)
@@ -74,8 +96,10 @@ static void witness(const struct aia_turn *turn, __u32 state, __u64 now_ns)
 
 /* Out of the scheduler's hands, whatever the job's state, and into the history. */
 static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
-		      enum aiaccel_turn_state if_waiting, __u64 now_ns)
+		      enum aiaccel_turn_state if_waiting, __u64 now_ns, struct aia_news *news)
 {
+	if (turn->job.state != AIA_SCHED_IDLE)
+		aia_turns_stir(turn->job.queue->seat->engine, news);
 	if (turn->job.state == AIA_SCHED_WAITING) {
 		aia_sched_withdraw(&turn->job);
 		aia_history_add(&turn->job, if_waiting, now_ns);
@@ -90,7 +114,7 @@ static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 /* ---- what users ask for ---- */
 
 int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
-		     const struct aiaccel_job *arg, __u64 now_ns)
+		     const struct aiaccel_job *arg, __u64 now_ns, struct aia_news *news)
 {
 	struct aia_turn **link = bucket(turns, arg->cookie);
 	int err;
@@ -116,16 +140,16 @@ int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, str
 	turn->next_hash = *link;
 	*link = turn;
 	witness(turn, AIACCEL_TURN_WAITING, now_ns);
+	aia_turns_stir(queue->seat->engine, news);
 	return 0;
 }
 
 int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion *arg, bool first,
-		       __u64 now_ns, struct aia_turn **freed, struct aia_sched_engine **engine)
+		       __u64 now_ns, struct aia_news *news)
 {
 	bool cancel = arg->flags & AIACCEL_COMPLETE_CANCEL;
 	struct aia_turn *turn = find(turns, arg->cookie);
 
-	*engine = NULL;
 	if (!turn)
 		return -ENOENT;
 	if (turn->job.state == AIA_SCHED_WAITING && !cancel)
@@ -134,18 +158,17 @@ int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion 
 		return -ESTALE;
 	if (turn->revoked) {
 		if (first)
-			retire(turns, turn, freed);
+			retire(turns, turn, news);
 		return -ESTALE;
 	}
-	*engine = turn->job.queue->seat->engine;
-	take_back(turn, AIACCEL_TURN_COMPLETED, AIACCEL_TURN_WITHDRAWN, now_ns);
-	retire(turns, turn, freed);
+	take_back(turn, AIACCEL_TURN_COMPLETED, AIACCEL_TURN_WITHDRAWN, now_ns, news);
+	retire(turns, turn, news);
 	return 0;
 }
 
 /* ---- what happens to them ---- */
 
-bool aia_turns_flush(struct aia_turns *turns, struct aia_turn **freed)
+bool aia_turns_flush(struct aia_turns *turns, struct aia_news *news)
 {
 	__u32 before = turns->ring.produced;
 	struct aia_ring_note *done = aia_ring_flush(&turns->ring);
@@ -153,31 +176,30 @@ bool aia_turns_flush(struct aia_turns *turns, struct aia_turn **freed)
 	while (done) {
 		struct aia_ring_note *next = done->next_done;
 
-		retire(turns, turn_of_note(done), freed);
+		retire(turns, turn_of_note(done), news);
 		done = next;
 	}
 	return turns->ring.produced != before;
 }
 
-static void wake(struct aia_turns *turns, struct aia_turns **woken)
+static void wake(struct aia_turns *turns, struct aia_news *news)
 {
 	if (turns->woken)
 		return;
 	turns->woken = true;
-	turns->next_woken = *woken;
-	*woken = turns;
+	turns->next_woken = news->woken;
+	news->woken = turns;
 }
 
 static void tell(struct aia_turns *turns, struct aia_turn *turn, __u32 event, __u64 now_ns,
-		 struct aia_turns **woken, struct aia_turn **freed)
+		 struct aia_news *news)
 {
 	aia_ring_note(&turns->ring, &turn->note, event, now_ns);
-	aia_turns_flush(turns, freed);
-	wake(turns, woken);
+	aia_turns_flush(turns, news);
+	wake(turns, news);
 }
 
-void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct aia_turns **woken,
-			struct aia_turn **freed)
+void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct aia_news *news)
 {
 	struct aia_sched_job *job;
 
@@ -189,21 +211,21 @@ void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct ai
 			turn->turns->generation = 1;
 		turn->note.generation = turn->turns->generation;
 		witness(turn, AIACCEL_TURN_RUNNING, now_ns);
-		tell(turn->turns, turn, AIACCEL_EVENT_GRANTED, now_ns, woken, freed);
+		tell(turn->turns, turn, AIACCEL_EVENT_GRANTED, now_ns, news);
 	}
 	while ((job = aia_sched_yield_next(engine))) {
 		struct aia_turn *turn = turn_of_job(job);
 
 		witness(turn, AIA_TURN_ASKED, now_ns);
 		aia_ring_ask_yield(&turn->turns->ring, turn->note.slot, turn->note.generation);
-		tell(turn->turns, turn, AIACCEL_EVENT_YIELD, now_ns, woken, freed);
+		tell(turn->turns, turn, AIACCEL_EVENT_YIELD, now_ns, news);
 	}
 }
 
 /* ---- the end of a queue ---- */
 
 void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
-			 struct aia_turn **freed)
+			 struct aia_news *news)
 {
 	__u32 i;
 
@@ -215,8 +237,8 @@ void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue,
 
 			if (turn->job.queue == queue) {
 				take_back(turn, AIACCEL_TURN_COMPLETED, AIACCEL_TURN_WITHDRAWN,
-					  now_ns);
-				retire(turns, turn, freed);
+					  now_ns, news);
+				retire(turns, turn, news);
 			}
 			turn = next;
 		}
@@ -224,7 +246,7 @@ void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue,
 }
 
 __u32 aia_turns_revoke(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
-		       struct aia_turns **woken, struct aia_turn **freed)
+		       struct aia_news *news)
 {
 	struct aia_sched_job *job = queue->seat->turn;
 	struct aia_turn *turn;
@@ -232,14 +254,14 @@ __u32 aia_turns_revoke(struct aia_turns *turns, struct aia_sched_queue *queue, _
 	if (!job || job->queue != queue)
 		return 0;
 	turn = turn_of_job(job);
-	take_back(turn, AIACCEL_TURN_REVOKED, AIACCEL_TURN_FAILED, now_ns);
+	take_back(turn, AIACCEL_TURN_REVOKED, AIACCEL_TURN_FAILED, now_ns, news);
 	turn->revoked = true;
-	tell(turns, turn, AIACCEL_EVENT_REVOKED, now_ns, woken, freed);
+	tell(turns, turn, AIACCEL_EVENT_REVOKED, now_ns, news);
 	return 1;
 }
 
 __u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
-			     struct aia_turns **woken, struct aia_turn **freed)
+			     struct aia_news *news)
 {
 	struct aia_sched_job *job;
 	__u32 count = 0;
@@ -247,18 +269,18 @@ __u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *qu
 	for (; (job = aia_sched_queue_first(queue)); count++) {
 		struct aia_turn *turn = turn_of_job(job);
 
-		take_back(turn, AIACCEL_TURN_REVOKED, AIACCEL_TURN_FAILED, now_ns);
+		take_back(turn, AIACCEL_TURN_REVOKED, AIACCEL_TURN_FAILED, now_ns, news);
 		turn->note.last = true;
-		tell(turns, turn, AIACCEL_EVENT_FAILED, now_ns, woken, freed);
+		tell(turns, turn, AIACCEL_EVENT_FAILED, now_ns, news);
 	}
 	return count;
 }
 
 void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
-			  struct aia_turns **woken, struct aia_turn **freed)
+			  struct aia_news *news)
 {
-	aia_turns_revoke(turns, queue, now_ns, woken, freed);
-	aia_turns_fail_waiting(turns, queue, now_ns, woken, freed);
+	aia_turns_revoke(turns, queue, now_ns, news);
+	aia_turns_fail_waiting(turns, queue, now_ns, news);
 }
 
 bool aia_turns_empty(const struct aia_turns *turns)

@@ -6,8 +6,13 @@
  * wake and free.
  *
  * Life of a turn: the adapter allocates it, submit takes it; from then on it belongs
- * to its aia_turns, and comes back to be freed through one of the `freed` chains:
- * when it is completed, withdrawn, told of its failure, or the context ends.
+ * to its aia_turns, and comes back to be freed through the news: when it is completed,
+ * withdrawn, told of its failure, or the context ends.
+ *
+ * What a call changes at an engine may let another job begin there, and what is done at one
+ * engine may change others. So every call puts the engines that it stirred on a chain, and an adapter
+ * dispatches each of them (and sets its clock for the engine's timers) until the chain is empty, before
+ * it lets go of its lock.
  *
  * Invariants: at most AIA_TURNS_MAX turns live; each has a cookie and a ring slot
  * (index of its yield word) of its own; generations are never 0 and never repeat
@@ -42,7 +47,7 @@ struct aia_turn {
 
 struct aia_turns {
 	struct aia_ring ring;
-	struct aia_turns *next_woken;	/* chain built by aia_turns_dispatch */
+	struct aia_turns *next_woken;	/* chain of those with news */
 	bool woken;
 	__u32 live;
 	__u32 generation;
@@ -51,62 +56,73 @@ struct aia_turns {
 	struct aia_turn *hash[AIA_TURNS_MAX];
 };
 
+/* What the adapter is to do; zero before the first call that is given it. */
+struct aia_news {
+	struct aia_turns *woken;	/* contexts to wake, each once; clear their `woken` then */
+	struct aia_turn *freed;		/* turns to free */
+	struct aia_turn *uncharged;	/* the adapter's: taken from `freed`, to be freed later */
+	struct aia_sched_engine *stirred;	/* to dispatch: aia_turns_next_stirred() */
+};
+
 /* @seed: a number that the context's user cannot know. */
 void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *consumed, __u64 seed);
 
 /*
  * @arg was checked by aia_check_job(); @turn is zeroed. On 0 the turn is taken. Errors as
  * struct aiaccel_job lists them, in this order: -EAGAIN, -EEXIST, and those of
- * aia_sched_submit(). A job refused for the engine's state is in its history. Follow with aia_turns_dispatch() on the queue's engine.
+ * aia_sched_submit(). A job refused for the engine's state is in its history.
  */
 int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
-		     const struct aiaccel_job *arg, __u64 now_ns);
+		     const struct aiaccel_job *arg, __u64 now_ns, struct aia_news *news);
 
 /*
- * Completes or withdraws one job. 0, or -ENOENT, -EBUSY, -ESTALE. The turn to free, if
- * any, is pushed on *freed. *engine is the engine that wants a dispatch, or NULL.
+ * Completes or withdraws one job. 0, or -ENOENT, -EBUSY, -ESTALE.
  *
  * @first: nothing was taken before in the same call, so that the caller is told of an
  * error. A revoked turn is forgotten with its -ESTALE only then; else asking again, as
  * ENTER's users do, could not find out.
  */
 int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion *arg, bool first,
-		       __u64 now_ns, struct aia_turn **freed, struct aia_sched_engine **engine);
+		       __u64 now_ns, struct aia_news *news);
 
 /*
  * Grants what can be granted at @engine, asks those to yield who should, and tells the
- * contexts concerned. Those that got news are pushed on *woken (each once; clear
- * turns->woken when woken). Turns to free, if any, are pushed on *freed.
+ * contexts concerned.
  */
-void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct aia_turns **woken,
-			struct aia_turn **freed);
+void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct aia_news *news);
+
+/* Something else may be granted at the engine now. */
+void aia_turns_stir(struct aia_sched_engine *engine, struct aia_news *news);
+
+/* Takes the first one off the chain; NULL when it is empty. */
+struct aia_sched_engine *aia_turns_next_stirred(struct aia_news *news);
 
 /*
  * Ends the queue's turns without a word: waiting, granted, revoked and failed ones, so that
- * none refers to it any more. Dispatch its engine after.
+ * none refers to it any more.
  */
 void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
-			 struct aia_turn **freed);
+			 struct aia_news *news);
 
 /*
  * The queue's waiting jobs FAILED; its turn is REVOKED, if it has one. They say how many these
- * were, and push @turns on *woken when there was any. Dispatch the engine after.
+ * were.
  */
 __u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
-			     struct aia_turns **woken, struct aia_turn **freed);
+			     struct aia_news *news);
 __u32 aia_turns_revoke(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
-		       struct aia_turns **woken, struct aia_turn **freed);
+		       struct aia_news *news);
 
 /* Both, because its engine goes. */
 void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
-			  struct aia_turns **woken, struct aia_turn **freed);
+			  struct aia_news *news);
 
 /* Describes the queue's jobs that wait or run; @records has room for AIA_TURNS_MAX. How many. */
 __u32 aia_turns_list(const struct aia_turns *turns, const struct aia_sched_queue *queue,
 		     struct aia_history_record *records, __u64 now_ns);
 
 /* Looks for room in the ring. True when something was written. */
-bool aia_turns_flush(struct aia_turns *turns, struct aia_turn **freed);
+bool aia_turns_flush(struct aia_turns *turns, struct aia_news *news);
 
 /* True when the context can be forgotten: no turn is live and no note waits. */
 bool aia_turns_empty(const struct aia_turns *turns);

@@ -54,10 +54,11 @@ int Context::create(Host& host, Client client, std::function<void()> on_events,
 Context::~Context() {
   if (!tenant_) return;
   Lock lock(host_.mutex);
-  for (auto& [id, queue] : queues_) end_queue(*queue);
-  // What was held is free again: for others, since nothing of this context waits any more.
   const uint64_t now = monotonic_ns();
-  for (auto& [engine, seat] : seats_) host_.dispatch(*engine, now);
+  aia_news news{};
+  for (auto& [id, queue] : queues_) end_queue(*queue, now, news);
+  // What was held is free again: for others, since nothing of this context waits any more.
+  host_.act(news, now);
   for (auto& [id, buffer] : buffers_) uncharge(buffer);
   for (auto& [id, reservation] : reservations_) end_reservation(reservation);
   host_.contexts.erase(this);
@@ -184,10 +185,11 @@ int Context::destroy(const aiaccel_destroy& arg) {
   }
   const auto queue = queues_.find(arg.id);
   if (queue == queues_.end()) return -ENOENT;
-  Engine& engine = *queue->second->engine;
-  end_queue(*queue->second);
+  const uint64_t now = monotonic_ns();
+  aia_news news{};
+  end_queue(*queue->second, now, news);
   queues_.erase(queue);
-  host_.dispatch(engine, monotonic_ns());
+  host_.act(news, now);
   return 0;
 }
 

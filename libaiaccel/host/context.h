@@ -103,16 +103,17 @@ class Context {
   void end_reservation(const Reservation& reservation) REQUIRES(host_.mutex);
   int queue_create(aiaccel_queue_create& arg) REQUIRES(host_.mutex);
   int enter(aiaccel_enter& arg) REQUIRES(host_.mutex);
-  int submit(const aiaccel_job& job, uint64_t now_ns) REQUIRES(host_.mutex);
-  int complete(const aiaccel_completion& completion, bool first, uint64_t now_ns)
+  int submit(const aiaccel_job& job, uint64_t now_ns, aia_news& news) REQUIRES(host_.mutex);
+  int complete(const aiaccel_completion& completion, bool first, uint64_t now_ns, aia_news& news)
       REQUIRES(host_.mutex);
   int policy(Call& call) REQUIRES(host_.mutex);
   uint32_t counted_class(const Queue& queue) const REQUIRES(host_.mutex);
   void follow_policy() REQUIRES(host_.mutex);
   int control(const aiaccel_control& arg) REQUIRES(host_.mutex);
   int revoke(aiaccel_revoke& arg) REQUIRES(host_.mutex);
-  uint32_t revoke_queue(Queue& queue, uint32_t flags, uint64_t now_ns) REQUIRES(host_.mutex);
-  void fail_waiting(uint64_t now_ns) REQUIRES(host_.mutex);
+  uint32_t revoke_queue(Queue& queue, uint32_t flags, uint64_t now_ns, aia_news& news)
+      REQUIRES(host_.mutex);
+  void fail_waiting(uint64_t now_ns, aia_news& news) REQUIRES(host_.mutex);
   int stats(Call& call) REQUIRES(host_.mutex);
   void stats_engines(Call& call) const REQUIRES(host_.mutex);
   void stats_tenants(Call& call) const REQUIRES(host_.mutex);
@@ -127,7 +128,7 @@ class Context {
   int charge_line(uint32_t* refused_by) REQUIRES(host_.mutex);
   int charge(const Buffer& buffer, uint32_t* refused_by) REQUIRES(host_.mutex);
   void uncharge(const Buffer& buffer) REQUIRES(host_.mutex);
-  void end_queue(Queue& queue) REQUIRES(host_.mutex);
+  void end_queue(Queue& queue, uint64_t now_ns, aia_news& news) REQUIRES(host_.mutex);
 
   Host& host_;
   const Client client_;

@@ -8,24 +8,16 @@
 
 namespace aiaccel::host {
 
-uint32_t Context::revoke_queue(Queue& queue, uint32_t flags, uint64_t now_ns) {
-  aia_turns* woken = nullptr;
-  aia_turn* freed = nullptr;
-  uint32_t count = aia_turns_revoke(&turns_.core, &queue.sched, now_ns, &woken, &freed);
+uint32_t Context::revoke_queue(Queue& queue, uint32_t flags, uint64_t now_ns, aia_news& news) {
+  uint32_t count = aia_turns_revoke(&turns_.core, &queue.sched, now_ns, &news);
   if (flags & AIACCEL_REVOKE_WAITING)
-    count += aia_turns_fail_waiting(&turns_.core, &queue.sched, now_ns, &woken, &freed);
-  host_.wake(woken);
-  host_.free_turns(freed);
+    count += aia_turns_fail_waiting(&turns_.core, &queue.sched, now_ns, &news);
   return count;
 }
 
-void Context::fail_waiting(uint64_t now_ns) {
-  aia_turns* woken = nullptr;
-  aia_turn* freed = nullptr;
+void Context::fail_waiting(uint64_t now_ns, aia_news& news) {
   for (auto& [id, queue] : queues_)
-    aia_turns_fail_waiting(&turns_.core, &queue->sched, now_ns, &woken, &freed);
-  host_.wake(woken);
-  host_.free_turns(freed);
+    aia_turns_fail_waiting(&turns_.core, &queue->sched, now_ns, &news);
 }
 
 int Context::control(const aiaccel_control& arg) {
@@ -35,16 +27,19 @@ int Context::control(const aiaccel_control& arg) {
   if (!client_.privileged) return -EPERM;
   if (one && one->sched.state == AIACCEL_ENGINE_FAULTED) return -ENOENT;
   const uint64_t now = monotonic_ns();
+  aia_news news{};
   for (const auto& engine : host_.engines) {
     if (one && engine.get() != one) continue;
     engine->sched.state = arg.state;
-    host_.dispatch(*engine, now);
+    aia_turns_stir(&engine->sched, &news);
   }
-  if (arg.state != AIACCEL_ENGINE_LEAVING) return 0;
-  for (Context* context : host_.contexts) {
-    context->host_.mutex.is_held();  // it is the same
-    context->fail_waiting(now);
+  if (arg.state == AIACCEL_ENGINE_LEAVING) {
+    for (Context* context : host_.contexts) {
+      context->host_.mutex.is_held();  // it is the same
+      context->fail_waiting(now, news);
+    }
   }
+  host_.act(news, now);
   return 0;
 }
 
@@ -58,6 +53,7 @@ int Context::revoke(aiaccel_revoke& arg) {
   if (arg.engine && !(engine = host_.find_engine(arg.engine))) return -ENOENT;
 
   const uint64_t now = monotonic_ns();
+  aia_news news{};
   bool found = top != nullptr;
   uint32_t count = 0;
   for (Context* context : host_.contexts) {
@@ -66,11 +62,10 @@ int Context::revoke(aiaccel_revoke& arg) {
     for (auto& [id, queue] : context->queues_) {
       found = true;
       if (engine && queue->engine != engine) continue;
-      queue->engine->touched = true;
-      count += context->revoke_queue(*queue, arg.flags, now);
+      count += context->revoke_queue(*queue, arg.flags, now, news);
     }
   }
-  host_.dispatch_touched(now);
+  host_.act(news, now);
   if (!found) return -ENOENT;
   arg.count = count;
   return 0;

@@ -3,7 +3,7 @@
 // A context's queues and turns: QUEUE_CREATE and ENTER but for its wait. All under the Host's
 // mutex.
 //
-// Engines are dispatched once at the end of an ENTER, after all of its entries: several jobs can so
+// Engines are dispatched at the end of an ENTER, after all of its entries: several jobs can so
 // be submitted to one engine in one call, although the first of them will hold the only turn.
 // Nothing throws between the first entry and that: what was done is told and holds.
 #include <cerrno>
@@ -61,27 +61,21 @@ int Context::queue_create(aiaccel_queue_create& arg) {
   return 0;
 }
 
-void Context::end_queue(Queue& queue) {
-  aia_turn* freed = nullptr;
-  aia_turns_end_queue(&turns_.core, &queue.sched, monotonic_ns(), &freed);
-  host_.free_turns(freed);
+void Context::end_queue(Queue& queue, uint64_t now_ns, aia_news& news) {
+  aia_turns_end_queue(&turns_.core, &queue.sched, now_ns, &news);
   aia_sched_queue_fini(&queue.sched);
   --queue.engine->queues;
   --tenant_->queues;
   aia_limit_uncharge(&tenant_->lines, 1);
 }
 
-int Context::complete(const aiaccel_completion& completion, bool first, uint64_t now_ns) {
+int Context::complete(const aiaccel_completion& completion, bool first, uint64_t now_ns,
+                      aia_news& news) {
   if (int error = aia_check_completion(&completion)) return error;
-  aia_turn* freed = nullptr;
-  aia_sched_engine* engine = nullptr;
-  const int result = aia_turns_complete(&turns_.core, &completion, first, now_ns, &freed, &engine);
-  host_.free_turns(freed);
-  if (engine) reinterpret_cast<Engine*>(engine)->touched = true;
-  return result;
+  return aia_turns_complete(&turns_.core, &completion, first, now_ns, &news);
 }
 
-int Context::submit(const aiaccel_job& job, uint64_t now_ns) {
+int Context::submit(const aiaccel_job& job, uint64_t now_ns, aia_news& news) {
   if (int error = aia_check_job(&job)) return error;
   const auto found = queues_.find(job.queue);
   if (found == queues_.end()) return -ENOENT;
@@ -89,12 +83,11 @@ int Context::submit(const aiaccel_job& job, uint64_t now_ns) {
   // The core checks it as well, but ceilings come later in the order of errors.
   if (job.width > queue.engine->sched.slots) return -EINVAL;
 
-  queue.engine->touched = true;
   std::unique_ptr<aia_turn> turn(new (std::nothrow) aia_turn());
   if (!turn) return -ENOMEM;
   turn->owner = tenant_;
   if (aia_limit_charge(&tenant_->jobs, 1)) return -EDQUOT;
-  const int error = aia_turns_submit(&turns_.core, &queue.sched, turn.get(), &job, now_ns);
+  const int error = aia_turns_submit(&turns_.core, &queue.sched, turn.get(), &job, now_ns, &news);
   if (error) {
     aia_limit_uncharge(&tenant_->jobs, 1);
     return error;
@@ -110,25 +103,26 @@ int Context::enter(aiaccel_enter& arg) {
   if ((arg.nr_completions && !completions) || (arg.nr_jobs && !jobs)) return -EFAULT;
 
   const uint64_t now = monotonic_ns();
+  aia_news news{};
   uint32_t completed = 0;
   uint32_t submitted = 0;
   int error = 0;
   while (!error && completed < arg.nr_completions) {
-    error = complete(completions[completed], completed == 0, now);
+    error = complete(completions[completed], completed == 0, now, news);
     if (!error) ++completed;
   }
+  host_.free_turns(news);  // what was completed makes room for what is submitted
   while (!error && submitted < arg.nr_jobs) {
-    error = submit(jobs[submitted], now);
+    error = submit(jobs[submitted], now, news);
     if (!error) ++submitted;
   }
-  host_.dispatch_touched(now);
+  host_.act(news, now);
 
-  aia_turn* freed = nullptr;
-  const bool written = aia_turns_flush(&turns_.core, &freed);
+  const bool written = aia_turns_flush(&turns_.core, &news);
   // Nothing in it: the client asks whether its descriptor is to be readable. Events that were
   // written before it had one count as well.
   if (written || (!arg.nr_completions && !arg.nr_jobs && unread())) on_events_();
-  host_.free_turns(freed);
+  host_.free_turns(news);
 
   if (error && completed == 0 && submitted == 0) return error;
   arg.nr_completions = completed;

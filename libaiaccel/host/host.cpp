@@ -63,10 +63,9 @@ const aia_limit& Host::device_bytes(const Engine& engine) const {
   return root.device_bytes[place(engine)];
 }
 
-void Host::free_turns(aia_turn* chain) {
-  while (chain) {
-    aia_turn* turn = chain;
-    chain = turn->next_freed;
+void Host::free_turns(aia_news& news) {
+  while (aia_turn* turn = news.freed) {
+    news.freed = turn->next_freed;
     aia_limit_uncharge(&static_cast<Tenant*>(turn->owner)->jobs, 1);
     delete turn;
   }
@@ -75,8 +74,11 @@ void Host::free_turns(aia_turn* chain) {
 void Host::tick(uint64_t now_ns) {
   Lock lock(mutex);
   wake_ns_ = AIACCEL_NEVER;
+  aia_news news{};
   for (const auto& engine : engines)
-    if (aia_timers_next_ns(&engine->sched.timers) != AIACCEL_NEVER) dispatch(*engine, now_ns);
+    if (aia_timers_next_ns(&engine->sched.timers) != AIACCEL_NEVER)
+      aia_turns_stir(&engine->sched, &news);
+  act(news, now_ns);
   prune_tenants(now_ns);
 }
 
@@ -87,30 +89,20 @@ bool Host::is_needed(uint64_t now_ns) {
   });
 }
 
-void Host::wake(aia_turns* chain) {
-  while (chain) {
-    aia_turns* turns = chain;
-    chain = turns->next_woken;
+void Host::act(aia_news& news, uint64_t now_ns) {
+  while (aia_sched_engine* engine = aia_turns_next_stirred(&news)) {
+    aia_turns_dispatch(engine, now_ns, &news);
+    const uint64_t next_ns = aia_timers_next_ns(&engine->timers);
+    if (next_ns >= wake_ns_) continue;
+    wake_ns_ = next_ns;
+    if (wake_at) wake_at(next_ns);
+  }
+  while (aia_turns* turns = news.woken) {
+    news.woken = turns->next_woken;
     turns->woken = false;
     Context::of(turns).on_events_();
   }
-}
-
-void Host::dispatch(Engine& engine, uint64_t now_ns) {
-  aia_turns* woken = nullptr;
-  aia_turn* freed = nullptr;
-  aia_turns_dispatch(&engine.sched, now_ns, &woken, &freed);
-  wake(woken);
-  free_turns(freed);
-  const uint64_t next_ns = aia_timers_next_ns(&engine.sched.timers);
-  if (next_ns >= wake_ns_) return;
-  wake_ns_ = next_ns;
-  if (wake_at) wake_at(next_ns);
-}
-
-void Host::dispatch_touched(uint64_t now_ns) {
-  for (const auto& engine : engines)
-    if (std::exchange(engine->touched, false)) dispatch(*engine, now_ns);
+  free_turns(news);
 }
 
 }  // namespace aiaccel::host

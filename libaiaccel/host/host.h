@@ -47,7 +47,6 @@ struct Engine {
   aia_sched_engine sched;
   aiaccel_engine_info info;
   uint32_t queues;
-  bool touched;  // something came free or in line; until dispatch_touched()
   aia_history history;
   std::unique_ptr<aia_history_record[], void (*)(void*)> records{nullptr, std::free};
 };
@@ -89,7 +88,7 @@ class Host {
 
   const uint64_t capabilities;
   const Ceilings ceilings;
-  // Fixed, but for what changes of each, under `mutex`: `sched`, `queues`, `touched`.
+  // Fixed, but for what changes of each, under `mutex`: `sched` and `queues`.
   std::vector<std::unique_ptr<Engine>> engines;
 
   Mutex mutex;
@@ -117,9 +116,9 @@ class Host {
       REQUIRES(mutex);
   void uncharge_bytes(Tenant* tenant, uint64_t bytes, bool pinned) REQUIRES(mutex);
 
-  // Grants what can be granted at the engine and tells the contexts concerned.
-  void dispatch(Engine& engine, uint64_t now_ns) REQUIRES(mutex);
-  void dispatch_touched(uint64_t now_ns) REQUIRES(mutex);
+  // Acts on what the core handed back: grants what can be granted at the engines that were stirred,
+  // tells the contexts concerned, and frees turns.
+  void act(aia_news& news, uint64_t now_ns) REQUIRES(mutex);
 
   // The rules of all tenants, checked; they hold at once.
   const std::vector<aiaccel_policy_rule>& rules() const REQUIRES(mutex) { return rules_; }
@@ -136,11 +135,8 @@ class Host {
   // or that an engine drains. An engine that all are to leave is left.
   bool is_needed(uint64_t now_ns) REQUIRES(mutex);
 
-  // Tells a chain of contexts that their rings got news.
-  void wake(aia_turns* chain) REQUIRES(mutex);
-
-  // Frees a chain that the core handed back.
-  void free_turns(aia_turn* chain) REQUIRES(mutex);
+  // Frees turns, so that what was completed makes room for what is submitted.
+  void free_turns(aia_news& news) REQUIRES(mutex);
 
  private:
   void apply_rules(Tenant* tenant, uint64_t now_ns) REQUIRES(mutex);

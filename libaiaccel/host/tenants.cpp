@@ -57,7 +57,9 @@ void Host::set_rules(std::vector<aiaccel_policy_rule> rules, uint64_t now_ns) {
     context->follow_policy();
   }
   prune_tenants(now_ns);
-  for (const auto& engine : engines) dispatch(*engine, now_ns);
+  aia_news news{};
+  for (const auto& engine : engines) aia_turns_stir(&engine->sched, &news);
+  act(news, now_ns);
 }
 
 int Host::get_tenant(uint64_t uid, Tenant** result) {

@@ -93,13 +93,12 @@ BOOST_AUTO_TEST_CASE(each_end_has_its_state_and_its_times) {
   BOOST_TEST(c.complete(1, generation_of(c)) == 0);
   BOOST_TEST(c.cancel(2) == 0);
   stage.dispatch();
-  aia_turns* woken = nullptr;
-  aia_turn* freed = nullptr;
-  aia_turns_revoke(&c.turns, &c.queue, 130, &woken, &freed);
+  aia_news news{};
+  aia_turns_revoke(&c.turns, &c.queue, 130, &news);
   stage.now = 140;
   stage.dispatch();
-  aia_turns_fail_waiting(&c.turns, &c.queue, 150, &woken, &freed);
-  stage.free_all(freed);
+  aia_turns_fail_waiting(&c.turns, &c.queue, 150, &news);
+  stage.free_all(news);
   stage.now = 160;
   c.end_queue();  // one is granted, one is revoked, one has failed
   BOOST_TEST(live(c).empty());

@@ -210,14 +210,13 @@ BOOST_AUTO_TEST_CASE(dispatch_wakes_each_context_once) {
   BOOST_TEST((stage.dispatch() == std::multiset<aia_turns*>{&a.turns, &b.turns, &low.turns}));
   // The low one is asked to yield, then a gets its second turn: the chain grows, by each once.
   BOOST_TEST(high.submit(1, 2) == 0);
-  aia_turns* woken = nullptr;
-  aia_turn* freed = nullptr;
-  aia_turns_dispatch(&stage.engine, 2, &woken, &freed);
+  aia_news news{};
+  aia_turns_dispatch(&stage.engine, 2, &news);
   BOOST_TEST(high.cancel(1) == 0);
   BOOST_TEST(a.complete(1, only_event(a).generation) == 0);
   BOOST_TEST(a.submit(2) == 0);
-  aia_turns_dispatch(&stage.engine, 3, &woken, &freed);
-  BOOST_TEST((Stage::unchain(woken) == std::multiset<aia_turns*>{&a.turns, &low.turns}));
+  aia_turns_dispatch(&stage.engine, 3, &news);
+  BOOST_TEST((Stage::unchain(news) == std::multiset<aia_turns*>{&a.turns, &low.turns}));
 }
 
 BOOST_AUTO_TEST_CASE(a_failing_engine_revokes_turns_and_fails_jobs) {
@@ -275,11 +274,10 @@ BOOST_AUTO_TEST_CASE(a_draining_engine_grants_what_waits_and_a_leaving_one_does_
 BOOST_AUTO_TEST_CASE(revoking_ends_the_turn_alone_and_failing_those_that_wait_alone) {
   Stage stage(1);
   Context c(stage), other(stage);
-  aia_turns* woken = nullptr;
-  aia_turn* freed = nullptr;
-  BOOST_TEST(aia_turns_revoke(&c.turns, &c.queue, 5, &woken, &freed) == 0u);
-  BOOST_TEST(aia_turns_fail_waiting(&c.turns, &c.queue, 5, &woken, &freed) == 0u);
-  BOOST_TEST(woken == nullptr);
+  aia_news news{};
+  BOOST_TEST(aia_turns_revoke(&c.turns, &c.queue, 5, &news) == 0u);
+  BOOST_TEST(aia_turns_fail_waiting(&c.turns, &c.queue, 5, &news) == 0u);
+  BOOST_TEST(news.woken == nullptr);
   for (std::uint64_t cookie : {1, 2, 3}) BOOST_TEST(c.submit(cookie) == 0);
   stage.dispatch();
   const std::uint32_t generation = only_event(c).generation;
@@ -287,20 +285,19 @@ BOOST_AUTO_TEST_CASE(revoking_ends_the_turn_alone_and_failing_those_that_wait_al
   // A queue of the same seat that does not hold the turn has none to lose.
   aia_sched_queue second;
   aia_sched_queue_init(&second, &c.seat, &stage.node, AIACCEL_CLASS_LOW, 0);
-  BOOST_TEST(aia_turns_revoke(&c.turns, &second, 5, &woken, &freed) == 0u);
+  BOOST_TEST(aia_turns_revoke(&c.turns, &second, 5, &news) == 0u);
   aia_sched_queue_fini(&second);
 
-  BOOST_TEST(aia_turns_revoke(&c.turns, &c.queue, 5, &woken, &freed) == 1u);
-  BOOST_TEST((Stage::unchain(woken) == std::multiset<aia_turns*>{&c.turns}));
+  BOOST_TEST(aia_turns_revoke(&c.turns, &c.queue, 5, &news) == 1u);
+  BOOST_TEST((Stage::unchain(news) == std::multiset<aia_turns*>{&c.turns}));
   BOOST_TEST(only_event(c).events == kRevoked);
   BOOST_TEST(c.queue.waiting == 2u);
   stage.dispatch();
   BOOST_TEST(only_event(other).events == kGranted);  // its slots went to who was next
 
-  woken = nullptr;
-  BOOST_TEST(aia_turns_fail_waiting(&c.turns, &c.queue, 6, &woken, &freed) == 2u);
-  stage.free_all(freed);
-  BOOST_TEST((Stage::unchain(woken) == std::multiset<aia_turns*>{&c.turns}));
+  BOOST_TEST(aia_turns_fail_waiting(&c.turns, &c.queue, 6, &news) == 2u);
+  stage.free_all(news);
+  BOOST_TEST((Stage::unchain(news) == std::multiset<aia_turns*>{&c.turns}));
   for (const aiaccel_event& e : c.read()) BOOST_TEST(e.events == kFailed);
   BOOST_TEST(c.queue.waiting == 0u);
   BOOST_TEST(c.complete(1, generation) == -ESTALE);
@@ -358,7 +355,9 @@ BOOST_AUTO_TEST_CASE(ending_a_queue_says_nothing_and_frees_all) {
   arg.width = 1;
   auto kept = std::make_unique<aia_turn>();
   BOOST_TEST(c.cancel(10) == 0);  // the seat takes no job beside a turn
-  BOOST_TEST(aia_turns_submit(&c.turns, &second, kept.get(), &arg, 1) == 0);
+  aia_news news{};
+  BOOST_TEST(aia_turns_submit(&c.turns, &second, kept.get(), &arg, 1, &news) == 0);
+  BOOST_TEST(Stage::stirred(news));
   stage.live.insert(kept.release());
   stage.dispatch();
   BOOST_TEST(c.seat.turn != nullptr);

@@ -10,6 +10,7 @@
 #include <memory>
 #include <set>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "core/core.hpp"
@@ -25,8 +26,8 @@ class Stage {
     for (aia_turn* turn : live) delete turn;
   }
 
-  void free_all(aia_turn* freed) {
-    while (freed) {
+  void free_all(aia_news& news) {
+    for (aia_turn* freed = std::exchange(news.freed, nullptr); freed;) {
       aia_turn* next = freed->next_freed;
       if (!live.erase(freed)) throw std::logic_error("a turn was freed that nobody has");
       delete freed;
@@ -36,20 +37,26 @@ class Stage {
 
   // Returns the contexts that got news.
   std::multiset<aia_turns*> dispatch() {
-    aia_turns* woken = nullptr;
-    aia_turn* freed = nullptr;
-    aia_turns_dispatch(&engine, now, &woken, &freed);
-    free_all(freed);
-    return unchain(woken);
+    aia_news news{};
+    aia_turns_dispatch(&engine, now, &news);
+    free_all(news);
+    return unchain(news);
   }
 
-  static std::multiset<aia_turns*> unchain(aia_turns* woken) {
+  static std::multiset<aia_turns*> unchain(aia_news& news) {
     std::multiset<aia_turns*> result;
-    for (; woken; woken = woken->next_woken) {
+    for (aia_turns* woken = std::exchange(news.woken, nullptr); woken; woken = woken->next_woken) {
       woken->woken = false;
       result.insert(woken);
     }
     return result;
+  }
+
+  // Takes the engine off the chain, to be dispatched later; whether it was on it.
+  static bool stirred(aia_news& news) {
+    bool any = false;
+    while (aia_turns_next_stirred(&news)) any = true;
+    return any;
   }
 
   aia_sched_engine engine{};
@@ -74,39 +81,41 @@ class Context {
     arg.cookie = cookie;
     arg.width = width;
     auto turn = std::make_unique<aia_turn>();
-    int err = aia_turns_submit(&turns, &queue, turn.get(), &arg, stage_.now);
+    aia_news news{};
+    int err = aia_turns_submit(&turns, &queue, turn.get(), &arg, stage_.now, &news);
+    stage_.stirred(news);
     if (!err) stage_.live.insert(turn.release());
     return err;
   }
-  // `wants_dispatch` is told whether the engine was named.
+  // `wants_dispatch` is told whether the engine was stirred.
   int complete(std::uint64_t cookie, std::uint32_t generation, std::uint32_t flags = 0,
                bool first = true) {
     aiaccel_completion arg{cookie, generation, flags};
-    aia_turn* freed = nullptr;
-    aia_sched_engine* engine = nullptr;
-    int err = aia_turns_complete(&turns, &arg, first, stage_.now, &freed, &engine);
-    stage_.free_all(freed);
-    wants_dispatch = engine == &stage_.engine;
+    aia_news news{};
+    int err = aia_turns_complete(&turns, &arg, first, stage_.now, &news);
+    stage_.free_all(news);
+    wants_dispatch = stage_.stirred(news);
     return err;
   }
   int cancel(std::uint64_t cookie) { return complete(cookie, 0, AIACCEL_COMPLETE_CANCEL); }
 
   void end_queue() {
-    aia_turn* freed = nullptr;
-    aia_turns_end_queue(&turns, &queue, stage_.now, &freed);
-    stage_.free_all(freed);
+    aia_news news{};
+    aia_turns_end_queue(&turns, &queue, stage_.now, &news);
+    stage_.free_all(news);
+    stage_.stirred(news);
   }
   std::multiset<aia_turns*> fail_queue() {
-    aia_turns* woken = nullptr;
-    aia_turn* freed = nullptr;
-    aia_turns_fail_queue(&turns, &queue, stage_.now, &woken, &freed);
-    stage_.free_all(freed);
-    return Stage::unchain(woken);
+    aia_news news{};
+    aia_turns_fail_queue(&turns, &queue, stage_.now, &news);
+    stage_.free_all(news);
+    stage_.stirred(news);
+    return Stage::unchain(news);
   }
   bool flush() {
-    aia_turn* freed = nullptr;
-    bool wrote = aia_turns_flush(&turns, &freed);
-    stage_.free_all(freed);
+    aia_news news{};
+    bool wrote = aia_turns_flush(&turns, &news);
+    stage_.free_all(news);
     return wrote;
   }
 

@@ -57,6 +57,7 @@ struct Stream {
   std::function<void(Ns wait_ns)> began{};     // called for each turn that begins,
   std::function<void(Ns sojourn_ns)> ended{};  // and ends
 
+  bool stopped = false;
   std::deque<Client> clients{};
   std::vector<Client*> idle{};
   std::deque<Ns> backlog{};  // when they came
@@ -102,6 +103,7 @@ class Host {
   }
   // Takes no turn after the one it has or waits for.
   void stop(Client& c) { c.wants_more = false; }
+  void stop(Stream& stream) { stream.stopped = true; }
 
   // Closes a client that has no job, so that its queue is gone for the scheduler.
   void close(Client& c) { aia_sched_queue_fini(&c.queue); }
@@ -142,6 +144,7 @@ class Host {
       now_ns = std::max(now_ns, next_ns);
       if (next_ns == event_ns) happen();
       dispatch();
+      if (settled) settled();
     }
   }
   void run(Ns end_ns) {
@@ -151,7 +154,12 @@ class Host {
   aia_sched_engine engine{};
   aia_sched_node* root;
   Ns now_ns = kSecond;
-  std::function<void(Client&)> granted;  // called for each turn that begins
+  // For who watches: a turn begins; it ends; all that was to be done at this time is done.
+  std::function<void(Client&)> granted, ended;
+  std::function<void()> settled;
+
+  const std::deque<aia_sched_node>& tenants() const { return tenants_; }
+  const std::deque<Stream>& streams() const { return streams_; }
 
  private:
   struct Event {
@@ -207,6 +215,7 @@ class Host {
     const Event event = agenda_.top();
     agenda_.pop();
     if (event.comes) {
+      if (event.comes->stopped) return;
       come(*event.comes);
       foresee(event.comes->gap(random_), event.comes, nullptr);
     } else if (event.wakes->job.state == AIA_SCHED_GRANTED) {
@@ -236,6 +245,7 @@ class Host {
     aia_sched_complete(&c.job, now_ns);
     c.had_ns += had_ns;
     c.turns++;
+    if (ended) ended(c);
     if (Stream* stream = c.stream) {
       stream->had_ns += had_ns;
       stream->turns++;
@@ -245,7 +255,7 @@ class Host {
         stream->backlog.pop_front();
       } else {
         stream->idle.push_back(&c);
-        if (!stream->gap) come(*stream);
+        if (!stream->gap && !stream->stopped) come(*stream);
       }
     } else if (c.wants_more && c.think_ns) {
       foresee(c.think_ns, nullptr, &c);

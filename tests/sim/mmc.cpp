@@ -135,7 +135,7 @@ constexpr Points kSixtyFour{{{0.8, 160},
                              {0.92, 80},
                              {0.93, 80},
                              {0.94, 80},
-                             {0.95, 80}}};
+                             {0.95, 100}}};
 
 void play(std::uint32_t servers, const Points& points) {
   for (const Point& point : points) play(servers, point.load, point.millions);

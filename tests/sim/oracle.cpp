@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+//
+// What must hold whatever the workload: oracle.hpp.
+
+#include "sim/oracle.hpp"
+
+#include <cmath>
+
+namespace sim {
+
+namespace {
+
+void must(bool holds, const std::string& what) {
+  if (!holds) throw Broken(what);
+}
+
+bool is_held_back(const aia_sched_node* node) {
+  for (; node; node = node->parent)
+    if (node->held_back) return true;
+  return false;
+}
+
+bool is_background(std::uint32_t class_) {
+  return class_ < AIACCEL_CLASS_NORMAL;
+}
+
+}  // namespace
+
+Oracle::Oracle(Host& host, Ns longest_ns)
+    : host_(host), longest_ns_(std::max<Ns>(longest_ns, AIA_SCHED_FIRST_NS)) {
+  host.granted = [this](Client& c) { granted(c); };
+  host.ended = [this](Client& c) { ended(c); };
+  host.settled = [this] { settled(); };
+}
+
+void Oracle::granted(Client& c) {
+  must(running_.insert(&c).second, "slots: a job that runs was granted again");
+  turns_++;
+  free_since_ns_ = AIACCEL_NEVER;
+}
+
+void Oracle::ended(Client& c) {
+  must(running_.erase(&c) == 1, "slots: a turn ended that had not begun");
+  const Ns had_ns = (host_.now_ns - c.job.granted_ns) * c.width;
+  ended_ns_ += had_ns;
+  of_tenant_[c.queue.node] += had_ns;
+  for (const aia_share* s = &c.queue.share; s->parent; s = s->parent) accounts_[s].had_ns += had_ns;
+}
+
+void Oracle::settled() {
+  slots();
+  time();
+  work();
+  lags();
+  structure();
+}
+
+void Oracle::slots() const {
+  std::uint32_t used = 0, background = 0;
+  for (const Client* c : running_) {
+    used += c->width;
+    if (is_background(c->job.class_)) background += c->width;
+  }
+  const aia_sched_engine& e = host_.engine;
+  must(used == e.slots_used, "slots: those of turns are not those in use");
+  if (e.gives_way)
+    must(background <= e.slots && used - background <= e.slots, "slots: more than there are");
+  else
+    must(used <= e.slots, "slots: more than there are");
+}
+
+void Oracle::time() const {
+  must(host_.engine.busy_ns == ended_ns_, "time: the engine's is not that of its turns");
+  for (const auto& [node, had_ns] : of_tenant_)
+    must(node->busy_ns == had_ns, "time: a tenant's is not that of its turns");
+}
+
+void Oracle::work() {
+  const aia_sched_engine& e = host_.engine;
+  std::uint32_t used = 0, foreground = 0;
+  for (const Client* c : running_) {
+    used += c->width;
+    if (!is_background(c->job.class_)) foreground += c->width;
+  }
+  bool could_begin = false, reserved = false;
+  for (const Client* c : clients()) {
+    if (c->job.state != AIA_SCHED_WAITING || c->seat.turn || is_held_back(c->queue.node)) continue;
+    const std::uint32_t in_way = e.gives_way && !is_background(c->queue.class_) ? foreground : used;
+    const std::uint32_t room = in_way < e.slots ? e.slots - in_way : 0;
+    (c->width <= room ? could_begin : reserved) = true;
+  }
+  must(!could_begin || reserved, "work: a slot is free, and a job that fits waits");
+  if (!could_begin) {
+    free_since_ns_ = AIACCEL_NEVER;
+  } else {
+    free_since_ns_ = std::min(free_since_ns_, host_.now_ns);
+    must(host_.now_ns - free_since_ns_ <= longest_ns_,
+         "work: a slot stays free for a wide job for longer than the longest turn");
+  }
+}
+
+// Twice (now, and when both came into line): how far the scheduler lets members differ, which is
+// the lag and a charge of each; and how far its charges, which are estimates while turns run, are
+// from what these took.
+double Oracle::lag_ns(const aia_share& a, const aia_share& b) const {
+  const double turns_ns = static_cast<double>(host_.engine.slots * longest_ns_);
+  const double weighted_ns = turns_ns * AIACCEL_WEIGHT_DEFAULT * (1.0 / a.weight + 1.0 / b.weight);
+  return 2 * (AIA_SHARE_LAG_NS + 2 * weighted_ns);
+}
+
+void Oracle::lags() {
+  std::map<const aia_share*, Ns> running_ns;
+  for (const Client* c : running_)
+    for (const aia_share* s = &c->queue.share; s->parent; s = s->parent)
+      running_ns[s] += (host_.now_ns - c->job.granted_ns) * c->width;
+  std::map<const aia_share*, std::vector<const aia_share*>> in_line;
+  for (const Client* c : clients())
+    if (c->queue.share.queued) in_line[c->queue.share.parent].push_back(&c->queue.share);
+  for (const aia_sched_node& node : host_.tenants())
+    for (const aia_share& s : node.share)
+      if (s.queued) in_line[s.parent].push_back(&s);
+
+  decltype(pairs_) pairs;
+  for (const auto& [parent, members] : in_line)
+    for (std::size_t i = 0; i < members.size(); i++)
+      for (std::size_t j = i + 1; j < members.size(); j++) {
+        const aia_share &a = *members[i], &b = *members[j];
+        const double apart = accounts_[&a].virtual_ns(a, running_ns[&a]) -
+                             accounts_[&b].virtual_ns(b, running_ns[&b]);
+        const auto before = pairs_.find({&a, &b});
+        const double at_first = before == pairs_.end() ? apart : before->second;
+        must(std::abs(apart - at_first) <= lag_ns(a, b),
+             "lag: a member got too much or too little");
+        pairs[{&a, &b}] = at_first;
+      }
+  pairs_ = std::move(pairs);
+}
+
+void Oracle::structure() const {
+  std::vector<const aia_sched_node*> nodes;
+  for (const aia_sched_node& node : host_.tenants()) nodes.push_back(&node);
+  std::vector<const aia_sched_queue*> queues;
+  for (const Client* c : clients()) queues.push_back(&c->queue);
+  const char* why = "";
+  const bool sound = is_sound(host_.engine, nodes, queues, &why);
+  must(sound, std::string("structure: ") + why);
+}
+
+void Oracle::end() const {
+  must(running_.empty() && host_.engine.slots_used == 0, "end: a turn does not end");
+  must(host_.engine.waiting == 0, "end: a job waits that nothing keeps from running");
+}
+
+std::vector<const Client*> Oracle::clients() const {
+  std::vector<const Client*> all;
+  for (const Stream& s : host_.streams())
+    for (const Client& c : s.clients) all.push_back(&c);
+  return all;
+}
+
+}  // namespace sim

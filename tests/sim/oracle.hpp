@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+//
+// What must hold whatever the workload: looked at after each event of a host, by an account of its
+// own. What does not hold is thrown, as Broken.
+//
+// - slots: what runs is what was granted and has not ended; none is lost, none is given twice.
+// - time: what the engine and its tenants were paid is what their turns took.
+// - work: no slot stays free for a job that could begin; but for a wider one that is in line, and
+//   then another turn begins before the longest turn is over.
+// - lag: of members of one share that were in line all the while, none got more beyond its weight
+//   than lag_ns() says.
+// - structure: the invariants of sched.h (core/sound.hpp).
+//
+// A job that would be forgotten shows in the end: whoever plays stops the streams, plays on, and
+// calls end().
+#pragma once
+
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "core/sound.hpp"
+#include "sim/host.hpp"
+
+namespace sim {
+
+struct Broken : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+class Oracle {
+ public:
+  // No turn is longer than `longest_ns`, nor said to be.
+  Oracle(Host& host, Ns longest_ns);
+
+  // Weights have changed: what was before does not count for lags.
+  void reweighted() { pairs_.clear(); }
+  // Nothing is left: streams were stopped, and time was played for long enough.
+  void end() const;
+
+  std::uint64_t turns() const { return turns_; }
+
+ private:
+  // What a share got, times the default weight over its own.
+  struct Account {
+    Ns had_ns = 0;
+    double virtual_ns(const aia_share& share, Ns running_ns) const {
+      return static_cast<double>(had_ns + running_ns) * AIACCEL_WEIGHT_DEFAULT / share.weight;
+    }
+  };
+
+  void granted(Client& c);
+  void ended(Client& c);
+  void settled();
+  void slots() const;
+  void time() const;
+  void work();
+  void lags();
+  void structure() const;
+  double lag_ns(const aia_share& a, const aia_share& b) const;
+  std::vector<const Client*> clients() const;
+
+  Host& host_;
+  const Ns longest_ns_;
+  std::uint64_t turns_ = 0;
+  std::set<const Client*> running_;
+  Ns ended_ns_ = 0;                                // slots times time of turns that ended
+  std::map<const aia_share*, Account> accounts_;   // of queues, and of tenants by class
+  std::map<const aia_sched_node*, Ns> of_tenant_;  // of its own queues
+  Ns free_since_ns_ = AIACCEL_NEVER;
+  // The difference of two siblings when both were in line first.
+  std::map<std::pair<const aia_share*, const aia_share*>, double> pairs_;
+};
+
+}  // namespace sim

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+//
+// A workload by chance: plan.hpp.
+
+#include "sim/plan.hpp"
+
+#include <cmath>
+
+#include "sim/oracle.hpp"
+
+namespace sim {
+
+namespace {
+
+constexpr Ns kLongest = 20 * kMs;
+constexpr unsigned kTenants = 6;
+
+std::uint32_t any_weight(Random& random) {
+  static constexpr std::uint32_t kWeights[] = {0, 25, 100, 300, 1000};
+  return kWeights[random.below(std::size(kWeights))];
+}
+
+// One of few lengths: what differs by little tells little.
+Ns any_length(Random& random) {
+  static constexpr Ns kLengths[] = {kMs / 20, kMs / 2, kMs, 3 * kMs, 10 * kMs, kLongest};
+  return kLengths[random.below(std::size(kLengths))];
+}
+
+class Play {
+ public:
+  Play(Random who, Random what, unsigned streams)
+      : who_(std::move(who)),
+        host_(static_cast<std::uint32_t>(1 + who_.below(6)), std::move(what)),
+        oracle_(host_, kLongest) {
+    host_.engine.gives_way = who_.below(4) == 0;
+    for (unsigned i = 0; i < kTenants; i++) {
+      aia_sched_node* parent = who_.below(2) && i ? tenants_[who_.below(i)] : nullptr;
+      tenants_[i] = host_.tenant(any_weight(who_), parent);
+    }
+    for (unsigned i = 0; i < streams; i++) stream();
+  }
+
+  void run(std::uint64_t events) {
+    std::uint64_t played = 0;
+    const auto enough = [&] {
+      if (played % 64 == 32) administrate();
+      return played++ >= events;
+    };
+    host_.run(AIACCEL_NEVER - 1, enough);
+    if (played < events) throw Broken("work: jobs wait, and nothing will happen");
+  }
+
+  // Whatever was held back comes in again.
+  void end() {
+    for (const Stream& s : host_.streams()) host_.stop(const_cast<Stream&>(s));
+    for (aia_sched_node* node : tenants_)
+      aia_sched_node_set_caps(node, AIACCEL_ENGINE_TIME_ALL, 0, host_.now_ns);
+    host_.run(AIACCEL_NEVER - 1);
+    oracle_.end();
+  }
+
+  std::uint64_t turns() const { return oracle_.turns(); }
+
+ private:
+  void stream() {
+    Stream s{.tenant = tenants_[who_.below(kTenants)],
+             .class_ = static_cast<std::uint32_t>(who_.below(AIACCEL_CLASS_REALTIME)),
+             .weight = any_weight(who_),
+             .contexts = 1 + who_.below(4),
+             .claimed_ns = who_.below(3) ? 0 : any_length(who_)};
+    // Narrow as a rule.
+    s.width = static_cast<std::uint32_t>(who_.below(3) ? 1 : 1 + who_.below(host_.engine.slots));
+    const Ns length_ns = any_length(who_);
+    s.service = who_.below(2) ? constant(length_ns) : uniform(length_ns / 2, length_ns);
+    if (who_.below(3)) {
+      host_.saturate(std::move(s), s.contexts);
+    } else {
+      s.gap = uniform(length_ns / 2, 4 * length_ns);
+      host_.open(std::move(s));
+    }
+  }
+
+  // What the administrator changes while jobs wait and run.
+  void administrate() {
+    aia_sched_node* node = tenants_[who_.below(kTenants)];
+    switch (who_.below(4)) {
+      case 0:
+        aia_sched_node_set_weight(node, any_weight(who_));
+        oracle_.reweighted();
+        break;
+      case 1: {
+        const auto time = static_cast<std::uint32_t>(
+            who_.below(2) ? AIACCEL_ENGINE_TIME_ALL : 1 + who_.below(AIACCEL_ENGINE_TIME_ALL));
+        aia_sched_node_set_caps(node, time, static_cast<std::uint32_t>(who_.below(4)),
+                                host_.now_ns);
+        break;
+      }
+      default:
+        break;
+    }
+  }
+
+  Random who_;
+  Host host_;
+  Oracle oracle_;
+  aia_sched_node* tenants_[kTenants] = {};
+};
+
+}  // namespace
+
+Outcome play(Random who, Random what, Size size) {
+  Play play(std::move(who), std::move(what), size.streams);
+  try {
+    play.run(size.events);
+    play.end();
+  } catch (const Broken& broken) {
+    return {broken.what(), play.turns()};
+  }
+  return {"", play.turns()};
+}
+
+}  // namespace sim

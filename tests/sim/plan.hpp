@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// A workload by chance: tenants in a tree, some of them with ceilings, and streams of jobs of any
+// class, width and length. Played for so many events under the oracle, then to its end.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sim/times.hpp"
+
+namespace sim {
+
+// How much of a workload to play. Fewer streams are the first of those that would be there else.
+struct Size {
+  std::uint64_t events;
+  unsigned streams;
+};
+
+struct Outcome {
+  std::string broken;  // what did not hold, or empty
+  std::uint64_t turns = 0;
+};
+
+// `who` chooses who is there, `what` all that happens.
+Outcome play(Random who, Random what, Size size);
+
+}  // namespace sim

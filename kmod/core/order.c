@@ -136,9 +136,12 @@ __u32 aia_order_oldest_class(const struct aia_sched_engine *engine)
 
 	for (c = 0; c < AIACCEL_NR_CLASSES; c++) {
 		struct aia_rb_node *first = aia_rb_first(&engine->root[c].members);
-		struct aia_share *share = aia_container_of(first, struct aia_share, node);
+		const struct aia_share *share;
 
-		if (first && aia_vtime_before(share->key, least)) {
+		if (!first)
+			continue;
+		share = aia_container_of(first, struct aia_share, node);
+		if (aia_vtime_before(share->key, least)) {
 			least = share->key;
 			oldest = c;
 		}

@@ -133,4 +133,27 @@ void ten_thousand_tenants() {
   BOOST_TEST(waited_ns <= 2 * kTenants * kLongest);
 }
 
+void switched() {
+  constexpr std::size_t kJobs = 500;
+  Host host(1);
+  const auto stream = [&](std::uint32_t weight, Ns length_ns) -> const Stream& {
+    return host.saturate({.tenant = host.tenant(weight), .service = exponential(length_ns)}, kJobs);
+  };
+  const Stream &one = stream(300, kMs), &other = stream(100, 2 * kMs);
+  // By age as many turns for one as for the other, since as many jobs of both wait.
+  for (const auto& [order, expected] :
+       {std::pair{AIACCEL_ORDER_FAIR, 0.75}, std::pair{AIACCEL_ORDER_FIFO, 1.0 / 3},
+        std::pair{AIACCEL_ORDER_STRICT, 0.75}, std::pair{AIACCEL_ORDER_EDF, 1.0 / 3},
+        std::pair{AIACCEL_ORDER_FAIR, 0.75}}) {
+    aia_sched_set_order(&host.engine, order, host.now_ns);
+    const Ns start_ns = host.now_ns, had_ns = one.had_ns, other_had_ns = other.had_ns;
+    host.run(start_ns + kLength);
+    BOOST_TEST_CONTEXT("order " << order) {
+      const Ns got_ns = one.had_ns - had_ns, other_got_ns = other.had_ns - other_had_ns;
+      BOOST_TEST(std::abs(part(got_ns, other_got_ns) - expected) <= 0.01);
+      BOOST_TEST(ratio(got_ns + other_got_ns, kLength) > 0.999);
+    }
+  }
+}
+
 }  // namespace sim

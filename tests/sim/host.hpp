@@ -52,6 +52,7 @@ struct Stream {
   std::uint32_t width = 1;
   std::size_t contexts = 0;  // at most so many; jobs that find none idle wait in the stream. 0: any
   Ns claimed_ns = 0;         // what it says that turns take
+  Ns due_ns = 0;             // from when a job comes to its deadline; 0: it has none
   Times gap{};               // from one arrival to the next
   Times service{};           // how long a turn takes
   std::function<void(Ns wait_ns)> began{};     // called for each turn that begins,
@@ -208,6 +209,7 @@ class Host {
     c.came_ns = came_ns;
     c.job.width = c.width;
     c.job.cost_ns = c.claimed_ns;
+    c.job.deadline_ns = c.stream && c.stream->due_ns ? came_ns + c.stream->due_ns : 0;
     if (aia_sched_submit(&c.queue, &c.job, now_ns)) throw std::logic_error("submit was refused");
   }
 

@@ -62,4 +62,58 @@ void poisson() {
     }
 }
 
+namespace {
+
+struct Periodic {
+  Ns period_ns, length_ns;
+};
+
+// Whether periodic jobs without preemption all meet their deadlines by EDF; sorted by period.
+// (K. Jeffay, D. F. Stanat, C. U. Martel, On non-preemptive scheduling of periodic and sporadic
+// tasks, 1991, theorem 4.1)
+bool feasible(const std::vector<Periodic>& tasks) {
+  double load = 0;
+  for (const Periodic& t : tasks) load += ratio(t.length_ns, t.period_ns);
+  if (load > 1) return false;
+  for (std::size_t i = 1; i < tasks.size(); i++)
+    for (std::size_t k = 0; k < i; k++)
+      // Demand grows right after a multiple of a period.
+      for (Ns l = tasks[k].period_ns + 1; l < tasks[i].period_ns; l += tasks[k].period_ns) {
+        if (l <= tasks[0].period_ns) continue;
+        Ns demand_ns = tasks[i].length_ns;
+        for (std::size_t j = 0; j < i; j++)
+          demand_ns += (l - 1) / tasks[j].period_ns * tasks[j].length_ns;
+        if (demand_ns > l) return false;
+      }
+  return true;
+}
+
+std::uint64_t missed(std::uint32_t order, const std::vector<Periodic>& tasks) {
+  Host host(1);
+  aia_sched_set_order(&host.engine, order, host.now_ns);
+  std::uint64_t late = 0;
+  for (const Periodic& t : tasks)
+    host.open({.tenant = host.tenant(),
+               .due_ns = t.period_ns,
+               .gap = constant(t.period_ns),
+               .service = constant(t.length_ns),
+               .ended = [&late, t](Ns sojourn_ns) { late += sojourn_ns > t.period_ns; }});
+  host.run(host.now_ns + 600 * kSecond);
+  return late;
+}
+
+}  // namespace
+
+void deadlines() {
+  const std::vector<Periodic> tasks{
+      {20 * kMs, 6 * kMs},   {33 * kMs, 7 * kMs},   {50 * kMs, 10 * kMs},  {90 * kMs, 10 * kMs + kMs / 2},
+      {170 * kMs, 12 * kMs}, {400 * kMs, 14 * kMs}, {1000 * kMs, 14 * kMs}};
+  double load = 0;
+  for (const Periodic& t : tasks) load += ratio(t.length_ns, t.period_ns);
+  BOOST_TEST(std::abs(load - 0.95) < 0.01);
+  BOOST_TEST(feasible(tasks));
+  BOOST_TEST(missed(AIACCEL_ORDER_EDF, tasks) == 0u);
+  BOOST_TEST(missed(AIACCEL_ORDER_FAIR, tasks) > 0u);
+}
+
 }  // namespace sim

@@ -77,6 +77,7 @@ void Oracle::time() const {
 
 void Oracle::work() {
   const aia_sched_engine& e = host_.engine;
+  if (!aia_list_empty(&e.parked)) return;  // they come into line without a wait
   std::uint32_t used = 0, foreground = 0;
   for (const Client* c : running_) {
     used += c->width;
@@ -109,6 +110,8 @@ double Oracle::lag_ns(const aia_share& a, const aia_share& b) const {
 }
 
 void Oracle::lags() {
+  const aia_sched_engine& e = host_.engine;
+  if (e.line != AIA_LINE_SHARES || !aia_list_empty(&e.parked)) return pairs_.clear();
   std::map<const aia_share*, Ns> running_ns;
   for (const Client* c : running_)
     for (const aia_share* s = &c->queue.share; s->parent; s = s->parent)

@@ -70,6 +70,7 @@ class Play {
              .claimed_ns = who_.below(3) ? 0 : any_length(who_)};
     // Narrow as a rule.
     s.width = static_cast<std::uint32_t>(who_.below(3) ? 1 : 1 + who_.below(host_.engine.slots));
+    if (who_.below(3) == 0) s.due_ns = any_length(who_);
     const Ns length_ns = any_length(who_);
     s.service = who_.below(2) ? constant(length_ns) : uniform(length_ns / 2, length_ns);
     if (who_.below(3)) {
@@ -83,7 +84,7 @@ class Play {
   // What the administrator changes while jobs wait and run.
   void administrate() {
     aia_sched_node* node = tenants_[who_.below(kTenants)];
-    switch (who_.below(4)) {
+    switch (who_.below(6)) {
       case 0:
         aia_sched_node_set_weight(node, any_weight(who_));
         oracle_.reweighted();
@@ -95,6 +96,10 @@ class Play {
                                 host_.now_ns);
         break;
       }
+      case 2:
+        aia_sched_set_order(&host_.engine, static_cast<std::uint32_t>(1 + who_.below(4)),
+                            host_.now_ns);
+        break;
       default:
         break;
     }

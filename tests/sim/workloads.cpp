@@ -33,12 +33,18 @@ constexpr Row kTable[] = {
     {"ten_thousand_tenants", "10,000 tenants with a job each at all times",
      "no two differ by more than two turns; none waits for more than two turns of each other",
      sim::ten_thousand_tenants},
+    {"switched",
+     "1,000 queues of two tenants, 3 to 1, under fair, fifo, strict, edf and fair again",
+     "under each order what it says, to 1 %; no slot is free meanwhile", sim::switched},
     {"hog_and_interactive",
      "low work without end, turns 0.1 to 100 times as long as those of an interactive client",
      "P99 of the client at most 1.10 times (alone and one turn of the hog)",
      sim::hog_and_interactive},
     {"poisson", "jobs at random, lengths 1 to 50, at several loads",
      "the mean wait is that of Pollaczek and Khinchine", sim::poisson},
+    {"deadlines", "periodic clients, 95 % of an engine, each job due when the next one comes",
+     "under edf no deadline is missed, as Jeffay, Stanat and Martel say; under fair some are",
+     sim::deadlines},
 };
 
 }  // namespace

@@ -45,7 +45,9 @@ void nesting_user();
 void sleeper();
 void liar();
 void ten_thousand_tenants();
+void switched();
 void hog_and_interactive();
 void poisson();
+void deadlines();
 
 }  // namespace sim

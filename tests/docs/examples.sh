@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# The programs that README.md shows compile and run. A block is tested when the line before its fence
-# says `<!-- test: LANGUAGE [kernel | gpu] -->`; LANGUAGE is c or cpp. What needs a GPU gets a broker that
-# a stand-in for NVML tells of one.
+# The programs that README.md and the manual pages show compile and run. A block is tested when the line
+# before its fence says `<!-- test: LANGUAGE [kernel | gpu] -->`, or the one before its `.Bd` the same after `.\"`;
+# LANGUAGE is c or cpp. What needs a GPU gets a broker that a stand-in for NVML tells of one.
 #
 #   examples.sh          compiles them all, runs those that need no kernel module on both other transports
 #   examples.sh kernel   runs them all on the module; in the virtual machine, after the first form
@@ -27,7 +27,11 @@ extract() {
 	awk -v out="$out" '
 		/^<!-- test: / { n++; name = out "/example" n ($4 ~ /^[a-z]+$/ ? "-" $4 : "") "." $3; next }
 		/^```/ && name != "" { if (writing) { close(name); name = ""; writing = 0 } else writing = 1; next }
-		writing { print > name }' README.md
+		/^\.\\" test: / { n++; name = out "/example" n "-" $4 "." $3; next }
+		/^\.Bd/ && name != "" { writing = 1; page = 1; next }
+		/^\.Ed/ && page { close(name); name = ""; writing = page = 0 }
+		writing && page { gsub(/\\e/, "\\") }
+		writing { print > name }' README.md docs/man/*.[148]
 }
 
 # shellcheck disable=SC2317 # called through ok

@@ -91,6 +91,7 @@ struct aia_tenant {
 	unsigned long settled;		/* policy.c: by which rules */
 	struct hlist_node of_hash;
 	u64 granted_before, busy_ns_before; /* by nodes that are gone */
+	struct aiaccel_histogram wait_before, run_before; /* likewise */
 
 	/* aia_limit_lock; includes the tenants below */
 	struct aia_limit limits[AIA_NR_CEILINGS];
@@ -240,6 +241,7 @@ struct aia_context {
 
 	/* constant */
 	u64 number;
+	u32 index;			/* in aia_contexts */
 	struct mm_struct *mm;		/* grabbed */
 	struct aia_tenant *tenant;
 	struct pid *pid;
@@ -256,6 +258,7 @@ struct aia_context {
 	u32 next_id;
 	struct xarray offsets;		/* allocated buffers by their last mmap page */
 	atomic64_t offered;		/* pages of mmap offsets given out so far */
+	atomic64_t bytes[AIACCEL_BUFFER_IMPORTED]; /* of buffers, by enum aiaccel_buffer_kind - 1 */
 	atomic_t nr_objects[AIA_NR_OBJECT_KINDS];
 
 	struct list_head seats;		/* aia_config_lock */
@@ -263,6 +266,9 @@ struct aia_context {
 	/* aia_turn_lock */
 	struct aia_turns turns;
 	struct list_head queues;
+	u64 granted_before, busy_ns_before; /* at seats that are gone */
+
+	u64 reserved_bytes;		/* aia_limit_lock */
 };
 
 int aia_object_reserve(struct aia_context *ctx, struct aia_object *object,
@@ -282,7 +288,18 @@ extern const struct file_operations aia_context_fops;
 /* Sees to it that turns and reservations end with the address space; before there can be any. */
 int aia_context_watch(struct aia_context *ctx);
 void aia_context_put(struct aia_context *ctx);
+/*
+ * All contexts, for STATS. As of queues: one found under aia_turn_lock is there until it is let go.
+ */
+extern struct xarray aia_contexts;
+/* The first one from *index on, which is moved past it. */
+struct aia_context *aia_context_next_locked(unsigned long *index);
 u64 aia_ring_map_bytes(void);
+
+/* What it has (usage.c). */
+void aia_usage_locked(struct aia_context *ctx, struct aiaccel_stats_context *out,
+		      struct pid_namespace *pids);
+void aia_usage_show(struct seq_file *file, struct file *opened); /* fdinfo */
 
 /* What the caller's time namespace adds to CLOCK_MONOTONIC. */
 s64 aia_time_offset_ns(void);

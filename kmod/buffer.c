@@ -56,6 +56,7 @@ struct aia_buffer *aia_buffer_create(struct aia_context *ctx, u32 kind, u64 leng
 	if (err)
 		goto err_abort;
 	buffer->tenant = aia_tenant_get(ctx->tenant);
+	atomic64_add(length, &ctx->bytes[kind - 1]);
 	return buffer;
 
 err_abort:
@@ -112,6 +113,7 @@ void aia_buffer_destroy(struct aia_context *ctx, struct aia_buffer *buffer)
 {
 	if (buffer->offset)
 		xa_erase(&ctx->offsets, last_offset(buffer));
+	atomic64_sub(buffer->length, &ctx->bytes[buffer->kind - 1]);
 	aia_buffer_put(buffer);
 }
 

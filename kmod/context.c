@@ -26,6 +26,8 @@
 #include "compat.h"
 
 static atomic64_t last_number;
+static u32 next_index;
+DEFINE_XARRAY_ALLOC1(aia_contexts);
 
 s64 aia_time_offset_ns(void)
 {
@@ -34,6 +36,16 @@ s64 aia_time_offset_ns(void)
 #else
 	return 0;
 #endif
+}
+
+struct aia_context *aia_context_next_locked(unsigned long *index)
+{
+	struct aia_context *ctx;
+
+	lockdep_assert_held(&aia_turn_lock);
+	ctx = xa_find(&aia_contexts, index, U32_MAX, XA_PRESENT);
+	++*index;
+	return ctx;
 }
 
 /* ---- the ring's pages ---- */
@@ -175,9 +187,17 @@ static int context_open(struct inode *inode, struct file *file)
 	aia_turns_init(&ctx->turns, ring, ring + aia_ring_map_bytes(), get_random_u64());
 	ctx->turns.ring.time_offset_ns = aia_time_offset_ns();
 	ctx->notifier.ops = &notifier_ops;
+	err = xa_alloc_cyclic(&aia_contexts, &ctx->index, ctx, xa_limit_32b, &next_index,
+			      GFP_KERNEL_ACCOUNT);
+	if (err < 0)
+		goto err_tenant;
 	file->private_data = ctx;
 	return nonseekable_open(inode, file);
 
+err_tenant:
+	put_pid(ctx->pid);
+	mmdrop(ctx->mm);
+	aia_tenant_close(ctx->tenant);
 err_ring:
 	__free_pages(ctx->ring_pages, ring_order());
 err_free:
@@ -198,6 +218,9 @@ static int context_release(struct inode *inode, struct file *file)
 		aia_object_destroy(ctx, object);
 		cond_resched();
 	}
+	spin_lock(&aia_turn_lock); /* whoever found it has done */
+	xa_erase(&aia_contexts, ctx->index);
+	spin_unlock(&aia_turn_lock);
 	WARN_ON_ONCE(!aia_turns_empty(&ctx->turns));
 	xa_destroy(&ctx->objects);
 	xa_destroy(&ctx->offsets);
@@ -217,4 +240,5 @@ const struct file_operations aia_context_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = context_mmap,
 	.poll = context_poll,
+	.show_fdinfo = aia_usage_show,
 };

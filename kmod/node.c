@@ -98,6 +98,8 @@ static void prune_locked(struct aia_node *node)
 		spin_unlock(&aia_turn_lock);
 		node->tenant->granted_before += node->sched.granted;
 		node->tenant->busy_ns_before += node->sched.busy_ns;
+		aia_histogram_sum(&node->tenant->wait_before, &node->sched.wait);
+		aia_histogram_sum(&node->tenant->run_before, &node->sched.run);
 		list_del(&node->of_tenant);
 		kfree(node);
 		if (parent)

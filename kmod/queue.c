@@ -37,11 +37,15 @@ out:
 	return seat;
 }
 
-static void seat_put_locked(struct aia_seat *seat)
+static void seat_put_locked(struct aia_context *ctx, struct aia_seat *seat)
 {
 	lockdep_assert_held(&aia_config_lock);
 	if (--seat->queues)
 		return;
+	spin_lock(&aia_turn_lock);
+	ctx->granted_before += seat->sched.granted;
+	ctx->busy_ns_before += seat->sched.busy_ns;
+	spin_unlock(&aia_turn_lock);
 	list_del(&seat->of_context);
 	kfree(seat);
 }
@@ -112,7 +116,7 @@ static int join_engine(struct aia_queue *queue)
 	return 0;
 
 err_seat:
-	seat_put_locked(queue->seat);
+	seat_put_locked(queue->ctx, queue->seat);
 err_node:
 	aia_node_put_locked(queue->node);
 err_unlock:
@@ -134,7 +138,7 @@ static void leave_engine(struct aia_queue *queue)
 
 	mutex_lock(&aia_config_lock);
 	queue->ctx->tenant->queues--;
-	seat_put_locked(queue->seat);
+	seat_put_locked(queue->ctx, queue->seat);
 	aia_node_put_locked(queue->node);
 	mutex_unlock(&aia_config_lock);
 }

@@ -38,6 +38,7 @@ static int set_bytes_locked(struct aia_reservation *reservation, u64 bytes, u32 
 			return -EDQUOT;
 		}
 	}
+	reservation->ctx->reserved_bytes += bytes - reservation->bytes;
 	reservation->bytes = bytes;
 	return 0;
 }
@@ -68,6 +69,7 @@ static int join_engine(struct aia_reservation *reservation)
 static void leave_engine(struct aia_reservation *reservation)
 {
 	spin_lock(&aia_limit_lock);
+	reservation->ctx->reserved_bytes -= reservation->bytes;
 	aia_limit_uncharge(&reservation->node->bytes, reservation->bytes);
 	spin_unlock(&aia_limit_lock);
 	mutex_lock(&aia_config_lock);
@@ -159,6 +161,7 @@ void aia_reservations_empty(struct aia_context *ctx)
 		object = xa_find(&ctx->objects, &id, U32_MAX, XA_PRESENT);
 		if (object && object->kind == AIA_OBJECT_RESERVATION) {
 			reservation = container_of(object, struct aia_reservation, object);
+			ctx->reserved_bytes -= reservation->bytes;
 			aia_limit_uncharge(&reservation->node->bytes, reservation->bytes);
 			reservation->bytes = 0;
 		}

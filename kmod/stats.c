@@ -53,6 +53,8 @@ static int list_engines(struct listing *listing)
 			.queues = engine->nr_queues,
 			.granted = engine->sched.granted,
 			.busy_ns = engine->sched.busy_ns,
+			.wait = engine->sched.wait,
+			.run = engine->sched.run,
 		};
 		spin_unlock(&aia_turn_lock);
 		record.device_bytes = engine->bytes.max;
@@ -120,6 +122,8 @@ static void fill_queue_locked(struct aiaccel_stats_queue *record, const struct a
 		.wait_ns = sched->wait_ns,
 		.run_ns = sched->run_ns,
 		.max_wait_ns = sched->max_wait_ns,
+		.wait = sched->wait,
+		.run = sched->run,
 	};
 	memcpy(record->comm, ctx->comm, sizeof(record->comm));
 	memcpy(record->label, queue->who.label, sizeof(record->label));
@@ -143,6 +147,31 @@ static int list_queues(struct listing *listing, const struct aia_tenant *only)
 			fill_queue_locked(&record, queue, pids);
 		spin_unlock(&aia_turn_lock);
 		if (!queue)
+			break;
+		if (wanted)
+			err = put_record(listing, &record, sizeof(record));
+		cond_resched();
+	}
+	return err;
+}
+
+static int list_contexts(struct listing *listing, const struct aia_tenant *only)
+{
+	struct pid_namespace *pids = task_active_pid_ns(current);
+	struct aiaccel_stats_context record;
+	struct aia_context *ctx;
+	unsigned long index = 0;
+	bool wanted;
+	int err = 0;
+
+	while (!err) {
+		spin_lock(&aia_turn_lock);
+		ctx = aia_context_next_locked(&index);
+		wanted = ctx && (!only || ctx->tenant == only);
+		if (wanted)
+			aia_usage_locked(ctx, &record, pids);
+		spin_unlock(&aia_turn_lock);
+		if (!ctx)
 			break;
 		if (wanted)
 			err = put_record(listing, &record, sizeof(record));
@@ -332,6 +361,9 @@ int aia_stats(struct aia_call *call)
 		break;
 	case AIACCEL_STATS_RESERVATIONS:
 		err = list_reservations(&listing, only);
+		break;
+	case AIACCEL_STATS_CONTEXTS:
+		err = list_contexts(&listing, only);
 		break;
 	case AIACCEL_STATS_TURNS:
 		err = list_turns(&listing, only);

@@ -406,6 +406,8 @@ static void add_node_locked(struct aia_node *node, struct aiaccel_stats_tenant *
 	spin_lock(&aia_turn_lock);
 	out->granted += node->sched.granted;
 	out->busy_ns += node->sched.busy_ns;
+	aia_histogram_sum(&out->wait, &node->sched.wait);
+	aia_histogram_sum(&out->run, &node->sched.run);
 	spin_unlock(&aia_turn_lock);
 	spin_lock(&aia_limit_lock);
 	reserved = node->bytes.used;
@@ -442,6 +444,8 @@ void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *ou
 	out->queues = tenant->queues;
 	out->granted = tenant->granted_before;
 	out->busy_ns = tenant->busy_ns_before;
+	out->wait = tenant->wait_before;
+	out->run = tenant->run_before;
 	list_for_each_entry(node, &tenant->nodes, of_tenant)
 		add_node_locked(node, out);
 	mutex_unlock(&aia_config_lock);

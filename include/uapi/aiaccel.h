@@ -907,6 +907,7 @@ struct aiaccel_event {
  *			    engine the last that ended: 4096, where there are many engines
  *			    fewer, down to 256, and none where there was no memory for them
  * @AIACCEL_STATS_RESERVATIONS: struct aiaccel_stats_reservation
+ * @AIACCEL_STATS_CONTEXTS: struct aiaccel_stats_context
  *
  * Of all but engines a caller sees those of its own tenant, or all of them with
  * CAP_SYS_ADMIN. Turns of its tenant are those of its number, and of a cgroup also those from
@@ -918,6 +919,7 @@ enum aiaccel_stats_kind {
 	AIACCEL_STATS_QUEUES	= 3,
 	AIACCEL_STATS_TURNS	= 4,
 	AIACCEL_STATS_RESERVATIONS = 5,
+	AIACCEL_STATS_CONTEXTS	= 6,
 };
 
 /**
@@ -942,6 +944,21 @@ struct aiaccel_stats {
 };
 
 /**
+ * struct aiaccel_histogram - How many waits, or turns, were how long
+ * @count:  @count[0] is of those shorter than 1024 ns, @count[i] of those of at least
+ *	    512 * 2^i ns and less than 1024 * 2^i ns, the last one of all from 512 * 2^31 ns
+ *	    (18 minutes) on
+ *
+ * So a quantile is known within a factor of 2: the upper end of the bucket that it falls
+ * into is above it, and at most twice it where it is 1024 ns at least.
+ */
+#define AIACCEL_HISTOGRAM_LEN	32
+
+struct aiaccel_histogram {
+	__aligned_u64 count[AIACCEL_HISTOGRAM_LEN];
+};
+
+/**
  * struct aiaccel_stats_engine
  * @id:		   the engine
  * @state:	   &enum aiaccel_engine_state
@@ -954,6 +971,8 @@ struct aiaccel_stats {
  * @busy_ns:	   slots times nanoseconds held, of ended turns
  * @device_bytes:  memory of its own
  * @reserved_bytes: what of it is reserved
+ * @wait:	   from submitted to granted, of turns begun
+ * @run:	   from granted to ended, of turns ended
  */
 struct aiaccel_stats_engine {
 	__u32 id;
@@ -966,6 +985,8 @@ struct aiaccel_stats_engine {
 	__aligned_u64 busy_ns;
 	__aligned_u64 device_bytes;
 	__aligned_u64 reserved_bytes;
+	struct aiaccel_histogram wait;
+	struct aiaccel_histogram run;
 };
 
 /**
@@ -1008,6 +1029,8 @@ enum aiaccel_tenant_kind {
  *			%AIACCEL_ENGINE_TIME_ALL where there is none
  * @grants:		its ceiling of turns held at once on each engine; 0 where there
  *			is none
+ * @wait:		from submitted to granted, of turns begun, its children's excluded
+ * @run:		from granted to ended, of turns ended, likewise
  */
 struct aiaccel_stats_tenant {
 	__aligned_u64 tenant;
@@ -1029,6 +1052,8 @@ struct aiaccel_stats_tenant {
 	__u32 on_missing;
 	__u32 engine_time;
 	__u32 grants;
+	struct aiaccel_histogram wait;
+	struct aiaccel_histogram run;
 };
 
 /**
@@ -1052,6 +1077,8 @@ struct aiaccel_stats_tenant {
  * @max_wait_ns:   the longest wait of the turns begun
  * @comm:	   the command that opened the context
  * @label:	   as created
+ * @wait:	   from submitted to granted, of turns begun
+ * @run:	   from granted to ended, of turns ended
  */
 struct aiaccel_stats_queue {
 	__aligned_u64 context;
@@ -1072,6 +1099,8 @@ struct aiaccel_stats_queue {
 	__aligned_u64 max_wait_ns;
 	char comm[16];
 	char label[AIACCEL_LABEL_LEN];
+	struct aiaccel_histogram wait;
+	struct aiaccel_histogram run;
 };
 
 /**
@@ -1175,6 +1204,42 @@ struct aiaccel_stats_reservation {
 	__aligned_u64 bytes;
 	__s32 pid;
 	__u32 __reserved;
+	char comm[16];
+};
+
+/**
+ * struct aiaccel_stats_context - One open of the device
+ * @context:	      its number, as in &struct aiaccel_stats_queue
+ * @tenant:	      its tenant
+ * @pid:	      as in &struct aiaccel_stats_queue
+ * @queues:	      its queues
+ * @waiting:	      its jobs without a turn
+ * @turns:	      the turns that it holds
+ * @slots_held:      their slots, on all engines together
+ * @events_unread:   events in its ring that it has not read
+ * @granted:	      turns begun, also of queues that are gone
+ * @busy_ns:	      slots times nanoseconds held, of ended turns, likewise
+ * @allocated_bytes: by ALLOC, of buffers that it has not destroyed
+ * @pinned_bytes:    by PIN, likewise
+ * @imported_bytes:  by IMPORT, likewise
+ * @reserved_bytes:  by RESERVE, on all engines together
+ * @comm:	      the command that opened it
+ */
+struct aiaccel_stats_context {
+	__aligned_u64 context;
+	__aligned_u64 tenant;
+	__s32 pid;
+	__u32 queues;
+	__u32 waiting;
+	__u32 turns;
+	__u32 slots_held;
+	__u32 events_unread;
+	__aligned_u64 granted;
+	__aligned_u64 busy_ns;
+	__aligned_u64 allocated_bytes;
+	__aligned_u64 pinned_bytes;
+	__aligned_u64 imported_bytes;
+	__aligned_u64 reserved_bytes;
 	char comm[16];
 };
 

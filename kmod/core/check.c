@@ -36,7 +36,7 @@ int aia_check_engine_info(const struct aiaccel_engine_info *arg)
 
 int aia_check_stats(const struct aiaccel_stats *arg)
 {
-	if (arg->kind < AIACCEL_STATS_ENGINES || arg->kind > AIACCEL_STATS_RESERVATIONS)
+	if (arg->kind < AIACCEL_STATS_ENGINES || arg->kind > AIACCEL_STATS_CONTEXTS)
 		return -EOPNOTSUPP;
 	if (arg->record_size < 8 || arg->record_size > 4096 || arg->record_size % 8)
 		return -EINVAL;

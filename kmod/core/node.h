@@ -17,6 +17,7 @@
 
 #include <uapi/aiaccel.h>
 #include "cap.h"
+#include "histogram.h"
 #include "share.h"
 #include "timers.h"
 #include "types.h"
@@ -29,6 +30,7 @@ struct aia_sched_node {
 	struct aia_share share[AIACCEL_NR_CLASSES];
 	__u64 granted;			/* its own queues', not its children's */
 	__u64 busy_ns;
+	struct aiaccel_histogram wait, run;
 
 	/* Its ceilings; its children's turns count. */
 	struct aia_cap cap;

@@ -206,11 +206,15 @@ static void begin(struct aia_sched_job *job, __u64 now_ns)
 		engine->background_used += job->width;
 
 	engine->granted++;
+	seat->granted++;
 	queue->node->granted++;
 	queue->granted++;
 	queue->wait_ns += wait_ns;
 	if (wait_ns > queue->max_wait_ns)
 		queue->max_wait_ns = wait_ns;
+	aia_histogram_add(&engine->wait, wait_ns);
+	aia_histogram_add(&queue->node->wait, wait_ns);
+	aia_histogram_add(&queue->wait, wait_ns);
 }
 
 static void learn(struct aia_sched_queue *queue, __u64 ran_ns)
@@ -256,9 +260,13 @@ void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns)
 	}
 
 	engine->busy_ns += ran_ns * job->width;
+	seat->busy_ns += ran_ns * job->width;
 	queue->node->busy_ns += ran_ns * job->width;
 	queue->completed++;
 	queue->run_ns += ran_ns;
+	aia_histogram_add(&engine->run, ran_ns);
+	aia_histogram_add(&queue->node->run, ran_ns);
+	aia_histogram_add(&queue->run, ran_ns);
 }
 
 struct aia_sched_job *aia_sched_queue_first(struct aia_sched_queue *queue)

@@ -35,6 +35,7 @@
 #define AIA_CORE_SCHED_H
 
 #include <uapi/aiaccel.h>
+#include "histogram.h"
 #include "history.h"
 #include "node.h"
 #include "rbtree.h"
@@ -76,6 +77,7 @@ struct aia_sched_engine {
 	__u32 waiting;			/* jobs without a turn */
 	__u64 granted;			/* turns begun */
 	__u64 busy_ns;			/* slots x ns of ended turns */
+	struct aiaccel_histogram wait, run;
 	__u64 seq;			/* numbers jobs, for their order */
 	struct aia_share root[AIACCEL_NR_CLASSES];
 	/* Granted jobs, by the class that they were granted in. */
@@ -92,6 +94,7 @@ struct aia_sched_seat {
 	struct aia_sched_engine *engine;
 	struct aia_sched_job *turn;	/* the job that holds it, or NULL */
 	__u64 busy_held_back_ns;	/* how long its tenant was, while it had turns */
+	__u64 granted, busy_ns;		/* turns begun; slots x ns of those ended */
 	struct aia_link queues;
 };
 
@@ -108,6 +111,7 @@ struct aia_sched_queue {
 	__u64 estimate_ns;		/* moving average of measured turns, 0 before the first */
 	__u64 submitted, granted, completed;
 	__u64 wait_ns, run_ns, max_wait_ns;
+	struct aiaccel_histogram wait, run;
 };
 
 enum aia_sched_state {

@@ -54,7 +54,7 @@ inline constexpr uint32_t kMaxPolicyRequest =
     sizeof(Header) + host::kMaxStruct + AIACCEL_POLICY_MAX * sizeof(aiaccel_policy_rule);
 
 // What a record of STATS takes on the wire at most; the client fills longer ones up with zeros.
-inline constexpr uint32_t kMaxRecord = 512;
+inline constexpr uint32_t kMaxRecord = 1024;
 
 }  // namespace aiaccel::wire
 

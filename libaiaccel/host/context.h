@@ -120,6 +120,11 @@ class Context {
   void stats_queues(Call& call) const REQUIRES(host_.mutex);
   void stats_turns(Call& call) const REQUIRES(host_.mutex);
   void stats_reservations(Call& call) const REQUIRES(host_.mutex);
+  void stats_contexts(Call& call) const REQUIRES(host_.mutex);
+  aiaccel_stats_engine describe(const Engine& engine) const REQUIRES(host_.mutex);
+  aiaccel_stats_tenant describe(const Tenant& tenant) const REQUIRES(host_.mutex);
+  aiaccel_stats_context describe() const REQUIRES(host_.mutex);
+  aiaccel_stats_queue describe(const Queue& queue) const REQUIRES(host_.mutex);  // of its own
   bool sees(const Tenant& tenant) const;
 
   uint32_t unread() const REQUIRES(host_.mutex);

@@ -10,12 +10,6 @@
 namespace aiaccel::host {
 namespace {
 
-void copy_text(const std::string& from, char* to, size_t bytes) {
-  // Its end tells more than its start.
-  const std::string text = from.size() < bytes ? from : from.substr(from.size() - bytes + 1);
-  std::memcpy(to, text.data(), text.size());
-}
-
 // Lays records out as the caller's record_size asks: as many as fit, longer ones cut, shorter ones
 // filled with zeros. `count`: how many there are.
 class Records {
@@ -68,6 +62,9 @@ int Context::stats(Call& call) {
     case AIACCEL_STATS_RESERVATIONS:
       stats_reservations(call);
       break;
+    case AIACCEL_STATS_CONTEXTS:
+      stats_contexts(call);
+      break;
     default:
       return -EOPNOTSUPP;
   }
@@ -79,19 +76,7 @@ void Context::stats_engines(Call& call) const {
   Records records(call, host_.engines.size());
   for (const auto& engine : host_.engines) {
     if (records.full()) return;
-    const aia_sched_engine& sched = engine->sched;
-    aiaccel_stats_engine record{};
-    record.id = engine->info.id;
-    record.state = sched.state;
-    record.slots = sched.slots;
-    record.slots_used = sched.slots_used;
-    record.jobs_waiting = sched.waiting;
-    record.queues = engine->queues;
-    record.granted = sched.granted;
-    record.busy_ns = sched.busy_ns;
-    record.device_bytes = engine->info.device_bytes;
-    record.reserved_bytes = host_.device_bytes(*engine).used;
-    records.add(record);
+    records.add(describe(*engine));
   }
 }
 
@@ -99,30 +84,7 @@ void Context::stats_tenants(Call& call) const {
   host_.prune_tenants(monotonic_ns());
   Records records(call, client_.privileged ? 1 + host_.tenants.size() : 1);
   auto add = [&](const Tenant& tenant) {
-    if (records.full() || !sees(tenant)) return;
-    aiaccel_stats_tenant record{};
-    record.tenant = tenant.id;
-    record.parent = tenant.parent ? tenant.parent->id : 0;
-    record.source_id = tenant.uid;
-    record.kind = tenant.kind;
-    record.weight = tenant.settings.weight;
-    record.contexts = tenant.parent ? static_cast<uint32_t>(tenant.contexts.used) : 0;
-    record.queues = tenant.queues;
-    record.allocated_bytes = tenant.allocated_bytes;
-    record.pinned_bytes = tenant.pinned_bytes;
-    for (const aia_sched_node& node : tenant.nodes) {
-      record.granted += node.granted;
-      record.busy_ns += node.busy_ns;
-    }
-    copy_text(tenant.name, record.name, sizeof record.name);
-    for (const aia_limit& limit : tenant.device_bytes) record.reserved_bytes += limit.used;
-    record.max_bytes = tenant.bytes.max;
-    record.max_device_bytes = tenant.settings.device_bytes;
-    record.max_class = tenant.highest_class();
-    record.on_missing = tenant.settings.on_missing;
-    record.engine_time = tenant.settings.engine_time;
-    record.grants = tenant.settings.grants;
-    records.add(record);
+    if (!records.full() && sees(tenant)) records.add(describe(tenant));
   };
   add(host_.root);
   for (const auto& [uid, tenant] : host_.tenants) add(*tenant);
@@ -140,28 +102,19 @@ void Context::stats_queues(Call& call) const {
     if (!sees(*context->tenant_)) continue;
     for (const auto& [id, queue] : context->queues_) {
       if (records.full()) return;
-      const aia_sched_queue& sched = queue->sched;
-      const aia_sched_job* turn = sched.seat->turn;
-      aiaccel_stats_queue record{};
-      record.context = context->who_.context;
-      record.tenant = context->tenant_->id;
-      record.engine = queue->engine->info.id;
-      record.id = id;
-      record.class_ = sched.class_;
-      record.weight = queue->weight;
-      record.waiting = sched.waiting;
-      record.slots_held = turn && turn->queue == &sched ? turn->width : 0;
-      record.pid = context->client_.pid;
-      record.submitted = sched.submitted;
-      record.granted = sched.granted;
-      record.completed = sched.completed;
-      record.wait_ns = sched.wait_ns;
-      record.run_ns = sched.run_ns;
-      record.max_wait_ns = sched.max_wait_ns;
-      std::memcpy(record.comm, context->who_.comm, sizeof record.comm);
-      std::memcpy(record.label, queue->who.label, sizeof record.label);
-      records.add(record);
+      records.add(context->describe(*queue));
     }
+  }
+}
+
+void Context::stats_contexts(Call& call) const {
+  size_t count = 0;
+  for (const Context* context : host_.contexts) count += sees(*context->tenant_);
+  Records records(call, count);
+  for (const Context* context : host_.contexts) {
+    context->host_.mutex.is_held();  // it is the same
+    if (records.full()) return;
+    if (sees(*context->tenant_)) records.add(context->describe());
   }
 }
 
@@ -233,6 +186,8 @@ uint32_t record_bytes(uint32_t kind) {
       return sizeof(aiaccel_stats_turn);
     case AIACCEL_STATS_RESERVATIONS:
       return sizeof(aiaccel_stats_reservation);
+    case AIACCEL_STATS_CONTEXTS:
+      return sizeof(aiaccel_stats_context);
   }
   return 0;
 }

@@ -183,6 +183,10 @@ std::vector<aiaccel_stats_queue> Device::queue_stats() {
   return list_stats<aiaccel_stats_queue>(*this, AIACCEL_STATS_QUEUES, 1024);
 }
 
+std::vector<aiaccel_stats_context> Device::context_stats() {
+  return list_stats<aiaccel_stats_context>(*this, AIACCEL_STATS_CONTEXTS, 1024);
+}
+
 std::vector<aiaccel_stats_turn> Device::turn_stats() {
   return list_stats<aiaccel_stats_turn>(*this, AIACCEL_STATS_TURNS, 65536);
 }

@@ -79,6 +79,7 @@ class Device {
   std::vector<aiaccel_stats_queue> queue_stats();
   std::vector<aiaccel_stats_reservation> reservation_stats();
   std::vector<aiaccel_stats_turn> turn_stats();
+  std::vector<aiaccel_stats_context> context_stats();
   aiaccel_stats_tenant own_tenant();
 
  private:

@@ -87,8 +87,8 @@ constexpr Field kStatsFields[] = {
     FIELD(aiaccel_stats, record_size, kNumber)};
 void fill_stats(Actor& actor, int, void* argument) {
   auto& arg = *static_cast<aiaccel_stats*>(argument);
-  constexpr uint32_t kSizes[] = {8, 64, 152, 256, 1024, 4096};
-  arg.kind = 1 + actor.random.below(AIACCEL_STATS_RESERVATIONS);
+  constexpr uint32_t kSizes[] = {8, 64, 104, 208, 1024, 4096};
+  arg.kind = 1 + actor.random.below(AIACCEL_STATS_CONTEXTS);
   arg.record_size = actor.random.one_of(kSizes);
   arg.count = actor.random.below(sizeof(actor.scratch) / arg.record_size + 1);
   arg.records = address(actor.scratch);

@@ -249,6 +249,7 @@ BOOST_AUTO_TEST_CASE(questions) {
   ask("STATS, engines", 3, [&] { return ask_stats(AIACCEL_STATS_ENGINES); });
   ask("STATS, tenants", 5, [&] { return ask_stats(AIACCEL_STATS_TENANTS); }, {EFAULT, ENOMEM});
   ask("STATS, 20 queues", 22, [&] { return ask_stats(AIACCEL_STATS_QUEUES); });
+  ask("STATS, a context", 3, [&] { return ask_stats(AIACCEL_STATS_CONTEXTS); });
   BOOST_REQUIRE_EQUAL(submit(context, job_of(queues[0], 1)), 0);
   ask("STATS, a turn", 4, [&] { return ask_stats(AIACCEL_STATS_TURNS); }, {EFAULT, ENOMEM});
   ask("CONTROL", 1, [&] {

@@ -33,8 +33,10 @@ constexpr Field kEngine[] = {
     FIELD(aiaccel_stats_engine, busy_ns, kOut),
     FIELD(aiaccel_stats_engine, device_bytes, kOut),
     FIELD(aiaccel_stats_engine, reserved_bytes, kOut),
+    FIELD(aiaccel_stats_engine, wait, kOut),
+    FIELD(aiaccel_stats_engine, run, kOut),
 };
-static_assert(fills(kEngine, 56) && sizeof(aiaccel_stats_engine) == 56);
+static_assert(fills(kEngine, 568) && sizeof(aiaccel_stats_engine) == 568);
 
 constexpr Field kTenant[] = {
     FIELD(aiaccel_stats_tenant, tenant, kOut),
@@ -56,8 +58,10 @@ constexpr Field kTenant[] = {
     FIELD(aiaccel_stats_tenant, on_missing, kOut),
     FIELD(aiaccel_stats_tenant, engine_time, kOut),
     FIELD(aiaccel_stats_tenant, grants, kOut),
+    FIELD(aiaccel_stats_tenant, wait, kOut),
+    FIELD(aiaccel_stats_tenant, run, kOut),
 };
-static_assert(fills(kTenant, 240) && sizeof(aiaccel_stats_tenant) == 240);
+static_assert(fills(kTenant, 752) && sizeof(aiaccel_stats_tenant) == 752);
 
 constexpr Field kQueue[] = {
     FIELD(aiaccel_stats_queue, context, kOut),   FIELD(aiaccel_stats_queue, tenant, kOut),
@@ -69,8 +73,9 @@ constexpr Field kQueue[] = {
     FIELD(aiaccel_stats_queue, completed, kOut), FIELD(aiaccel_stats_queue, wait_ns, kOut),
     FIELD(aiaccel_stats_queue, run_ns, kOut),    FIELD(aiaccel_stats_queue, max_wait_ns, kOut),
     FIELD(aiaccel_stats_queue, comm, kOut),      FIELD(aiaccel_stats_queue, label, kOut),
+    FIELD(aiaccel_stats_queue, wait, kOut),      FIELD(aiaccel_stats_queue, run, kOut),
 };
-static_assert(fills(kQueue, 176) && sizeof(aiaccel_stats_queue) == 176);
+static_assert(fills(kQueue, 688) && sizeof(aiaccel_stats_queue) == 688);
 
 constexpr Field kReservation[] = {
     FIELD(aiaccel_stats_reservation, context, kOut),
@@ -83,6 +88,25 @@ constexpr Field kReservation[] = {
     FIELD(aiaccel_stats_reservation, comm, kOut),
 };
 static_assert(fills(kReservation, 56) && sizeof(aiaccel_stats_reservation) == 56);
+
+constexpr Field kContext[] = {
+    FIELD(aiaccel_stats_context, context, kOut),
+    FIELD(aiaccel_stats_context, tenant, kOut),
+    FIELD(aiaccel_stats_context, pid, kOut),
+    FIELD(aiaccel_stats_context, queues, kOut),
+    FIELD(aiaccel_stats_context, waiting, kOut),
+    FIELD(aiaccel_stats_context, turns, kOut),
+    FIELD(aiaccel_stats_context, slots_held, kOut),
+    FIELD(aiaccel_stats_context, events_unread, kOut),
+    FIELD(aiaccel_stats_context, granted, kOut),
+    FIELD(aiaccel_stats_context, busy_ns, kOut),
+    FIELD(aiaccel_stats_context, allocated_bytes, kOut),
+    FIELD(aiaccel_stats_context, pinned_bytes, kOut),
+    FIELD(aiaccel_stats_context, imported_bytes, kOut),
+    FIELD(aiaccel_stats_context, reserved_bytes, kOut),
+    FIELD(aiaccel_stats_context, comm, kOut),
+};
+static_assert(fills(kContext, 104) && sizeof(aiaccel_stats_context) == 104);
 
 constexpr Field kTurn[] = {
     FIELD(aiaccel_stats_turn, context, kOut),      FIELD(aiaccel_stats_turn, tenant, kOut),
@@ -106,11 +130,12 @@ struct {
     {AIACCEL_STATS_QUEUES, sizeof(aiaccel_stats_queue)},
     {AIACCEL_STATS_TURNS, sizeof(aiaccel_stats_turn)},
     {AIACCEL_STATS_RESERVATIONS, sizeof(aiaccel_stats_reservation)},
+    {AIACCEL_STATS_CONTEXTS, sizeof(aiaccel_stats_context)},
 };
 
 std::vector<Spoil> spoils_of(const Scene&) {
   Spoils<aiaccel_stats> spoils;
-  for (const uint32_t kind : {0u, 6u, 0x80000000u, ~0u})
+  for (const uint32_t kind : {0u, 7u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "kind", [=](auto& a) { a.kind = kind; });
   for (const uint32_t size : {0u, 4u, 7u, 9u, 12u, 4095u, 4104u, 0x80000008u, ~0u})
     spoils.add(EINVAL, "record_size", [=](auto& a) { a.record_size = size; });

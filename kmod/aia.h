@@ -195,9 +195,10 @@ struct aia_engine *aia_engine_next(u32 *id);
 void aia_engine_put(struct aia_engine *engine);
 /* aia_turn_dispatch() of each. */
 void aia_engine_dispatch_all(void);
-int aia_engine_set_state(struct aia_engine *engine, u32 state);
+/* A state, an order, or 0 for the one that it has. */
+int aia_engine_control(struct aia_engine *engine, u32 state, u32 order);
 /* Also for those registered later. */
-void aia_engine_set_all_states(u32 state);
+void aia_engine_control_all(u32 state, u32 order);
 u32 aia_engine_count(void);
 u64 aia_engine_reserved_bytes(struct aia_engine *engine);
 /* One that there may be, or NUMA_NO_NODE. */

@@ -52,9 +52,9 @@ int aia_control(struct aia_call *call)
 	if (!capable(CAP_SYS_ADMIN)) {
 		err = -EPERM;
 	} else if (engine) {
-		err = aia_engine_set_state(engine, arg->state);
+		err = aia_engine_control(engine, arg->state, arg->order);
 	} else {
-		aia_engine_set_all_states(arg->state);
+		aia_engine_control_all(arg->state, arg->order);
 		if (arg->state == AIACCEL_ENGINE_LEAVING)
 			fail_waiting();
 	}

@@ -22,7 +22,8 @@ static DEFINE_XARRAY_ALLOC1(engines);
 static u32 next_id = 1;		/* aia_config_lock; 0 once all were used */
 static u32 nr_engines;		/* aia_config_lock for writing */
 static u32 nr_by_users;		/* aia_config_lock */
-static u32 all_states = AIACCEL_ENGINE_ACTIVE; /* aia_config_lock; what CONTROL told all */
+/* aia_config_lock; what CONTROL told all */
+static u32 all_states = AIACCEL_ENGINE_ACTIVE, all_orders = AIACCEL_ORDER_FAIR;
 static u64 history_kept;	/* aia_turn_lock; records that engines have */
 
 /* ---- references ---- */
@@ -143,6 +144,7 @@ static int add_locked(struct aia_engine *engine)
 		return -ENOSPC;
 	engine->id = next_id;
 	engine->sched.state = all_states;
+	aia_sched_set_order(&engine->sched, all_orders, ktime_get_ns());
 	err = aia_sysfs_add_locked(engine);
 	if (err)
 		return err;
@@ -316,22 +318,26 @@ void aia_engine_dispatch_all(void)
 	}
 }
 
-static int tell_state(struct aia_engine *engine, u32 state)
+/* Of a state and an order what is 0 stays. */
+static int tell(struct aia_engine *engine, u32 state, u32 order)
 {
 	int err = -ENOENT; /* it went just now, and its id names nothing */
 
 	spin_lock(&aia_turn_lock);
 	if (engine->sched.state != AIACCEL_ENGINE_FAULTED) {
-		WRITE_ONCE(engine->sched.state, state);
+		if (state)
+			WRITE_ONCE(engine->sched.state, state);
+		if (order)
+			aia_sched_set_order(&engine->sched, order, ktime_get_ns());
 		err = 0;
 	}
 	spin_unlock(&aia_turn_lock);
 	return err;
 }
 
-int aia_engine_set_state(struct aia_engine *engine, u32 state)
+int aia_engine_control(struct aia_engine *engine, u32 state, u32 order)
 {
-	int err = tell_state(engine, state);
+	int err = tell(engine, state, order);
 
 	if (!err)
 		aia_turn_dispatch(engine);
@@ -339,15 +345,16 @@ int aia_engine_set_state(struct aia_engine *engine, u32 state)
 }
 
 /* Users choose how many are woken by what is granted then: nobody waits for that. */
-void aia_engine_set_all_states(u32 state)
+void aia_engine_control_all(u32 state, u32 order)
 {
 	struct aia_engine *engine;
 	unsigned long index;
 
 	mutex_lock(&aia_config_lock);
-	all_states = state;
+	all_states = state ?: all_states;
+	all_orders = order ?: all_orders;
 	xa_for_each(&engines, index, engine)
-		tell_state(engine, state); /* none that is registered is faulted */
+		tell(engine, state, order); /* none that is registered is faulted */
 	mutex_unlock(&aia_config_lock);
 	aia_engine_dispatch_all();
 }

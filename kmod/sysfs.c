@@ -51,6 +51,13 @@ static const char *const states[] = {
 	[AIACCEL_ENGINE_LEAVING] = "leaving",
 };
 
+static const char *const orders[] = {
+	[AIACCEL_ORDER_FAIR] = "fair",
+	[AIACCEL_ORDER_STRICT] = "strict",
+	[AIACCEL_ORDER_EDF] = "edf",
+	[AIACCEL_ORDER_FIFO] = "fifo",
+};
+
 FILE(id, "%u", engine_of(dev)->id);
 FILE(kind, "%s", kinds[engine_of(dev)->kind]);
 FILE(enforcement, "%s", enforcements[engine_of(dev)->enforcement]);
@@ -85,6 +92,7 @@ static struct load load_of(struct device *dev)
 }
 
 FILE(state, "%s", states[READ_ONCE(engine_of(dev)->sched.state)]);
+FILE(order, "%s", orders[READ_ONCE(engine_of(dev)->sched.order)]);
 FILE(slots_used, "%u", load_of(dev).slots_used);
 FILE(jobs_waiting, "%u", load_of(dev).waiting);
 FILE(queues, "%u", load_of(dev).queues);
@@ -102,6 +110,7 @@ static struct attribute *engine_attrs[] = {
 	&dev_attr_slots.attr,
 	&dev_attr_device_bytes.attr,
 	&dev_attr_state.attr,
+	&dev_attr_order.attr,
 	&dev_attr_slots_used.attr,
 	&dev_attr_jobs_waiting.attr,
 	&dev_attr_queues.attr,

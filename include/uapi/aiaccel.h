@@ -267,7 +267,11 @@ enum aiaccel_engine_state {
  * @AIACCEL_ORDER_STRICT: Likewise without guarantees: lower classes may starve.
  * @AIACCEL_ORDER_EDF:	  Class, with the guarantees; in the class the earliest deadline
  *			  of all tenants, then the oldest job.
- * @AIACCEL_ORDER_FIFO:	  The oldest job, whatever its class and tenant.
+ * @AIACCEL_ORDER_FIFO:	  The oldest job, whatever its class and tenant, of those that are
+ *			  first in their queues.
+ *
+ * While the order changes, those who wait line up anew, a few at a time, and turns are granted
+ * meanwhile; until that is done, which is soon, it is not said who of them is next.
  *
  * Ceilings of tenants hold under each, and what REALTIME was promised holds under FAIR,
  * STRICT and EDF. Shares are counted under each, so that who had much under another order has
@@ -1367,7 +1371,7 @@ struct aiaccel_policy {
 };
 
 /**
- * struct aiaccel_control - ioctl(AIACCEL_IOC_CONTROL): stop and resume engines
+ * struct aiaccel_control - ioctl(AIACCEL_IOC_CONTROL): stop and resume engines, order their jobs
  * @size:    sizeof(struct aiaccel_control)
  * @flags:   in: none is defined
  * @engine:  in: an engine, or 0 for all of them and those registered later
@@ -1379,7 +1383,8 @@ struct aiaccel_policy {
  * What engine 0 was told holds for engines registered later until it is told otherwise.
  *
  * Errors: %ENOENT, also for an engine that is faulted; %EPERM without CAP_SYS_ADMIN;
- * %EOPNOTSUPP for another state; %EINVAL for LEAVING and an engine.
+ * %EOPNOTSUPP for another state or order, and for no state without an order; %EINVAL for LEAVING
+ * and an engine.
  */
 struct aiaccel_control {
 	__u32 size;

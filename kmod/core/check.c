@@ -45,19 +45,15 @@ int aia_check_stats(const struct aiaccel_stats *arg)
 
 int aia_check_control(const struct aiaccel_control *arg)
 {
-	if (arg->flags || arg->order)
+	bool known_state = arg->state == AIACCEL_ENGINE_ACTIVE ||
+			   arg->state == AIACCEL_ENGINE_DRAINING ||
+			   arg->state == AIACCEL_ENGINE_LEAVING;
+
+	if (arg->flags || arg->order > AIACCEL_ORDER_FIFO ||
+	    (arg->state ? !known_state : !arg->order))
 		return -EOPNOTSUPP;
-	if (arg->__reserved)
-		return -EINVAL;
-	switch (arg->state) {
-	case AIACCEL_ENGINE_ACTIVE:
-	case AIACCEL_ENGINE_DRAINING:
-		return 0;
-	case AIACCEL_ENGINE_LEAVING:
-		return arg->engine ? -EINVAL : 0;
-	default:
-		return -EOPNOTSUPP;
-	}
+	return arg->__reserved || (arg->state == AIACCEL_ENGINE_LEAVING && arg->engine) ? -EINVAL :
+											   0;
 }
 
 int aia_check_revoke(const struct aiaccel_revoke *arg)

@@ -30,7 +30,8 @@ int Context::control(const aiaccel_control& arg) {
   aia_news news{};
   for (const auto& engine : host_.engines) {
     if (one && engine.get() != one) continue;
-    engine->sched.state = arg.state;
+    if (arg.state) engine->sched.state = arg.state;
+    if (arg.order) aia_sched_set_order(&engine->sched, arg.order, now);
     aia_turns_stir(&engine->sched, &news);
   }
   if (arg.state == AIACCEL_ENGINE_LEAVING) {

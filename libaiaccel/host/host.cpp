@@ -85,7 +85,9 @@ void Host::tick(uint64_t now_ns) {
 bool Host::is_needed(uint64_t now_ns) {
   prune_tenants(now_ns);
   return !tenants.empty() || std::any_of(engines.begin(), engines.end(), [](const auto& engine) {
-    return engine->sched.state == AIACCEL_ENGINE_DRAINING;
+    const aia_sched_engine& sched = engine->sched;
+    return sched.state == AIACCEL_ENGINE_DRAINING ||
+           (sched.order != AIACCEL_ORDER_FAIR && sched.state != AIACCEL_ENGINE_LEAVING);
   });
 }
 

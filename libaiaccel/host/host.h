@@ -132,7 +132,7 @@ class Host {
   std::function<void(uint64_t ns)> wake_at;
 
   // Whether something would be lost with an arbiter that serves nobody: engine time that is owed,
-  // or that an engine drains. An engine that all are to leave is left.
+  // that an engine drains, or its order. An engine that all are to leave is left.
   bool is_needed(uint64_t now_ns) REQUIRES(mutex);
 
   // Frees turns, so that what was completed makes room for what is submitted.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // A broker without clients: it ends, but for what the next one would not know: engine time that a
-// user owes, engines that drain, rules that are nowhere but in it. Each case has a server of its
-// own.
+// user owes, engines that drain or have an order of their own, rules that are nowhere but in it.
+// Each case has a server of its own.
 #include <unistd.h>
 
 #include <ctime>
@@ -31,10 +31,11 @@ std::string for_this_user(const std::string& gives) {
   return "[match]\nuser=" + std::to_string(geteuid()) + "\n" + gives + "\n";
 }
 
-void set_state(uint32_t state) {
+void tell(uint32_t state, uint32_t order = 0) {
   Device device;
   aiaccel_control arg{};
   arg.state = state;
+  arg.order = order;
   BOOST_REQUIRE(device.call(AIACCEL_IOC_CONTROL, arg) == 0);
 }
 
@@ -74,17 +75,27 @@ BOOST_AUTO_TEST_CASE(it_stays_while_engine_time_is_owed) {
 
 BOOST_AUTO_TEST_CASE(it_stays_while_an_engine_drains) {
   BrokerServer server({"--idle", "1"});
-  set_state(AIACCEL_ENGINE_DRAINING);
+  tell(AIACCEL_ENGINE_DRAINING);
   sleep_for(2 * kSecond);
   BOOST_REQUIRE(server.running());
   BOOST_TEST(Device().engine_stats().state == static_cast<uint32_t>(AIACCEL_ENGINE_DRAINING));
-  set_state(AIACCEL_ENGINE_ACTIVE);
+  tell(AIACCEL_ENGINE_ACTIVE);
+  BOOST_TEST(ends(server));
+}
+
+BOOST_AUTO_TEST_CASE(it_stays_while_an_engine_has_an_order_of_its_own) {
+  BrokerServer server({"--idle", "1"});
+  tell(0, AIACCEL_ORDER_EDF);
+  sleep_for(2 * kSecond);
+  BOOST_REQUIRE(server.running());
+  BOOST_TEST(Device().engine().order == static_cast<uint32_t>(AIACCEL_ORDER_EDF));
+  tell(0, AIACCEL_ORDER_FAIR);
   BOOST_TEST(ends(server));
 }
 
 BOOST_AUTO_TEST_CASE(it_does_not_stay_where_all_are_to_leave) {
   BrokerServer server({"--idle", "1"});
-  set_state(AIACCEL_ENGINE_LEAVING);
+  tell(AIACCEL_ENGINE_LEAVING, AIACCEL_ORDER_EDF);
   BOOST_TEST(ends(server));
 }
 

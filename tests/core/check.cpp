@@ -141,7 +141,12 @@ BOOST_AUTO_TEST_CASE(control) {
   BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
   for (__u32 state : {0U, 0U + AIACCEL_ENGINE_FAULTED, AIACCEL_ENGINE_LEAVING + 1U, ~0U})
     BOOST_TEST(with([=](auto& a) { a.state = state; }) == -EOPNOTSUPP);
-  BOOST_TEST(with([](auto& a) { a.order = AIACCEL_ORDER_FAIR; }) == -EOPNOTSUPP);
+  for (__u32 order = AIACCEL_ORDER_FAIR; order <= AIACCEL_ORDER_FIFO; order++) {
+    BOOST_TEST(with([=](auto& a) { a.order = order; }) == 0);
+    BOOST_TEST(with([=](auto& a) { a.order = order, a.state = 0; }) == 0);
+  }
+  for (__u32 order : {AIACCEL_ORDER_FIFO + 1U, 1U << 31, ~0U})
+    BOOST_TEST(with([=](auto& a) { a.order = order; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.__reserved = 1; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.state = AIACCEL_ENGINE_LEAVING; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.state = AIACCEL_ENGINE_LEAVING, a.engine = 0; }) == 0);

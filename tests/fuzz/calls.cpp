@@ -100,13 +100,14 @@ constexpr Field kControlFields[] = {
     FIELD(aiaccel_control, size, kSize),    FIELD(aiaccel_control, flags, kFlags),
     FIELD(aiaccel_control, engine, kId),    FIELD(aiaccel_control, state, kNumber),
     FIELD(aiaccel_control, order, kNumber), FIELD(aiaccel_control, __reserved, kNumber)};
-// Mostly active, so that there is work.
+// Mostly active, so that there is work, and in any order.
 void fill_control(Actor& actor, int, void* argument) {
   auto& arg = *static_cast<aiaccel_control*>(argument);
   arg.engine = actor.random.percent(50) ? actor.engine() : 0;
   arg.state = actor.random.percent(90) ? AIACCEL_ENGINE_ACTIVE
               : arg.engine             ? AIACCEL_ENGINE_DRAINING
                                        : AIACCEL_ENGINE_LEAVING;
+  arg.order = actor.random.below(AIACCEL_ORDER_FIFO + 1);
 }
 
 constexpr Field kRevokeFields[] = {

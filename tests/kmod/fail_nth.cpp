@@ -256,6 +256,7 @@ BOOST_AUTO_TEST_CASE(questions) {
     aiaccel_control control{};
     control.engine = engine;
     control.state = AIACCEL_ENGINE_ACTIVE;
+    control.order = AIACCEL_ORDER_FAIR;
     return context(AIACCEL_IOC_CONTROL, control);
   });
   const uint64_t tenant = context.query().tenant;

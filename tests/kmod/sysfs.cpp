@@ -71,6 +71,7 @@ void expect_as_told(const Context& context, uint32_t id) {
   const std::string directory = directory_of(info);
   const char* kinds[] = {"", "cpu", "gpu", "fpga", "other"};
   const char* enforcements[] = {"", "advisory", "gated", "preemptible"};
+  const char* orders[] = {"", "fair", "strict", "edf", "fifo"};
   const char* states[] = {"", "active", "draining", "faulted", "leaving"};
   BOOST_TEST(value_of(directory + "id") == std::to_string(id));
   BOOST_TEST(value_of(directory + "kind") == kinds[info.kind]);
@@ -80,6 +81,7 @@ void expect_as_told(const Context& context, uint32_t id) {
   BOOST_TEST(value_of(directory + "numa_node") == std::to_string(info.numa_node));
   BOOST_TEST(value_of(directory + "device_bytes") == std::to_string(info.device_bytes));
   BOOST_TEST(value_of(directory + "state") == states[stats.state]);
+  BOOST_TEST(value_of(directory + "order") == orders[info.order]);
   BOOST_TEST(value_of(directory + "slots") == std::to_string(stats.slots));
   BOOST_TEST(value_of(directory + "slots_used") == std::to_string(stats.slots_used));
   BOOST_TEST(value_of(directory + "jobs_waiting") == std::to_string(stats.jobs_waiting));
@@ -124,8 +126,11 @@ BOOST_AUTO_TEST_CASE(shows_what_calls_say) {
   aiaccel_control control{};
   control.engine = engine.id();
   control.state = AIACCEL_ENGINE_DRAINING;
+  control.order = AIACCEL_ORDER_EDF;
   BOOST_TEST(context(AIACCEL_IOC_CONTROL, control) == 0);
   BOOST_TEST(value_of(directory + "state") == "draining");
+  BOOST_TEST(value_of(directory + "order") == "edf");
+  expect_as_told(context, engine.id());
 }
 
 BOOST_AUTO_TEST_CASE(every_file_is_described) {

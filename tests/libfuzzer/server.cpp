@@ -264,6 +264,7 @@ class World {
       case AIACCEL_IOC_CONTROL:
         arg->control.engine = in_.below(4);
         arg->control.state = in_.below(6);
+        arg->control.order = in_.below(6);
         break;
       case AIACCEL_IOC_REVOKE:
         arg->revoke.flags = in_.below(3);

@@ -91,6 +91,7 @@ BOOST_AUTO_TEST_CASE(engines_are_those_of_the_library) {
     BOOST_TEST(told["slots"] == info.slots);
     BOOST_TEST(told["provider"] == info.provider);
     BOOST_TEST(told["state"] == "active");
+    BOOST_TEST(told["order"] == "fair");
     // The alias is a name that programs can use.
     BOOST_TEST(device.engine(told["alias"]).id() == info.id);
   }

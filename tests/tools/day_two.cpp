@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What an operator types on the second day, against an arbiter that this process uses as well:
-// drain, resume, leave, evict, explain.
+// drain, resume, order, leave, evict, explain.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -102,6 +102,30 @@ BOOST_AUTO_TEST_CASE(a_drained_engine_takes_no_work_until_it_is_resumed) {
   BOOST_TEST(told["engines"][0]["turns"] == 2);
   BOOST_TEST(has(run({"aiaccel", "explain", "late-" + me(), "--last", "10m"}).out,
                  "drain: 3 requests refused"));
+}
+
+BOOST_AUTO_TEST_CASE(an_engine_is_told_who_is_next) {
+  NEED_OTHERS();
+  struct Fair {
+    ~Fair() { BOOST_TEST(run({"aiaccel", "order", "fair", "--all"}).status == 0); }
+  } after;
+  const auto order = [] {
+    return run({"aiaccel", "engines", "--json"}).json()["engines"][0]["order"];
+  };
+  BOOST_TEST(order() == "fair");
+  for (const char* wanted : {"strict", "edf", "fifo"}) {
+    BOOST_TEST(run({"aiaccel", "order", wanted, "cpu0"}).status == 0);
+    BOOST_TEST(order() == wanted);
+  }
+  BOOST_TEST(run({"aiaccel", "order", "edf", "--all"}).status == 0);
+  BOOST_TEST(order() == "edf");
+  const Result unknown = run({"aiaccel", "order", "lifo", "cpu0"});
+  BOOST_TEST(unknown.status == 2);
+  BOOST_TEST(has(unknown.err, "there is no order 'lifo'"));
+  BOOST_TEST(has(unknown.err, "fair, strict, edf or fifo"));
+  BOOST_TEST(run({"aiaccel", "order", "edf"}).status == 2);
+  BOOST_TEST(run({"aiaccel", "order"}).status == 2);
+  BOOST_TEST(order() == "edf");
 }
 
 BOOST_AUTO_TEST_CASE(leaving_says_who_has_it_open) {
@@ -304,8 +328,13 @@ BOOST_AUTO_TEST_CASE(who_is_only_on_record_is_not_evicted) {
 }
 
 BOOST_AUTO_TEST_CASE(an_arbiter_of_its_own_is_refused) {
-  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
-           {"drain", "--all"}, {"leave"}, {"evict", me()}, {"explain", me()}, {"policy", "show"}}) {
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"drain", "--all"},
+                                             {"order", "edf", "--all"},
+                                             {"leave"},
+                                             {"evict", me()},
+                                             {"explain", me()},
+                                             {"policy", "show"}}) {
     std::vector<std::string> line{"aiaccel", "--transport", "embedded"};
     line.insert(line.end(), command.begin(), command.end());
     const Result result = run(line);

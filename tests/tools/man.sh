@@ -46,7 +46,7 @@ for page in "$pages"/*.[148]; do
 done
 
 is 'aiaccel.1 has the options of aiaccel and its commands' "$(options_of_page aiaccel.1)" \
-	"$({ options_of_help aiaccel; for c in doctor engines explain drain resume leave evict run exec attach demo; do options_of_help aiaccel $c; done
+	"$({ options_of_help aiaccel; for c in doctor engines explain drain resume order leave evict run exec attach demo; do options_of_help aiaccel $c; done
 		for c in check show reload set unset; do options_of_help aiaccel policy $c; done; } | sort -u)"
 is 'aiaccel-top.1 has the options of aiaccel-top' "$(options_of_page aiaccel-top.1)" "$(options_of_help aiaccel-top)"
 is 'aiacceld.8 has the options of aiacceld' "$(options_of_page aiacceld.8)" "$(options_of_help aiacceld)"

@@ -31,7 +31,8 @@ const Register kRow({"CONTROL", AIACCEL_IOC_CONTROL, kFields,
                          spoils.add(EOPNOTSUPP, "flags", [=](auto& a) { a.flags = flags; });
                        for (const uint32_t state : {0u, 3u, 5u, 0x80000001u, ~0u})
                          spoils.add(EOPNOTSUPP, "state", [=](auto& a) { a.state = state; });
-                       spoils.add(EOPNOTSUPP, "order", [](auto& a) { a.order = 1; });
+                       for (const uint32_t order : {5u, 0x80000001u, ~0u})
+                         spoils.add(EOPNOTSUPP, "order", [=](auto& a) { a.order = order; });
                        spoils.add(EINVAL, "reserved", [](auto& a) { a.__reserved = 1; });
                        spoils.add(EINVAL, "leaving, by itself",
                                   [](auto& a) { a.state = AIACCEL_ENGINE_LEAVING; });

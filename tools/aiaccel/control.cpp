@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // aiaccel drain, resume, leave: what an operator does before a repair, an upgrade, a removal.
+// aiaccel order: who is next at an engine.
 #include <dirent.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@
 #include "common/command_line.hpp"
 #include "common/failure.hpp"
 #include "common/find_engine.hpp"
+#include "common/names.hpp"
 #include "common/stats.hpp"
 #include "common/text.hpp"
 
@@ -28,13 +30,16 @@ namespace {
 
 constexpr unsigned kMostSeconds = 86'400;
 
-void tell(const aiaccel::Device& device, std::uint32_t engine, std::uint32_t state) {
+void tell(const aiaccel::Device& device, std::uint32_t engine, std::uint32_t state,
+          std::uint32_t order = 0) {
   aiaccel_control arg{};
   arg.size = sizeof arg;
   arg.engine = engine;
   arg.state = state;
-  aiaccel::detail::check(aiaccel_call(device.handle(), AIACCEL_IOC_CONTROL, &arg),
-                         "cannot change the state of engines");
+  arg.order = order;
+  aiaccel::detail::check(
+      aiaccel_call(device.handle(), AIACCEL_IOC_CONTROL, &arg),
+      order ? "cannot change the order at engines" : "cannot change the state of engines");
 }
 
 // False when it did not come to hold in time. It is looked at once at least.
@@ -50,6 +55,7 @@ bool wait_until(const std::function<bool()>& holds, unsigned seconds) {
 
 struct Options {
   std::string engine;
+  std::string order;
   bool all = false;
   unsigned wait_s = 0;
 };
@@ -76,6 +82,16 @@ int drain(const aiaccel::Device& device, const Options& options) {
   if (idle) return exit_ok;
   throw Failure(fmt::format("after {} s there are still turns held or waited for", options.wait_s),
                 "aiaccel-top, which shows whose; they may be evicted");
+}
+
+int set_order(const aiaccel::Device& device, const Options& options) {
+  std::uint32_t order = AIACCEL_ORDER_FAIR;
+  while (order_name(order) != options.order)
+    if (++order > AIACCEL_ORDER_FIFO)
+      throw Failure(fmt::format("there is no order '{}'", printable(options.order)),
+                    "fair, strict, edf or fifo", exit_usage);
+  tell(device, chosen(device, options), 0, order);
+  return exit_ok;
 }
 
 // ---- leaving ----
@@ -170,6 +186,8 @@ void add_control(CLI::App& app, Globals& globals) {
   const auto add = [&](const char* name, const char* help,
                        int (*run)(const aiaccel::Device&, const Options&)) {
     CLI::App* command = app.add_subcommand(name, help);
+    if (run == set_order)
+      command->add_option("ORDER", options->order, "fair, strict, edf or fifo")->required();
     command->add_option("ENGINE", options->engine, "A name or an alias out of aiaccel engines");
     command->add_flag("--all", options->all, "All engines, also those registered later");
     command->callback([&globals, options, run] {
@@ -189,6 +207,7 @@ void add_control(CLI::App& app, Globals& globals) {
         tell(device, chosen(device, wanted), AIACCEL_ENGINE_ACTIVE);
         return exit_ok;
       });
+  add("order", "Say who is next at an engine", set_order);
   CLI::App* leaving = app.add_subcommand("leave", "Have all programs let go, before an upgrade");
   add_wait(leaving, "Wait so long for all of them to have done so");
   leaving->callback([&globals, options] {

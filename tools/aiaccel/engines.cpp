@@ -49,6 +49,7 @@ void print_table(const std::vector<Row>& rows, std::string_view transport) {
                {"WAITING", Align::right},
                {"MEMORY", Align::right, 4},
                {"STATE", Align::left, 1},
+               {"ORDER", Align::left, 6},
                {"ENFORCEMENT", Align::left, 2},
                {"PROVIDER", Align::left, 5, 8}});
   for (const Row& row : rows)
@@ -57,8 +58,8 @@ void print_table(const std::vector<Row>& rows, std::string_view transport) {
                std::to_string(row.info.slots), std::to_string(row.stats.slots_used),
                std::to_string(row.stats.jobs_waiting),
                row.info.device_bytes ? bytes_text(row.info.device_bytes) : "-",
-               state_name(row.info.state), enforcement_name(row.info.enforcement),
-               row.info.provider});
+               state_name(row.info.state), order_name(row.info.order),
+               enforcement_name(row.info.enforcement), row.info.provider});
   for (const std::string& line : table.lines(terminal_columns(STDOUT_FILENO, Table::unlimited)))
     fmt::print("{}\n", line);
   fmt::print("\ntransport: {}\n", transport);
@@ -78,6 +79,7 @@ Json to_json(const std::vector<Row>& rows, std::string_view transport) {
                        {"jobs_waiting", row.stats.jobs_waiting},
                        {"device_bytes", row.info.device_bytes},
                        {"state", state_name(row.info.state)},
+                       {"order", order_name(row.info.order)},
                        {"enforcement", enforcement_name(row.info.enforcement)},
                        {"provider", row.info.provider}});
   }

@@ -49,6 +49,14 @@ std::string state_name(std::uint32_t value) {
   return name_of(names, value);
 }
 
+std::string order_name(std::uint32_t value) {
+  static const Names names{{AIACCEL_ORDER_FAIR, "fair"},
+                           {AIACCEL_ORDER_STRICT, "strict"},
+                           {AIACCEL_ORDER_EDF, "edf"},
+                           {AIACCEL_ORDER_FIFO, "fifo"}};
+  return name_of(names, value);
+}
+
 std::string tenant_kind_name(std::uint32_t value) {
   static const Names names{{AIACCEL_TENANT_ROOT, "root"},
                            {AIACCEL_TENANT_CGROUP, "cgroup"},

@@ -16,6 +16,7 @@ std::string class_name(std::uint32_t value);        // "high"
 std::string engine_kind_name(std::uint32_t value);  // "cpu"
 std::string enforcement_name(std::uint32_t value);  // "advisory"
 std::string state_name(std::uint32_t value);        // "active"
+std::string order_name(std::uint32_t value);        // "fair"
 std::string tenant_kind_name(std::uint32_t value);  // "cgroup"
 
 // What people are shown and may type for each of these, the engines of one device in their order:

@@ -120,7 +120,8 @@ struct aiaccel_grant {
  *
  * Events of other jobs that come meanwhile are kept for aiaccel_read_events().
  * -ETIMEDOUT, -ECANCELED, -EINTR (a signal), -ENOMEM: the job was withdrawn. -ENODEV: the
- * engine went away. -ECONNRESET: the broker did. Others as struct aiaccel_job has them.
+ * engine went away, or the job that it was to follow was not completed. -ECONNRESET: the
+ * broker did. Others as struct aiaccel_job has them.
  */
 int aiaccel_acquire(struct aiaccel_device *device, const struct aiaccel_job *job,
 		    uint64_t timeout_ns, int cancel_fd, struct aiaccel_grant *grant);

@@ -150,13 +150,9 @@ void aia_turn_unlock(struct aia_news *news)
 void aia_turn_end_context(struct aia_context *ctx)
 {
 	struct aia_news news = {};
-	struct aia_queue *queue;
-	u64 now_ns;
 
 	spin_lock(&aia_turn_lock);
-	now_ns = ktime_get_ns();
-	list_for_each_entry(queue, &ctx->queues, of_context)
-		aia_turns_end_queue(&ctx->turns, &queue->sched, now_ns, &news);
+	aia_turns_end_all(&ctx->turns, ktime_get_ns(), &news);
 	aia_turn_unlock(&news);
 }
 
@@ -281,10 +277,8 @@ static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struc
 	if (!object)
 		return -ENOENT;
 	queue = container_of(object, struct aia_queue, object);
-	/* The core checks it as well, but ceilings come later in the order of errors. */
-	if (job->width > queue->engine->sched.slots)
-		return -EINVAL;
-	err = aia_tenant_charge(ctx->tenant, AIA_CEILING_JOBS, 1, &refused_by);
+	err = aia_turns_check(&ctx->turns, &queue->sched, job) ?:
+	      aia_tenant_charge(ctx->tenant, AIA_CEILING_JOBS, 1, &refused_by);
 	if (err)
 		return err;
 	err = -ENOMEM;

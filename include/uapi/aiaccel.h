@@ -728,14 +728,16 @@ struct aiaccel_queue_create {
  *		   were submitted, and have their turns together. %EINVAL where their sizes
  *		   differ, or they are wider together than an engine.
  * @after:	   With %AIACCEL_JOB_AFTER the cookie of a job of the context that was
- *		   submitted before and is not completed (%ENOENT); else zero. When that
- *		   one is cancelled, revoked or failed, this one has FAILED.
+ *		   submitted before and has not ended (%ENOENT), in whichever queue; else
+ *		   zero. Once that one is completed, this one is put in line, and its wait
+ *		   begins. When that one is cancelled before its turn, revoked or failed,
+ *		   this one has FAILED.
  * @buffer:	   With %AIACCEL_JOB_ANY a buffer of the context (%ENOENT) or 0; else zero.
  * @__reserved:	   Zero.
  *
  * Errors besides: %EAGAIN when the context has max_jobs jobs, %EDEADLK when it
  * holds a turn on this engine (complete that first, in the same ENTER if you
- * like), %ESHUTDOWN when the engine takes no new work, %ENODEV when it is leaving,
+ * like) and the job is not after another, %ESHUTDOWN when the engine takes no new work, %ENODEV when it is leaving,
  * %EDQUOT for the tenant's ceiling of jobs, %ENOMEM.
  */
 struct aiaccel_job {
@@ -865,8 +867,9 @@ struct aiaccel_ring {
  *			    to complete soon; nothing forces it. The yield word of
  *			    the slot then holds the generation of the turn.
  * @AIACCEL_EVENT_REVOKED:  Its turn was ended; completing it answers %ESTALE.
- * @AIACCEL_EVENT_FAILED:   It will get no turn, because the engine went away or an
- *			    administrator said so (REVOKE). The job is forgotten.
+ * @AIACCEL_EVENT_FAILED:   It will get no turn, because the engine went away, an
+ *			    administrator said so (REVOKE), or the job that it was
+ *			    after was not completed. The job is forgotten.
  */
 enum aiaccel_event_bits {
 	AIACCEL_EVENT_GRANTED	= 1 << 0,
@@ -969,7 +972,7 @@ struct aiaccel_histogram {
  * @slots:	   its slots
  * @slots_used:	   how many are held now; on a CPU engine up to twice its slots, where
  *		   background turns run beside others
- * @jobs_waiting:  jobs without a turn
+ * @jobs_waiting:  jobs in line for a turn
  * @queues:	   queues to it
  * @granted:	   turns begun
  * @busy_ns:	   slots times nanoseconds held, of ended turns
@@ -1068,7 +1071,7 @@ struct aiaccel_stats_tenant {
  * @id:		   its id in its context
  * @class_:	   &enum aiaccel_class
  * @weight:	   as created
- * @waiting:	   jobs without a turn
+ * @waiting:	   jobs in line for a turn
  * @slots_held:	   slots that it holds
  * @pid:	   the process that opened the context, as the caller's pid
  *		   namespace numbers it; 0 where it is not in there
@@ -1114,8 +1117,8 @@ struct aiaccel_stats_queue {
  * @AIACCEL_TURN_COMPLETED:  Its holder completed it, or ended.
  * @AIACCEL_TURN_WITHDRAWN:  It was cancelled, or its owner ended, before its turn.
  * @AIACCEL_TURN_REVOKED:    Its turn was ended by others.
- * @AIACCEL_TURN_FAILED:     It could have no turn: the engine went, or an
- *			     administrator ended it.
+ * @AIACCEL_TURN_FAILED:     It could have no turn: the engine went, an administrator
+ *			     ended it, or the job that it was after was not completed.
  * @AIACCEL_TURN_REFUSED:    It was not taken (%ESHUTDOWN, %ENODEV): the engine was draining,
  *			     faulted or leaving. submitted_ns tells when; granted_ns is 0.
  *			     So are calls for a queue that was not made for this reason:

@@ -181,9 +181,9 @@ int aia_check_enter(const struct aiaccel_enter *arg)
 
 int aia_check_job(const struct aiaccel_job *arg)
 {
-	if (arg->flags || arg->group || arg->group_size || arg->after || arg->buffer)
+	if (arg->flags & ~AIACCEL_JOB_AFTER || arg->group || arg->group_size || arg->buffer)
 		return -EOPNOTSUPP;
-	if (!arg->width || arg->__reserved)
+	if (!arg->width || arg->__reserved || (arg->after && !(arg->flags & AIACCEL_JOB_AFTER)))
 		return -EINVAL;
 	return 0;
 }

@@ -89,34 +89,65 @@ int aia_sched_takes_work(const struct aia_sched_engine *engine)
 	}
 }
 
-int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns)
+static int check(const struct aia_sched_queue *queue, const struct aia_sched_job *job)
 {
-	struct aia_sched_engine *engine = queue->seat->engine;
-	int err;
+	const struct aia_sched_engine *engine = queue->seat->engine;
 
 	if (!job->width || job->width > engine->slots)
 		return -EINVAL;
-	err = aia_sched_takes_work(engine);
+	return aia_sched_takes_work(engine);
+}
+
+static void take(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns)
+{
+	job->queue = queue;
+	job->state = AIA_SCHED_HELD;
+	job->yield_asked = false;
+	job->submitted_ns = now_ns;
+	job->granted_ns = 0;
+	job->capped_ns = 0;
+	queue->submitted++;
+}
+
+int aia_sched_hold(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns)
+{
+	int err = check(queue, job);
+
+	if (!err)
+		take(queue, job, now_ns);
+	return err;
+}
+
+void aia_sched_put_in_line(struct aia_sched_job *job, __u64 now_ns)
+{
+	struct aia_sched_queue *queue = job->queue;
+	struct aia_sched_seat *seat = queue->seat;
+
+	job->state = AIA_SCHED_WAITING;
+	job->seq = seat->engine->seq++;
+	job->submitted_ns = now_ns;
+	job->capped_ns = (seat->turn ? 0 : aia_node_held_back_ns(queue->node, now_ns)) -
+			 seat->busy_held_back_ns;
+	aia_rb_insert(&queue->jobs, &job->of_queue, is_earlier);
+	queue->waiting++;
+	seat->engine->waiting++;
+	if (seat->turn)
+		return;
+	aia_order_line_up(queue);
+	if (aia_sched_queue_first(queue) == job)
+		aia_order_follow_first(queue);
+}
+
+int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns)
+{
+	int err = check(queue, job);
+
 	if (err)
 		return err;
 	if (queue->seat->turn)
 		return -EDEADLK;
-
-	job->queue = queue;
-	job->state = AIA_SCHED_WAITING;
-	job->yield_asked = false;
-	job->seq = engine->seq++;
-	job->submitted_ns = now_ns;
-	job->granted_ns = 0;
-	job->capped_ns =
-		aia_node_held_back_ns(queue->node, now_ns) - queue->seat->busy_held_back_ns;
-	aia_rb_insert(&queue->jobs, &job->of_queue, is_earlier);
-	queue->submitted++;
-	queue->waiting++;
-	engine->waiting++;
-	aia_order_line_up(queue);
-	if (aia_sched_queue_first(queue) == job)
-		aia_order_follow_first(queue);
+	take(queue, job, now_ns);
+	aia_sched_put_in_line(job, now_ns);
 	return 0;
 }
 
@@ -171,7 +202,7 @@ __u64 aia_sched_capped_ns(const struct aia_sched_job *job, __u64 now_ns)
 	const struct aia_sched_queue *queue = job->queue;
 	const struct aia_sched_seat *seat = queue->seat;
 
-	if (job->granted_ns)
+	if (job->granted_ns || job->state == AIA_SCHED_HELD)
 		return job->capped_ns;
 	return (seat->turn ? 0 : aia_node_held_back_ns(queue->node, now_ns)) -
 	       seat->busy_held_back_ns - job->capped_ns;

@@ -116,6 +116,7 @@ struct aia_sched_queue {
 
 enum aia_sched_state {
 	AIA_SCHED_IDLE = 0,		/* not with the scheduler */
+	AIA_SCHED_HELD,			/* taken, and not in line yet */
 	AIA_SCHED_WAITING,
 	AIA_SCHED_GRANTED,
 };
@@ -163,6 +164,15 @@ int aia_sched_takes_work(const struct aia_sched_engine *engine);
  * above the engine's slots. Those of aia_sched_takes_work(). -EDEADLK: the seat holds a turn.
  */
 int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns);
+
+/*
+ * The same for a job that is to be put in line later, whatever the seat and the engine do until then:
+ * nothing but -EDEADLK is different.
+ */
+int aia_sched_hold(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns);
+
+/* The job is held: its wait begins now. */
+void aia_sched_put_in_line(struct aia_sched_job *job, __u64 now_ns);
 
 /* Takes a waiting job out of line. */
 void aia_sched_withdraw(struct aia_sched_job *job);

@@ -8,8 +8,10 @@
  * reaches them all.
  */
 #include "turns.h"
+#include "list.h"
 
 #define turn_of_job(ptr) aia_container_of(ptr, struct aia_turn, job)
+#define turn_of_followed(ptr) aia_container_of(ptr, struct aia_turn, of_followed)
 #define turn_of_note(ptr) aia_container_of(ptr, struct aia_turn, note)
 
 void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *consumed, __u64 seed)
@@ -98,75 +100,34 @@ static void witness(const struct aia_turn *turn, __u32 state, __u64 now_ns)
 static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 		      enum aiaccel_turn_state if_waiting, __u64 now_ns, struct aia_news *news)
 {
-	if (turn->job.state != AIA_SCHED_IDLE)
-		aia_turns_stir(turn->job.queue->seat->engine, news);
-	if (turn->job.state == AIA_SCHED_WAITING) {
+	enum aiaccel_turn_state state = if_waiting;
+
+	switch (turn->job.state) {
+	case AIA_SCHED_IDLE:
+		return;
+	case AIA_SCHED_HELD:
+		aia_list_remove(&turn->of_followed);
+		turn->job.state = AIA_SCHED_IDLE;
+		break;
+	case AIA_SCHED_WAITING:
 		aia_sched_withdraw(&turn->job);
-		aia_history_add(&turn->job, if_waiting, now_ns);
-		witness(turn, if_waiting, now_ns);
-	} else if (turn->job.state == AIA_SCHED_GRANTED) {
+		break;
+	case AIA_SCHED_GRANTED:
 		aia_sched_complete(&turn->job, now_ns);
-		aia_history_add(&turn->job, if_granted, now_ns);
-		witness(turn, if_granted, now_ns);
+		state = if_granted;
+		break;
 	}
+	aia_turns_stir(turn->job.queue->seat->engine, news);
+	aia_history_add(&turn->job, state, now_ns);
+	witness(turn, state, now_ns);
 }
 
-/* ---- what users ask for ---- */
-
-int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
-		     const struct aiaccel_job *arg, __u64 now_ns, struct aia_news *news)
+static bool waits(const struct aia_turn *turn)
 {
-	struct aia_turn **link = bucket(turns, arg->cookie);
-	int err;
-
-	if (turns->live == AIA_TURNS_MAX)
-		return -EAGAIN;
-	if (find(turns, arg->cookie))
-		return -EEXIST;
-	turn->job.width = arg->width;
-	turn->job.cost_ns = arg->cost_ns;
-	turn->job.deadline_ns = arg->deadline_ns;
-	err = aia_sched_submit(queue, &turn->job, now_ns);
-	if (err == -ESHUTDOWN || err == -ENODEV)
-		aia_history_refused(queue->seat->engine->history, queue->who, queue->class_,
-				    arg->width, now_ns);
-	if (err)
-		return err;
-
-	turn->turns = turns;
-	turn->note.cookie = arg->cookie;
-	turn->note.slot = turns->free_slots[AIA_TURNS_MAX - 1 - turns->live];
-	turns->live++;
-	turn->next_hash = *link;
-	*link = turn;
-	witness(turn, AIACCEL_TURN_WAITING, now_ns);
-	aia_turns_stir(queue->seat->engine, news);
-	return 0;
+	return turn->job.state == AIA_SCHED_WAITING || turn->job.state == AIA_SCHED_HELD;
 }
 
-int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion *arg, bool first,
-		       __u64 now_ns, struct aia_news *news)
-{
-	bool cancel = arg->flags & AIACCEL_COMPLETE_CANCEL;
-	struct aia_turn *turn = find(turns, arg->cookie);
-
-	if (!turn)
-		return -ENOENT;
-	if (turn->job.state == AIA_SCHED_WAITING && !cancel)
-		return -EBUSY;
-	if (turn->note.generation != arg->generation && !cancel)
-		return -ESTALE;
-	if (turn->revoked) {
-		if (first)
-			retire(turns, turn, news);
-		return -ESTALE;
-	}
-	take_back(turn, AIACCEL_TURN_COMPLETED, AIACCEL_TURN_WITHDRAWN, now_ns, news);
-	retire(turns, turn, news);
-	return 0;
-}
-
-/* ---- what happens to them ---- */
+/* ---- telling ---- */
 
 bool aia_turns_flush(struct aia_turns *turns, struct aia_news *news)
 {
@@ -199,6 +160,130 @@ static void tell(struct aia_turns *turns, struct aia_turn *turn, __u32 event, __
 	wake(turns, news);
 }
 
+/* ---- jobs after others ---- */
+
+static void move_all(struct aia_link *from, struct aia_link *to)
+{
+	while (!aia_list_empty(from)) {
+		struct aia_link *link = from->next;
+
+		aia_list_remove(link);
+		aia_list_add_last(to, link);
+	}
+}
+
+/* Turns that are held, and those held for them. */
+static void fail_held(struct aia_link *held, __u64 now_ns, struct aia_news *news)
+{
+	while (!aia_list_empty(held)) {
+		struct aia_turn *turn = turn_of_followed(held->next);
+
+		take_back(turn, AIACCEL_TURN_FAILED, AIACCEL_TURN_FAILED, now_ns, news);
+		move_all(&turn->followers, held);
+		turn->note.last = true;
+		tell(turn->turns, turn, AIACCEL_EVENT_FAILED, now_ns, news);
+	}
+}
+
+static void put_in_line(struct aia_link *held, __u64 now_ns, struct aia_news *news)
+{
+	while (!aia_list_empty(held)) {
+		struct aia_turn *turn = turn_of_followed(held->next);
+
+		aia_list_remove(&turn->of_followed);
+		aia_sched_put_in_line(&turn->job, now_ns);
+		aia_turns_stir(turn->job.queue->seat->engine, news);
+	}
+}
+
+/* ---- what users ask for ---- */
+
+/* The turn that @arg is after, or NULL. */
+static struct aia_turn *predecessor(struct aia_turns *turns, const struct aiaccel_job *arg)
+{
+	struct aia_turn *turn = NULL;
+
+	if (arg->flags & AIACCEL_JOB_AFTER)
+		turn = find(turns, arg->after);
+	return turn && !turn->revoked ? turn : NULL;
+}
+
+int aia_turns_check(struct aia_turns *turns, const struct aia_sched_queue *queue,
+		    const struct aiaccel_job *arg)
+{
+	if (arg->width > queue->seat->engine->slots)
+		return -EINVAL;
+	if ((arg->flags & AIACCEL_JOB_AFTER) && !predecessor(turns, arg))
+		return -ENOENT;
+	return 0;
+}
+
+int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
+		     const struct aiaccel_job *arg, __u64 now_ns, struct aia_news *news)
+{
+	struct aia_turn **link = bucket(turns, arg->cookie);
+	struct aia_turn *after = predecessor(turns, arg);
+	int err;
+
+	if (turns->live == AIA_TURNS_MAX)
+		return -EAGAIN;
+	if (find(turns, arg->cookie))
+		return -EEXIST;
+	turn->job.width = arg->width;
+	turn->job.cost_ns = arg->cost_ns;
+	turn->job.deadline_ns = arg->deadline_ns;
+	err = after ? aia_sched_hold(queue, &turn->job, now_ns) :
+		      aia_sched_submit(queue, &turn->job, now_ns);
+	if (err == -ESHUTDOWN || err == -ENODEV)
+		aia_history_refused(queue->seat->engine->history, queue->who, queue->class_,
+				    arg->width, now_ns);
+	if (err)
+		return err;
+
+	turn->turns = turns;
+	aia_list_init(&turn->followers);
+	if (after)
+		aia_list_add_last(&after->followers, &turn->of_followed);
+	turn->note.cookie = arg->cookie;
+	turn->note.slot = turns->free_slots[AIA_TURNS_MAX - 1 - turns->live];
+	turns->live++;
+	turn->next_hash = *link;
+	*link = turn;
+	witness(turn, AIACCEL_TURN_WAITING, now_ns);
+	aia_turns_stir(queue->seat->engine, news);
+	return 0;
+}
+
+int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion *arg, bool first,
+		       __u64 now_ns, struct aia_news *news)
+{
+	bool cancel = arg->flags & AIACCEL_COMPLETE_CANCEL;
+	struct aia_turn *turn = find(turns, arg->cookie);
+	bool had_turn;
+
+	if (!turn)
+		return -ENOENT;
+	if (waits(turn) && !cancel)
+		return -EBUSY;
+	if (turn->note.generation != arg->generation && !cancel)
+		return -ESTALE;
+	if (turn->revoked) {
+		if (first)
+			retire(turns, turn, news);
+		return -ESTALE;
+	}
+	had_turn = turn->job.state == AIA_SCHED_GRANTED;
+	take_back(turn, AIACCEL_TURN_COMPLETED, AIACCEL_TURN_WITHDRAWN, now_ns, news);
+	if (had_turn)
+		put_in_line(&turn->followers, now_ns, news);
+	else
+		fail_held(&turn->followers, now_ns, news);
+	retire(turns, turn, news);
+	return 0;
+}
+
+/* ---- the choice ---- */
+
 void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct aia_news *news)
 {
 	struct aia_sched_job *job;
@@ -224,11 +309,20 @@ void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct ai
 
 /* ---- the end of a queue ---- */
 
+static void end(struct aia_turn *turn, __u64 now_ns, struct aia_news *news)
+{
+	take_back(turn, AIACCEL_TURN_COMPLETED, AIACCEL_TURN_WITHDRAWN, now_ns, news);
+	retire(turn->turns, turn, news);
+}
+
 void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
 			 struct aia_news *news)
 {
+	struct aia_link completed, withdrawn;
 	__u32 i;
 
+	aia_list_init(&completed);
+	aia_list_init(&withdrawn);
 	for (i = 0; i < AIA_TURNS_MAX; i++) {
 		struct aia_turn *turn = turns->hash[i];
 
@@ -236,13 +330,25 @@ void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue,
 			struct aia_turn *next = turn->next_hash;
 
 			if (turn->job.queue == queue) {
-				take_back(turn, AIACCEL_TURN_COMPLETED, AIACCEL_TURN_WITHDRAWN,
-					  now_ns, news);
-				retire(turns, turn, news);
+				move_all(&turn->followers, waits(turn) ? &withdrawn : &completed);
+				end(turn, now_ns, news);
 			}
 			turn = next;
 		}
 	}
+	/* Telling hands turns back: not while others are looked through. */
+	put_in_line(&completed, now_ns, news);
+	fail_held(&withdrawn, now_ns, news);
+}
+
+void aia_turns_end_all(struct aia_turns *turns, __u64 now_ns, struct aia_news *news)
+{
+	__u32 i;
+
+	/* Followers leave the list of one that may be over; its memory is freed later. */
+	for (i = 0; i < AIA_TURNS_MAX; i++)
+		while (turns->hash[i])
+			end(turns->hash[i], now_ns, news);
 }
 
 __u32 aia_turns_revoke(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
@@ -257,22 +363,46 @@ __u32 aia_turns_revoke(struct aia_turns *turns, struct aia_sched_queue *queue, _
 	take_back(turn, AIACCEL_TURN_REVOKED, AIACCEL_TURN_FAILED, now_ns, news);
 	turn->revoked = true;
 	tell(turns, turn, AIACCEL_EVENT_REVOKED, now_ns, news);
+	fail_held(&turn->followers, now_ns, news);
 	return 1;
+}
+
+/* Takes the queue's held turns together. How many. */
+static __u32 gather_held(struct aia_turns *turns, const struct aia_sched_queue *queue,
+			 struct aia_link *held)
+{
+	struct aia_turn *turn;
+	__u32 i, count = 0;
+
+	for (i = 0; i < AIA_TURNS_MAX; i++)
+		for (turn = turns->hash[i]; turn; turn = turn->next_hash) {
+			if (turn->job.queue != queue || turn->job.state != AIA_SCHED_HELD)
+				continue;
+			aia_list_remove(&turn->of_followed);
+			aia_list_add_last(held, &turn->of_followed);
+			count++;
+		}
+	return count;
 }
 
 __u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
 			     struct aia_news *news)
 {
+	struct aia_link held;
 	struct aia_sched_job *job;
-	__u32 count = 0;
+	__u32 count;
 
+	aia_list_init(&held);
+	count = gather_held(turns, queue, &held);
 	for (; (job = aia_sched_queue_first(queue)); count++) {
 		struct aia_turn *turn = turn_of_job(job);
 
 		take_back(turn, AIACCEL_TURN_REVOKED, AIACCEL_TURN_FAILED, now_ns, news);
+		move_all(&turn->followers, &held);
 		turn->note.last = true;
 		tell(turns, turn, AIACCEL_EVENT_FAILED, now_ns, news);
 	}
+	fail_held(&held, now_ns, news);
 	return count;
 }
 
@@ -301,9 +431,9 @@ __u32 aia_turns_list(const struct aia_turns *turns, const struct aia_sched_queue
 			if (job->queue != queue || job->state == AIA_SCHED_IDLE)
 				continue;
 			aia_history_describe(&records[count++], job,
-					     job->state == AIA_SCHED_WAITING ?
-						     AIACCEL_TURN_WAITING :
-						     AIACCEL_TURN_RUNNING,
+					     job->state == AIA_SCHED_GRANTED ?
+						     AIACCEL_TURN_RUNNING :
+						     AIACCEL_TURN_WAITING,
 					     now_ns);
 		}
 	return count;

@@ -14,6 +14,11 @@
  * dispatches each of them (and sets its clock for the engine's timers) until the chain is empty, before
  * it lets go of its lock.
  *
+ * A job after another is held outside the scheduler, on its predecessor's list, until that one is
+ * completed; then it is put in line, and its wait begins. When the predecessor ends otherwise, it has
+ * FAILED, and those after it. A chain of them takes one call at most AIA_TURNS_MAX steps, and no
+ * recursion.
+ *
  * Invariants: at most AIA_TURNS_MAX turns live; each has a cookie and a ring slot
  * (index of its yield word) of its own; generations are never 0 and never repeat
  * within 2^32 grants of the context.
@@ -35,6 +40,8 @@ struct aia_turn {
 	struct aia_turns *turns;
 	struct aia_turn *next_hash;
 	struct aia_turn *next_freed;
+	struct aia_link followers;	/* turns held until this one is completed */
+	struct aia_link of_followed;	/* while it is held: among them */
 	bool revoked;			/* kept until its completion was answered */
 	void *owner;			/* the adapter's: what it was charged to */
 };
@@ -68,7 +75,14 @@ struct aia_news {
 void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *consumed, __u64 seed);
 
 /*
- * @arg was checked by aia_check_job(); @turn is zeroed. On 0 the turn is taken. Errors as
+ * What can be said of a job before ceilings: 0; -EINVAL: it is too wide; -ENOENT: it is after
+ * none that could be completed. @arg was checked by aia_check_job().
+ */
+int aia_turns_check(struct aia_turns *turns, const struct aia_sched_queue *queue,
+		    const struct aiaccel_job *arg);
+
+/*
+ * @arg was checked by aia_turns_check(); @turn is zeroed. On 0 the turn is taken. Errors as
  * struct aiaccel_job lists them, in this order: -EAGAIN, -EEXIST, and those of
  * aia_sched_submit(). A job refused for the engine's state is in its history.
  */
@@ -104,8 +118,11 @@ struct aia_sched_engine *aia_turns_next_stirred(struct aia_news *news);
 void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
 			 struct aia_news *news);
 
+/* The same for all that the context has. */
+void aia_turns_end_all(struct aia_turns *turns, __u64 now_ns, struct aia_news *news);
+
 /*
- * The queue's waiting jobs FAILED; its turn is REVOKED, if it has one. They say how many these
+ * The queue's waiting jobs FAILED, those that are held as well; its turn is REVOKED, if it has one. They say how many these
  * were.
  */
 __u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,

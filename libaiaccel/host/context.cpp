@@ -56,6 +56,7 @@ Context::~Context() {
   Lock lock(host_.mutex);
   const uint64_t now = monotonic_ns();
   aia_news news{};
+  aia_turns_end_all(&turns_.core, now, &news);
   for (auto& [id, queue] : queues_) end_queue(*queue, now, news);
   // What was held is free again: for others, since nothing of this context waits any more.
   host_.act(news, now);

@@ -80,9 +80,7 @@ int Context::submit(const aiaccel_job& job, uint64_t now_ns, aia_news& news) {
   const auto found = queues_.find(job.queue);
   if (found == queues_.end()) return -ENOENT;
   Queue& queue = *found->second;
-  // The core checks it as well, but ceilings come later in the order of errors.
-  if (job.width > queue.engine->sched.slots) return -EINVAL;
-
+  if (int error = aia_turns_check(&turns_.core, &queue.sched, &job)) return error;
   std::unique_ptr<aia_turn> turn(new (std::nothrow) aia_turn());
   if (!turn) return -ENOMEM;
   turn->owner = tenant_;

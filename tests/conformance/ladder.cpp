@@ -379,13 +379,13 @@ BOOST_AUTO_TEST_CASE(job_arguments) {
     BOOST_TEST_CONTEXT(what) BOOST_TEST(device.submit(arg) == -error);
   };
   refused(
-      EOPNOTSUPP, [](auto& j) { j.flags = 1; }, "flags");
+      EOPNOTSUPP, [](auto& j) { j.flags = 1U << 31; }, "flags");
   refused(
       EOPNOTSUPP, [](auto& j) { j.group = 1; }, "group");
   refused(
       EOPNOTSUPP, [](auto& j) { j.group_size = 1; }, "group_size");
   refused(
-      EOPNOTSUPP, [](auto& j) { j.after = 1; }, "after");
+      EINVAL, [](auto& j) { j.after = 1; }, "after");
   refused(
       EOPNOTSUPP, [](auto& j) { j.buffer = 1; }, "buffer");
   refused(

@@ -302,10 +302,12 @@ BOOST_AUTO_TEST_CASE(job) {
   const aiaccel_job good = job_arg();
   auto with = [&](auto spoil) { return after(aia_check_job, good, spoil); };
   BOOST_TEST(with([](auto&) {}) == 0);
-  BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.flags = 2; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_JOB_AFTER; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_JOB_AFTER, a.after = ~0ULL; }) == 0);
   BOOST_TEST(with([](auto& a) { a.group = 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.group_size = 1; }) == -EOPNOTSUPP);
-  BOOST_TEST(with([](auto& a) { a.after = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.after = 1; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.buffer = 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.group = 1, a.width = 0; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.width = 0; }) == -EINVAL);

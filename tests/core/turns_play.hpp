@@ -57,10 +57,10 @@ class Play {
         c.flush();
         break;
       case 12:
-        if (!pick(20)) c.fail_queue();
+        if (!pick(20)) fail_queue(c);
         break;
       case 13:
-        if (!pick(20)) c.end_queue();
+        if (!pick(20)) end_queue(c);
         break;
       default:
         stage_.dispatch();
@@ -71,7 +71,7 @@ class Play {
 
   void end() {
     for (auto& c : contexts_) {
-      c->end_queue();
+      end_queue(*c);
       BOOST_TEST_REQUIRE(aia_turns_empty(&c->turns));
       BOOST_TEST_REQUIRE(!c->flush());
       aia_sched_queue_fini(&c->queue);
@@ -87,6 +87,21 @@ class Play {
 
  private:
   static constexpr unsigned kContexts = 6, kCookies = 12;
+
+  // A context here has one queue: what is held is so for another of it.
+  void forget_held(const Context& c) {
+    std::erase_if(held_, [&](const auto& pair) { return pair.first->turns == &c.turns; });
+  }
+  void fail_queue(Context& c) {
+    forget_held(c);
+    c.fail_queue();
+    for (const aia_turn* turn : stage_.live)
+      if (turn->turns == &c.turns) BOOST_TEST_REQUIRE((turn->note.last || turn->revoked));
+  }
+  void end_queue(Context& c) {
+    forget_held(c);
+    c.end_queue();
+  }
 
   unsigned pick(unsigned below) { return static_cast<unsigned>(choices_() % below); }
 
@@ -107,23 +122,60 @@ class Play {
 
   void submit(Context& c, std::uint64_t cookie) {
     std::uint32_t width = 1 + pick(stage_.engine.slots + 1);
-    int expected = named(c, cookie)              ? -EEXIST
-                   : width > stage_.engine.slots ? -EINVAL
-                   : c.seat.turn                 ? -EDEADLK
-                                                 : 0;
+    if (!pick(3)) return submit_after(c, pick(kCookies), cookie, width);
+    int expected = width > stage_.engine.slots ? -EINVAL
+                   : named(c, cookie)          ? -EEXIST
+                   : c.seat.turn               ? -EDEADLK
+                                               : 0;
     BOOST_TEST_REQUIRE(c.submit(cookie, width) == expected);
   }
 
+  void submit_after(Context& c, std::uint64_t after, std::uint64_t cookie, std::uint32_t width) {
+    const aia_turn* first = named(c, after);
+    int expected = width > stage_.engine.slots ? -EINVAL
+                   : !first || first->revoked  ? -ENOENT
+                   : named(c, cookie)          ? -EEXIST
+                                               : 0;
+    BOOST_TEST_REQUIRE(c.submit_after(after, cookie, width) == expected);
+    if (!expected) held_[named(c, cookie)] = first;
+  }
+
+  static bool waits(const aia_turn* turn) {
+    return turn->job.state == AIA_SCHED_WAITING || turn->job.state == AIA_SCHED_HELD;
+  }
+
+  // What was held until `ended` was over is in line, or has failed, or was told so and is gone.
+  void follow_up(const aia_turn* ended, bool completed) {
+    for (auto it = held_.begin(); it != held_.end();) {
+      const auto [turn, first] = *it;
+      if (first != ended) {
+        ++it;
+        continue;
+      }
+      it = held_.erase(it);
+      if (completed) {
+        BOOST_TEST_REQUIRE(turn->job.state == AIA_SCHED_WAITING);
+        continue;
+      }
+      BOOST_TEST_REQUIRE((!stage_.live.count(turn) || turn->note.last));
+      follow_up(turn, false);
+      it = held_.begin();
+    }
+  }
+
   void complete(Context& c, std::uint64_t cookie, std::uint32_t flags, bool wrong) {
-    const aia_turn* turn = named(c, cookie);
+    aia_turn* const turn = named(c, cookie);
     std::uint32_t generation = (turn ? turn->note.generation : 0) + wrong;
     bool cancel = flags & AIACCEL_COMPLETE_CANCEL;
-    int expected = !turn                                             ? -ENOENT
-                   : turn->job.state == AIA_SCHED_WAITING && !cancel ? -EBUSY
-                   : turn->revoked || (wrong && !cancel)             ? -ESTALE
-                                                                     : 0;
+    int expected = !turn                                 ? -ENOENT
+                   : waits(turn) && !cancel              ? -EBUSY
+                   : turn->revoked || (wrong && !cancel) ? -ESTALE
+                                                         : 0;
+    const bool had_turn = turn && turn->job.state == AIA_SCHED_GRANTED;
     bool ends = expected == 0 || (expected == -ESTALE && (cancel || !wrong));
     BOOST_TEST_REQUIRE(c.complete(cookie, generation, flags) == expected);
+    if (!expected) held_.erase(turn);
+    if (!expected) follow_up(turn, had_turn);
     BOOST_TEST_REQUIRE(c.wants_dispatch == (expected == 0));
     BOOST_TEST_REQUIRE((named(c, cookie) == nullptr) == (ends || !turn));
   }
@@ -162,11 +214,16 @@ class Play {
       }
     }
     BOOST_TEST_REQUIRE(live == stage_.live.size());
+    for (aia_turn* turn : stage_.live)
+      BOOST_TEST_REQUIRE((turn->job.state == AIA_SCHED_HELD) == (held_.count(turn) == 1u));
+    for (const auto& [turn, first] : held_)
+      BOOST_TEST_REQUIRE((waits(first) || first->job.state == AIA_SCHED_GRANTED));
   }
 
   Choices choices_;
   Stage stage_;
   std::vector<std::unique_ptr<Context>> contexts_;
+  std::map<aia_turn*, const aia_turn*> held_;  // until which one is over
   std::map<const Context*, std::set<std::uint32_t>> seen_;
   std::uint64_t told_ = 0;
 };

@@ -80,6 +80,18 @@ class Context {
     aiaccel_job arg{};
     arg.cookie = cookie;
     arg.width = width;
+    return submit(arg, queue);
+  }
+  int submit_after(std::uint64_t after, std::uint64_t cookie, std::uint32_t width = 1) {
+    aiaccel_job arg{};
+    arg.cookie = cookie;
+    arg.width = width;
+    arg.flags = AIACCEL_JOB_AFTER;
+    arg.after = after;
+    return submit(arg, queue);
+  }
+  int submit(const aiaccel_job& arg, aia_sched_queue& queue) {
+    if (int err = aia_turns_check(&turns, &queue, &arg)) return err;
     auto turn = std::make_unique<aia_turn>();
     aia_news news{};
     int err = aia_turns_submit(&turns, &queue, turn.get(), &arg, stage_.now, &news);

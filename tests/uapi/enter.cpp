@@ -109,11 +109,11 @@ BOOST_AUTO_TEST_CASE(jobs_are_refused_in_the_ladders_order) {
   const uint32_t slots = context.engine().slots;
   BOOST_REQUIRE_EQUAL(submit(context, job_of(scene.queue, 1, slots)), 0);
   Spoils<aiaccel_job> spoils;
-  for (const uint32_t flags : {1u, 0x80000000u, ~0u})
+  for (const uint32_t flags : {2u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "flags", [=](auto& j) { j.flags = flags; });
   for (const uint64_t value : U64s{1, 1ULL << 63}) {
     spoils.add(EOPNOTSUPP, "group", [=](auto& j) { j.group = value; });
-    spoils.add(EOPNOTSUPP, "after", [=](auto& j) { j.after = value; });
+    spoils.add(EINVAL, "after, without its flag", [=](auto& j) { j.after = value; });
   }
   spoils.add(EINVAL, "no width", [](auto& j) { j.width = 0; });
   for (const uint32_t value : {1u, 0x80000000u})
@@ -125,6 +125,9 @@ BOOST_AUTO_TEST_CASE(jobs_are_refused_in_the_ladders_order) {
   // only of a queue is it known how wide is too wide
   for (const uint32_t width : {slots + 1, 0x80000000u, ~0u})
     spoils.add(EINVAL, "too wide", [=](auto& j) { j.width = width; });
+  for (const uint64_t cookie : U64s{0, 2, 1 | 1ULL << 32, ~0ULL})
+    spoils.add(ENOENT, "after nothing",
+               [=](auto& j) { j.flags = AIACCEL_JOB_AFTER, j.after = cookie; });
   const Use before(context);
   // of a job that would be refused with EDEADLK itself
   const auto call = [&](Bytes& bytes) { return submit(context, as<aiaccel_job>(bytes)); };

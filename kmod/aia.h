@@ -264,6 +264,8 @@ struct aia_context {
 
 	struct list_head seats;		/* aia_config_lock */
 
+	struct aia_turn *spare;		/* xchg: to be used again, so that a loop allocates none */
+
 	/* aia_turn_lock */
 	struct aia_turns turns;
 	struct list_head queues;
@@ -378,6 +380,8 @@ void aia_queue_settle_locked(struct aia_queue *queue);
 
 int aia_turn_init(void);
 void aia_turn_exit(void);
+/* When no turn of the context is left. */
+void aia_turn_free_spare(struct aia_context *ctx);
 /* For the engine's work. */
 void aia_turn_rested(struct work_struct *work);
 /* Grants what can be granted, wakes who is told. */

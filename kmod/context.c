@@ -222,6 +222,7 @@ static int context_release(struct inode *inode, struct file *file)
 	xa_erase(&aia_contexts, ctx->index);
 	spin_unlock(&aia_turn_lock);
 	WARN_ON_ONCE(!aia_turns_empty(&ctx->turns));
+	aia_turn_free_spare(ctx);
 	xa_destroy(&ctx->objects);
 	xa_destroy(&ctx->offsets);
 	put_pid(ctx->pid);

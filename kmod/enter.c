@@ -18,7 +18,7 @@
 
 #include "aia.h"
 
-#define FEW 4 /* entries of each kind for which nothing is allocated */
+#define FEW 2 /* entries of each kind for which nothing is allocated */
 
 static struct kmem_cache *turn_cache;
 static struct workqueue_struct *workqueue;
@@ -40,6 +40,12 @@ void aia_turn_exit(void)
 {
 	destroy_workqueue(workqueue);
 	kmem_cache_destroy(turn_cache);
+}
+
+void aia_turn_free_spare(struct aia_context *ctx)
+{
+	if (ctx->spare)
+		kmem_cache_free(turn_cache, ctx->spare);
 }
 
 /* ---- acting on what the core says ---- */
@@ -105,17 +111,44 @@ void aia_turn_rested(struct work_struct *work)
 	aia_turn_dispatch(engine);
 }
 
-/* Under the lock, as the owner may go as soon as it is free. */
+/* Under the lock, as the owner and the context may go as soon as it is free. */
 static void uncharge_locked(struct aia_news *news)
 {
+	struct aia_context *ctx;
 	struct aia_turn *turn;
 
 	lockdep_assert_held(&aia_turn_lock);
 	while ((turn = news->freed)) {
 		aia_tenant_uncharge(turn->owner, AIA_CEILING_JOBS, 1);
 		news->freed = turn->next_freed;
+		ctx = container_of(turn->turns, struct aia_context, turns);
+		if (!cmpxchg(&ctx->spare, NULL, turn))
+			continue;
 		turn->next_freed = news->uncharged;
 		news->uncharged = turn;
+	}
+}
+
+/*
+ * Leaves on the chain, and holds, the contexts on which somebody waits: waiters stand in line before
+ * they look at the ring under the lock, so who is not there yet will see what was written.
+ */
+static void hold_waited_for_locked(struct aia_news *news)
+{
+	struct aia_turns **link = &news->woken;
+	struct aia_context *ctx;
+
+	lockdep_assert_held(&aia_turn_lock);
+	while (*link) {
+		ctx = container_of(*link, struct aia_context, turns);
+		if (waitqueue_active(&ctx->wait)) {
+			/* It has a turn or a queue, so its file is not released yet. */
+			kref_get(&ctx->ref);
+			link = &ctx->turns.next_woken;
+		} else {
+			ctx->turns.woken = false;
+			*link = ctx->turns.next_woken;
+		}
 	}
 }
 
@@ -126,9 +159,7 @@ void aia_turn_unlock(struct aia_news *news)
 	struct aia_turns *turns;
 
 	dispatch_stirred_locked(news);
-	/* A context with news has a turn or a queue, so its file is not released yet. */
-	for (turns = news->woken; turns; turns = turns->next_woken)
-		kref_get(&container_of(turns, struct aia_context, turns)->ref);
+	hold_waited_for_locked(news);
 	uncharge_locked(news);
 	/*
 	 * Users choose how many wait on a context, so nobody is woken under the lock. Those still
@@ -184,23 +215,39 @@ struct entries {
 	struct aiaccel_job few_jobs[FEW];
 };
 
-/* Returns @few, or an array of its own, or NULL; *nr becomes how many entries could be read. */
-static void *read_array(void *few, u64 from, u32 *nr, size_t entry)
+/*
+ * Returns @few, or an array of its own, or NULL; *nr becomes how many entries could be read. Inlined, so that
+ * the length of each copy is known and none is checked.
+ */
+static __always_inline void *read_array(void *few, u64 from, u32 *nr, size_t entry)
 {
 	void *to = *nr <= FEW ? few : kvmalloc_array(*nr, entry, GFP_KERNEL_ACCOUNT);
+	u32 i;
 
-	if (to)
-		*nr -= DIV_ROUND_UP(copy_from_user(to, u64_to_user_ptr(from), *nr * entry), entry);
+	for (i = 0; to && i < *nr; i++)
+		if (copy_from_user(to + i * entry, u64_to_user_ptr(from + i * entry), entry))
+			*nr = i;
 	return to;
 }
 
-static void allocate_turns(struct entries *entries)
+/* The turn that the context's last completion left, or a new one. */
+static struct aia_turn *get_turn(struct aia_context *ctx)
+{
+	struct aia_turn *turn = xchg(&ctx->spare, NULL);
+
+	if (!turn)
+		return kmem_cache_zalloc(turn_cache, GFP_KERNEL_ACCOUNT);
+	memset(turn, 0, sizeof(*turn));
+	return turn;
+}
+
+static void allocate_turns(struct aia_context *ctx, struct entries *entries)
 {
 	struct aia_turn *turn;
 	u32 i;
 
 	for (i = 0; i < entries->nr_jobs; i++) {
-		turn = kmem_cache_zalloc(turn_cache, GFP_KERNEL_ACCOUNT);
+		turn = get_turn(ctx);
 		if (!turn)
 			return;
 		turn->next_freed = entries->turns;
@@ -217,7 +264,8 @@ static void free_entries(struct entries *entries)
 		kvfree(entries->completions);
 }
 
-static int read_entries(struct entries *entries, const struct aiaccel_enter *arg)
+static int read_entries(struct aia_context *ctx, struct entries *entries,
+			const struct aiaccel_enter *arg)
 {
 	entries->turns = NULL;
 	entries->nr_completions = arg->nr_completions;
@@ -230,17 +278,18 @@ static int read_entries(struct entries *entries, const struct aiaccel_enter *arg
 		free_entries(entries);
 		return -ENOMEM;
 	}
-	allocate_turns(entries);
+	allocate_turns(ctx, entries);
 	return 0;
 }
 
 /* The caller's times to the host's; 0 stays none. */
 static u64 host_time(u64 user_ns)
 {
-	s64 offset_ns = aia_time_offset_ns();
+	s64 offset_ns;
 
 	if (!user_ns)
 		return 0;
+	offset_ns = aia_time_offset_ns();
 	if (user_ns > KTIME_MAX)
 		user_ns = KTIME_MAX;
 	if (offset_ns > 0 && user_ns <= offset_ns)
@@ -327,8 +376,14 @@ static int submit_all_locked(struct aia_context *ctx, struct entries *entries,
 	return *taken < arg->nr_jobs ? -EFAULT : 0;
 }
 
+/* What a call has done, and what it found in the ring after that. */
+struct progress {
+	u32 completed, submitted;
+	u32 unread;
+};
+
 static int take_entries(struct aia_context *ctx, struct entries *entries,
-			const struct aiaccel_enter *arg, u32 *completed, u32 *submitted)
+			const struct aiaccel_enter *arg, struct progress *progress)
 {
 	struct aia_news news = {};
 	u64 now_ns;
@@ -336,26 +391,31 @@ static int take_entries(struct aia_context *ctx, struct entries *entries,
 
 	spin_lock(&aia_turn_lock);
 	now_ns = ktime_get_ns();
-	err = complete_all_locked(ctx, entries, arg, now_ns, &news, completed);
+	err = complete_all_locked(ctx, entries, arg, now_ns, &news, &progress->completed);
 	uncharge_locked(&news); /* what was completed makes room for what is submitted */
 	if (!err)
-		err = submit_all_locked(ctx, entries, arg, now_ns, &news, submitted);
+		err = submit_all_locked(ctx, entries, arg, now_ns, &news, &progress->submitted);
+	dispatch_stirred_locked(&news);
+	aia_turns_flush(&ctx->turns, &news);
+	progress->unread = aia_ring_unread(&ctx->turns.ring);
 	aia_turn_unlock(&news);
 	return err;
 }
 
-static int take(struct aia_context *ctx, const struct aiaccel_enter *arg, u32 *completed,
-		u32 *submitted)
+static int take(struct aia_context *ctx, const struct aiaccel_enter *arg,
+		struct progress *progress)
 {
 	struct entries entries;
 	int err;
 
-	if (!arg->nr_completions && !arg->nr_jobs)
+	if (!arg->nr_completions && !arg->nr_jobs) {
+		progress->unread = aia_turn_unread(ctx);
 		return 0;
-	err = read_entries(&entries, arg);
+	}
+	err = read_entries(ctx, &entries, arg);
 	if (err)
 		return err;
-	err = take_entries(ctx, &entries, arg, completed, submitted);
+	err = take_entries(ctx, &entries, arg, progress);
 	free_entries(&entries);
 	return err;
 }
@@ -363,7 +423,7 @@ static int take(struct aia_context *ctx, const struct aiaccel_enter *arg, u32 *c
 /* ---- waiting ---- */
 
 /* 0, -ETIMEDOUT, or what makes an interrupted call go on unless a handler ran. */
-static int wait_for_events(struct aia_context *ctx, u32 min_events, u64 timeout_ns)
+static int wait_for_events(struct aia_context *ctx, u32 min_events, u64 timeout_ns, u32 *unread)
 {
 	ktime_t expires = host_time(timeout_ns);
 	ktime_t *until = timeout_ns > KTIME_MAX ? NULL : &expires;
@@ -373,7 +433,8 @@ static int wait_for_events(struct aia_context *ctx, u32 min_events, u64 timeout_
 
 	for (;;) {
 		prepare_to_wait(&ctx->wait, &wait, TASK_INTERRUPTIBLE);
-		if (aia_turn_unread(ctx) >= min_events)
+		*unread = aia_turn_unread(ctx);
+		if (*unread >= min_events)
 			break;
 		err = timed_out ? -ETIMEDOUT : signal_pending(current) ? -ERESTARTNOHAND : 0;
 		if (err)
@@ -384,25 +445,46 @@ static int wait_for_events(struct aia_context *ctx, u32 min_events, u64 timeout_
 	return err;
 }
 
+/*
+ * Writes back what the call answers, which is less than aia_reply() would; a path that is walked for each turn.
+ */
+static int tell(const struct aia_call *call)
+{
+	struct aiaccel_enter __user *user = call->user;
+	const struct aiaccel_enter *arg = call->arg;
+
+	if (!user_write_access_begin(user, sizeof(*user)))
+		return -EFAULT;
+	unsafe_put_user(arg->nr_completions, &user->nr_completions, err_fault);
+	unsafe_put_user(arg->nr_jobs, &user->nr_jobs, err_fault);
+	unsafe_put_user(arg->nr_events, &user->nr_events, err_fault);
+	user_write_access_end();
+	return 0;
+
+err_fault:
+	user_write_access_end();
+	return -EFAULT;
+}
+
 int aia_enter(struct aia_call *call)
 {
 	struct aia_context *ctx = call->ctx;
 	struct aiaccel_enter *arg = call->arg;
-	u32 completed = 0, submitted = 0;
+	struct progress progress = {};
 	int err;
 
 	err = aia_check_enter(arg);
 	/* Whether the counts can be told is found out before there is anything to tell. */
 	if (!err)
-		err = aia_reply(call);
+		err = tell(call);
 	if (!err)
-		err = take(ctx, arg, &completed, &submitted);
-	if (!err && arg->min_events)
-		err = wait_for_events(ctx, arg->min_events, arg->timeout_ns);
-	if (err && !completed && !submitted)
+		err = take(ctx, arg, &progress);
+	if (!err && progress.unread < arg->min_events)
+		err = wait_for_events(ctx, arg->min_events, arg->timeout_ns, &progress.unread);
+	if (err && !progress.completed && !progress.submitted)
 		return err;
-	arg->nr_completions = completed;
-	arg->nr_jobs = submitted;
-	arg->nr_events = aia_turn_unread(ctx);
-	return aia_reply(call);
+	arg->nr_completions = progress.completed;
+	arg->nr_jobs = progress.submitted;
+	arg->nr_events = progress.unread;
+	return tell(call);
 }

@@ -9,7 +9,7 @@
 #include "list.h"
 #include "order.h"
 
-#define job_of(rb) aia_container_of(rb, struct aia_sched_job, of_queue)
+#define job_of(rb) aia_container_of(rb, struct aia_sched_job, of_due)
 
 /* ---- who is there ---- */
 
@@ -39,6 +39,7 @@ void aia_sched_queue_init(struct aia_sched_queue *queue, struct aia_sched_seat *
 {
 	*queue = (struct aia_sched_queue){.seat = seat, .node = node, .class_ = class_};
 	aia_share_init(&queue->share, &node->share[class_], weight);
+	aia_list_init(&queue->undated);
 	aia_list_add_last(&seat->queues, &queue->of_seat);
 }
 
@@ -70,11 +71,28 @@ void aia_sched_queue_set_class(struct aia_sched_queue *queue, __u32 class_)
 
 static bool is_earlier(const struct aia_rb_node *a, const struct aia_rb_node *b)
 {
-	/* No deadline is the latest of all. */
-	__u64 a_last = job_of(a)->deadline_ns - 1;
-	__u64 b_last = job_of(b)->deadline_ns - 1;
+	__u64 a_ns = job_of(a)->deadline_ns, b_ns = job_of(b)->deadline_ns;
 
-	return a_last != b_last ? a_last < b_last : job_of(a)->seq < job_of(b)->seq;
+	return a_ns != b_ns ? a_ns < b_ns : job_of(a)->seq < job_of(b)->seq;
+}
+
+/*
+ * Most jobs have no deadline, and there may be a hundred thousand: a list costs no more then than with ten.
+ */
+static void enqueue(struct aia_sched_job *job)
+{
+	if (job->deadline_ns)
+		aia_rb_insert(&job->queue->due, &job->of_due, is_earlier);
+	else
+		aia_list_add_last(&job->queue->undated, &job->of_undated);
+}
+
+static void dequeue(struct aia_sched_job *job)
+{
+	if (job->deadline_ns)
+		aia_rb_remove(&job->queue->due, &job->of_due);
+	else
+		aia_list_remove(&job->of_undated);
 }
 
 int aia_sched_takes_work(const struct aia_sched_engine *engine)
@@ -128,7 +146,7 @@ void aia_sched_put_in_line(struct aia_sched_job *job, __u64 now_ns)
 	job->submitted_ns = now_ns;
 	job->capped_ns = (seat->turn ? 0 : aia_node_held_back_ns(queue->node, now_ns)) -
 			 seat->busy_held_back_ns;
-	aia_rb_insert(&queue->jobs, &job->of_queue, is_earlier);
+	enqueue(job);
 	queue->waiting++;
 	seat->engine->waiting++;
 	if (seat->turn)
@@ -155,7 +173,7 @@ static void take_out_of_line(struct aia_sched_job *job)
 {
 	struct aia_sched_queue *queue = job->queue;
 
-	aia_rb_remove(&queue->jobs, &job->of_queue);
+	dequeue(job);
 	queue->waiting--;
 	queue->seat->engine->waiting--;
 	if (!queue->waiting)
@@ -302,9 +320,13 @@ void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns)
 
 struct aia_sched_job *aia_sched_queue_first(struct aia_sched_queue *queue)
 {
-	struct aia_rb_node *first = aia_rb_first(&queue->jobs);
+	struct aia_rb_node *due = aia_rb_first(&queue->due);
 
-	return first ? job_of(first) : NULL;
+	if (due)
+		return job_of(due);
+	if (aia_list_empty(&queue->undated))
+		return NULL;
+	return aia_container_of(queue->undated.next, struct aia_sched_job, of_undated);
 }
 
 /* ---- the choice ---- */

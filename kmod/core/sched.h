@@ -27,7 +27,7 @@
  * Invariants
  *  - slots_used is the sum of the widths of granted jobs, and at most slots; on an engine that
  *    gives way this holds for background turns and for the others, each by themselves.
- *  - Every job is in one state; waiting jobs are in their queue's tree; granted ones
+ *  - Every job is in one state; waiting jobs are in their queue; granted ones
  *    on their engine's list of their class: those asked to yield, then the others, oldest first.
  * The caller serialises all calls on one engine and what hangs below it.
  */
@@ -105,7 +105,8 @@ struct aia_sched_queue {
 	const struct aia_history_who *who;	/* set after init, where a history is kept */
 	struct aia_link of_seat;
 	struct aia_link of_line;	/* in_line or parked of its engine */
-	struct aia_rb_root jobs;	/* waiting, by deadline and age */
+	struct aia_rb_root due;		/* waiting jobs with a deadline, by it and age */
+	struct aia_link undated;	/* those without, by age; they come after */
 	__u32 class_;
 	__u32 waiting;
 	__u64 estimate_ns;		/* moving average of measured turns, 0 before the first */
@@ -123,7 +124,10 @@ enum aia_sched_state {
 
 struct aia_sched_job {
 	struct aia_sched_queue *queue;
-	struct aia_rb_node of_queue;
+	union {
+		struct aia_rb_node of_due;
+		struct aia_link of_undated;
+	};
 	struct aia_link of_engine;
 	enum aia_sched_state state;
 	bool yield_asked;

@@ -23,12 +23,6 @@ std::uint32_t width_of(const aia_link& head, bool only_asked, bool* sound) {
   return sum;
 }
 
-std::uint32_t count(const aia_rb_root& root) {
-  std::uint32_t n = 0;
-  for (const aia_rb_node* i = aia_rb_first(&root); i; i = aia_rb_next(i)) n++;
-  return n;
-}
-
 // The members of a share: all say so, in order; none too far behind, or each with its first one's
 // key.
 bool members_are_sound(const aia_share& parent) {
@@ -79,10 +73,19 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
 
   *why = "a queue's jobs";
   for (const aia_sched_queue* q : queues) {
-    if (count(q->jobs) != q->waiting) return false;
-    for (const aia_rb_node* i = aia_rb_first(&q->jobs); i; i = aia_rb_next(i)) {
-      const aia_sched_job* job = aia_container_of(i, const aia_sched_job, of_queue);
+    std::vector<const aia_sched_job*> jobs;
+    for (const aia_rb_node* i = aia_rb_first(&q->due); i; i = aia_rb_next(i))
+      jobs.push_back(aia_container_of(i, const aia_sched_job, of_due));
+    for (const aia_link* i = q->undated.next; i != &q->undated; i = i->next)
+      jobs.push_back(aia_container_of(i, const aia_sched_job, of_undated));
+    if (jobs.size() != q->waiting) return false;
+    const aia_sched_job* before = nullptr;
+    for (const aia_sched_job* job : jobs) {
       if (job->state != AIA_SCHED_WAITING || job->queue != q) return false;
+      if (before && (job->deadline_ns - 1 < before->deadline_ns - 1 ||
+                     (job->deadline_ns == before->deadline_ns && job->seq < before->seq)))
+        return false;
+      before = job;
     }
     waiting += q->waiting;
   }
@@ -119,7 +122,7 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
   std::uint32_t in_line = 0, parked = 0, queued = 0, lined = 0;
   for (const aia_link* l = engine.in_line.next; l != &engine.in_line; l = l->next, in_line++) {
     const aia_sched_queue* q = aia_container_of(l, const aia_sched_queue, of_line);
-    const auto* first = aia_container_of(aia_rb_first(&q->jobs), const aia_sched_job, of_queue);
+    const auto* first = aia_sched_queue_first(const_cast<aia_sched_queue*>(q));
     if (!q->share.queued) return false;
     if (q->share.root->by_key && q->share.key.low != first->seq) return false;
   }

@@ -22,7 +22,7 @@
 namespace bounds {
 
 struct Turn {
-  int tenant;
+  int who;  // by a number of its own
   uint64_t learned_ns, ended_ns;
 };
 

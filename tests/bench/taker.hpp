@@ -90,12 +90,22 @@ class Taker {
   void take_grants(std::size_t count) {
     aiaccel_event event;
     for (std::size_t granted = 0; granted < count;) {
-      if (aiaccel_read_events(device_, &event, 1) == 0)
-        throw std::runtime_error("ENTER came back without its turns");
+      if (aiaccel_read_events(device_, &event, 1) == 0) {
+        wait();  // what ended the first wait was told of a turn before
+        continue;
+      }
       if (!(event.events & AIACCEL_EVENT_GRANTED)) continue;
       lines_[event.cookie].generation = event.generation;
       ++granted;
     }
+  }
+
+  void wait() {
+    aiaccel_enter arg{};
+    arg.size = sizeof arg;
+    arg.min_events = 1;
+    arg.timeout_ns = AIACCEL_NEVER;
+    must(aiaccel_call(device_, AIACCEL_IOC_ENTER, &arg), "ENTER");
   }
 
   aiaccel_device* device_ = nullptr;

@@ -24,7 +24,9 @@ void aia_sched_engine_init(struct aia_sched_engine *engine, __u32 slots)
 	for (c = 0; c < AIACCEL_NR_CLASSES; c++) {
 		aia_share_init(&engine->root[c], NULL, 0);
 		aia_list_init(&engine->running[c]);
+		aia_wide_init(&engine->wide[c]);
 	}
+	aia_classes_init(engine);
 	aia_order_init(engine);
 }
 
@@ -49,22 +51,27 @@ void aia_sched_queue_fini(struct aia_sched_queue *queue)
 	aia_share_retire(&queue->share);
 }
 
+static void line_up(struct aia_sched_queue *queue)
+{
+	if (queue->waiting && !queue->seat->turn)
+		aia_order_line_up(queue);
+}
+
 void aia_sched_queue_set_class(struct aia_sched_queue *queue, __u32 class_)
 {
 	struct aia_share *share = &queue->share;
 	__u64 booked = share->booked;
-	bool in_line = queue->of_line.next;
 
 	if (class_ == queue->class_)
 		return;
+	aia_wide_leave_class(queue);
 	aia_order_drop_out(queue);
 	aia_share_charge(share, 0, 0, booked);
 	aia_share_retire(share);
 	queue->class_ = class_;
 	aia_share_init(share, &queue->node->share[class_], share->weight);
 	aia_share_charge(share, 0, booked, 0);
-	if (in_line)
-		aia_order_line_up(queue);
+	line_up(queue);
 }
 
 /* ---- the life of a job ---- */
@@ -151,6 +158,7 @@ void aia_sched_put_in_line(struct aia_sched_job *job, __u64 now_ns)
 	seat->engine->waiting++;
 	if (seat->turn)
 		return;
+	aia_wide_recall(queue);
 	aia_order_line_up(queue);
 	if (aia_sched_queue_first(queue) == job)
 		aia_order_follow_first(queue);
@@ -172,19 +180,25 @@ int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, _
 static void take_out_of_line(struct aia_sched_job *job)
 {
 	struct aia_sched_queue *queue = job->queue;
+	struct aia_sched_engine *engine = queue->seat->engine;
 
 	dequeue(job);
 	queue->waiting--;
-	queue->seat->engine->waiting--;
+	engine->waiting--;
 	if (!queue->waiting)
 		aia_order_drop_out(queue);
 	else
 		aia_order_follow_first(queue);
+	aia_wide_forget(job);
+	if (engine->wanting == job)
+		engine->wanting = NULL;
 }
 
 void aia_sched_withdraw(struct aia_sched_job *job)
 {
 	take_out_of_line(job);
+	aia_wide_recall(job->queue);
+	line_up(job->queue);
 	job->state = AIA_SCHED_IDLE;
 }
 
@@ -226,7 +240,7 @@ __u64 aia_sched_capped_ns(const struct aia_sched_job *job, __u64 now_ns)
 	       seat->busy_held_back_ns - job->capped_ns;
 }
 
-static void begin(struct aia_sched_job *job, __u64 now_ns)
+static void begin(struct aia_sched_job *job, bool owed, __u64 now_ns)
 {
 	struct aia_sched_queue *queue = job->queue;
 	struct aia_sched_seat *seat = queue->seat;
@@ -245,14 +259,18 @@ static void begin(struct aia_sched_job *job, __u64 now_ns)
 	job->state = AIA_SCHED_GRANTED;
 	job->granted_ns = now_ns;
 	job->class_ = queue->class_;
+	job->owed = owed;
 	job->charged_ns = estimate(job);
 	job->cap_charged_ns = cap_estimate(job);
 	aia_share_charge(&queue->share, 0, job->charged_ns * job->width, 0);
 	aia_node_count_turns(queue->node, 1, 0, 0, job->cap_charged_ns * job->width, 0, now_ns);
-	aia_list_add_last(&engine->running[job->class_], &job->of_engine);
+	if (owed)
+		aia_list_add_first(&engine->running[job->class_], &job->of_engine);
+	else
+		aia_list_add_last(&engine->running[job->class_], &job->of_engine);
 	engine->slots_used += job->width;
-	if (is_background(job->class_))
-		engine->background_used += job->width;
+	engine->classes.held[job->class_] += job->width;
+	engine->classes.pledged = 0;
 
 	engine->granted++;
 	seat->granted++;
@@ -285,11 +303,10 @@ void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns)
 
 	aia_list_remove(&job->of_engine);
 	engine->slots_used -= job->width;
-	if (job->yield_asked)
+	engine->classes.held[job->class_] -= job->width;
+	if (job->yield_asked) {
 		engine->slots_yielding -= job->width;
-	if (is_background(job->class_)) {
-		engine->background_used -= job->width;
-		if (job->yield_asked)
+		if (is_background(job->class_))
 			engine->background_yielding -= job->width;
 	}
 	job->state = AIA_SCHED_IDLE;
@@ -300,13 +317,8 @@ void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns)
 	learn(queue, paid_ns);
 	seat->turn = NULL;
 	seat->busy_held_back_ns += aia_node_held_back_ns(queue->node, now_ns);
-	for (link = seat->queues.next; link != &seat->queues; link = link->next) {
-		struct aia_sched_queue *other =
-			aia_container_of(link, struct aia_sched_queue, of_seat);
-
-		if (other->waiting)
-			aia_order_line_up(other);
-	}
+	for (link = seat->queues.next; link != &seat->queues; link = link->next)
+		line_up(aia_container_of(link, struct aia_sched_queue, of_seat));
 
 	engine->busy_ns += ran_ns * job->width;
 	seat->busy_ns += ran_ns * job->width;
@@ -331,32 +343,29 @@ struct aia_sched_job *aia_sched_queue_first(struct aia_sched_queue *queue)
 
 /* ---- the choice ---- */
 
-/* The class whose turn it is; AIACCEL_NR_CLASSES: nobody is in line. */
-static __u32 next_class(const struct aia_sched_engine *engine)
-{
-	__u32 c = AIACCEL_NR_CLASSES;
+/* The job that is next, and the slots that are free for it. */
+struct choice {
+	struct aia_sched_job *job;	/* NULL: there is none */
+	__u32 room;
+	__u32 crossed;			/* the boundaries that it passes as owed */
+};
 
-	if (engine->line == AIA_LINE_AGES)
-		return aia_order_oldest_class(engine);
-	while (c-- > 0)
-		if (aia_rb_first(&engine->root[c].members))
-			return c;
-	return AIACCEL_NR_CLASSES;
+/* The first of a class, or NULL. */
+static struct aia_sched_job *first_of_class(struct aia_sched_engine *engine, __u32 class_)
+{
+	struct aia_sched_job *held = aia_wide_held(&engine->wide[class_]);
+	struct aia_share *share;
+
+	if (held)
+		return held;
+	share = aia_share_first(&engine->root[class_]);
+	return share ? aia_sched_queue_first(aia_container_of(share, struct aia_sched_queue,
+							      share)) : NULL;
 }
 
-/* The job that is next, whether there is room for it or not. None where no turn may begin. */
-static struct aia_sched_job *next_in_line(struct aia_sched_engine *engine)
+static __u32 background_used(const struct aia_sched_engine *engine)
 {
-	struct aia_share *share;
-	__u32 c;
-
-	if (engine->state == AIACCEL_ENGINE_FAULTED || engine->state == AIACCEL_ENGINE_LEAVING)
-		return NULL;
-	c = next_class(engine);
-	if (c == AIACCEL_NR_CLASSES)
-		return NULL;
-	share = aia_share_first(&engine->root[c]);
-	return aia_sched_queue_first(aia_container_of(share, struct aia_sched_queue, share));
+	return engine->classes.held[AIACCEL_CLASS_IDLE] + engine->classes.held[AIACCEL_CLASS_LOW];
 }
 
 /* Whether turns of @holder are in the way of jobs of @class_. */
@@ -373,26 +382,101 @@ static __u32 room(const struct aia_sched_engine *engine, __u32 class_, bool afte
 	if (after_yields)
 		used -= engine->slots_yielding;
 	if (!stands_in_way(engine, AIACCEL_CLASS_IDLE, class_)) {
-		used -= engine->background_used;
+		used -= background_used(engine);
 		if (after_yields)
 			used += engine->background_yielding;
 	}
 	return used < engine->slots ? engine->slots - used : 0;
 }
 
+static struct choice first_in_line(struct aia_sched_engine *engine, __u32 class_, __u32 crossed)
+{
+	return (struct choice){
+		.job = first_of_class(engine, class_),
+		.room = room(engine, class_, false),
+		.crossed = crossed,
+	};
+}
+
+/* Where background work stands in nobody's way, what it is owed is a turn beside all that runs. */
+static struct choice owed_beside(struct aia_sched_engine *engine)
+{
+	struct choice choice = {.room = engine->slots - background_used(engine)};
+	struct aia_sched_job *job;
+
+	if (!engine->gives_way || !aia_classes_owed(engine, AIACCEL_CLASS_NORMAL, false))
+		return choice;
+	job = first_of_class(engine, AIACCEL_CLASS_LOW);
+	if (job->width <= choice.room) {
+		choice.job = job;
+		choice.crossed = 1U << AIACCEL_CLASS_NORMAL;
+	}
+	return choice;
+}
+
+static struct choice choose(struct aia_sched_engine *engine)
+{
+	__u32 c = AIACCEL_NR_CLASSES, crossed = 0;
+	struct choice beside;
+
+	if (engine->state == AIACCEL_ENGINE_FAULTED || engine->state == AIACCEL_ENGINE_LEAVING)
+		return (struct choice){};
+	if (engine->line == AIA_LINE_AGES) {
+		c = aia_order_oldest_class(engine);
+		return c < AIACCEL_NR_CLASSES ? first_in_line(engine, c, 0) : (struct choice){};
+	}
+	beside = owed_beside(engine);
+	if (beside.job)
+		return beside;
+	while (c-- > 0) {
+		if (!aia_rb_first(&engine->root[c].members))
+			continue;
+		if (!aia_classes_owed(engine, c, crossed) ||
+		    (engine->gives_way && c == AIACCEL_CLASS_NORMAL))
+			return first_in_line(engine, c, crossed);
+		crossed |= 1U << c;
+	}
+	return (struct choice){};
+}
+
 struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns)
 {
-	struct aia_sched_job *job = next_in_line(engine);
+	__u32 passes = 0;
+	bool retried = false;
+	struct choice choice;
 
-	if (!job || job->width > room(engine, job->queue->class_, false))
-		return NULL;
-	begin(job, now_ns);
-	return job;
+	aia_classes_count(engine, now_ns);
+	aia_wide_count(engine, now_ns);
+	for (;;) {
+		choice = choose(engine);
+		if (!choice.job) {
+			if (retried || !aia_wide_retry(engine))
+				break;
+			retried = true;
+			passes = 0;
+			continue;
+		}
+		if (choice.job->width <= choice.room) {
+			begin(choice.job, choice.crossed, now_ns);
+			return choice.job;
+		}
+		if (!choice.room || !engine->wide[choice.job->queue->class_].paused)
+			break;
+		if (passes++ == AIA_WIDE_STEP) {
+			aia_wide_go_on(choice.job);
+			return NULL;
+		}
+		aia_wide_pass(choice.job->queue);
+	}
+	engine->wanting = choice.job;
+	aia_wide_note(engine, choice.room ? choice.job : NULL);
+	aia_classes_note(engine, choice.crossed, choice.room);
+	return NULL;
 }
 
 struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine)
 {
-	struct aia_sched_job *wanting = next_in_line(engine);
+	struct aia_sched_job *wanting = engine->wanting;
 	__u32 c;
 
 	if (!wanting || engine->line == AIA_LINE_AGES ||
@@ -405,7 +489,7 @@ struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine)
 
 		if (!stands_in_way(engine, c, wanting->queue->class_))
 			continue;
-		if (aia_list_empty(running) || job->yield_asked)
+		if (aia_list_empty(running) || job->yield_asked || job->owed)
 			continue;
 		job->yield_asked = true;
 		aia_list_remove(&job->of_engine);

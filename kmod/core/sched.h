@@ -4,12 +4,13 @@
  *
  *   engine ── class ── tenant ── tenant ── … ── queue ── job
  *
- * Free slots go to the highest class with an eligible job; inside the class down
+ * Free slots go to the highest class with an eligible job, but for what lower classes are owed
+ * (classes.h); inside the class down
  * the share tree, at each level to the member with the least virtual time (what
  * it had, divided by its weight); inside a queue to the earliest deadline, then to the
  * oldest job. The job so chosen is granted when its width fits the free slots. When it
- * does not fit, nothing is granted until it does: narrow jobs cannot starve a wide
- * one, and the wait is bounded by the turns that run.
+ * does not fit, those slots are kept free for it, for a bounded time (wide.h): narrow jobs cannot
+ * starve a wide one.
  *
  * The administrator may want another order than shares; see order.h.
  *
@@ -28,13 +29,15 @@
  *  - slots_used is the sum of the widths of granted jobs, and at most slots; on an engine that
  *    gives way this holds for background turns and for the others, each by themselves.
  *  - Every job is in one state; waiting jobs are in their queue; granted ones
- *    on their engine's list of their class: those asked to yield, then the others, oldest first.
+ *    on their engine's list of their class: those asked to yield, or not to be asked since they were
+ *    owed, then the others, oldest first.
  * The caller serialises all calls on one engine and what hangs below it.
  */
 #ifndef AIA_CORE_SCHED_H
 #define AIA_CORE_SCHED_H
 
 #include <uapi/aiaccel.h>
+#include "classes.h"
 #include "histogram.h"
 #include "history.h"
 #include "node.h"
@@ -42,6 +45,7 @@
 #include "share.h"
 #include "timers.h"
 #include "types.h"
+#include "wide.h"
 
 #define AIA_SCHED_FIRST_NS 1000000ULL
 
@@ -65,8 +69,7 @@ struct aia_sched_engine {
 	__u32 slots;
 	__u32 slots_used;
 	__u32 slots_yielding;		/* of them, held by jobs asked to yield */
-	__u32 background_used;		/* of slots_used, what idle and low hold */
-	__u32 background_yielding;	/* of slots_yielding, likewise */
+	__u32 background_yielding;	/* of them, of classes idle and low */
 	bool gives_way;			/* set after init, before the first job */
 	__u32 state;			/* enum aiaccel_engine_state */
 	__u32 order;			/* enum aiaccel_order; what is to be */
@@ -87,6 +90,9 @@ struct aia_sched_engine {
 	struct aia_timers timers;
 	struct aia_sched_engine *next_stirred;	/* turns.h: chain of those to dispatch */
 	bool stirred;
+	struct aia_classes classes;
+	struct aia_wide wide[AIACCEL_NR_CLASSES];
+	struct aia_sched_job *wanting;	/* after grant_next said NULL: who is next, and does not fit */
 };
 
 /* Its queues are of one node. */
@@ -104,7 +110,7 @@ struct aia_sched_queue {
 	struct aia_sched_node *node;
 	const struct aia_history_who *who;	/* set after init, where a history is kept */
 	struct aia_link of_seat;
-	struct aia_link of_line;	/* in_line or parked of its engine */
+	struct aia_link of_line;	/* in_line or parked of its engine, or wide[].passed */
 	struct aia_rb_root due;		/* waiting jobs with a deadline, by it and age */
 	struct aia_link undated;	/* those without, by age; they come after */
 	__u32 class_;
@@ -131,6 +137,7 @@ struct aia_sched_job {
 	struct aia_link of_engine;
 	enum aia_sched_state state;
 	bool yield_asked;
+	bool owed;			/* its turn (classes.h): it is not asked to yield */
 	__u32 class_;			/* that of its queue when it was granted */
 	__u32 width;
 	__u64 deadline_ns;		/* 0: none */

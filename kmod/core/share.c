@@ -100,6 +100,13 @@ void aia_share_leave(struct aia_share *share)
 	}
 }
 
+bool aia_share_is_in_line(const struct aia_share *share)
+{
+	while (share->parent && share->queued)
+		share = share->parent;
+	return !share->parent;
+}
+
 void aia_share_serve(struct aia_share *share)
 {
 	for (; share->parent; share = share->parent)

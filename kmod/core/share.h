@@ -69,6 +69,9 @@ void aia_share_set_key(struct aia_share *share, struct aia_vtime key);
 /* No eligible job lies below any more: out of line, and all above that are left empty. */
 void aia_share_leave(struct aia_share *share);
 
+/* Whether an eligible job below @share can be chosen. */
+bool aia_share_is_in_line(const struct aia_share *share);
+
 /* A turn begins below @share: the members' time moves up to those it passes. */
 void aia_share_serve(struct aia_share *share);
 

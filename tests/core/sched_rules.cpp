@@ -136,6 +136,7 @@ BOOST_AUTO_TEST_CASE(an_engine_that_gives_way_lets_nobody_wait_for_background_tu
   aia_sched_complete(&second.job, 3);
   BOOST_TEST(b.grant() == &fourth.job);
   Single fifth(b, AIACCEL_CLASS_LOW);
+  BOOST_TEST(b.grant() == nullptr);
   BOOST_TEST(b.yield() == &fourth.job);
 }
 

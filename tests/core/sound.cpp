@@ -9,14 +9,19 @@
 
 namespace {
 
+// Asked to yield, or not to be asked.
+bool is_put_first(const aia_sched_job& job) {
+  return job.yield_asked || job.owed;
+}
+
 std::uint32_t width_of(const aia_link& head, bool only_asked, bool* sound) {
   std::uint32_t sum = 0;
   const aia_sched_job* before = nullptr;
   for (const aia_link* l = head.next; l != &head; l = l->next) {
     const aia_sched_job* job = aia_container_of(l, const aia_sched_job, of_engine);
     *sound &= job->state == AIA_SCHED_GRANTED && job->queue->seat->turn == job;
-    if (before && !before->yield_asked)
-      *sound &= !job->yield_asked && before->granted_ns <= job->granted_ns;
+    if (before && !is_put_first(*before))
+      *sound &= !is_put_first(*job) && before->granted_ns <= job->granted_ns;
     before = job;
     if (!only_asked || job->yield_asked) sum += job->width;
   }
@@ -63,13 +68,16 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
   *why = "a running job is not its seat's turn, or out of order";
   if (!sound) return false;
   *why = "slots_used";
-  if (used != engine.slots_used || background != engine.background_used) return false;
+  if (used != engine.slots_used) return false;
   if (engine.gives_way ? background > engine.slots || used - background > engine.slots
                        : used > engine.slots)
     return false;
   *why = "slots_yielding";
   if (yielding != engine.slots_yielding) return false;
   if (background_yielding != engine.background_yielding) return false;
+
+  for (std::uint32_t c = 0; c < AIACCEL_NR_CLASSES; c++)
+    if (engine.classes.held[c] != width_of(engine.running[c], false, &sound)) return false;
 
   *why = "a queue's jobs";
   for (const aia_sched_queue* q : queues) {
@@ -118,8 +126,8 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
   *why = "a queue is in line exactly while it has an eligible job";
   for (const aia_sched_queue* q : queues)
     if ((q->of_line.next != nullptr) != (q->waiting && !q->seat->turn)) return false;
-  *why = "a queue is in its tree exactly while it is in line and not parked";
-  std::uint32_t in_line = 0, parked = 0, queued = 0, lined = 0;
+  *why = "a queue is in its tree exactly while it is in line and neither parked nor passed";
+  std::uint32_t in_line = 0, away = 0, parked = 0, queued = 0, lined = 0;
   for (const aia_link* l = engine.in_line.next; l != &engine.in_line; l = l->next, in_line++) {
     const aia_sched_queue* q = aia_container_of(l, const aia_sched_queue, of_line);
     const auto* first = aia_sched_queue_first(const_cast<aia_sched_queue*>(q));
@@ -127,11 +135,13 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
     if (q->share.root->by_key && q->share.key.low != first->seq) return false;
   }
   for (const aia_link* l = engine.parked.next; l != &engine.parked; l = l->next) parked++;
+  for (const aia_wide& wide : engine.wide)
+    for (const aia_link* l = wide.passed.next; l != &wide.passed; l = l->next) away++;
   for (const aia_sched_queue* q : queues) {
     queued += q->share.queued;
     lined += q->of_line.next != nullptr;
   }
-  if (in_line != queued || in_line + parked != lined) return false;
+  if (in_line != queued || in_line + parked + away != lined) return false;
   *why = "parked, and no timer set";
   if (parked && !engine.reorder.at_ns) return false;
   *why = "a tenant is in line exactly while somebody below it is, and it is not held back";

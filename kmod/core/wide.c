@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Slots kept free for wide jobs and groups; wide.h has the rules and the bounds. The caller serialises.
+ */
+#include "wide.h"
+#include "list.h"
+#include "order.h"
+#include "sched.h"
+
+/* That somebody calls for a choice is all: it counts. */
+static void ring(struct aia_timer *timer, __u64 now_ns)
+{
+	(void)timer;
+	(void)now_ns;
+}
+
+void aia_wide_init(struct aia_wide *wide)
+{
+	*wide = (struct aia_wide){.limit_ns = AIA_WIDE_FIRST_NS, .timer.ring = ring};
+	aia_list_init(&wide->passed);
+}
+
+static struct aia_wide *wide_of(const struct aia_sched_job *job)
+{
+	return &job->queue->seat->engine->wide[job->queue->class_];
+}
+
+bool aia_wide_hold(struct aia_sched_job *job)
+{
+	struct aia_wide *wide = wide_of(job);
+
+	if (wide->paused)
+		return false;
+	wide->held = job;
+	return true;
+}
+
+void aia_wide_release(struct aia_sched_job *job)
+{
+	struct aia_wide *wide = wide_of(job);
+
+	if (wide->held == job)
+		wide->held = NULL;
+}
+
+struct aia_sched_job *aia_wide_held(const struct aia_wide *wide)
+{
+	return wide->held && aia_share_is_in_line(&wide->held->queue->share) ? wide->held : NULL;
+}
+
+void aia_wide_recall(struct aia_sched_queue *queue)
+{
+	if (!queue->share.queued)
+		aia_order_drop_out(queue);
+}
+
+/* As many as one step takes. How many are left of it. */
+static __u32 take_back(struct aia_wide *wide, __u32 left)
+{
+	for (; left && !aia_list_empty(&wide->passed); left--) {
+		struct aia_sched_queue *queue =
+			aia_container_of(wide->passed.next, struct aia_sched_queue, of_line);
+
+		aia_order_drop_out(queue);
+		aia_order_line_up(queue);
+	}
+	return left;
+}
+
+static bool is_at_rest(const struct aia_wide *wide)
+{
+	return !wide->keeping && !wide->spent_ns && aia_list_empty(&wide->passed);
+}
+
+static void count(struct aia_wide *wide, __u64 now_ns)
+{
+	__u64 ns = aia_since_ns(wide->counted_ns, now_ns);
+
+	wide->counted_ns = now_ns;
+	if (wide->keeping)
+		wide->spent_ns += ns;
+	else
+		wide->spent_ns = aia_since_ns(ns, wide->spent_ns);
+
+	if (wide->spent_ns >= wide->limit_ns && !wide->paused) {
+		wide->paused = true;
+		wide->held = NULL;
+		if (wide->job && wide->limit_ns < AIA_WIDE_MAX_NS)
+			wide->limit_ns *= 2;
+	} else if (!wide->spent_ns) {
+		wide->paused = false;
+	}
+	if (!wide->paused)
+		take_back(wide, AIA_WIDE_STEP);
+}
+
+void aia_wide_count(struct aia_sched_engine *engine, __u64 now_ns)
+{
+	struct aia_wide *wide;
+
+	for (wide = engine->wide; wide < engine->wide + AIACCEL_NR_CLASSES; wide++) {
+		if (is_at_rest(wide))
+			wide->counted_ns = now_ns;
+		else
+			count(wide, now_ns);
+	}
+}
+
+static __u64 next_look_ns(const struct aia_wide *wide)
+{
+	if (wide->paused)
+		return wide->counted_ns + wide->spent_ns;
+	if (!aia_list_empty(&wide->passed))
+		return wide->counted_ns;
+	return wide->keeping ? wide->counted_ns + wide->limit_ns - wide->spent_ns : 0;
+}
+
+void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job)
+{
+	struct aia_wide *wide;
+
+	for (wide = engine->wide; wide < engine->wide + AIACCEL_NR_CLASSES; wide++) {
+		__u64 at_ns;
+
+		wide->keeping = job && wide == wide_of(job);
+		if (wide->keeping)
+			wide->job = job;
+		at_ns = next_look_ns(wide);
+		if (at_ns != wide->timer.at_ns)
+			aia_timer_set(&engine->timers, &wide->timer, at_ns);
+	}
+}
+
+void aia_wide_pass(struct aia_sched_queue *queue)
+{
+	aia_order_drop_out(queue);
+	aia_list_add_last(&queue->seat->engine->wide[queue->class_].passed, &queue->of_line);
+}
+
+bool aia_wide_retry(struct aia_sched_engine *engine)
+{
+	struct aia_wide *wide;
+	__u32 left = AIA_WIDE_STEP;
+
+	for (wide = engine->wide; wide < engine->wide + AIACCEL_NR_CLASSES; wide++)
+		left = take_back(wide, left);
+	return left < AIA_WIDE_STEP;
+}
+
+void aia_wide_go_on(struct aia_sched_job *job)
+{
+	struct aia_wide *wide = wide_of(job);
+
+	aia_timer_set(&job->queue->seat->engine->timers, &wide->timer, wide->counted_ns);
+}
+
+void aia_wide_forget(struct aia_sched_job *job)
+{
+	struct aia_wide *wide = wide_of(job);
+
+	aia_wide_release(job);
+	if (wide->job != job)
+		return;
+	wide->job = NULL;
+	wide->limit_ns = AIA_WIDE_FIRST_NS;
+}
+
+void aia_wide_leave_class(struct aia_sched_queue *queue)
+{
+	struct aia_wide *wide = &queue->seat->engine->wide[queue->class_];
+
+	if (wide->job && wide->job->queue == queue)
+		aia_wide_forget(wide->job);
+	if (wide->held && wide->held->queue == queue)
+		aia_wide_forget(wide->held);
+	aia_wide_recall(queue);
+}

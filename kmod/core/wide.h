@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Slots kept free for a job that is next and finds too few: a wide one, or a group's.
+ *
+ * While slots are kept for it nothing else of its class or below begins, so that narrow jobs cannot
+ * starve it; higher classes pass. But where turns last, what is kept free is lost, and where one never
+ * ends, lost for nothing. So each class of an engine counts the time in which slots
+ * were kept free, less the time in which none were, as spent. When that comes to a limit,
+ * the class pauses until all that was spent is made up for: then whoever does not fit is passed, its
+ * queue out of line. After it the limit is twice as long, up to AIA_WIDE_MAX_NS; when the job begins, or
+ * leaves, it is AIA_WIDE_FIRST_NS again.
+ *
+ * Bounds
+ *  - Of any time T, slots are kept free for jobs of one class in half of it at most, and once
+ *    AIA_WIDE_MAX_NS.
+ *  - Where turns last T at most, T up to AIA_WIDE_MAX_NS, a job that is next of all waits for
+ *    the end of a pause, if there is one, and then AIA_WIDE_FIRST_NS or 5 T at most, the longer of both:
+ *    it needs one stretch of T, the limits before it sum up to less than 2 T, the pauses
+ *    as well. A job of a lower class has this in the time that is its class's.
+ *  - One choice passes, and takes back into line, twice AIA_WIDE_STEP queues at most; a timer that is due
+ *    at once goes on with the rest.
+ *
+ * AIA_WIDE_MAX_NS is longer than any turn that has an end: the largest budget, and its grace.
+ *
+ * Nobody is passed for nothing: while no job is in line, those passed may begin in a pause, too. A queue
+ * that was passed comes back like one that slept (share.h), and at once when its jobs change.
+ *
+ * Invariant: a queue is on a list of passed ones by its of_line, with its share out of its tree. The caller serialises.
+ */
+#ifndef AIA_CORE_WIDE_H
+#define AIA_CORE_WIDE_H
+
+#include "timers.h"
+#include "types.h"
+
+#define AIA_WIDE_FIRST_NS 100000000ULL
+#define AIA_WIDE_MAX_NS (AIA_WIDE_FIRST_NS << 7)
+#define AIA_WIDE_STEP 64
+
+struct aia_sched_engine;
+struct aia_sched_job;
+struct aia_sched_queue;
+
+/* Of one class at one engine. */
+struct aia_wide {
+	__u64 counted_ns;
+	__u64 spent_ns;
+	__u64 limit_ns;
+	bool keeping;			/* slots were kept free since it was counted */
+	bool paused;
+	struct aia_sched_job *job;	/* for whom slots were kept last, while it waits */
+	struct aia_sched_job *held;	/* aia_wide_hold() */
+	struct aia_link passed;
+	struct aia_timer timer;
+};
+
+void aia_wide_init(struct aia_wide *wide);
+
+/*
+ * Slots of its engine are kept for a waiting job, as if it were first of its class, until it begins,
+ * leaves the line or is released; for one job of a class at a time, the last one. False while
+ * the class pauses, which ends it, too. Dispatch after.
+ */
+bool aia_wide_hold(struct aia_sched_job *job);
+void aia_wide_release(struct aia_sched_job *job);
+
+/* The job that slots are held for, if it can have a turn, or NULL. */
+struct aia_sched_job *aia_wide_held(const struct aia_wide *wide);
+
+/* Counts the time up to now, begins and ends pauses. */
+void aia_wide_count(struct aia_sched_engine *engine, __u64 now_ns);
+
+/* Slots are kept free for @job, NULL for nobody, from now on. */
+void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job);
+
+/* Takes a queue whose class pauses out of line. */
+void aia_wide_pass(struct aia_sched_queue *queue);
+
+/* The class of the job pauses, and more queues are to be passed than one step takes. */
+void aia_wide_go_on(struct aia_sched_job *job);
+
+/* Nobody is in line: those passed may try again, in their pause. False when there is none. */
+bool aia_wide_retry(struct aia_sched_engine *engine);
+
+/* The job begins, or leaves the line. */
+void aia_wide_forget(struct aia_sched_job *job);
+
+/* A queue that was passed is so no more; line it up. */
+void aia_wide_recall(struct aia_sched_queue *queue);
+
+/* Before the class of the queue changes; line it up after. */
+void aia_wide_leave_class(struct aia_sched_queue *queue);
+
+#endif

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <ctime>
-#include <numeric>
 #include <thread>
 
 #include "conformance/device.hpp"
@@ -56,11 +55,12 @@ class Worker {
       const aiaccel_event event = device_.must_event();
       if (event.events & (AIACCEL_EVENT_REVOKED | AIACCEL_EVENT_FAILED)) _exit(13);
       if (!(event.events & AIACCEL_EVENT_GRANTED)) continue;  // the turn before was wanted
-      Turn turn{who_, now_ns(), 0};
+      Turn turn{who_, now_ns(), 0, 0};
       sleep_ns(turn_ns_);
       turn.ended_ns = now_ns();
-      log.add(turn);
       again(event);
+      turn.told_ns = now_ns();
+      log.add(turn);
     }
   }
 
@@ -83,6 +83,40 @@ class Worker {
   std::vector<uint32_t> queues_;
 };
 
+// When the turn was over: between when its holder began to say so, and when that had been done or
+// the next one had the engine. The middle of it, and how far off that may be.
+struct Over {
+  double ms, unsure_ms;
+};
+
+Over over(const Turn& turn, const Turn& next) {
+  const auto from = static_cast<double>(turn.ended_ns) / 1e6;
+  const auto until = static_cast<double>(std::min(turn.told_ns, next.learned_ns)) / 1e6;
+  return {(from + until) / 2, (until - from) / 2};
+}
+
+Watched count(const std::vector<Turn>& turns, size_t clients) {
+  Watched watched{std::vector<Had>(clients), 0, 0};
+  Over begun = over(turns[0], turns[1]);
+  for (size_t i = 1; i + 1 < turns.size(); ++i) {
+    BOOST_REQUIRE(turns[i].learned_ns > turns[i - 1].ended_ns);
+    const Over ended = over(turns[i], turns[i + 1]);
+    Had& whose = watched.had[static_cast<size_t>(turns[i].who)];
+    whose.ms += ended.ms - begun.ms;
+    ++whose.turns;
+    watched.all_ms += ended.ms - begun.ms;
+    if (turns[i].who != turns[i + 1].who) watched.unsure_ms += ended.unsure_ms;
+    begun = ended;
+  }
+  for (const Had& had : watched.had)
+    std::printf("# %.2f %%: %llu turns of %.2f ms\n", 100 * had.ms / watched.all_ms,
+                static_cast<unsigned long long>(had.turns),
+                had.ms / static_cast<double>(std::max<uint64_t>(had.turns, 1)));
+  std::printf("# of %.2f s, where the clocks may be off by %.2f %%\n", watched.all_ms / 1e3,
+              100 * watched.unsure_ms / watched.all_ms);
+  return watched;
+}
+
 }  // namespace
 
 int be_greedy(Child& child, int who, const Greedy& greedy, const TurnsLog& log) {
@@ -96,7 +130,7 @@ int be_greedy(Child& child, int who, const Greedy& greedy, const TurnsLog& log) 
   _exit(0);  // with turns and jobs, and threads that wait for them
 }
 
-std::vector<Had> watch(std::deque<Child>& children, const TurnsLog& log, uint64_t least_ns) {
+Watched watch(std::deque<Child>& children, const TurnsLog& log, uint64_t least_ns) {
   for (Child& child : children) BOOST_REQUIRE(child.must_hear() == 1u);
   sleep_ns(500 * kMs);  // who came first had more at first
   const uint64_t from_ns = now_ns();
@@ -111,26 +145,7 @@ std::vector<Had> watch(std::deque<Child>& children, const TurnsLog& log, uint64_
 
   const std::vector<Turn> turns = log.between(from_ns, until_ns);
   BOOST_REQUIRE(turns.size() > 100);
-  std::vector<Had> had(children.size());
-  for (size_t i = 1; i < turns.size(); ++i) {
-    BOOST_REQUIRE(turns[i].learned_ns > turns[i - 1].ended_ns);
-    Had& whose = had[static_cast<size_t>(turns[i].who)];
-    whose.ns += turns[i].ended_ns - turns[i - 1].ended_ns;
-    ++whose.turns;
-  }
-  std::printf("# the longest turn %.1f ms", static_cast<double>(log.longest_ns()) / 1e6);
-  for (size_t who = 0; who < had.size(); ++who)
-    std::printf("; %.2f %%: %.2f s by %llu turns", 100 * share(had, who),
-                static_cast<double>(had[who].ns) / 1e9,
-                static_cast<unsigned long long>(had[who].turns));
-  std::printf("\n");
-  return had;
-}
-
-double share(const std::vector<Had>& had, size_t who) {
-  const auto add = [](uint64_t sum, const Had& one) { return sum + one.ns; };
-  return static_cast<double>(had[who].ns) /
-         static_cast<double>(std::accumulate(had.begin(), had.end(), uint64_t{0}, add));
+  return count(turns, children.size());
 }
 
 }  // namespace bounds

@@ -32,16 +32,19 @@ struct Greedy {
 int be_greedy(conformance::Child& child, int who, const Greedy& greedy, const TurnsLog& log);
 
 struct Had {
-  uint64_t ns = 0, turns = 0;
+  double ms = 0;
+  uint64_t turns = 0;
+};
+
+struct Watched {
+  std::vector<Had> had;  // by their numbers
+  double all_ms;
+  double unsure_ms;  // of it, what the clocks of two may tell wrongly
 };
 
 // Lets them run for `least_ns`, and for 200 of the longest turn that is seen, from when each has
 // had some turns; ends them. What each had of that time, by its number, and asserts that nobody had
 // it at once with another.
-std::vector<Had> watch(std::deque<conformance::Child>& children, const TurnsLog& log,
-                       uint64_t least_ns);
-
-// Of all that was had.
-double share(const std::vector<Had>& had, size_t who);
+Watched watch(std::deque<conformance::Child>& children, const TurnsLog& log, uint64_t least_ns);
 
 }  // namespace bounds

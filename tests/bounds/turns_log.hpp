@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Who had an engine when, as its holders saw it: each writes down when it learned of its turn and
-// when it was about to complete it, on the host's monotonic clock. All turns take the whole engine,
-// so that one ends where the next begins: from one end to the next the engine was the latter's, the
-// hand-over included, which nobody else could have used. Nothing of it comes from the arbiter.
+// Who had an engine when, as its holders saw it: each writes down when it learned of its turn, when
+// it was about to complete it, and when that had been done, on the host's monotonic clock. All
+// turns take the whole engine, so that one ends where the next begins: from one end to the next the
+// engine was the latter's. Nothing of it comes from the arbiter.
 //
 // The log lies in memory that processes share, and may be written by all at once.
 #pragma once
@@ -23,7 +23,7 @@ namespace bounds {
 
 struct Turn {
   int who;  // by a number of its own
-  uint64_t learned_ns, ended_ns;
+  uint64_t learned_ns, ended_ns, told_ns;
 };
 
 class TurnsLog {

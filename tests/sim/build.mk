@@ -8,4 +8,7 @@ $(call objects,$(SIM_SOURCES)): OBJ_FLAGS := -Itests -DBOOST_TEST_DYN_LINK -g1
 
 sim: $(BUILD)/tests/sim ## the simulator's figures in full, for docs/simulator.md; takes ten minutes
 	AIACCEL_SIM_FULL=1 AIACCEL_TEST_LIMIT=7200 $< --log_level=message
-.PHONY: sim
+
+plots: $(BUILD)/tests/sim ## draw the pictures of docs/simulator.md again
+	AIACCEL_SIM_DRAW=1 $< -t plots
+.PHONY: sim plots

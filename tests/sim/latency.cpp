@@ -105,9 +105,10 @@ std::uint64_t missed(std::uint32_t order, const std::vector<Periodic>& tasks) {
 }  // namespace
 
 void deadlines() {
-  const std::vector<Periodic> tasks{
-      {20 * kMs, 6 * kMs},   {33 * kMs, 7 * kMs},   {50 * kMs, 10 * kMs},  {90 * kMs, 10 * kMs + kMs / 2},
-      {170 * kMs, 12 * kMs}, {400 * kMs, 14 * kMs}, {1000 * kMs, 14 * kMs}};
+  const std::vector<Periodic> tasks{{20 * kMs, 6 * kMs},   {33 * kMs, 7 * kMs},
+                                    {50 * kMs, 10 * kMs},  {90 * kMs, 10 * kMs + kMs / 2},
+                                    {170 * kMs, 12 * kMs}, {400 * kMs, 14 * kMs},
+                                    {1000 * kMs, 14 * kMs}};
   double load = 0;
   for (const Periodic& t : tasks) load += ratio(t.length_ns, t.period_ns);
   BOOST_TEST(std::abs(load - 0.95) < 0.01);

@@ -4,6 +4,10 @@
 
 #include <tap/tap.hpp>
 
+#include <fstream>
+#include <iterator>
+#include <string>
+
 #include "sim/workloads.hpp"
 
 namespace {
@@ -63,5 +67,15 @@ const bool kRegistered = [] {
         boost::unit_test::decorator::collector_t::instance());
   return true;
 }();
+
+BOOST_AUTO_TEST_CASE(the_docs_have_the_table) {
+  std::ifstream in("docs/simulator.md");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  for (const Row& row : kTable) {
+    const std::string line =
+        std::string("| ") + row.name + " | " + row.who + " | " + row.bound + " |\n";
+    BOOST_TEST((text.find(line) != text.npos), "docs/simulator.md lacks: " << line);
+  }
+}
 
 BOOST_AUTO_TEST_SUITE_END()

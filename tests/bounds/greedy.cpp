@@ -96,7 +96,7 @@ Over over(const Turn& turn, const Turn& next) {
 }
 
 Watched count(const std::vector<Turn>& turns, size_t clients) {
-  Watched watched{std::vector<Had>(clients), 0, 0};
+  Watched watched{std::vector<Had>(clients), 0, 0, 0};
   Over begun = over(turns[0], turns[1]);
   for (size_t i = 1; i + 1 < turns.size(); ++i) {
     BOOST_REQUIRE(turns[i].learned_ns > turns[i - 1].ended_ns);
@@ -145,7 +145,9 @@ Watched watch(std::deque<Child>& children, const TurnsLog& log, uint64_t least_n
 
   const std::vector<Turn> turns = log.between(from_ns, until_ns);
   BOOST_REQUIRE(turns.size() > 100);
-  return count(turns, children.size());
+  Watched watched = count(turns, children.size());
+  watched.longest_ms = static_cast<double>(log.longest_ns()) / 1e6;
+  return watched;
 }
 
 }  // namespace bounds

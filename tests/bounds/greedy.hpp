@@ -39,7 +39,8 @@ struct Had {
 struct Watched {
   std::vector<Had> had;  // by their numbers
   double all_ms;
-  double unsure_ms;  // of it, what the clocks of two may tell wrongly
+  double unsure_ms;   // of it, what the clocks of two may tell wrongly
+  double longest_ms;  // turn
 };
 
 // Lets them run for `least_ns`, and for 200 of the longest turn that is seen, from when each has

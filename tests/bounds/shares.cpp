@@ -5,6 +5,7 @@
 //
 // The arbiter may be off by one turn at either end of the time that is looked at: that is at least
 // 200 of the longest turn.
+#include <algorithm>
 #include <array>
 
 #include "greedy.hpp"
@@ -17,6 +18,7 @@ using conformance::Child;
 namespace {
 
 constexpr double kAllowed = 0.01;
+constexpr double kUnsure = 0.02;  // where clocks can tell no better than this, the bound stays
 
 // Whether the first of the two had this part of the engine, by the clients' clocks and as far as
 // they tell.
@@ -32,7 +34,7 @@ void first_must_have(double share, const std::array<uint32_t, 2>& weights,
     });
   const bounds::Watched watched = bounds::watch(children, log, 5000 * kMs);
   BOOST_TEST(std::abs(watched.had[0].ms - share * watched.all_ms) <=
-             kAllowed * watched.all_ms + watched.unsure_ms);
+             kAllowed * watched.all_ms + std::min(watched.unsure_ms, kUnsure * watched.all_ms));
 }
 
 constexpr Greedy kShort{.turn_ns = kMs / 2}, kLong{.turn_ns = 25 * kMs};
@@ -63,7 +65,7 @@ BOOST_AUTO_TEST_CASE(a_tenth_by_long_turns) {
 
 BOOST_AUTO_TEST_CASE(a_thousand_queues_get_what_one_gets) {
   if (const auto why = bounds::Tenants::missing(); !why.empty()) SKIP(why);
-  const Greedy one{.turn_ns = 2 * kMs}, thousand{.turn_ns = 2 * kMs, .contexts = 20, .queues = 50};
+  const Greedy one{.turn_ns = 4 * kMs}, thousand{.turn_ns = 4 * kMs, .contexts = 20, .queues = 50};
   first_must_have(0.50, {100, 100}, {thousand, one});
 }
 

@@ -602,8 +602,17 @@ struct aiaccel_reserve {
  * a class to the tenant that has had least for its weight, along the tree of
  * tenants; inside a tenant to the queue that has had least for its weight; inside a
  * queue to the earliest deadline, then to the oldest job. What a turn costs is
- * measured by the kernel. A job that is next but wider than the free slots waits
- * for more of them, and nobody passes it but a higher class.
+ * measured by the kernel.
+ *
+ * LOW, NORMAL and HIGH are each owed a twentieth of the engine's slots times time. Where
+ * higher classes leave them less than that for a second, the next slots that come free go to them until
+ * they have had it; a turn given so is not asked to yield. Who is
+ * above and leaves that much free in each second never waits for them longer than without.
+ *
+ * A job that is next but wider than the free slots waits for more of them, and nobody
+ * passes it but a higher class: for 100 ms at first, in which slots are kept free for it. If
+ * that was not enough, others pass for as long, and then it is next for twice the time, up to 12.8 s.
+ * Where turns last T it waits 5 T at most; where one never ends, half of the time is left to others.
  *
  * On a CPU engine turns of IDLE and LOW are in nobody's way but that of their like: the
  * kernel's own scheduler stops such work as soon as other work comes (the holder sets

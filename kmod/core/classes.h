@@ -19,8 +19,9 @@
  *
  * Bounds, with S slots, where turns end within AIA_CLASSES_SAVED_NS
  *  - Over any time T in which a job below a boundary is in line at all times, the classes below have
- *    at least G S (T - AIA_CLASSES_GAP_NS - L), less what they held at its beginning: L is the longest
- *    turn from above.
+ *    at least G S (T - AIA_CLASSES_GAP_NS - L), less what they held at its beginning. Below the highest
+ *    class that has work L is the longest turn from above. Below a lower one it is, if that is longer,
+ *    the time in which an owed turn of a class between is paid back: its part of S over G.
  *  - Turns that were owed hold less than G S slots of the highest boundary, and the width of one more.
  *  - A class whose use leaves G free waits no longer than in strict order.
  *

@@ -38,8 +38,12 @@ static void set_line(struct aia_sched_engine *engine, enum aia_line line)
 static void set_key(struct aia_sched_queue *queue)
 {
 	const struct aia_sched_job *first = aia_sched_queue_first(queue);
-	struct aia_vtime key = {0, first->seq};
+	struct aia_vtime key = {0};
 
+	/* A look at the job would bring it into the cache, long before it is needed. */
+	if (!queue->share.root->by_key)
+		return;
+	key.low = first->seq;
 	if (queue->seat->engine->line != AIA_LINE_AGES)
 		key.high = first->deadline_ns - 1; /* none: the last */
 	aia_share_set_key(&queue->share, key);

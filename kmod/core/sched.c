@@ -94,12 +94,29 @@ static void enqueue(struct aia_sched_job *job)
 		aia_list_add_last(&job->queue->undated, &job->of_undated);
 }
 
+/*
+ * It is needed when the queue is next again: among many queues so late that the processor would wait for it
+ * then.
+ */
+static void prefetch(const struct aia_link *undated)
+{
+	const struct aia_sched_job *job =
+		aia_container_of(undated, struct aia_sched_job, of_undated);
+	size_t at;
+
+	for (at = 0; at < sizeof(*job); at += 64)
+		__builtin_prefetch((const char *)job + at, 1);
+}
+
 static void dequeue(struct aia_sched_job *job)
 {
-	if (job->deadline_ns)
+	if (job->deadline_ns) {
 		aia_rb_remove(&job->queue->due, &job->of_due);
-	else
-		aia_list_remove(&job->of_undated);
+		return;
+	}
+	aia_list_remove(&job->of_undated);
+	if (!aia_list_empty(&job->queue->undated))
+		prefetch(job->queue->undated.next);
 }
 
 int aia_sched_takes_work(const struct aia_sched_engine *engine)

@@ -27,7 +27,18 @@ static __s64 at_least(__s64 credit, __s64 least)
 	return credit > least ? credit : least;
 }
 
-static void count(struct aia_boundary *boundary, __u32 slots, __u32 parts, __u64 ns)
+static bool is_anybody_in_line(const struct aia_sched_engine *engine)
+{
+	__u32 c;
+
+	for (c = 0; c < AIACCEL_NR_CLASSES; c++)
+		if (is_in_line(engine, c))
+			return true;
+	return false;
+}
+
+/* Whether the credit is where it began, and stays there. */
+static bool count(struct aia_boundary *boundary, __u32 slots, __u32 parts, __u64 ns)
 {
 	__s64 rate = (__s64)slots * parts;
 	__s64 lowest = -rate * (__s64)AIA_CLASSES_GAP_NS;
@@ -45,6 +56,7 @@ static void count(struct aia_boundary *boundary, __u32 slots, __u32 parts, __u64
 	else if (credit > lowest)
 		credit = at_least(credit - cost, lowest);
 	boundary->credit = credit;
+	return credit == lowest && !boundary->behind && !boundary->waited_for;
 }
 
 void aia_classes_init(struct aia_sched_engine *engine)
@@ -53,7 +65,8 @@ void aia_classes_init(struct aia_sched_engine *engine)
 
 	for (b = AIACCEL_CLASS_NORMAL; b < AIACCEL_NR_CLASSES; b++)
 		engine->classes.boundary[b].credit =
-			-(__s64)engine->slots * b * (__s64)AIA_CLASSES_GAP_NS;
+			-(__s64)engine->slots * (b - AIACCEL_CLASS_LOW) *
+			(__s64)AIA_CLASSES_GAP_NS;
 }
 
 void aia_classes_count(struct aia_sched_engine *engine, __u64 now_ns)
@@ -65,10 +78,14 @@ void aia_classes_count(struct aia_sched_engine *engine, __u64 now_ns)
 	if (!ns)
 		return;
 	classes->counted_ns = now_ns;
+	if (classes->settled)
+		return;
+	classes->settled = true;
 	if (ns > AIA_CLASSES_DEBT_NS)
 		ns = AIA_CLASSES_DEBT_NS;
 	for (b = AIACCEL_CLASS_NORMAL; b < AIACCEL_NR_CLASSES; b++)
-		count(&classes->boundary[b], engine->slots, b - lowest_below(engine, b), ns);
+		classes->settled &= count(&classes->boundary[b], engine->slots,
+					  b - lowest_below(engine, b), ns);
 }
 
 void aia_classes_note(struct aia_sched_engine *engine, __u32 crossed, __u32 kept)
@@ -79,6 +96,10 @@ void aia_classes_note(struct aia_sched_engine *engine, __u32 crossed, __u32 kept
 	bool waits = false;
 	__u32 above = 0, b, c;
 
+	classes->pledged = crossed;
+	if (classes->settled && !is_anybody_in_line(engine))
+		return;
+	classes->settled = false;
 	for (b = AIACCEL_NR_CLASSES; b-- > AIACCEL_CLASS_NORMAL;) {
 		struct aia_boundary *boundary = &classes->boundary[b];
 		__u32 lowest = lowest_below(engine, b);
@@ -97,7 +118,6 @@ void aia_classes_note(struct aia_sched_engine *engine, __u32 crossed, __u32 kept
 			used = engine->slots > above ? engine->slots - above : 0;
 		boundary->kept = used + (crossed >> b & 1 ? kept : 0);
 	}
-	classes->pledged = crossed;
 }
 
 bool aia_classes_owed(const struct aia_sched_engine *engine, __u32 boundary, bool inside)

@@ -57,6 +57,7 @@ struct aia_boundary {
 
 struct aia_classes {
 	__u64 counted_ns;
+	bool settled;			/* credits are where they begin, and nobody is in line */
 	__u32 held[AIACCEL_NR_CLASSES];	/* slots */
 	struct aia_boundary boundary[AIACCEL_NR_CLASSES]; /* above IDLE and LOW there is none */
 	__u32 pledged;			/* those that a wide job crosses, while slots are kept free for it */

@@ -370,7 +370,7 @@ struct choice {
 /* The first of a class, or NULL. */
 static struct aia_sched_job *first_of_class(struct aia_sched_engine *engine, __u32 class_)
 {
-	struct aia_sched_job *held = aia_wide_held(&engine->wide[class_]);
+	struct aia_sched_job *held = aia_wide_held(engine, class_);
 	struct aia_share *share;
 
 	if (held)
@@ -486,7 +486,7 @@ struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u6
 		aia_wide_pass(choice.job->queue);
 	}
 	engine->wanting = choice.job;
-	aia_wide_note(engine, choice.room ? choice.job : NULL);
+	aia_wide_note(engine, choice.room ? choice.job : NULL, now_ns);
 	aia_classes_note(engine, choice.crossed, choice.room);
 	return NULL;
 }

@@ -91,6 +91,7 @@ struct aia_sched_engine {
 	struct aia_sched_engine *next_stirred;	/* turns.h: chain of those to dispatch */
 	bool stirred;
 	struct aia_classes classes;
+	__u32 wide_stirs;		/* classes whose wide is not at rest, as bits */
 	struct aia_wide wide[AIACCEL_NR_CLASSES];
 	struct aia_sched_job *wanting;	/* after grant_next said NULL: who is next, and does not fit */
 };

@@ -32,6 +32,7 @@ bool aia_wide_hold(struct aia_sched_job *job)
 	if (wide->paused)
 		return false;
 	wide->held = job;
+	job->queue->seat->engine->wide_stirs |= 1U << job->queue->class_;
 	return true;
 }
 
@@ -43,9 +44,14 @@ void aia_wide_release(struct aia_sched_job *job)
 		wide->held = NULL;
 }
 
-struct aia_sched_job *aia_wide_held(const struct aia_wide *wide)
+struct aia_sched_job *aia_wide_held(const struct aia_sched_engine *engine, __u32 class_)
 {
-	return wide->held && aia_share_is_in_line(&wide->held->queue->share) ? wide->held : NULL;
+	struct aia_sched_job *held;
+
+	if (!(engine->wide_stirs >> class_ & 1))
+		return NULL;
+	held = engine->wide[class_].held;
+	return held && aia_share_is_in_line(&held->queue->share) ? held : NULL;
 }
 
 void aia_wide_recall(struct aia_sched_queue *queue)
@@ -69,7 +75,8 @@ static __u32 take_back(struct aia_wide *wide, __u32 left)
 
 static bool is_at_rest(const struct aia_wide *wide)
 {
-	return !wide->keeping && !wide->spent_ns && aia_list_empty(&wide->passed);
+	return !wide->keeping && !wide->spent_ns && aia_list_empty(&wide->passed) && !wide->job &&
+	       !wide->held;
 }
 
 static void count(struct aia_wide *wide, __u64 now_ns)
@@ -96,13 +103,16 @@ static void count(struct aia_wide *wide, __u64 now_ns)
 
 void aia_wide_count(struct aia_sched_engine *engine, __u64 now_ns)
 {
-	struct aia_wide *wide;
+	__u32 c;
 
-	for (wide = engine->wide; wide < engine->wide + AIACCEL_NR_CLASSES; wide++) {
-		if (is_at_rest(wide))
-			wide->counted_ns = now_ns;
-		else
-			count(wide, now_ns);
+	for (c = 0; engine->wide_stirs >> c; c++) {
+		if (!(engine->wide_stirs >> c & 1))
+			continue;
+		count(&engine->wide[c], now_ns);
+		if (is_at_rest(&engine->wide[c])) {
+			engine->wide_stirs &= ~(1U << c);
+			aia_timer_set(&engine->timers, &engine->wide[c].timer, 0);
+		}
 	}
 }
 
@@ -115,16 +125,22 @@ static __u64 next_look_ns(const struct aia_wide *wide)
 	return wide->keeping ? wide->counted_ns + wide->limit_ns - wide->spent_ns : 0;
 }
 
-void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job)
+void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, __u64 now_ns)
 {
-	struct aia_wide *wide;
+	__u32 c;
 
-	for (wide = engine->wide; wide < engine->wide + AIACCEL_NR_CLASSES; wide++) {
+	if (job) {
+		engine->wide_stirs |= 1U << job->queue->class_;
+		wide_of(job)->counted_ns = now_ns;
+		wide_of(job)->job = job;
+	}
+	for (c = 0; engine->wide_stirs >> c; c++) {
+		struct aia_wide *wide = &engine->wide[c];
 		__u64 at_ns;
 
+		if (!(engine->wide_stirs >> c & 1))
+			continue;
 		wide->keeping = job && wide == wide_of(job);
-		if (wide->keeping)
-			wide->job = job;
 		at_ns = next_look_ns(wide);
 		if (at_ns != wide->timer.at_ns)
 			aia_timer_set(&engine->timers, &wide->timer, at_ns);
@@ -142,6 +158,8 @@ bool aia_wide_retry(struct aia_sched_engine *engine)
 	struct aia_wide *wide;
 	__u32 left = AIA_WIDE_STEP;
 
+	if (!engine->wide_stirs)
+		return false;
 	for (wide = engine->wide; wide < engine->wide + AIACCEL_NR_CLASSES; wide++)
 		left = take_back(wide, left);
 	return left < AIA_WIDE_STEP;
@@ -158,6 +176,8 @@ void aia_wide_forget(struct aia_sched_job *job)
 {
 	struct aia_wide *wide = wide_of(job);
 
+	if (!(job->queue->seat->engine->wide_stirs >> job->queue->class_ & 1))
+		return;
 	aia_wide_release(job);
 	if (wide->job != job)
 		return;

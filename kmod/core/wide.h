@@ -25,7 +25,9 @@
  * Nobody is passed for nothing: while no job is in line, those passed may begin in a pause, too. A queue
  * that was passed comes back like one that slept (share.h), and at once when its jobs change.
  *
- * Invariant: a queue is on a list of passed ones by its of_line, with its share out of its tree. The caller serialises.
+ * Invariants
+ *  - A class is at rest (not in wide_stirs of its engine) only while nothing is kept, spent, passed or held.
+ *  - A queue is on a list of passed ones by its of_line, with its share out of its tree. The caller serialises.
  */
 #ifndef AIA_CORE_WIDE_H
 #define AIA_CORE_WIDE_H
@@ -65,13 +67,13 @@ bool aia_wide_hold(struct aia_sched_job *job);
 void aia_wide_release(struct aia_sched_job *job);
 
 /* The job that slots are held for, if it can have a turn, or NULL. */
-struct aia_sched_job *aia_wide_held(const struct aia_wide *wide);
+struct aia_sched_job *aia_wide_held(const struct aia_sched_engine *engine, __u32 class_);
 
 /* Counts the time up to now, begins and ends pauses. */
 void aia_wide_count(struct aia_sched_engine *engine, __u64 now_ns);
 
 /* Slots are kept free for @job, NULL for nobody, from now on. */
-void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job);
+void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, __u64 now_ns);
 
 /* Takes a queue whose class pauses out of line. */
 void aia_wide_pass(struct aia_sched_queue *queue);

@@ -98,7 +98,7 @@ static void enqueue(struct aia_sched_job *job)
  * It is needed when the queue is next again: among many queues so late that the processor would wait for it
  * then.
  */
-static void prefetch(const struct aia_link *undated)
+static void fetch_ahead(const struct aia_link *undated)
 {
 	const struct aia_sched_job *job =
 		aia_container_of(undated, struct aia_sched_job, of_undated);
@@ -116,7 +116,7 @@ static void dequeue(struct aia_sched_job *job)
 	}
 	aia_list_remove(&job->of_undated);
 	if (!aia_list_empty(&job->queue->undated))
-		prefetch(job->queue->undated.next);
+		fetch_ahead(job->queue->undated.next);
 }
 
 int aia_sched_takes_work(const struct aia_sched_engine *engine)

@@ -45,11 +45,20 @@ bool send_all(int socket, const std::vector<std::byte>& message) {
   return true;
 }
 
-// Descriptors may come with the first bytes.
+ssize_t receive(int socket, void* data, size_t bytes) {
+  ssize_t got;
+  do {
+    got = recv(socket, data, bytes, 0);
+  } while (got < 0 && errno == EINTR);
+  return got;
+}
+
+// Descriptors may come with the first bytes; they are taken where `fds` is not null.
 bool receive_all(int socket, void* data, size_t bytes, std::vector<Fd>* fds) {
   auto* to = static_cast<std::byte*>(data);
   for (size_t at = 0; at < bytes;) {
-    const ssize_t got = receive_with_fds(socket, to + at, bytes - at, fds);
+    const ssize_t got = fds ? receive_with_fds(socket, to + at, bytes - at, fds)
+                            : receive(socket, to + at, bytes - at);
     if (got <= 0) return false;
     at += static_cast<size_t>(got);
   }
@@ -126,11 +135,11 @@ class BrokerTransport final : public UserTransport {
     const wire::Header header{sizeof header, wire::kPollRequest, 0, 0};
     std::vector<std::byte> message;
     append(&message, &header, sizeof header);
-    wire::Header answer;
+    Answer answer;
     std::vector<Fd> fds;
-    if (int error = exchange(message, &answer, &fds)) return error;
-    if (answer.struct_bytes || answer.array_bytes) return fail();
-    if (answer.word) return -static_cast<int>(answer.word);
+    if (int error = exchange(message, 0, &answer, &fds)) return error;
+    if (answer.header.array_bytes) return fail();
+    if (answer.header.word) return -static_cast<int>(answer.header.word);
     if (fds.size() != 1) return fail();
     poll_ = std::move(fds[0]);
     return poll_.get();
@@ -139,13 +148,31 @@ class BrokerTransport final : public UserTransport {
     return -ENOMEM;
   }
 
-  // Sends one message and takes the header of its answer.
-  int exchange(const std::vector<std::byte>& message, wire::Header* answer, std::vector<Fd>* fds)
-      REQUIRES(mutex_) {
+  struct Answer {
+    wire::Header header;
+    host::Arg arg;
+  };
+
+  // Sends one message and takes of its answer the header and a struct of at most so many bytes, in
+  // one system call where it comes in one piece. Descriptors are taken where `fds` is not null.
+  int exchange(const std::vector<std::byte>& message, uint32_t struct_bytes, Answer* answer,
+               std::vector<Fd>* fds) REQUIRES(mutex_) {
     if (broken_) return -ECONNRESET;
-    if (!send_all(socket_.get(), message) ||
-        !receive_all(socket_.get(), answer, sizeof *answer, fds) || answer->word > kMaxErrno)
-      return fail();
+    if (!send_all(socket_.get(), message)) return fail();
+    auto* to = reinterpret_cast<std::byte*>(answer);
+    const wire::Header& header = answer->header;
+    size_t wanted = sizeof header;
+    for (size_t at = 0; at < wanted;) {
+      const size_t room = sizeof header + struct_bytes - at;
+      const ssize_t got = fds ? receive_with_fds(socket_.get(), to + at, room, fds)
+                              : receive(socket_.get(), to + at, room);
+      if (got <= 0) return fail();
+      at += static_cast<size_t>(got);
+      if (at < sizeof header) continue;
+      if (header.struct_bytes > struct_bytes || header.word > kMaxErrno) return fail();
+      wanted = sizeof header + header.struct_bytes;
+      if (at > wanted) return fail();
+    }
     return 0;
   }
 
@@ -156,21 +183,18 @@ class BrokerTransport final : public UserTransport {
       if (int error = check_rules(call.arg.policy)) return error;
     std::vector<std::byte> message = encode(call);
     Lock lock(mutex_);
-    wire::Header answer;
-    std::vector<Fd> none;
-    if (int error = exchange(message, &answer, &none)) return error;
-    host::Arg arg{};
-    const bool whole = answer.struct_bytes == call.row->size;
-    if ((!whole && (answer.struct_bytes || !answer.word)) ||
-        answer.array_bytes > (answer.word ? 0 : room_for_array(call)) ||
-        !receive_all(socket_.get(), &arg, answer.struct_bytes, &none))
+    Answer answer{};
+    if (int error = exchange(message, call.row->size, &answer, nullptr)) return error;
+    const auto [bytes, word, struct_bytes, array_bytes] = answer.header;
+    const bool whole = struct_bytes == call.row->size;
+    if ((!whole && (struct_bytes || !word)) || array_bytes > (word ? 0 : room_for_array(call)))
       return fail();
-    call.array.resize(answer.array_bytes);
-    if (!receive_all(socket_.get(), call.array.data(), call.array.size(), &none) ||
-        (!answer.word && !can_be(call, arg)))
+    call.array.resize(array_bytes);
+    if (!receive_all(socket_.get(), call.array.data(), call.array.size(), nullptr) ||
+        (!word && !can_be(call, answer.arg)))
       return fail();
-    adopt(call, arg);
-    return -static_cast<int>(answer.word);
+    adopt(call, answer.arg);
+    return -static_cast<int>(word);
   } catch (const std::bad_alloc&) {
     broken_ = true;  // an answer may be left on the socket
     return -ENOMEM;

@@ -71,7 +71,7 @@ class EmbeddedTransport final : public UserTransport {
  private:
   // Under the host's mutex: there is news in the ring.
   void tell() noexcept {
-    wake_ring(static_cast<aiaccel_ring*>(context_->ring().data()));
+    wake_ring(context_->ring().data(), context_->consumed().data());
     if (!polled_.load(std::memory_order_relaxed)) return;
     const uint64_t one = 1;
     [[maybe_unused]] const auto bytes = write(event_fd_.get(), &one, sizeof one);

@@ -49,6 +49,10 @@ inline constexpr uint32_t kMaxRequest =
     sizeof(Header) + host::kMaxStruct +
     AIACCEL_ENTER_MAX * (sizeof(aiaccel_completion) + sizeof(aiaccel_job));
 
+// A turn in a loop: one completion and one job. So much is read at once.
+inline constexpr uint32_t kUsualRequest =
+    sizeof(Header) + sizeof(aiaccel_enter) + sizeof(aiaccel_completion) + sizeof(aiaccel_job);
+
 // A POLICY of an administrator, who alone may send rules.
 inline constexpr uint32_t kMaxPolicyRequest =
     sizeof(Header) + host::kMaxStruct + AIACCEL_POLICY_MAX * sizeof(aiaccel_policy_rule);

@@ -20,6 +20,23 @@
 namespace aiaccel {
 namespace {
 
+// In the page of the consumed word: how many threads wait, so that the arbiter need not make a
+// system call to wake nobody. A client that writes nonsense there misleads only itself.
+constexpr size_t kWaiters = 1;
+
+class Announced {
+ public:
+  explicit Announced(uint32_t* waiters) : waiters_(waiters) {
+    __atomic_fetch_add(waiters_, 1, __ATOMIC_SEQ_CST);
+  }
+  Announced(const Announced&) = delete;
+  Announced& operator=(const Announced&) = delete;
+  ~Announced() { __atomic_fetch_sub(waiters_, 1, __ATOMIC_RELAXED); }
+
+ private:
+  uint32_t* const waiters_;
+};
+
 // Waits until *word is not `value`, until the time, or for a signal: 0 or -errno.
 int wait_word(const uint32_t* word, uint32_t value, uint64_t until_ns) noexcept {
   timespec until{};
@@ -32,8 +49,13 @@ int wait_word(const uint32_t* word, uint32_t value, uint64_t until_ns) noexcept 
 
 }  // namespace
 
-void wake_ring(aiaccel_ring* ring) noexcept {
-  syscall(SYS_futex, &ring->produced, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+void wake_ring(void* ring, const void* consumed) noexcept {
+  // After what was written to the ring, as a waiter looks there after it has announced itself.
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  const auto* words = static_cast<const uint32_t*>(consumed);
+  if (!__atomic_load_n(words + kWaiters, __ATOMIC_RELAXED)) return;
+  syscall(SYS_futex, &static_cast<aiaccel_ring*>(ring)->produced, FUTEX_WAKE, INT_MAX, nullptr,
+          nullptr, 0);
 }
 
 UserTransport::~UserTransport() {
@@ -176,6 +198,8 @@ int UserTransport::enter(host::Call& call) {
 }
 
 int UserTransport::wait(uint32_t min_events, uint64_t timeout_ns) noexcept {
+  if (unread() >= min_events) return 0;
+  const Announced announced(consumed_ + kWaiters);
   for (;;) {
     const uint32_t seen = produced();
     if (unread() >= min_events) return 0;

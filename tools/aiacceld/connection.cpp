@@ -102,9 +102,25 @@ bool Connection::greet(int error) {
 
 // Called by the context when its ring got news.
 void Connection::tell() {
-  aiaccel::wake_ring(static_cast<aiaccel_ring*>(context_->ring().data()));
+  aiaccel::wake_ring(context_->ring().data(), context_->consumed().data());
   // Full is as good as sent: it polls readable.
   if (news_) aiaccel::send_with_fds(news_.get(), "", 1, {}, MSG_DONTWAIT);
+}
+
+bool Connection::is_acceptable(const wire::Header& header) const {
+  const uint32_t max_request = privileged_ && header.word == AIACCEL_IOC_POLICY
+                                   ? wire::kMaxPolicyRequest
+                                   : wire::kMaxRequest;
+  const uint64_t sum = sizeof header + uint64_t{header.struct_bytes} + header.array_bytes;
+  return header.bytes == sum && header.bytes <= max_request &&
+         header.struct_bytes <= host::kMaxStruct;
+}
+
+bool Connection::has_message() const {
+  wire::Header header;
+  if (in_.size() < sizeof header) return false;
+  std::memcpy(&header, in_.data(), sizeof header);
+  return in_.size() >= header.bytes;
 }
 
 bool Connection::receive() {
@@ -112,31 +128,24 @@ bool Connection::receive() {
   // One message at a time, so that a client that talks without end does not keep others from
   // talking. Descriptors that a client passes are not taken: the kernel closes them.
   wire::Header header;
-  size_t wanted = sizeof header;
-  if (in_.size() >= sizeof header) {
-    std::memcpy(&header, in_.data(), sizeof header);
-    wanted = header.bytes;
-  }
-  const size_t have = in_.size();
-  if (have < wanted) {
+  for (int reads = 0;; ++reads) {
+    size_t wanted = wire::kUsualRequest;
+    if (in_.size() >= sizeof header) {
+      std::memcpy(&header, in_.data(), sizeof header);
+      if (!is_acceptable(header)) return false;
+      if (in_.size() >= header.bytes) break;
+      wanted = header.bytes;
+    }
+    if (reads == 2) return true;
+    const size_t have = in_.size();
     in_.resize(wanted);
     const ssize_t got = recv(socket(), in_.data() + have, wanted - have, MSG_DONTWAIT);
     if (got == 0) return false;
     in_.resize(have + static_cast<size_t>(std::max<ssize_t>(got, 0)));
     if (got < 0) return errno == EAGAIN || errno == EINTR;
   }
-  if (in_.size() < sizeof header) return true;
-
-  std::memcpy(&header, in_.data(), sizeof header);
-  const uint32_t max_request = privileged_ && header.word == AIACCEL_IOC_POLICY
-                                   ? wire::kMaxPolicyRequest
-                                   : wire::kMaxRequest;
-  const uint64_t sum = sizeof header + uint64_t{header.struct_bytes} + header.array_bytes;
-  if (header.bytes != sum || header.bytes > max_request || header.struct_bytes > host::kMaxStruct)
-    return false;
-  if (in_.size() < header.bytes) return have < sizeof header ? receive() : true;
   const bool well = carry_out(header);
-  in_.clear();
+  in_.erase(in_.begin(), in_.begin() + header.bytes);
   return well;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// One client of the broker: its socket, its context, and at most one message each way. Nothing here
-// blocks, and nothing that a client sends or leaves unread costs more than these two messages.
+// One client of the broker: its socket, its context, and one message each way, with at most
+// kUsualRequest bytes of the next. Nothing here blocks, and nothing that a client sends or leaves
+// unread costs more than these two messages.
 //
 // A connection is over when the socket closes, when what comes over it cannot be parsed, or when
 // the process that opened it has exited, even if a child of it still has the socket: then its turns
@@ -42,7 +43,10 @@ class Connection {
   // answer.
   bool asked_much() const { return asked_much_; }
 
-  // The socket is ready. False: the connection is over.
+  // Whether a whole message was read along with the last one: the socket does not tell of it.
+  bool has_message() const;
+
+  // The socket is ready, or there is such a message. False: the connection is over.
   bool receive();
   bool send();
 
@@ -51,6 +55,7 @@ class Connection {
 
   int watch(pid_t pid);  // 0 or -errno
   bool greet(int error);
+  bool is_acceptable(const aiaccel::wire::Header& header) const;
   bool carry_out(const aiaccel::wire::Header& header);
   bool answer(int result, const void* data, uint32_t struct_bytes,
               const std::vector<std::byte>& array);

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <exception>
 #include <system_error>
+#include <utility>
 
 namespace aiacceld {
 namespace {
@@ -118,7 +119,10 @@ void Server::run() {
     epoll_event events[64];
     const bool may_end = idle_ && clients_.empty() && listening_;
     const std::chrono::milliseconds forever(-1);
-    const auto patience = !listening_ ? kShortage : may_end ? *idle_ : forever;
+    const auto patience = !eager_.empty() ? std::chrono::milliseconds(0)
+                          : !listening_   ? kShortage
+                          : may_end       ? *idle_
+                                          : forever;
     const int count = epoll_wait(epoll_.get(), events, 64, static_cast<int>(patience.count()));
     if (count == 0 && may_end && !is_needed()) return;
     if (!listening_ && std::chrono::steady_clock::now() >= listen_again_at_) listen_again();
@@ -135,6 +139,7 @@ void Server::run() {
       else
         serve(source.client, events[i].events);
     }
+    for (const uint64_t number : std::exchange(eager_, {})) serve(number, EPOLLIN);
   }
 }
 
@@ -186,7 +191,10 @@ bool Server::serve(Connection& connection, uint64_t number, uint32_t events) {
   // One long answer a round, or one that took long to find: many connections of one user do not
   // keep others waiting for theirs.
   const bool asks = !(events & EPOLLOUT) && (events & EPOLLIN);
-  if (asks && sated_.contains(connection.uid())) return true;
+  if (asks && sated_.contains(connection.uid())) {
+    if (connection.has_message()) eager_.insert(number);
+    return true;
+  }
   const bool waited = connection.unsent() > 0;
   bool well = false;  // an error or a hang-up, and nothing left to read
   if (events & EPOLLOUT)
@@ -196,6 +204,7 @@ bool Server::serve(Connection& connection, uint64_t number, uint32_t events) {
   const bool waits = connection.unsent() > 0;
   if (asks && (waits || connection.asked_much())) sated_.insert(connection.uid());
   if (!well || (waits && too_much_unsent(connection))) return false;
+  if (!waits && connection.has_message()) eager_.insert(number);
   if (waits != waited)
     watch(connection.socket(), {number, false}, waits ? EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
   return true;

@@ -72,6 +72,8 @@ class Server {
   std::map<uint64_t, std::unique_ptr<Connection>> clients_;
   // Users who got an answer in this round that did not fit at once, or took long to find.
   std::set<uint64_t> sated_;
+  // Clients of whom there is a message that was read along with another.
+  std::set<uint64_t> eager_;
 };
 
 }  // namespace aiacceld

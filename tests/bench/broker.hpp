@@ -1,53 +1,57 @@
 // SPDX-License-Identifier: MIT
 //
-// A broker of the benchmark's own, which has a GPU of the stand-in for NVML: an engine with one
-// slot.
+// A broker of the benchmark's own, which the library starts at the first use and starts anew after
+// end(). The place is in $AIACCEL_BROKER; it goes with the object.
 #pragma once
 
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <string>
 
 #include "bench/measure.hpp"
 
 namespace bench {
 
-class Broker {
+class OwnBroker {
  public:
-  Broker() {
-    namespace fs = std::filesystem;
-    const fs::path build = fs::read_symlink("/proc/self/exe").parent_path().parent_path();
-    if (!fs::exists(build / "standin/libnvidia-ml.so.1")) throw Missing("there is no stand-in");
+  OwnBroker() {
     char folder[] = "/tmp/aiaccel-bench-XXXXXX";
-    check(mkdtemp(folder), "mkdtemp");
+    check(mkdtemp(folder), folder);
     folder_ = folder;
-    std::ofstream(folder_ + "/nvml") << "gpu GPU-bench\npci 0000:65:00.0\nmemory 8589934592 0\n";
-    const std::string socket = folder_ + "/broker.sock";
-    setenv("AIACCEL_STANDIN", folder, 1);
-    setenv("AIACCEL_BROKER", socket.c_str(), 1);
-    pid_ = fork();
-    if (pid_ == 0) {
-      setenv("LD_LIBRARY_PATH", (build / "standin").c_str(), 1);
-      execl((build / "bin/aiacceld").c_str(), "aiacceld", "--socket", socket.c_str(), nullptr);
-      _exit(127);
-    }
-    for (int i = 0; i < 1000 && !fs::exists(socket); ++i) usleep(10'000);
+    check(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0, "prctl");
+    setenv("AIACCEL_BROKER", socket().c_str(), 1);
   }
-  Broker(const Broker&) = delete;
-  ~Broker() {
-    if (pid_ > 0) kill(pid_, SIGTERM);
-    waitpid(pid_, nullptr, 0);
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
+  OwnBroker(const OwnBroker&) = delete;
+  OwnBroker& operator=(const OwnBroker&) = delete;
+  ~OwnBroker() {
+    end();
+    std::filesystem::remove_all(folder_);
+  }
+
+  bool is_there() const { return std::filesystem::exists(socket()); }
+
+  // The broker, and who started it: they become children of this process, one as the other ends.
+  void end() const {
+    for (bool any = true; any;) {
+      any = false;
+      std::ifstream children("/proc/thread-self/children");
+      for (pid_t pid; children >> pid; any = true) {
+        kill(pid, SIGTERM);
+        waitpid(pid, nullptr, 0);
+      }
+    }
+    std::filesystem::remove(socket());
   }
 
  private:
+  std::string socket() const { return folder_ + "/broker.sock"; }
+
   std::string folder_;
-  pid_t pid_ = -1;
 };
 
 }  // namespace bench

@@ -5,18 +5,15 @@
 // a user without the module has to wait for the broker too, which exec starts:
 // adopt/exec-start-first, with a broker anew each time. What is started here ends here.
 #include <fcntl.h>
-#include <signal.h>
 #include <spawn.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
+#include "bench/broker.hpp"
 #include "bench/row.hpp"
 
 namespace {
@@ -42,37 +39,19 @@ double run(std::vector<const char*> command) {
       .count();
 }
 
-// The broker that was started, and who started it for exec: they became children of this process.
-void end_broker() {
-  std::ifstream children("/proc/thread-self/children");
-  for (pid_t pid; children >> pid;) {
-    kill(pid, SIGTERM);
-    waitpid(pid, nullptr, 0);
-  }
-}
-
-// One pair; false where exec does not run.
-bool measure(const std::string& tool, std::vector<double>* differences) {
+// One pair.
+double measure(const std::string& tool) {
   const double plain = run({"/bin/true"});
   const double ours = run({tool.c_str(), "exec", "--class", "low", "--engine", "cpu0",
                            "--device-bytes", "1G", "--", "/bin/true"});
-  if (plain < 0 || ours < 0) {
-    std::fprintf(stderr, "%s exec does not run\n", tool.c_str());
-    return false;
-  }
-  differences->push_back(ours - plain);
-  return true;
+  if (plain < 0 || ours < 0) throw std::runtime_error(tool + " exec does not run");
+  return ours - plain;
 }
 
-}  // namespace
-
-int main() {
+void measure_all() {
   const std::string tool =
       std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin/aiaccel";
-  char folder[] = "/tmp/aiaccel-bench-XXXXXX";
-  if (!mkdtemp(folder) || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return 1;
-  const std::string socket = std::string(folder) + "/broker.sock";
-  setenv("AIACCEL_BROKER", socket.c_str(), 1);
+  const bench::OwnBroker broker;
 
   bench::Row row{.name = "adopt/exec-start",
                  .ours = {},
@@ -80,29 +59,24 @@ int main() {
                  .peer_name = "",
                  .unit = "ms",
                  .goal = 50};
-  bool well = true;
-  for (int pair = 0; well && pair < kPairs + 1; pair++) well = measure(tool, &row.ours);
-  if (well)
-    row.ours.erase(row.ours.begin());  // it read files from the disk, and started the broker
-  end_broker();
-  std::filesystem::remove(socket);
-
-  setenv("AIACCEL_TRANSPORT", "broker", 1);
   bench::Row first = row;
   first.name = "adopt/exec-start-first";
-  first.ours.clear();
-  for (int pair = 0; well && pair < kFirstPairs; pair++) {
-    well = measure(tool, &first.ours);
-    if (well && !std::filesystem::exists(socket)) {
-      std::fprintf(stderr, "%s exec started no broker\n", tool.c_str());
-      well = false;
-    }
-    end_broker();
-    std::filesystem::remove(socket);
+  measure(tool);  // reads files from the disk, and starts the broker
+  for (int pair = 0; pair < kPairs; pair++) row.ours.push_back(measure(tool));
+  broker.end();
+
+  setenv("AIACCEL_TRANSPORT", "broker", 1);
+  for (int pair = 0; pair < kFirstPairs; pair++) {
+    first.ours.push_back(measure(tool));
+    if (!broker.is_there()) throw std::runtime_error(tool + " exec started no broker");
+    broker.end();
   }
-  std::filesystem::remove_all(folder);
-  if (!well) return 1;
   bench::print(row);
   bench::print(first);
-  return 0;
+}
+
+}  // namespace
+
+int main() {
+  return bench::run(measure_all);
 }

@@ -9,6 +9,7 @@
 extern "C" {
 #include <core/cap.h>
 #include <core/check.h>
+#include <core/classes.h>
 #include <core/history.h>
 #include <core/limit.h>
 #include <core/list.h>
@@ -19,4 +20,5 @@ extern "C" {
 #include <core/sched.h>
 #include <core/turns.h>
 #include <core/vtime.h>
+#include <core/wide.h>
 }

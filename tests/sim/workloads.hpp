@@ -37,7 +37,8 @@ class Latencies {
   std::vector<Ns> all_;
 };
 
-// One workload: asserts its bound. Each is in the file of its kind: fair.cpp, latency.cpp.
+// One workload: asserts its bound. Each is in the file of its kind: fair.cpp, latency.cpp,
+// classes.cpp.
 void weights();
 void lengths();
 void greedy_user();
@@ -47,6 +48,10 @@ void liar();
 void ten_thousand_tenants();
 void switched();
 void hog_and_interactive();
+void interactive_beside_all();
+void guarantees();
+void wide_against_narrow();
+void wide_in_vain();
 void poisson();
 void deadlines();
 

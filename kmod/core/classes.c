@@ -129,6 +129,8 @@ bool aia_classes_owed(const struct aia_sched_engine *engine, __u32 boundary, boo
 
 	if (boundary < AIACCEL_CLASS_NORMAL || engine->order == AIACCEL_ORDER_STRICT)
 		return false;
+	if (boundary == AIACCEL_CLASS_REALTIME && engine->realtime.nr)
+		return false;
 	if (classes->boundary[boundary].credit <= 0 && !(classes->pledged >> boundary & 1))
 		return false;
 	for (c = lowest; c < boundary; c++) {

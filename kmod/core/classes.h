@@ -25,6 +25,8 @@
  *  - Turns that were owed hold less than G S slots of the highest boundary, and the width of one more.
  *  - A class whose use leaves G free waits no longer than in strict order.
  *
+ * Nothing passes REALTIME where it was promised anything: that leaves the others their parts (realtime.h).
+ *
  * An engine that gives way (sched.h) lets nobody wait for background turns. There what lies below
  * HIGH and REALTIME is the rest alone, and a LOW job that is owed a turn has it beside what runs.
  * The order STRICT has no guarantees.

@@ -24,7 +24,7 @@ static void hold_back(struct aia_sched_node *node, __u64 now_ns)
 	node->held_back_ns += aia_node_held_back_ns(node->parent, now_ns);
 	node->since_ns = now_ns;
 	node->held_back = true;
-	for (c = 0; c < AIACCEL_NR_CLASSES; c++) {
+	for (c = 0; c < AIACCEL_CLASS_REALTIME; c++) {
 		aia_share_leave(&node->share[c]);
 		node->share[c].held_back = true;
 	}
@@ -37,7 +37,7 @@ static void let_go(struct aia_sched_node *node, __u64 now_ns)
 	node->held_back_ns += aia_since_ns(node->since_ns, now_ns) -
 			      aia_node_held_back_ns(node->parent, now_ns);
 	node->held_back = false;
-	for (c = 0; c < AIACCEL_NR_CLASSES; c++) {
+	for (c = 0; c < AIACCEL_CLASS_REALTIME; c++) {
 		node->share[c].held_back = false;
 		if (aia_rb_first(&node->share[c].members))
 			aia_share_join(&node->share[c]);

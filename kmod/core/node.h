@@ -4,7 +4,7 @@
  *
  * The ceilings are of the turns that the tenant holds at once, its children's included, and of
  * the slots times time that they take (cap.h). While it is at one, it is held back: out of its
- * parent's tree, in all classes, until a turn ends or a timer of the engine rings. What it holds it
+ * parent's tree, in all classes but REALTIME (what was admitted there is the ceiling; it counts), until a turn ends or a timer of the engine rings. What it holds it
  * keeps. Slots stay free for that alone.
  *
  * Invariant: a tenant is held back exactly while it holds turns_max turns, or its engine time was used up

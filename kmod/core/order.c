@@ -35,6 +35,13 @@ static void set_line(struct aia_sched_engine *engine, enum aia_line line)
 		engine->root[c].by_key = line != AIA_LINE_SHARES || c == AIACCEL_CLASS_REALTIME;
 }
 
+static __u64 deadline_of(const struct aia_sched_queue *queue, const struct aia_sched_job *first)
+{
+	bool promised = queue->promise.period_ns && queue->class_ == AIACCEL_CLASS_REALTIME;
+
+	return promised ? queue->promise.deadline_ns : first->deadline_ns;
+}
+
 static void set_key(struct aia_sched_queue *queue)
 {
 	const struct aia_sched_job *first = aia_sched_queue_first(queue);
@@ -45,7 +52,7 @@ static void set_key(struct aia_sched_queue *queue)
 		return;
 	key.low = first->seq;
 	if (queue->seat->engine->line != AIA_LINE_AGES)
-		key.high = first->deadline_ns - 1; /* none: the last */
+		key.high = deadline_of(queue, first) - 1; /* none: the last */
 	aia_share_set_key(&queue->share, key);
 }
 

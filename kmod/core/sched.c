@@ -28,6 +28,7 @@ void aia_sched_engine_init(struct aia_sched_engine *engine, __u32 slots)
 	}
 	aia_classes_init(engine);
 	aia_order_init(engine);
+	aia_realtime_init(engine);
 }
 
 void aia_sched_seat_init(struct aia_sched_seat *seat, struct aia_sched_engine *engine)
@@ -47,13 +48,14 @@ void aia_sched_queue_init(struct aia_sched_queue *queue, struct aia_sched_seat *
 
 void aia_sched_queue_fini(struct aia_sched_queue *queue)
 {
+	aia_realtime_leave(queue);
 	aia_list_remove(&queue->of_seat);
 	aia_share_retire(&queue->share);
 }
 
 static void line_up(struct aia_sched_queue *queue)
 {
-	if (queue->waiting && !queue->seat->turn)
+	if (queue->waiting && !queue->seat->turn && !queue->promise.release.at_ns)
 		aia_order_line_up(queue);
 }
 
@@ -69,6 +71,7 @@ void aia_sched_queue_set_class(struct aia_sched_queue *queue, __u32 class_)
 	aia_share_charge(share, 0, 0, booked);
 	aia_share_retire(share);
 	queue->class_ = class_;
+	queue->promise.deadline_ns = 0;
 	aia_share_init(share, &queue->node->share[class_], share->weight);
 	aia_share_charge(share, 0, booked, 0);
 	line_up(queue);
@@ -137,6 +140,8 @@ static int check(const struct aia_sched_queue *queue, const struct aia_sched_job
 
 	if (!job->width || job->width > engine->slots)
 		return -EINVAL;
+	if (queue->promise.period_ns && (job->width != queue->promise.width || job->deadline_ns))
+		return -EINVAL;
 	return aia_sched_takes_work(engine);
 }
 
@@ -174,6 +179,8 @@ void aia_sched_put_in_line(struct aia_sched_job *job, __u64 now_ns)
 	queue->waiting++;
 	seat->engine->waiting++;
 	if (seat->turn)
+		return;
+	if (!aia_realtime_release(queue, now_ns))
 		return;
 	aia_wide_recall(queue);
 	aia_order_line_up(queue);
@@ -268,6 +275,7 @@ static void begin(struct aia_sched_job *job, bool owed, __u64 now_ns)
 	job->capped_ns = aia_sched_capped_ns(job, now_ns);
 	seat->busy_held_back_ns -= aia_node_held_back_ns(queue->node, now_ns);
 	aia_share_serve(&queue->share);
+	aia_realtime_begin(queue, now_ns);
 	take_out_of_line(job);
 	seat->turn = job;
 	for (link = seat->queues.next; link != &seat->queues; link = link->next)
@@ -334,8 +342,13 @@ void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns)
 	learn(queue, paid_ns);
 	seat->turn = NULL;
 	seat->busy_held_back_ns += aia_node_held_back_ns(queue->node, now_ns);
-	for (link = seat->queues.next; link != &seat->queues; link = link->next)
-		line_up(aia_container_of(link, struct aia_sched_queue, of_seat));
+	for (link = seat->queues.next; link != &seat->queues; link = link->next) {
+		struct aia_sched_queue *other =
+			aia_container_of(link, struct aia_sched_queue, of_seat);
+
+		if (other->waiting && aia_realtime_release(other, now_ns))
+			line_up(other);
+	}
 
 	engine->busy_ns += ran_ns * job->width;
 	seat->busy_ns += ran_ns * job->width;

@@ -42,6 +42,7 @@
 #include "history.h"
 #include "node.h"
 #include "rbtree.h"
+#include "realtime.h"
 #include "share.h"
 #include "timers.h"
 #include "types.h"
@@ -87,6 +88,7 @@ struct aia_sched_engine {
 	struct aia_link running[AIACCEL_NR_CLASSES];
 	struct aia_link in_line, parked;	/* queues; see order.h */
 	struct aia_timer reorder;
+	struct aia_realtime realtime;
 	struct aia_timers timers;
 	struct aia_sched_engine *next_stirred;	/* turns.h: chain of those to dispatch */
 	bool stirred;
@@ -112,6 +114,7 @@ struct aia_sched_queue {
 	const struct aia_history_who *who;	/* set after init, where a history is kept */
 	struct aia_link of_seat;
 	struct aia_link of_line;	/* in_line or parked of its engine, or wide[].passed */
+	struct aia_promise promise;
 	struct aia_rb_root due;		/* waiting jobs with a deadline, by it and age */
 	struct aia_link undated;	/* those without, by age; they come after */
 	__u32 class_;
@@ -173,7 +176,8 @@ int aia_sched_takes_work(const struct aia_sched_engine *engine);
 
 /*
  * Puts a job in line; width, cost_ns and deadline_ns are set. -EINVAL: width is 0 or
- * above the engine's slots. Those of aia_sched_takes_work(). -EDEADLK: the seat holds a turn.
+ * above the engine's slots, or of a promised queue another than was promised; or it has a deadline there.
+ * Those of aia_sched_takes_work(). -EDEADLK: the seat holds a turn.
  */
 int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns);
 

@@ -129,7 +129,7 @@ void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, _
 {
 	__u32 c;
 
-	if (job) {
+	if (job && job->queue->class_ != AIACCEL_CLASS_REALTIME) {
 		engine->wide_stirs |= 1U << job->queue->class_;
 		wide_of(job)->counted_ns = now_ns;
 		wide_of(job)->job = job;

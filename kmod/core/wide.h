@@ -20,6 +20,8 @@
  *  - One choice passes, and takes back into line, twice AIA_WIDE_STEP queues at most; a timer that is due
  *    at once goes on with the rest.
  *
+ * REALTIME never pauses: what its turns may take was counted when they were promised (realtime.h).
+ *
  * AIA_WIDE_MAX_NS is longer than any turn that has an end: the largest budget, and its grace.
  *
  * Nobody is passed for nothing: while no job is in line, those passed may begin in a pause, too. A queue

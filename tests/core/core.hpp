@@ -15,6 +15,7 @@ extern "C" {
 #include <core/list.h>
 #include <core/order.h>
 #include <core/rbtree.h>
+#include <core/realtime.h>
 #include <core/ring.h>
 #include <core/rule.h>
 #include <core/sched.h>

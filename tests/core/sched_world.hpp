@@ -177,7 +177,8 @@ class World {
   }
 
   static bool is_eligible(const aia_sched_queue& q) {
-    return q.waiting && !q.seat->turn && !is_held_back(q.node) && !is_passed(q);
+    return q.waiting && !q.seat->turn && !is_passed(q) &&
+           (q.class_ == AIACCEL_CLASS_REALTIME || !is_held_back(q.node));
   }
 
   static bool is_passed(const aia_sched_queue& q) { return q.of_line.next && !q.share.queued; }

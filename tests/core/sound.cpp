@@ -125,7 +125,8 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
   }
   *why = "a queue is in line exactly while it has an eligible job";
   for (const aia_sched_queue* q : queues)
-    if ((q->of_line.next != nullptr) != (q->waiting && !q->seat->turn)) return false;
+    if ((q->of_line.next != nullptr) != (q->waiting && !q->seat->turn && !q->promise.release.at_ns))
+      return false;
   *why = "a queue is in its tree exactly while it is in line and neither parked nor passed";
   std::uint32_t in_line = 0, away = 0, parked = 0, queued = 0, lined = 0;
   for (const aia_link* l = engine.in_line.next; l != &engine.in_line; l = l->next, in_line++) {
@@ -147,7 +148,8 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
   *why = "a tenant is in line exactly while somebody below it is, and it is not held back";
   for (const aia_sched_node* n : nodes)
     for (const aia_share& s : n->share) {
-      if (s.held_back != n->held_back) return false;
+      const bool exempt = &s == &n->share[AIACCEL_CLASS_REALTIME];
+      if (s.held_back != (n->held_back && !exempt)) return false;
       if (s.queued != (aia_rb_first(&s.members) && !s.held_back)) return false;
     }
 

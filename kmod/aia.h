@@ -93,6 +93,8 @@ struct aia_tenant {
 	u64 granted_before, busy_ns_before; /* by nodes that are gone */
 	struct aiaccel_histogram wait_before, run_before; /* likewise */
 
+	struct list_head open;		/* aia_turn_lock: contexts */
+
 	/* aia_limit_lock; includes the tenants below */
 	struct aia_limit limits[AIA_NR_CEILINGS];
 	u64 bytes[AIACCEL_BUFFER_IMPORTED]; /* by enum aiaccel_buffer_kind - 1; none are imported */
@@ -109,6 +111,15 @@ void aia_tenant_put(struct aia_tenant *tenant);
 void aia_tenant_put_locked(struct aia_tenant *tenant);
 /* The first tenant whose id is at least *id, which is moved past it; counted. */
 struct aia_tenant *aia_tenant_next(u64 *id);
+/* Under aia_config_lock; not counted. */
+struct aia_tenant *aia_tenant_next_locked(u64 *id);
+/*
+ * What STATS says of it: what it is (under aia_config_lock), to which what its queues did is added (under
+ * aia_turn_lock as well; returns at how many engines it looked). Or both, each engine in a hold of its own.
+ */
+void aia_tenant_describe_locked(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out,
+				char *path);
+u32 aia_tenant_count_locked(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out);
 void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out, char *path);
 #define AIA_PATH_BYTES PATH_MAX
 
@@ -269,6 +280,7 @@ struct aia_context {
 	/* aia_turn_lock */
 	struct aia_turns turns;
 	struct list_head queues;
+	struct list_head of_tenant;
 	u64 granted_before, busy_ns_before; /* at seats that are gone */
 
 	u64 reserved_bytes;		/* aia_limit_lock */
@@ -394,6 +406,14 @@ void aia_turn_end_context(struct aia_context *ctx);
 void aia_trace_decision(const struct aia_turn *turn, u32 state, u64 now_ns);
 /* Unread events, after looking for room in the ring. */
 u32 aia_turn_unread(struct aia_context *ctx);
+
+/* ---- what STATS says (stats.c, snapshot.c) ---- */
+
+void aia_stats_engine_locked(struct aiaccel_stats_engine *out, struct aia_engine *engine);
+void aia_stats_queue_locked(struct aiaccel_stats_queue *out, const struct aia_queue *queue,
+			    struct pid_namespace *pids);
+/* A SNAPSHOT of one tenant, or of all (NULL). Sets what is to be told in @arg. */
+int aia_snapshot(struct aiaccel_stats *arg, struct aia_tenant *only);
 
 /* ---- reservations (reserve.c) ---- */
 

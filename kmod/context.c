@@ -191,6 +191,9 @@ static int context_open(struct inode *inode, struct file *file)
 			      GFP_KERNEL_ACCOUNT);
 	if (err < 0)
 		goto err_tenant;
+	spin_lock(&aia_turn_lock);
+	list_add_tail(&ctx->of_tenant, &ctx->tenant->open);
+	spin_unlock(&aia_turn_lock);
 	file->private_data = ctx;
 	return nonseekable_open(inode, file);
 
@@ -220,6 +223,7 @@ static int context_release(struct inode *inode, struct file *file)
 	}
 	spin_lock(&aia_turn_lock); /* whoever found it has done */
 	xa_erase(&aia_contexts, ctx->index);
+	list_del(&ctx->of_tenant);
 	spin_unlock(&aia_turn_lock);
 	WARN_ON_ONCE(!aia_turns_empty(&ctx->turns));
 	aia_turn_free_spare(ctx);

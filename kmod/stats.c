@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * STATS: records of one kind, one after the other. Each is filled in under
+ * STATS: records of one kind, one after the other (a SNAPSHOT is in snapshot.c). Each is filled in under
  * its lock and copied out under none, so that a caller whose memory is slow to fault in holds up
  * nobody; records of one call need not be of one moment.
  */
@@ -35,6 +35,25 @@ static int put_record(struct listing *listing, const void *record, u32 size)
 	return 0;
 }
 
+void aia_stats_engine_locked(struct aiaccel_stats_engine *out, struct aia_engine *engine)
+{
+	lockdep_assert_held(&aia_turn_lock);
+	*out = (struct aiaccel_stats_engine){
+		.id = engine->id,
+		.state = engine->sched.state,
+		.slots = engine->sched.slots,
+		.slots_used = engine->sched.slots_used,
+		.jobs_waiting = engine->sched.waiting,
+		.queues = engine->nr_queues,
+		.granted = engine->sched.granted,
+		.busy_ns = engine->sched.busy_ns,
+		.device_bytes = engine->bytes.max,
+		.reserved_bytes = aia_engine_reserved_bytes(engine),
+		.wait = engine->sched.wait,
+		.run = engine->sched.run,
+	};
+}
+
 static int list_engines(struct listing *listing)
 {
 	struct aiaccel_stats_engine record;
@@ -44,21 +63,8 @@ static int list_engines(struct listing *listing)
 
 	while (!err && (engine = aia_engine_next(&id))) {
 		spin_lock(&aia_turn_lock);
-		record = (struct aiaccel_stats_engine){
-			.id = engine->id,
-			.state = engine->sched.state,
-			.slots = engine->sched.slots,
-			.slots_used = engine->sched.slots_used,
-			.jobs_waiting = engine->sched.waiting,
-			.queues = engine->nr_queues,
-			.granted = engine->sched.granted,
-			.busy_ns = engine->sched.busy_ns,
-			.wait = engine->sched.wait,
-			.run = engine->sched.run,
-		};
+		aia_stats_engine_locked(&record, engine);
 		spin_unlock(&aia_turn_lock);
-		record.device_bytes = engine->bytes.max;
-		record.reserved_bytes = aia_engine_reserved_bytes(engine);
 		aia_engine_put(engine);
 		err = put_record(listing, &record, sizeof(record));
 	}
@@ -98,8 +104,8 @@ static int list_tenants(struct listing *listing, struct aia_tenant *only)
 	return err;
 }
 
-static void fill_queue_locked(struct aiaccel_stats_queue *record, const struct aia_queue *queue,
-			      struct pid_namespace *pids)
+void aia_stats_queue_locked(struct aiaccel_stats_queue *record, const struct aia_queue *queue,
+			    struct pid_namespace *pids)
 {
 	const struct aia_sched_queue *sched = &queue->sched;
 	const struct aia_sched_job *turn = sched->seat->turn;
@@ -144,7 +150,7 @@ static int list_queues(struct listing *listing, const struct aia_tenant *only)
 		queue = aia_queue_next_locked(&number);
 		wanted = queue && (!only || queue->ctx->tenant == only);
 		if (wanted)
-			fill_queue_locked(&record, queue, pids);
+			aia_stats_queue_locked(&record, queue, pids);
 		spin_unlock(&aia_turn_lock);
 		if (!queue)
 			break;
@@ -362,6 +368,9 @@ int aia_stats(struct aia_call *call)
 	case AIACCEL_STATS_RESERVATIONS:
 		err = list_reservations(&listing, only);
 		break;
+	case AIACCEL_STATS_SNAPSHOT:
+		err = aia_snapshot(arg, only);
+		return err ?: aia_reply(call);
 	case AIACCEL_STATS_CONTEXTS:
 		err = list_contexts(&listing, only);
 		break;

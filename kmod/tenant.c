@@ -147,6 +147,7 @@ static void init_tenant(struct aia_tenant *tenant, struct aia_tenant *parent, u3
 	tenant->kind = kind;
 	tenant->settings = aia_settings_none;
 	INIT_LIST_HEAD(&tenant->nodes);
+	INIT_LIST_HEAD(&tenant->open);
 	for (i = 0; i < AIA_NR_CEILINGS; i++)
 		aia_limit_init(&tenant->limits[i], parent ? &parent->limits[i] : NULL,
 			       ceiling_below(parent, i));
@@ -280,14 +281,23 @@ void aia_tenant_put(struct aia_tenant *tenant)
 	mutex_unlock(&aia_config_lock);
 }
 
-struct aia_tenant *aia_tenant_next(u64 *id)
+struct aia_tenant *aia_tenant_next_locked(u64 *id)
 {
 	unsigned long index = *id;
 	struct aia_tenant *tenant;
 
-	mutex_lock(&aia_config_lock);
+	lockdep_assert_held(&aia_config_lock);
 	tenant = xa_find(&by_id, &index, ULONG_MAX, XA_PRESENT);
 	*id = index + 1;
+	return tenant;
+}
+
+struct aia_tenant *aia_tenant_next(u64 *id)
+{
+	struct aia_tenant *tenant;
+
+	mutex_lock(&aia_config_lock);
+	tenant = aia_tenant_next_locked(id);
 	if (tenant)
 		refcount_inc(&tenant->users);
 	mutex_unlock(&aia_config_lock);
@@ -397,18 +407,15 @@ static void name_of(struct cgroup *cgroup, char *name, char *path)
 	strscpy(name, path + max(0, length - (AIACCEL_PATH_LEN - 1)), AIACCEL_PATH_LEN);
 }
 
-/* A hold for each, as there may be a thousand. */
 static void add_node_locked(struct aia_node *node, struct aiaccel_stats_tenant *out)
 {
 	u64 reserved;
 
-	lockdep_assert_held(&aia_config_lock);
-	spin_lock(&aia_turn_lock);
+	lockdep_assert_held(&aia_turn_lock);
 	out->granted += node->sched.granted;
 	out->busy_ns += node->sched.busy_ns;
 	aia_histogram_sum(&out->wait, &node->sched.wait);
 	aia_histogram_sum(&out->run, &node->sched.run);
-	spin_unlock(&aia_turn_lock);
 	spin_lock(&aia_limit_lock);
 	reserved = node->bytes.used;
 	spin_unlock(&aia_limit_lock);
@@ -416,22 +423,29 @@ static void add_node_locked(struct aia_node *node, struct aiaccel_stats_tenant *
 		out->reserved_bytes = U64_MAX;
 }
 
-void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out, char *path)
+void aia_tenant_describe_locked(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out,
+				char *path)
 {
-	struct aia_settings settings = aia_policy_settings(tenant);
-	struct aia_node *node;
+	const struct aia_settings *settings = &tenant->settings;
 
+	lockdep_assert_held(&aia_config_lock);
 	*out = (struct aiaccel_stats_tenant){
 		.tenant = tenant->id,
 		.parent = tenant->parent ? tenant->parent->id : 0,
 		.source_id = tenant->source_id,
 		.kind = tenant->kind,
-		.weight = settings.weight,
-		.max_device_bytes = settings.device_bytes,
-		.max_class = settings.max_class,
-		.on_missing = settings.on_missing,
-		.engine_time = settings.engine_time,
-		.grants = settings.grants,
+		.weight = settings->weight,
+		.contexts = tenant->contexts,
+		.queues = tenant->queues,
+		.granted = tenant->granted_before,
+		.busy_ns = tenant->busy_ns_before,
+		.max_device_bytes = settings->device_bytes,
+		.max_class = aia_settings_class(settings, aia_tenant_class),
+		.on_missing = settings->on_missing,
+		.engine_time = settings->engine_time,
+		.grants = settings->grants,
+		.wait = tenant->wait_before,
+		.run = tenant->run_before,
 	};
 	if (tenant->cgroup)
 		name_of(tenant->cgroup, out->name, path);
@@ -439,21 +453,39 @@ void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *ou
 		strscpy(out->name, "/", sizeof(out->name));
 	else
 		snprintf(out->name, sizeof(out->name), "uid:%llu", tenant->source_id);
-	mutex_lock(&aia_config_lock);
-	out->contexts = tenant->contexts;
-	out->queues = tenant->queues;
-	out->granted = tenant->granted_before;
-	out->busy_ns = tenant->busy_ns_before;
-	out->wait = tenant->wait_before;
-	out->run = tenant->run_before;
-	list_for_each_entry(node, &tenant->nodes, of_tenant)
-		add_node_locked(node, out);
-	mutex_unlock(&aia_config_lock);
 	spin_lock(&aia_limit_lock);
 	out->allocated_bytes = tenant->bytes[AIACCEL_BUFFER_ALLOCATED - 1];
 	out->pinned_bytes = tenant->bytes[AIACCEL_BUFFER_PINNED - 1];
 	out->max_bytes = tenant->limits[AIA_CEILING_MEMORY].max;
 	spin_unlock(&aia_limit_lock);
+}
+
+u32 aia_tenant_count_locked(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out)
+{
+	struct aia_node *node;
+	u32 places = 0;
+
+	lockdep_assert_held(&aia_turn_lock);
+	list_for_each_entry(node, &tenant->nodes, of_tenant) {
+		add_node_locked(node, out);
+		places++;
+	}
+	return places;
+}
+
+/* A hold for each place, as there may be a thousand. */
+void aia_tenant_stats(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out, char *path)
+{
+	struct aia_node *node;
+
+	mutex_lock(&aia_config_lock);
+	aia_tenant_describe_locked(tenant, out, path);
+	list_for_each_entry(node, &tenant->nodes, of_tenant) {
+		spin_lock(&aia_turn_lock);
+		add_node_locked(node, out);
+		spin_unlock(&aia_turn_lock);
+	}
+	mutex_unlock(&aia_config_lock);
 }
 
 /* ---- loading ---- */

@@ -924,6 +924,8 @@ struct aiaccel_event {
  *			    fewer, down to 256, and none where there was no memory for them
  * @AIACCEL_STATS_RESERVATIONS: struct aiaccel_stats_reservation
  * @AIACCEL_STATS_CONTEXTS: struct aiaccel_stats_context
+ * @AIACCEL_STATS_SNAPSHOT: engines, tenants, contexts, queues, and turns that wait or run, all
+ *			    as they are at one moment; see &struct aiaccel_stats_head
  *
  * Of all but engines a caller sees those of its own tenant, or all of them with
  * CAP_SYS_ADMIN. Turns of its tenant are those of its number, and of a cgroup also those from
@@ -936,6 +938,7 @@ enum aiaccel_stats_kind {
 	AIACCEL_STATS_TURNS	= 4,
 	AIACCEL_STATS_RESERVATIONS = 5,
 	AIACCEL_STATS_CONTEXTS	= 6,
+	AIACCEL_STATS_SNAPSHOT	= 7,
 };
 
 /**
@@ -949,6 +952,8 @@ enum aiaccel_stats_kind {
  * @time_ns:	  out: when this was so
  *
  * All counters only grow while their object lives.
+ *
+ * Errors: %EMSGSIZE, see &struct aiaccel_stats_head; %EINTR, %ENOMEM.
  */
 struct aiaccel_stats {
 	__u32 size;
@@ -973,6 +978,29 @@ struct aiaccel_stats {
 struct aiaccel_histogram {
 	__aligned_u64 count[AIACCEL_HISTOGRAM_LEN];
 };
+
+/**
+ * struct aiaccel_stats_head - What stands before each record of a SNAPSHOT
+ * @kind:   which struct follows, as in the list of that &enum aiaccel_stats_kind
+ * @bytes:  from here to the next head, a multiple of 8
+ *
+ * The records of a SNAPSHOT are of several kinds and lengths. So record_size is 8 (%EINVAL), and
+ * count is in units of 8 bytes. Who steps by @bytes, and over kinds and tails that it does not
+ * know, can read that of any implementation. When not all fit, nothing is written, and count
+ * tells how many units it would have taken; there may be more at the next try.
+ *
+ * A context comes after its tenant, and before its queues and turns; turns that wait say what
+ * for. Of one moment it is because all of it is told in one hold of a lock: other calls wait
+ * meanwhile. So %EMSGSIZE when there are more than %AIACCEL_SNAPSHOT_MAX records, engines of each tenant
+ * included; and callers without CAP_SYS_ADMIN may have to wait until the lock was not
+ * theirs for eight times as long as the last one had it.
+ */
+struct aiaccel_stats_head {
+	__u32 kind;
+	__u32 bytes;
+};
+
+#define AIACCEL_SNAPSHOT_MAX	4096
 
 /**
  * struct aiaccel_stats_engine
@@ -1144,6 +1172,34 @@ enum aiaccel_turn_state {
 };
 
 /**
+ * enum aiaccel_wait - What is in a waiting job's way
+ * @AIACCEL_WAIT_NOT:	   Nothing: it has its turn, or had.
+ * @AIACCEL_WAIT_SLOTS:    It is next, and the slots that it needs are held, among others by
+ *			   waits_for: who was asked to yield, if anybody was.
+ * @AIACCEL_WAIT_ORDER:    Others come first; waits_for is next.
+ * @AIACCEL_WAIT_OWN:	   Its context has another turn there.
+ * @AIACCEL_WAIT_CEILING:  Its tenant, or one above it, has all the turns or the engine time
+ *			   that it may have.
+ * @AIACCEL_WAIT_ENGINE:   The engine is faulted.
+ * @AIACCEL_WAIT_KEPT:     Slots are kept free for waits_for, which needs more than there are.
+ * @AIACCEL_WAIT_PASSED:   It is wider than what is free, and narrower ones pass until slots
+ *			   are kept for it again. waits_for holds some.
+ * @AIACCEL_WAIT_AFTER:    The job after which it comes is not completed. It is not in line, nor
+ *			   counted among those that wait, until then.
+ */
+enum aiaccel_wait {
+	AIACCEL_WAIT_NOT	= 0,
+	AIACCEL_WAIT_SLOTS	= 1,
+	AIACCEL_WAIT_ORDER	= 2,
+	AIACCEL_WAIT_OWN	= 3,
+	AIACCEL_WAIT_CEILING	= 4,
+	AIACCEL_WAIT_ENGINE	= 5,
+	AIACCEL_WAIT_AFTER	= 6,
+	AIACCEL_WAIT_KEPT	= 7,
+	AIACCEL_WAIT_PASSED	= 8,
+};
+
+/**
  * struct aiaccel_stats_turn - One job, from which it follows who waited for whom
  * @context:	    its context, as in &struct aiaccel_stats_queue
  * @tenant:	    its tenant
@@ -1168,6 +1224,10 @@ enum aiaccel_turn_state {
  * @source_id:	    its tenant's, likewise
  * @wait_ns:	    how long it waited so far; of several jobs the sum
  * @max_wait_ns:    the longest of these waits
+ * @waits_for:	    in a SNAPSHOT, the context in a waiting job's way; 0 where there is none,
+ *		    or the caller may not see it
+ * @why:	    in a SNAPSHOT, &enum aiaccel_wait
+ * @__reserved:	    zero
  *
  * Turns that ended are kept until newer ones of the engine push them out; how far
  * back an engine's go is told by its oldest one. A turn that ended after the list's
@@ -1199,6 +1259,9 @@ struct aiaccel_stats_turn {
 	__aligned_u64 source_id;
 	__aligned_u64 wait_ns;
 	__aligned_u64 max_wait_ns;
+	__aligned_u64 waits_for;
+	__u32 why;
+	__u32 __reserved;
 };
 
 /**

@@ -36,9 +36,11 @@ int aia_check_engine_info(const struct aiaccel_engine_info *arg)
 
 int aia_check_stats(const struct aiaccel_stats *arg)
 {
-	if (arg->kind < AIACCEL_STATS_ENGINES || arg->kind > AIACCEL_STATS_CONTEXTS)
+	if (arg->kind < AIACCEL_STATS_ENGINES || arg->kind > AIACCEL_STATS_SNAPSHOT)
 		return -EOPNOTSUPP;
 	if (arg->record_size < 8 || arg->record_size > 4096 || arg->record_size % 8)
+		return -EINVAL;
+	if (arg->kind == AIACCEL_STATS_SNAPSHOT && arg->record_size != 8)
 		return -EINVAL;
 	return 0;
 }

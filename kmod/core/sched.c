@@ -404,6 +404,17 @@ static bool stands_in_way(const struct aia_sched_engine *engine, __u32 holder, _
 	return !engine->gives_way || is_background(class_) || !is_background(holder);
 }
 
+const struct aia_sched_job *aia_sched_in_way(const struct aia_sched_engine *engine, __u32 class_)
+{
+	__u32 c;
+
+	for (c = 0; c < AIACCEL_NR_CLASSES; c++)
+		if (stands_in_way(engine, c, class_) && !aia_list_empty(&engine->running[c]))
+			return aia_container_of(engine->running[c].next, struct aia_sched_job,
+						of_engine);
+	return NULL;
+}
+
 /* What is free for a class, or will be once those asked to yield have done so. */
 static __u32 room(const struct aia_sched_engine *engine, __u32 class_, bool after_yields)
 {

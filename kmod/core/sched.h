@@ -212,6 +212,12 @@ __u64 aia_sched_capped_ns(const struct aia_sched_job *job, __u64 now_ns);
  */
 struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine);
 
+/*
+ * A granted job that is in the way of those of @class_: of the lowest class that has any, who was
+ * asked to yield, if anybody was, else who has its turn longest.
+ */
+const struct aia_sched_job *aia_sched_in_way(const struct aia_sched_engine *engine, __u32 class_);
+
 /* Ends a granted job's turn, frees its slots, settles its cost. */
 void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns);
 

@@ -59,9 +59,14 @@ struct aia_sched_engine *aia_turns_next_stirred(struct aia_news *news)
  * randomized algorithm for the closest-pair problem", 1997): whoever does not know it
  * cannot choose cookies that meet in one bucket and make every look-up long.
  */
+static __u32 bucket_of(const struct aia_turns *turns, __u64 cookie)
+{
+	return (__u32)((cookie * turns->multiplier) >> (64 - AIA_TURNS_MAX_LOG2));
+}
+
 static struct aia_turn **bucket(struct aia_turns *turns, __u64 cookie)
 {
-	return &turns->hash[(cookie * turns->multiplier) >> (64 - AIA_TURNS_MAX_LOG2)];
+	return &turns->hash[bucket_of(turns, cookie)];
 }
 
 static struct aia_turn *find(struct aia_turns *turns, __u64 cookie)
@@ -411,6 +416,19 @@ void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue
 {
 	aia_turns_revoke(turns, queue, now_ns, news);
 	aia_turns_fail_waiting(turns, queue, now_ns, news);
+}
+
+const struct aia_turn *aia_turns_next(const struct aia_turns *turns, const struct aia_turn *turn)
+{
+	__u32 i = 0;
+
+	if (turn && turn->next_hash)
+		return turn->next_hash;
+	if (turn)
+		i = bucket_of(turns, turn->note.cookie) + 1;
+	while (i < AIA_TURNS_MAX && !turns->hash[i])
+		i++;
+	return i < AIA_TURNS_MAX ? turns->hash[i] : NULL;
 }
 
 bool aia_turns_empty(const struct aia_turns *turns)

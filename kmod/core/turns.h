@@ -138,6 +138,9 @@ void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue
 __u32 aia_turns_list(const struct aia_turns *turns, const struct aia_sched_queue *queue,
 		     struct aia_history_record *records, __u64 now_ns);
 
+/* One live turn after the other, beginning with NULL; NULL at the end. */
+const struct aia_turn *aia_turns_next(const struct aia_turns *turns, const struct aia_turn *turn);
+
 /* Looks for room in the ring. True when something was written. */
 bool aia_turns_flush(struct aia_turns *turns, struct aia_news *news);
 

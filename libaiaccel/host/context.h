@@ -125,6 +125,11 @@ class Context {
   aiaccel_stats_tenant describe(const Tenant& tenant) const REQUIRES(host_.mutex);
   aiaccel_stats_context describe() const REQUIRES(host_.mutex);
   aiaccel_stats_queue describe(const Queue& queue) const REQUIRES(host_.mutex);  // of its own
+  class Snapshot;
+  int stats_snapshot(Call& call, uint64_t now_ns) const REQUIRES(host_.mutex);
+  // As `viewer` may see it.
+  void add_to(Snapshot& snapshot, const Context& viewer, uint64_t now_ns) const
+      REQUIRES(host_.mutex);
   bool sees(const Tenant& tenant) const;
 
   uint32_t unread() const REQUIRES(host_.mutex);

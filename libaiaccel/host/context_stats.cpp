@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// STATS: who uses what. Under the Host's mutex. A caller sees its own tenant, a privileged one all.
+// STATS: who uses what; a SNAPSHOT is in context_snapshot.cpp. Under the Host's mutex. A caller
+// sees its own tenant, a privileged one all.
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -65,6 +66,12 @@ int Context::stats(Call& call) {
     case AIACCEL_STATS_CONTEXTS:
       stats_contexts(call);
       break;
+    case AIACCEL_STATS_SNAPSHOT: {
+      const uint64_t now = monotonic_ns();
+      if (int error = stats_snapshot(call, now)) return error;
+      arg.time_ns = now;
+      return 0;
+    }
     default:
       return -EOPNOTSUPP;
   }
@@ -188,6 +195,8 @@ uint32_t record_bytes(uint32_t kind) {
       return sizeof(aiaccel_stats_reservation);
     case AIACCEL_STATS_CONTEXTS:
       return sizeof(aiaccel_stats_context);
+    case AIACCEL_STATS_SNAPSHOT:
+      return 8;
   }
   return 0;
 }

@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "core/check.h"
+#include "core/explain.h"
 #include "core/history.h"
 #include "core/limit.h"
 #include "core/rule.h"

@@ -340,10 +340,12 @@ BOOST_AUTO_TEST_CASE(stats_arguments) {
   refused(
       EOPNOTSUPP, [](auto& a) { a.kind = 0; }, "kind 0");
   refused(
-      EOPNOTSUPP, [](auto& a) { a.kind = AIACCEL_STATS_CONTEXTS + 1; }, "the next kind");
+      EOPNOTSUPP, [](auto& a) { a.kind = AIACCEL_STATS_SNAPSHOT + 1; }, "the next kind");
   for (uint32_t size : {0u, 4u, 12u, 4104u, ~0u})
     refused(
         EINVAL, [=](auto& a) { a.record_size = size; }, "record_size");
+  refused(
+      EINVAL, [](auto& a) { a.kind = AIACCEL_STATS_SNAPSHOT; }, "record_size of a snapshot");
 }
 
 BOOST_AUTO_TEST_CASE(enter_arguments) {

@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(stats) {
   for (__u32 kind : {AIACCEL_STATS_ENGINES, AIACCEL_STATS_TENANTS, AIACCEL_STATS_TURNS,
                      AIACCEL_STATS_RESERVATIONS, AIACCEL_STATS_CONTEXTS})
     BOOST_TEST(after(aia_check_stats, good, [=](auto& a) { a.kind = kind; }) == 0);
-  for (__u32 kind : {0U, AIACCEL_STATS_CONTEXTS + 1U, ~0U})
+  for (__u32 kind : {0U, AIACCEL_STATS_SNAPSHOT + 1U, ~0U})
     BOOST_TEST(after(aia_check_stats, good, [=](auto& a) { a.kind = kind; }) == -EOPNOTSUPP);
   for (__u32 size : {0U, 4U, 7U, 12U, 4097U, 4104U, ~0U - 7})
     BOOST_TEST(after(aia_check_stats, good, [=](auto& a) { a.record_size = size; }) == -EINVAL);

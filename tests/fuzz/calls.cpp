@@ -88,8 +88,8 @@ constexpr Field kStatsFields[] = {
 void fill_stats(Actor& actor, int, void* argument) {
   auto& arg = *static_cast<aiaccel_stats*>(argument);
   constexpr uint32_t kSizes[] = {8, 64, 104, 208, 1024, 4096};
-  arg.kind = 1 + actor.random.below(AIACCEL_STATS_CONTEXTS);
-  arg.record_size = actor.random.one_of(kSizes);
+  arg.kind = 1 + actor.random.below(AIACCEL_STATS_SNAPSHOT);
+  arg.record_size = arg.kind == AIACCEL_STATS_SNAPSHOT ? 8 : actor.random.one_of(kSizes);
   arg.count = actor.random.below(sizeof(actor.scratch) / arg.record_size + 1);
   arg.records = address(actor.scratch);
 }

@@ -252,6 +252,16 @@ BOOST_AUTO_TEST_CASE(questions) {
   ask("STATS, a context", 3, [&] { return ask_stats(AIACCEL_STATS_CONTEXTS); });
   BOOST_REQUIRE_EQUAL(submit(context, job_of(queues[0], 1)), 0);
   ask("STATS, a turn", 4, [&] { return ask_stats(AIACCEL_STATS_TURNS); }, {EFAULT, ENOMEM});
+  ask("STATS, a snapshot", 4,
+      [&] {
+        aiaccel_stats stats{};
+        stats.kind = AIACCEL_STATS_SNAPSHOT;
+        stats.records = address(records.data());
+        stats.count = static_cast<uint32_t>(records.size() / 8);
+        stats.record_size = 8;
+        return context(AIACCEL_IOC_STATS, stats);
+      },
+      {EFAULT, ENOMEM});
   ask("CONTROL", 1, [&] {
     aiaccel_control control{};
     control.engine = engine;

@@ -118,9 +118,10 @@ constexpr Field kTurn[] = {
     FIELD(aiaccel_stats_turn, comm, kOut),         FIELD(aiaccel_stats_turn, label, kOut),
     FIELD(aiaccel_stats_turn, count, kOut),        FIELD(aiaccel_stats_turn, tenant_kind, kOut),
     FIELD(aiaccel_stats_turn, source_id, kOut),    FIELD(aiaccel_stats_turn, wait_ns, kOut),
-    FIELD(aiaccel_stats_turn, max_wait_ns, kOut),
+    FIELD(aiaccel_stats_turn, max_wait_ns, kOut),  FIELD(aiaccel_stats_turn, waits_for, kOut),
+    FIELD(aiaccel_stats_turn, why, kOut),          FIELD(aiaccel_stats_turn, __reserved, kOut),
 };
-static_assert(fills(kTurn, 184) && sizeof(aiaccel_stats_turn) == 184);
+static_assert(fills(kTurn, 200) && sizeof(aiaccel_stats_turn) == 200);
 
 struct {
   uint32_t kind, size;
@@ -135,10 +136,14 @@ struct {
 
 std::vector<Spoil> spoils_of(const Scene&) {
   Spoils<aiaccel_stats> spoils;
-  for (const uint32_t kind : {0u, 7u, 0x80000000u, ~0u})
+  for (const uint32_t kind : {0u, 8u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "kind", [=](auto& a) { a.kind = kind; });
   for (const uint32_t size : {0u, 4u, 7u, 9u, 12u, 4095u, 4104u, 0x80000008u, ~0u})
     spoils.add(EINVAL, "record_size", [=](auto& a) { a.record_size = size; });
+  spoils.add(EINVAL, "record_size of a snapshot", [](auto& a) {
+    a.kind = AIACCEL_STATS_SNAPSHOT;
+    a.record_size = 16;
+  });
   for (const uint64_t address : U64s{0, 1ULL << 47, 0xffff888000000000, ~0ULL})
     spoils.add(EFAULT, "records", [=](auto& a) { a.records = address; });
   return spoils;
@@ -192,6 +197,35 @@ BOOST_AUTO_TEST_CASE(records_are_cut_and_filled_and_bounded) {
                                                  << fit);
         }
       }
+}
+
+// As above, of a SNAPSHOT, which is written wholly or not at all.
+BOOST_AUTO_TEST_CASE(a_snapshot_is_bounded) {
+  NEED_DEVICE();
+  const Scene scene;
+  scene.context.take_turn(scene.queue, 1);
+  Bytes bytes[2] = {Bytes(1 << 20, 0x5a), Bytes(1 << 20, static_cast<char>(0xa5))};
+  uint32_t needed = 0;
+  for (Bytes& to : bytes) {
+    aiaccel_stats stats{};
+    stats.kind = AIACCEL_STATS_SNAPSHOT;
+    stats.records = address(to.data());
+    stats.count = 1 << 17;
+    stats.record_size = 8;
+    BOOST_REQUIRE_EQUAL(scene.context(AIACCEL_IOC_STATS, stats), 0);
+    BOOST_REQUIRE(stats.count < 1 << 17);
+    BOOST_TEST(!has_kernel_address(to.data(), stats.count * 8));
+    needed = stats.count;
+    stats.count--;
+    stats.records = 0;  // is not written to
+    BOOST_TEST(scene.context(AIACCEL_IOC_STATS, stats) == 0);
+    stats.records = ~0ULL - 7;
+    BOOST_TEST(scene.context(AIACCEL_IOC_STATS, stats) == EFAULT);
+  }
+  for (size_t i = 0; i < bytes[0].size(); i++) {
+    const bool kept = bytes[0][i] == 0x5a && bytes[1][i] == static_cast<char>(0xa5);
+    if (kept == (i < needed * 8)) BOOST_REQUIRE_MESSAGE(false, "byte " << i);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(pids_are_of_the_callers_namespace) {

@@ -185,7 +185,9 @@ bool Connection::carry_out(const wire::Header& header) {
   if (row->request == AIACCEL_IOC_STATS && aia_check_stats(&call.arg.stats) == 0)
     call.arg.stats.record_size =
         std::min(call.arg.stats.record_size, host::record_bytes(call.arg.stats.kind));
-  asked_much_ = row->request == AIACCEL_IOC_STATS && call.arg.stats.kind == AIACCEL_STATS_TURNS;
+  const uint32_t kind = call.arg.stats.kind;
+  asked_much_ = row->request == AIACCEL_IOC_STATS &&
+                (kind == AIACCEL_STATS_TURNS || kind == AIACCEL_STATS_SNAPSHOT);
   const int result = context_->call(call);
   if (row->request == AIACCEL_IOC_ENTER) call.arg.enter.completions = call.arg.enter.jobs = 0;
   if (row->request == AIACCEL_IOC_POLICY) call.arg.policy.rules = 0;

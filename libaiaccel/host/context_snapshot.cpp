@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+//
+// A SNAPSHOT: all that STATS has of one moment, as the Host's mutex is held around it. Not more
+// than AIACCEL_SNAPSHOT_MAX records, a tenant's place at each engine counted as one, so that others
+// are not kept for long.
+#include <cerrno>
+#include <cstring>
+
+#include "host/context.h"
+
+namespace aiaccel::host {
+
+// Records behind their heads. All are counted; they are kept as far as there is room.
+class Context::Snapshot {
+ public:
+  explicit Snapshot(Call& call)
+      : array_(call.array), room_(uint64_t{call.arg.stats.count} * kUnit) {}
+
+  void look(size_t times) { looks_ += times; }
+  bool too_much() const { return looks_ > AIACCEL_SNAPSHOT_MAX; }
+
+  template <typename T>
+  void add(uint32_t kind, const T& record) {
+    static_assert(sizeof(T) % kUnit == 0);
+    const aiaccel_stats_head head{kind, sizeof head + sizeof record};
+    look(1);
+    bytes_ += head.bytes;
+    if (bytes_ > room_ || too_much()) return;
+    append(&head, sizeof head);
+    append(&record, sizeof record);
+  }
+
+  uint32_t finish() {  // in units
+    if (bytes_ > room_) array_.clear();
+    return static_cast<uint32_t>(bytes_ / kUnit);
+  }
+
+ private:
+  static constexpr uint32_t kUnit = 8;
+
+  void append(const void* from, size_t bytes) {
+    const auto* data = static_cast<const std::byte*>(from);
+    array_.insert(array_.end(), data, data + bytes);
+  }
+
+  std::vector<std::byte>& array_;
+  const uint64_t room_;
+  uint64_t bytes_ = 0;
+  size_t looks_ = 0;
+};
+
+void Context::add_to(Snapshot& snapshot, const Context& viewer, uint64_t now_ns) const {
+  snapshot.add(AIACCEL_STATS_CONTEXTS, describe());
+  for (const auto& [id, queue] : queues_) snapshot.add(AIACCEL_STATS_QUEUES, describe(*queue));
+  const aia_turn* turn = nullptr;
+  while ((turn = aia_turns_next(&turns_.core, turn)) && !snapshot.too_much()) {
+    const aia_sched_job& job = turn->job;
+    if (job.state == AIA_SCHED_IDLE) continue;
+    const bool runs = job.state == AIA_SCHED_GRANTED;
+    aia_history_record record;
+    aia_history_describe(&record, &job, runs ? AIACCEL_TURN_RUNNING : AIACCEL_TURN_WAITING, now_ns);
+    aiaccel_stats_turn told;
+    const auto& engine = reinterpret_cast<const Engine&>(*job.queue->seat->engine);
+    aia_history_tell(&record, engine.info.id, 0, &told);
+    const aia_explanation because = aia_explain(&job);
+    told.why = because.why;
+    if (because.waits_for) {
+      const aia_history_who& who = *because.waits_for->queue->who;
+      if (viewer.client_.privileged || who.tenant == viewer.tenant_->id)
+        told.waits_for = who.context;
+    }
+    snapshot.add(AIACCEL_STATS_TURNS, told);
+  }
+}
+
+int Context::stats_snapshot(Call& call, uint64_t now_ns) const {
+  Snapshot snapshot(call);
+  host_.prune_tenants(now_ns);
+  auto add = [&](const Tenant& tenant) {
+    if (!sees(tenant)) return;
+    snapshot.look(tenant.nodes.size());
+    if (!snapshot.too_much()) snapshot.add(AIACCEL_STATS_TENANTS, describe(tenant));
+  };
+  add(host_.root);
+  for (const auto& [uid, tenant] : host_.tenants) add(*tenant);
+  for (const auto& engine : host_.engines) {
+    if (snapshot.too_much()) break;
+    snapshot.add(AIACCEL_STATS_ENGINES, describe(*engine));
+  }
+  for (const Context* context : host_.contexts) {
+    if (snapshot.too_much()) return -EMSGSIZE;
+    context->host_.mutex.is_held();  // it is the same
+    if (sees(*context->tenant_)) context->add_to(snapshot, *this, now_ns);
+  }
+  if (snapshot.too_much()) return -EMSGSIZE;
+  call.arg.stats.count = snapshot.finish();
+  return 0;
+}
+
+}  // namespace aiaccel::host

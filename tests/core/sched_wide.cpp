@@ -125,27 +125,28 @@ BOOST_AUTO_TEST_CASE(a_higher_class_passes) {
   BOOST_TEST(high.longest_wait_ns <= 5 * kMs);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_kept_free_and_for_whom) {
+BOOST_AUTO_TEST_CASE(slots_are_held_for_one_no_matter_who_had_less) {
   Host host(4);
-  Client& holder = host.client(host.tenant(), {.turn_ns = 50 * kMs, .width = 2});
+  Client& rich = host.client(host.tenant(), {.turn_ns = kSecond, .width = 4});
+  host.submit(rich);
+  host.run(host.now_ns + kSecond);
+  Client& holder = host.client(host.tenant(), {.turn_ns = 50 * kMs});
   host.submit(holder);
-  Client& wide = host.client(host.tenant(), {.width = 4});
-  Client& first = host.client(host.tenant());
-  // Held for: no matter who had less.
-  host.submit(first);
-  BOOST_TEST(first.job.state == AIA_SCHED_GRANTED);
-  host.run(host.now_ns + 10 * kMs);
-  host.submit(first);
-  host.run(host.now_ns + kMs / 2);
-  BOOST_TEST(aia_sched_submit(&wide.queue, &(wide.job.width = 4, wide.job), host.now_ns) == 0);
-  BOOST_TEST(aia_wide_hold(&wide.job));
-  Client& second = host.client(host.tenant());
-  host.submit(second);
-  BOOST_TEST(second.job.state == AIA_SCHED_WAITING);
-  aia_wide_release(&wide.job);
-  aia_sched_withdraw(&wide.job);
+  rich.job.width = 4;
+  BOOST_TEST_REQUIRE(aia_sched_submit(&rich.queue, &rich.job, host.now_ns) == 0);
+  BOOST_TEST(aia_wide_hold(&rich.job));
+  Client& poor = host.client(host.tenant());
+  host.submit(poor);
+  BOOST_TEST(poor.job.state == AIA_SCHED_WAITING);
+  aia_wide_release(&rich.job);
   host.run(host.now_ns + 1);
-  BOOST_TEST(second.job.state == AIA_SCHED_GRANTED);
+  BOOST_TEST(poor.job.state == AIA_SCHED_GRANTED);
+  host.run(host.now_ns + 49 * kMs);
+  // Held until it begins, or the class pauses.
+  BOOST_TEST(aia_wide_hold(&rich.job));
+  host.run(host.now_ns + 2 * kMs);
+  BOOST_TEST(rich.job.state == AIA_SCHED_GRANTED);
+  BOOST_TEST(aia_wide_held(&host.engine, AIACCEL_CLASS_NORMAL) == nullptr);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

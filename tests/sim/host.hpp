@@ -53,6 +53,7 @@ struct Stream {
   std::size_t contexts = 0;  // at most so many; jobs that find none idle wait in the stream. 0: any
   Ns claimed_ns = 0;         // what it says that turns take
   Ns due_ns = 0;             // from when a job comes to its deadline; 0: it has none
+  Ns longest_ns = 0;         // what its turns are held to; 0: nothing
   Times gap{};               // from one arrival to the next
   Times service{};           // how long a turn takes
   std::function<void(Ns wait_ns)> began{};     // called for each turn that begins,
@@ -122,6 +123,21 @@ class Host {
     return stream;
   }
 
+  // One context whose jobs come each `period_ns`, with a promise; false where that is refused.
+  bool promise(Stream options, Ns period_ns) {
+    Stream& stream = streams_.emplace_back(std::move(options));
+    stream.class_ = AIACCEL_CLASS_REALTIME;
+    stream.contexts = 1;
+    stream.gap = constant(period_ns);
+    if (add_client(stream, period_ns)) {
+      aia_sched_queue_fini(&stream.clients.front().queue);
+      streams_.pop_back();
+      return false;
+    }
+    foresee(random_.below(period_ns), &stream, nullptr);
+    return true;
+  }
+
   // So many jobs at all times: each that ends is followed by another at once.
   Stream& saturate(Stream options, std::size_t jobs) {
     Stream& stream = streams_.emplace_back(std::move(options));
@@ -184,17 +200,25 @@ class Host {
     aia_sched_queue_init(&c.queue, &c.seat, node, class_, weight);
   }
 
+  // What the engine says to the promise of a turn each `period_ns`, where that is not 0.
+  int add_client(Stream& stream, Ns period_ns) {
+    Client& c = stream.clients.emplace_back();
+    init(c, stream.tenant, stream.class_, stream.weight);
+    c.stream = &stream;
+    c.width = stream.width;
+    c.claimed_ns = stream.claimed_ns;
+    stream.idle.push_back(&c);
+    if (!stream.longest_ns) return 0;
+    return aia_realtime_join(&c.queue, stream.longest_ns, period_ns, period_ns ? stream.width : 0,
+                             now_ns);
+  }
+
   // A job comes: to a client that has none, or to a new one.
   void come(Stream& stream) {
     if (stream.idle.empty() && stream.contexts && stream.clients.size() == stream.contexts)
       return stream.backlog.push_back(now_ns);
     if (stream.idle.empty()) {
-      Client& c = stream.clients.emplace_back();
-      init(c, stream.tenant, stream.class_, stream.weight);
-      c.stream = &stream;
-      c.width = stream.width;
-      c.claimed_ns = stream.claimed_ns;
-      stream.idle.push_back(&c);
+      if (add_client(stream, 0)) throw std::logic_error("a queue was refused");
     }
     Client& c = *stream.idle.back();
     stream.idle.pop_back();

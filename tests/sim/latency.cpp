@@ -131,4 +131,39 @@ void deadlines() {
   BOOST_TEST(missed(AIACCEL_ORDER_FAIR, tasks) > 0u);
 }
 
+// As many promises as the engine gives, of any kind, beside work of all classes without end.
+void promises() {
+  std::uint64_t jobs = 0, late = 0, refused = 0;
+  for (std::uint64_t seed = 1; seed <= 12; seed++) {
+    Random random(seed);
+    Host host(static_cast<std::uint32_t>(1 + random.below(4)), Random(~seed));
+    const Ns others_ns = (1 + random.below(3)) * kMs;
+    for (const std::uint32_t c : {AIACCEL_CLASS_HIGH, AIACCEL_CLASS_NORMAL, AIACCEL_CLASS_LOW})
+      host.saturate({.tenant = host.tenant(),
+                     .class_ = c,
+                     .longest_ns = others_ns,
+                     .service = constant(others_ns)},
+                    4);
+    const std::uint32_t widest = host.engine.slots > 2 && random.below(2) ? 2 : 1;
+    for (int i = 0; i < 60; i++) {
+      const Ns period_ns = (8 + random.below(200)) * kMs;
+      const Ns length_ns = period_ns / (5 + random.below(40));
+      refused += !host.promise({.tenant = host.tenant(),
+                                .width = static_cast<std::uint32_t>(1 + random.below(widest)),
+                                .longest_ns = length_ns,
+                                .service = constant(length_ns),
+                                .ended =
+                                    [&jobs, &late, period_ns](Ns sojourn_ns) {
+                                      jobs++;
+                                      late += sojourn_ns > period_ns;
+                                    }},
+                               period_ns);
+    }
+    host.run(host.now_ns + 30 * kSecond);
+  }
+  BOOST_TEST(late == 0u);
+  BOOST_TEST(jobs > 20000u);
+  BOOST_TEST(refused > 100u);
+}
+
 }  // namespace sim

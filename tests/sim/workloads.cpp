@@ -60,6 +60,8 @@ constexpr Row kTable[] = {
     {"deadlines", "periodic clients, 95 % of an engine, each job due when the next one comes",
      "under edf no deadline is missed, as Jeffay, Stanat and Martel say; under fair some are",
      sim::deadlines},
+    {"promises", "as many realtime queues as the engine admits, beside all classes without end",
+     "no promised deadline is missed", sim::promises},
 };
 
 }  // namespace

@@ -54,5 +54,6 @@ void wide_against_narrow();
 void wide_in_vain();
 void poisson();
 void deadlines();
+void promises();
 
 }  // namespace sim

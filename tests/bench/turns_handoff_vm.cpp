@@ -3,11 +3,12 @@
 // What it costs to hand a turn to another process: to wake it, and to sleep until the turn comes
 // back. Against the least that Linux has for it, a futex in shared memory (wake, then wait), and
 // against POSIX message queues (send, then receive). All on one processor, where nothing hides what
-// the giver does after the wake-up, and on two.
+// the giver does after the wake-up, and no idle processor has to be woken: emulated, that would
+// measure the host.
 //
-// Four engines keep ours in step: each process waits for one that the other is about to give, and
-// takes none back that it gave before it had another, so that no ENTER has a choice to whom it
-// hands a turn.
+// The engine is in the order of arrival (fifo), so that who gives a turn and asks for the next one
+// in the same ENTER stands behind the others: every call hands the turn on. With 1,000 processes in
+// line it goes round among all of them.
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <mqueue.h>
@@ -19,9 +20,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <memory>
+#include <vector>
 
 #include "bench/taker.hpp"
 
@@ -29,11 +30,12 @@ namespace {
 
 constexpr int kRounds = 40;
 constexpr int kTimes = 400;  // there and back
+constexpr int kMany = 999;   // processes besides this one
 
-void run_on(int processor) {
+void run_on_one_processor() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET(processor, &set);
+  CPU_SET(0, &set);
   bench::check(sched_setaffinity(0, sizeof set, &set) == 0, "sched_setaffinity");
 }
 
@@ -41,12 +43,11 @@ void run_on(int processor) {
 class Partner {
  public:
   template <typename Play>
-  Partner(int processor, Play play) : pid_(fork()) {
+  explicit Partner(Play play) : pid_(fork()) {
     bench::check(pid_ >= 0, "fork");
     if (pid_) return;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     _exit(bench::run([&] {
-      run_on(processor);
       for (;;) play();
     }));
   }
@@ -78,62 +79,54 @@ class Shared {
 
 // ---- ours ----
 
-using Engines = std::array<std::uint32_t, 4>;
-
+// So many processes besides this one take turns at an engine, one after the other.
 class Turns {
  public:
-  Turns(const Engines& engines, int processor)
-      : partner_(processor, [=, this] { give_back(engines); }), taker_(line_up(engines)) {
-    taker_->turn({}, {0, 1});
-    while (!shared_->ready) usleep(1000);
+  Turns(std::uint32_t engine, int others) : taker_("kernel"), line_(taker_.add_line(engine)) {
+    taker_.turn(line_);
+    for (int i = 0; i < others; ++i)
+      others_.push_back(std::make_unique<Partner>([=, this] { take_turns(engine); }));
+    // All of them stand in line once all have said that they are about to, and some time has
+    // passed.
+    while (shared_->others.load() < static_cast<unsigned>(others)) usleep(1000);
+    pass();
   }
 
-  // There and back.
-  void pass() {
-    taker_->turn({passed_ % 4}, {(passed_ + 2) % 4});
-    ++passed_;
-  }
+  // Once round.
+  void pass() { taker_.turn(line_); }
 
-  void check_steps() const {
-    if (shared_->given_back != passed_) throw std::runtime_error("turns did not alternate");
+  void check_steps() {
+    const unsigned before = shared_->turns;
+    pass();
+    const unsigned passed = shared_->turns - before;
+    if (passed != others_.size())
+      throw std::runtime_error("turns went to " + std::to_string(passed) + " others");
   }
 
  private:
   struct Steps {
-    std::atomic<bool> ready;
-    std::atomic<unsigned> given_back;
+    std::atomic<unsigned> others, turns;
   };
 
-  // Line n is at engine n.
-  static std::unique_ptr<bench::Taker> line_up(const Engines& engines) {
-    auto taker = std::make_unique<bench::Taker>("kernel");
-    for (const std::uint32_t engine : engines) taker->add_line(engine);
-    return taker;
-  }
-
-  void give_back(const Engines& engines) {
-    const auto taker = line_up(engines);
-    taker->turn({}, {2, 3});
-    shared_->ready = true;
-    taker->turn({}, {0});
-    for (unsigned step = 0;; ++step) {
-      shared_->given_back = step + 1;
-      taker->turn({(step + 2) % 4}, {(step + 1) % 4});
-    }
+  void take_turns(std::uint32_t engine) {
+    bench::Taker taker("kernel");
+    const bench::Taker::Line line = taker.add_line(engine);
+    ++shared_->others;
+    for (;; ++shared_->turns) taker.turn(line);
   }
 
   Shared<Steps> shared_;
-  Partner partner_;
-  const std::unique_ptr<bench::Taker> taker_;
-  unsigned passed_ = 0;
+  bench::Taker taker_;
+  const bench::Taker::Line line_;
+  std::vector<std::unique_ptr<Partner>> others_;
 };
 
 // ---- peers ----
 
 class Futexes {
  public:
-  explicit Futexes(int processor)
-      : partner_(processor, [this] {
+  Futexes()
+      : partner_([this] {
           wait(shared_->there);
           wake(shared_->back);
         }) {}
@@ -162,10 +155,8 @@ class Futexes {
 
 class Messages {
  public:
-  explicit Messages(int processor)
-      : there_(make("/aiaccel-bench-there")),
-        back_(make("/aiaccel-bench-back")),
-        partner_(processor, [this] {
+  Messages()
+      : there_(make("/aiaccel-bench-there")), back_(make("/aiaccel-bench-back")), partner_([this] {
           receive(there_);
           send(back_);
         }) {}
@@ -206,26 +197,47 @@ class Messages {
 // ---- rows ----
 
 template <typename Peer>
-void compare(const std::string& name, const char* peer_name, double goal, Turns& turns,
-             int processor) {
-  Peer peer(processor);
+void compare(const std::string& name, const char* peer_name, double goal, Turns& turns) {
+  Peer peer;
   const auto handing = [](auto& both) { return bench::mean_us(kTimes, [&] { both.pass(); }) / 2; };
   bench::alternate(
       {.name = name, .ours = {}, .peer = {}, .peer_name = peer_name, .unit = "us", .goal = goal},
       kRounds, [&] { return handing(turns); }, [&] { return handing(peer); });
 }
 
+void order_by_arrival(aiaccel_device* device, std::uint32_t engine) {
+  aiaccel_control control{};
+  control.size = sizeof control;
+  control.engine = engine;
+  control.order = AIACCEL_ORDER_FIFO;
+  errno = -aiaccel_call(device, AIACCEL_IOC_CONTROL, &control);
+  bench::check(errno == 0, "CONTROL");
+}
+
 void measure() {
-  run_on(0);
-  Engines engines;
-  bench::Taker registrar("kernel");
-  for (size_t i = 0; i < engines.size(); ++i)
-    engines[i] = bench::register_engine(registrar.device(), "bench-pass-" + std::to_string(i));
-  const int processor = 0;
-  Turns turns(engines, processor);
-  compare<Futexes>("turns/hand-off-futex", "futex", 1.15, turns, processor);
-  compare<Messages>("turns/hand-off-mq", "POSIX mq", 1.0, turns, processor);
-  turns.check_steps();
+  run_on_one_processor();
+  bench::Taker administrator("kernel");
+  const std::uint32_t few = bench::register_engine(administrator.device(), "bench-few");
+  const std::uint32_t many = bench::register_engine(administrator.device(), "bench-many");
+  order_by_arrival(administrator.device(), few);
+  order_by_arrival(administrator.device(), many);
+
+  Turns two(few, 1);
+  compare<Futexes>("turns/hand-off-futex", "futex", 1.15, two);
+  compare<Messages>("turns/hand-off-mq", "POSIX mq", 1.0, two);
+  two.check_steps();
+
+  Turns thousand(many, kMany);
+  bench::alternate(
+      {.name = "turns/hand-off-1000",
+       .ours = {},
+       .peer = {},
+       .peer_name = "2 processes",
+       .unit = "us",
+       .goal = 2.0},
+      10, [&] { return bench::mean_us(3, [&] { thousand.pass(); }) / (kMany + 1); },
+      [&] { return bench::mean_us(kTimes, [&] { two.pass(); }) / 2; });
+  thousand.check_steps();
 }
 
 }  // namespace

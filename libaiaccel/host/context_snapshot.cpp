@@ -50,6 +50,7 @@ class Context::Snapshot {
 };
 
 void Context::add_to(Snapshot& snapshot, const Context& viewer, uint64_t now_ns) const {
+  viewer.host_.mutex.is_held();  // it is the same
   snapshot.add(AIACCEL_STATS_CONTEXTS, describe());
   for (const auto& [id, queue] : queues_) snapshot.add(AIACCEL_STATS_QUEUES, describe(*queue));
   const aia_turn* turn = nullptr;
@@ -77,6 +78,7 @@ int Context::stats_snapshot(Call& call, uint64_t now_ns) const {
   Snapshot snapshot(call);
   host_.prune_tenants(now_ns);
   auto add = [&](const Tenant& tenant) {
+    host_.mutex.is_held();  // it is
     if (!sees(tenant)) return;
     snapshot.look(tenant.nodes.size());
     if (!snapshot.too_much()) snapshot.add(AIACCEL_STATS_TENANTS, describe(tenant));

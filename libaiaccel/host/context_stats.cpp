@@ -91,6 +91,7 @@ void Context::stats_tenants(Call& call) const {
   host_.prune_tenants(monotonic_ns());
   Records records(call, client_.privileged ? 1 + host_.tenants.size() : 1);
   auto add = [&](const Tenant& tenant) {
+    host_.mutex.is_held();  // it is
     if (!records.full() && sees(tenant)) records.add(describe(tenant));
   };
   add(host_.root);
@@ -116,10 +117,13 @@ void Context::stats_queues(Call& call) const {
 
 void Context::stats_contexts(Call& call) const {
   size_t count = 0;
-  for (const Context* context : host_.contexts) count += sees(*context->tenant_);
-  Records records(call, count);
   for (const Context* context : host_.contexts) {
     context->host_.mutex.is_held();  // it is the same
+    count += sees(*context->tenant_);
+  }
+  Records records(call, count);
+  for (const Context* context : host_.contexts) {
+    context->host_.mutex.is_held();
     if (records.full()) return;
     if (sees(*context->tenant_)) records.add(context->describe());
   }

@@ -28,8 +28,10 @@
  * that was passed comes back like one that slept (share.h), and at once when its jobs change.
  *
  * Invariants
- *  - A class is at rest (not in wide_stirs of its engine) only while nothing is kept, spent, passed or held.
- *  - A queue is on a list of passed ones by its of_line, with its share out of its tree. The caller serialises.
+ *  - A class is at rest, out of wide_stirs of its engine, only while nothing is kept, spent, passed
+ *    or held.
+ *  - A queue is on a list of passed ones by its of_line, with its share out of its tree.
+ * The caller serialises.
  */
 #ifndef AIA_CORE_WIDE_H
 #define AIA_CORE_WIDE_H

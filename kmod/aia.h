@@ -390,6 +390,9 @@ struct aia_queue *aia_queue_next_locked(unsigned long *number);
 /* Counts as of the class that it may have. */
 void aia_queue_settle_locked(struct aia_queue *queue);
 
+/* Of all contexts; aia_turn_lock. */
+extern struct aia_groups aia_groups;
+
 int aia_turn_init(void);
 void aia_turn_exit(void);
 /* When no turn of the context is left. */

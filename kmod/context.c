@@ -186,6 +186,8 @@ static int context_open(struct inode *inode, struct file *file)
 	ring = page_address(ctx->ring_pages);
 	aia_turns_init(&ctx->turns, ring, ring + aia_ring_map_bytes(), get_random_u64());
 	ctx->turns.ring.time_offset_ns = aia_time_offset_ns();
+	ctx->turns.groups = &aia_groups;
+	ctx->turns.tenant = ctx->tenant;
 	ctx->notifier.ops = &notifier_ops;
 	err = xa_alloc_cyclic(&aia_contexts, &ctx->index, ctx, xa_limit_32b, &next_index,
 			      GFP_KERNEL_ACCOUNT);

@@ -20,6 +20,8 @@
 
 #define FEW 2 /* entries of each kind for which nothing is allocated */
 
+struct aia_groups aia_groups;
+
 static struct kmem_cache *turn_cache;
 static struct workqueue_struct *workqueue;
 

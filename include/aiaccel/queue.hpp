@@ -49,6 +49,8 @@ struct AcquireOptions {
   std::optional<Clock::time_point> timeout{};   // when to stop waiting
   std::chrono::nanoseconds cost{0};             // expected length of the turn, 0: unknown
   std::uint32_t width = 0;                      // slots; 0: the queue's
+  std::uint64_t group = 0;       // jobs of this number have their turns together; 0: none
+  std::uint32_t group_size = 0;  // of how many jobs, with a group
 };
 
 // A turn. Completes itself when it goes out of scope.
@@ -135,6 +137,8 @@ class Queue {
     job.queue = id_;
     job.width = options.width ? options.width : width_;
     job.cost_ns = static_cast<std::uint64_t>(options.cost.count());
+    job.group = options.group;
+    job.group_size = options.group_size;
     if (options.deadline) job.deadline_ns = nanoseconds(*options.deadline);
     const std::uint64_t timeout = options.timeout ? nanoseconds(*options.timeout) : AIACCEL_NEVER;
 

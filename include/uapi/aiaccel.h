@@ -734,8 +734,12 @@ struct aiaccel_queue_create {
  *		   REALTIME queue zero: its period tells.
  * @group:	   A number that the tenant's programs agreed on, or 0. The jobs of a
  *		   group, of one context or of several, wait until all group_size of them
- *		   were submitted, and have their turns together. %EINVAL where their sizes
- *		   differ, or they are wider together than an engine.
+ *		   were submitted, and have their turns together: each is granted in the same
+ *		   step as the others, or not. Until then one that is withdrawn leaves the
+ *		   group, and the others wait for another one; after it each ends by itself,
+ *		   and the number is free. %EINVAL where their sizes or classes differ,
+ *		   or they are wider together than an engine; %EBUSY while all of them
+ *		   are there and wait; %EDEADLK for two of one context on one engine.
  * @after:	   With %AIACCEL_JOB_AFTER the cookie of a job of the context that was
  *		   submitted before and has not ended (%ENOENT), in whichever queue; else
  *		   zero. Once that one is completed, this one is put in line, and its wait

@@ -183,9 +183,11 @@ int aia_check_enter(const struct aiaccel_enter *arg)
 
 int aia_check_job(const struct aiaccel_job *arg)
 {
-	if (arg->flags & ~AIACCEL_JOB_AFTER || arg->group || arg->group_size || arg->buffer)
+	if (arg->flags & ~AIACCEL_JOB_AFTER || arg->buffer)
 		return -EOPNOTSUPP;
 	if (!arg->width || arg->__reserved || (arg->after && !(arg->flags & AIACCEL_JOB_AFTER)))
+		return -EINVAL;
+	if (!arg->group != !arg->group_size || arg->group_size > AIACCEL_GROUP_MAX)
 		return -EINVAL;
 	return 0;
 }

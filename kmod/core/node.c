@@ -74,6 +74,14 @@ void aia_node_count_turns(struct aia_sched_node *node, __u32 begun, __u32 ended,
 	}
 }
 
+bool aia_node_has_room(const struct aia_sched_node *node, __u32 turns)
+{
+	for (; node; node = node->parent)
+		if (node->turns_max && node->turns + turns > node->turns_max)
+			return false;
+	return true;
+}
+
 void aia_sched_node_init(struct aia_sched_node *node, struct aia_sched_engine *engine,
 			 struct aia_sched_node *parent, __u32 weight)
 {

@@ -226,6 +226,13 @@ void aia_sched_withdraw(struct aia_sched_job *job)
 	job->state = AIA_SCHED_IDLE;
 }
 
+void aia_sched_take_back(struct aia_sched_job *job)
+{
+	aia_sched_withdraw(job);
+	job->state = AIA_SCHED_HELD;
+	job->capped_ns = 0;
+}
+
 static __u64 at_most(__u64 ns, __u64 max_ns)
 {
 	return ns < max_ns ? ns : max_ns;
@@ -480,6 +487,84 @@ static struct choice choose(struct aia_sched_engine *engine)
 	return (struct choice){};
 }
 
+/*
+ * Whether an engine's choice is a job of the group: the choice itself, or what the last one came to. That
+ * was nobody where all that wait are passed: then the group may begin in the pause.
+ */
+static bool is_next(const struct aia_sched_job *job, const struct choice *choice)
+{
+	const struct aia_sched_engine *engine = job->queue->seat->engine;
+
+	if (engine == choice->job->queue->seat->engine)
+		return true;
+	if (engine->stirred)
+		return false;
+	return engine->wanting ? engine->wanting->group == job->group :
+				 engine->wide[job->queue->class_].paused;
+}
+
+static bool is_eligible(const struct aia_sched_queue *queue)
+{
+	const struct aia_sched_node *node;
+
+	for (node = queue->node; node; node = node->parent)
+		if (node->held_back)
+			return false;
+	return !queue->seat->turn;
+}
+
+/* Whether all of the group can begin: next at each of its engines, and there is room for all there. */
+static bool group_fits(const struct aia_group *group, const struct choice *choice)
+{
+	const struct aia_sched_engine *last = NULL;
+	__u32 width = 0, turns = 0;
+	const struct aia_link *link;
+
+	for (link = group->members.next; link != &group->members; link = link->next) {
+		const struct aia_sched_job *job =
+			aia_container_of(link, struct aia_sched_job, of_group);
+		const struct aia_sched_queue *queue = job->queue;
+		const struct aia_sched_engine *engine = queue->seat->engine;
+
+		if (engine != last) {
+			if (!is_next(job, choice))
+				return false;
+			last = engine;
+			width = 0;
+			turns = 0;
+		}
+		width += job->width;
+		if (!is_eligible(queue) || !aia_node_has_room(queue->node, ++turns) ||
+		    width > room(engine, queue->class_, false))
+			return false;
+	}
+	return true;
+}
+
+static bool fits(const struct choice *choice)
+{
+	const struct aia_sched_job *job = choice->job;
+
+	return job->width <= choice->room && (!job->group || group_fits(job->group, choice));
+}
+
+static void begin_all(const struct choice *choice, __u64 now_ns)
+{
+	const struct aia_group *group = choice->job->group;
+	struct aia_link *link;
+
+	begin(choice->job, choice->crossed, now_ns);
+	if (!group)
+		return;
+	for (link = group->members.next; link != &group->members; link = link->next) {
+		struct aia_sched_job *job =
+			aia_container_of(link, struct aia_sched_job, of_group);
+
+		if (job != choice->job)
+			begin(job, job->queue->seat->engine->classes.pledged, now_ns);
+	}
+}
+
 struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns)
 {
 	__u32 passes = 0;
@@ -497,8 +582,8 @@ struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u6
 			passes = 0;
 			continue;
 		}
-		if (choice.job->width <= choice.room) {
-			begin(choice.job, choice.crossed, now_ns);
+		if (fits(&choice)) {
+			begin_all(&choice, now_ns);
 			return choice.job;
 		}
 		if (!choice.room || !engine->wide[choice.job->queue->class_].paused)

@@ -22,6 +22,9 @@
  * background turns, which keep running beside it: it would wait for work that itself
  * waits for a processor. Background jobs find room only beside all that runs.
  *
+ * Jobs of a group begin together (group.h), on engines that are next to each other in no order: one that
+ * chooses looks at what the others' last choices came to.
+ *
  * A seat is a context's place at an engine. It holds one turn at most; while it does,
  * the queues of the seat are not eligible.
  *
@@ -39,6 +42,7 @@
 #include <uapi/aiaccel.h>
 #include "classes.h"
 #include "histogram.h"
+#include "group.h"
 #include "history.h"
 #include "node.h"
 #include "rbtree.h"
@@ -151,6 +155,9 @@ struct aia_sched_job {
 	__u64 charged_ns;		/* the estimate it was charged with */
 	__u64 cap_charged_ns;		/* the estimate that ceilings were charged with */
 	__u64 capped_ns;		/* aia_sched_capped_ns() */
+	struct aia_group *group;	/* that it is to begin with, or NULL */
+	struct aia_link of_group;
+	struct aia_group founded;	/* memory for one */
 };
 
 /* @slots: 1 to AIA_SCHED_SLOTS_MAX. */
@@ -193,8 +200,11 @@ void aia_sched_put_in_line(struct aia_sched_job *job, __u64 now_ns);
 /* Takes a waiting job out of line. */
 void aia_sched_withdraw(struct aia_sched_job *job);
 
+/* Takes it out of line, held again. */
+void aia_sched_take_back(struct aia_sched_job *job);
+
 /*
- * Grants one job and returns it; NULL when nothing can be granted now. Call until NULL, after
+ * Grants one job, or all of its group, and returns it; NULL when nothing can be granted now. Call until NULL, after
  * aia_timers_run().
  */
 struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns);

@@ -12,6 +12,7 @@
 
 #define turn_of_job(ptr) aia_container_of(ptr, struct aia_turn, job)
 #define turn_of_followed(ptr) aia_container_of(ptr, struct aia_turn, of_followed)
+#define job_of_group(ptr) aia_container_of(ptr, struct aia_sched_job, of_group)
 #define turn_of_note(ptr) aia_container_of(ptr, struct aia_turn, note)
 
 void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *consumed, __u64 seed)
@@ -101,6 +102,55 @@ static void witness(const struct aia_turn *turn, __u32 state, __u64 now_ns)
 		engine->witness(turn, state, now_ns);
 }
 
+/* ---- groups ---- */
+
+static void put_group_in_line(struct aia_group *group, __u64 now_ns, struct aia_news *news)
+{
+	struct aia_link *link;
+
+	for (link = group->members.next; link != &group->members; link = link->next) {
+		struct aia_sched_job *job = job_of_group(link);
+
+		aia_sched_put_in_line(job, now_ns);
+		aia_turns_stir(job->queue->seat->engine, news);
+	}
+}
+
+/* The others, if they are in line, are held again. */
+static void leave_group(struct aia_turn *turn, struct aia_news *news)
+{
+	struct aia_group *group = turn->job.group;
+	bool in_line = turn->job.state == AIA_SCHED_WAITING;
+	struct aia_link *link;
+
+	if (!group)
+		return;
+	for (link = group->members.next; in_line && link != &group->members; link = link->next) {
+		struct aia_sched_job *job = job_of_group(link);
+
+		if (job == &turn->job)
+			continue;
+		aia_sched_take_back(job);
+		aia_turns_stir(job->queue->seat->engine, news);
+	}
+	if (!turn->of_followed.next)
+		group->ready--;
+	aia_group_leave(turn->turns->groups, &turn->job);
+}
+
+/* Nothing but its group keeps it from the line. */
+static void make_ready(struct aia_turn *turn, __u64 now_ns, struct aia_news *news)
+{
+	struct aia_group *group = turn->job.group;
+
+	if (!group) {
+		aia_sched_put_in_line(&turn->job, now_ns);
+		aia_turns_stir(turn->job.queue->seat->engine, news);
+	} else if (aia_group_ready(turn->turns->groups, group)) {
+		put_group_in_line(group, now_ns, news);
+	}
+}
+
 /* Out of the scheduler's hands, whatever the job's state, and into the history. */
 static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 		      enum aiaccel_turn_state if_waiting, __u64 now_ns, struct aia_news *news)
@@ -111,10 +161,13 @@ static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 	case AIA_SCHED_IDLE:
 		return;
 	case AIA_SCHED_HELD:
-		aia_list_remove(&turn->of_followed);
+		leave_group(turn, news);
+		if (turn->of_followed.next)
+			aia_list_remove(&turn->of_followed);
 		turn->job.state = AIA_SCHED_IDLE;
 		break;
 	case AIA_SCHED_WAITING:
+		leave_group(turn, news);
 		aia_sched_withdraw(&turn->job);
 		break;
 	case AIA_SCHED_GRANTED:
@@ -190,14 +243,13 @@ static void fail_held(struct aia_link *held, __u64 now_ns, struct aia_news *news
 	}
 }
 
-static void put_in_line(struct aia_link *held, __u64 now_ns, struct aia_news *news)
+static void let_go_on(struct aia_link *held, __u64 now_ns, struct aia_news *news)
 {
 	while (!aia_list_empty(held)) {
 		struct aia_turn *turn = turn_of_followed(held->next);
 
 		aia_list_remove(&turn->of_followed);
-		aia_sched_put_in_line(&turn->job, now_ns);
-		aia_turns_stir(turn->job.queue->seat->engine, news);
+		make_ready(turn, now_ns, news);
 	}
 }
 
@@ -213,14 +265,40 @@ static struct aia_turn *predecessor(struct aia_turns *turns, const struct aiacce
 	return turn && !turn->revoked ? turn : NULL;
 }
 
+/* That @arg is to be one of, if it is there. */
+static struct aia_group *group_of(const struct aia_turns *turns, const struct aiaccel_job *arg)
+{
+	return arg->group ? aia_group_find(turns->groups, turns->tenant, arg->group) : NULL;
+}
+
+static int group_takes(const struct aia_turns *turns, const struct aia_sched_queue *queue,
+		       const struct aiaccel_job *arg)
+{
+	const struct aia_group *group = group_of(turns, arg);
+
+	return group ? aia_group_takes(group, queue, arg->width, arg->group_size) : 0;
+}
+
 int aia_turns_check(struct aia_turns *turns, const struct aia_sched_queue *queue,
 		    const struct aiaccel_job *arg)
 {
-	if (arg->width > queue->seat->engine->slots)
+	if (arg->width > queue->seat->engine->slots ||
+	    group_takes(turns, queue, arg) == -EINVAL)
 		return -EINVAL;
 	if ((arg->flags & AIACCEL_JOB_AFTER) && !predecessor(turns, arg))
 		return -ENOENT;
 	return 0;
+}
+
+static int hold(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
+		const struct aiaccel_job *arg, __u64 now_ns)
+{
+	int err = group_takes(turns, queue, arg);
+
+	if (!(arg->flags & AIACCEL_JOB_AFTER) && queue->seat->turn)
+		err = -EDEADLK;
+	return err && !aia_sched_takes_work(queue->seat->engine) ?
+		       err : aia_sched_hold(queue, &turn->job, now_ns);
 }
 
 int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
@@ -237,8 +315,7 @@ int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, str
 	turn->job.width = arg->width;
 	turn->job.cost_ns = arg->cost_ns;
 	turn->job.deadline_ns = arg->deadline_ns;
-	err = after ? aia_sched_hold(queue, &turn->job, now_ns) :
-		      aia_sched_submit(queue, &turn->job, now_ns);
+	err = hold(turns, queue, turn, arg, now_ns);
 	if (err == -ESHUTDOWN || err == -ENODEV)
 		aia_history_refused(queue->seat->engine->history, queue->who, queue->class_,
 				    arg->width, now_ns);
@@ -247,15 +324,19 @@ int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, str
 
 	turn->turns = turns;
 	aia_list_init(&turn->followers);
-	if (after)
-		aia_list_add_last(&after->followers, &turn->of_followed);
 	turn->note.cookie = arg->cookie;
 	turn->note.slot = turns->free_slots[AIA_TURNS_MAX - 1 - turns->live];
 	turns->live++;
 	turn->next_hash = *link;
 	*link = turn;
 	witness(turn, AIACCEL_TURN_WAITING, now_ns);
-	aia_turns_stir(queue->seat->engine, news);
+	if (arg->group)
+		aia_group_join(turns->groups, group_of(turns, arg), &turn->job, turns->tenant,
+			       arg->group, arg->group_size);
+	if (after)
+		aia_list_add_last(&after->followers, &turn->of_followed);
+	else
+		make_ready(turn, now_ns, news);
 	return 0;
 }
 
@@ -280,7 +361,7 @@ int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion 
 	had_turn = turn->job.state == AIA_SCHED_GRANTED;
 	take_back(turn, AIACCEL_TURN_COMPLETED, AIACCEL_TURN_WITHDRAWN, now_ns, news);
 	if (had_turn)
-		put_in_line(&turn->followers, now_ns, news);
+		let_go_on(&turn->followers, now_ns, news);
 	else
 		fail_held(&turn->followers, now_ns, news);
 	retire(turns, turn, news);
@@ -289,20 +370,60 @@ int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion 
 
 /* ---- the choice ---- */
 
+static void tell_granted(struct aia_turn *turn, __u64 now_ns, struct aia_news *news)
+{
+	if (!++turn->turns->generation)
+		turn->turns->generation = 1;
+	turn->note.generation = turn->turns->generation;
+	witness(turn, AIACCEL_TURN_RUNNING, now_ns);
+	tell(turn->turns, turn, AIACCEL_EVENT_GRANTED, now_ns, news);
+}
+
+/* All of its group have begun. */
+static void tell_group(struct aia_turn *turn, __u64 now_ns, struct aia_news *news)
+{
+	struct aia_group *group = turn->job.group;
+	struct aia_link *link;
+
+	for (link = group->members.next; link != &group->members; link = link->next) {
+		struct aia_sched_job *job = job_of_group(link);
+
+		aia_turns_stir(job->queue->seat->engine, news);
+		tell_granted(turn_of_job(job), now_ns, news);
+	}
+	aia_group_dissolve(turn->turns->groups, group);
+}
+
+/* An engine waits for the others of a group. */
+static void claim(struct aia_sched_job *wanting, struct aia_news *news)
+{
+	struct aia_link *members = &wanting->group->members;
+	struct aia_link *link;
+
+	for (link = members->next; link != members; link = link->next) {
+		struct aia_sched_engine *engine = aia_group_claim(wanting, job_of_group(link));
+
+		if (engine)
+			aia_turns_stir(engine, news);
+	}
+}
+
 void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct aia_news *news)
 {
+	const struct aia_sched_job *wanted = engine->wanting;
 	struct aia_sched_job *job;
 
 	aia_timers_run(&engine->timers, now_ns);
 	while ((job = aia_sched_grant_next(engine, now_ns))) {
 		struct aia_turn *turn = turn_of_job(job);
 
-		if (!++turn->turns->generation)
-			turn->turns->generation = 1;
-		turn->note.generation = turn->turns->generation;
-		witness(turn, AIACCEL_TURN_RUNNING, now_ns);
-		tell(turn->turns, turn, AIACCEL_EVENT_GRANTED, now_ns, news);
+		if (turn->job.group)
+			tell_group(turn, now_ns, news);
+		else
+			tell_granted(turn, now_ns, news);
 	}
+	if (engine->wanting && engine->wanting != wanted && engine->wanting->group)
+		claim(engine->wanting, news);
 	while ((job = aia_sched_yield_next(engine))) {
 		struct aia_turn *turn = turn_of_job(job);
 
@@ -342,7 +463,7 @@ void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue,
 		}
 	}
 	/* Telling hands turns back: not while others are looked through. */
-	put_in_line(&completed, now_ns, news);
+	let_go_on(&completed, now_ns, news);
 	fail_held(&withdrawn, now_ns, news);
 }
 
@@ -374,7 +495,7 @@ __u32 aia_turns_revoke(struct aia_turns *turns, struct aia_sched_queue *queue, _
 
 /* Takes the queue's held turns together. How many. */
 static __u32 gather_held(struct aia_turns *turns, const struct aia_sched_queue *queue,
-			 struct aia_link *held)
+			 struct aia_link *held, struct aia_news *news)
 {
 	struct aia_turn *turn;
 	__u32 i, count = 0;
@@ -383,7 +504,9 @@ static __u32 gather_held(struct aia_turns *turns, const struct aia_sched_queue *
 		for (turn = turns->hash[i]; turn; turn = turn->next_hash) {
 			if (turn->job.queue != queue || turn->job.state != AIA_SCHED_HELD)
 				continue;
-			aia_list_remove(&turn->of_followed);
+			leave_group(turn, news);
+			if (turn->of_followed.next)
+				aia_list_remove(&turn->of_followed);
 			aia_list_add_last(held, &turn->of_followed);
 			count++;
 		}
@@ -398,7 +521,7 @@ __u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *qu
 	__u32 count;
 
 	aia_list_init(&held);
-	count = gather_held(turns, queue, &held);
+	count = gather_held(turns, queue, &held, news);
 	for (; (job = aia_sched_queue_first(queue)); count++) {
 		struct aia_turn *turn = turn_of_job(job);
 

@@ -19,6 +19,9 @@
  * FAILED, and those after it. A chain of them takes one call at most AIA_TURNS_MAX steps, and no
  * recursion.
  *
+ * A job of a group is held until all of the group are ready (group.h), then they come into line
+ * together. One that is after another is ready once that one is completed.
+ *
  * Invariants: at most AIA_TURNS_MAX turns live; each has a cookie and a ring slot
  * (index of its yield word) of its own; generations are never 0 and never repeat
  * within 2^32 grants of the context.
@@ -41,7 +44,7 @@ struct aia_turn {
 	struct aia_turn *next_hash;
 	struct aia_turn *next_freed;
 	struct aia_link followers;	/* turns held until this one is completed */
-	struct aia_link of_followed;	/* while it is held: among them */
+	struct aia_link of_followed;	/* while it is held for another one: among them */
 	bool revoked;			/* kept until its completion was answered */
 	void *owner;			/* the adapter's: what it was charged to */
 };
@@ -56,6 +59,8 @@ struct aia_turns {
 	struct aia_ring ring;
 	struct aia_turns *next_woken;	/* chain of those with news */
 	bool woken;
+	struct aia_groups *groups;	/* set after init, with the tenant that names them */
+	const void *tenant;
 	__u32 live;
 	__u32 generation;
 	__u64 multiplier;		/* of the hash; secret, since users choose the cookies */
@@ -75,16 +80,16 @@ struct aia_news {
 void aia_turns_init(struct aia_turns *turns, void *ring_memory, const __u32 *consumed, __u64 seed);
 
 /*
- * What can be said of a job before ceilings: 0; -EINVAL: it is too wide; -ENOENT: it is after
- * none that could be completed. @arg was checked by aia_check_job().
+ * What can be said of a job before ceilings: 0; -EINVAL: it is too wide, or its group takes none of
+ * its kind; -ENOENT: it is after none that could be completed. @arg was checked by aia_check_job().
  */
 int aia_turns_check(struct aia_turns *turns, const struct aia_sched_queue *queue,
 		    const struct aiaccel_job *arg);
 
 /*
  * @arg was checked by aia_turns_check(); @turn is zeroed. On 0 the turn is taken. Errors as
- * struct aiaccel_job lists them, in this order: -EAGAIN, -EEXIST, and those of
- * aia_sched_submit(). A job refused for the engine's state is in its history.
+ * struct aiaccel_job lists them, in this order: -EAGAIN, -EEXIST, those of
+ * aia_sched_submit(), and those of aia_group_takes(). A job refused for the engine's state is in its history.
  */
 int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
 		     const struct aiaccel_job *arg, __u64 now_ns, struct aia_news *news);

@@ -38,6 +38,8 @@ int Context::create(Host& host, Client client, std::function<void()> on_events,
   if (int error = host.get_tenant(context->client_.uid, &context->tenant_)) return error;
   host.contexts.insert(context.get());
   context->host_.mutex.is_held();  // it is the same
+  context->turns_.core.groups = &host.groups;
+  context->turns_.core.tenant = context->tenant_;
   aia_history_who& who = context->who_;
   who.context = ++host.last_context;
   who.tenant = context->tenant_->id;

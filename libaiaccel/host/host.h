@@ -94,6 +94,7 @@ class Host {
   Mutex mutex;
 
   std::set<Context*> contexts GUARDED_BY(mutex);
+  aia_groups groups GUARDED_BY(mutex){};
   Tenant root GUARDED_BY(mutex);
   std::map<uint64_t, std::unique_ptr<Tenant>> tenants GUARDED_BY(mutex);  // by uid
   uint64_t last_context GUARDED_BY(mutex) = 0;

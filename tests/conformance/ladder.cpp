@@ -383,9 +383,9 @@ BOOST_AUTO_TEST_CASE(job_arguments) {
   refused(
       EOPNOTSUPP, [](auto& j) { j.flags = 1U << 31; }, "flags");
   refused(
-      EOPNOTSUPP, [](auto& j) { j.group = 1; }, "group");
+      EINVAL, [](auto& j) { j.group = 1; }, "group");
   refused(
-      EOPNOTSUPP, [](auto& j) { j.group_size = 1; }, "group_size");
+      EINVAL, [](auto& j) { j.group_size = 1; }, "group_size");
   refused(
       EINVAL, [](auto& j) { j.after = 1; }, "after");
   refused(

@@ -305,11 +305,13 @@ BOOST_AUTO_TEST_CASE(job) {
   BOOST_TEST(with([](auto& a) { a.flags = 2; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_JOB_AFTER; }) == 0);
   BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_JOB_AFTER, a.after = ~0ULL; }) == 0);
-  BOOST_TEST(with([](auto& a) { a.group = 1; }) == -EOPNOTSUPP);
-  BOOST_TEST(with([](auto& a) { a.group_size = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.group = 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.group = 1, a.group_size = AIACCEL_GROUP_MAX; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.group = 1, a.group_size = AIACCEL_GROUP_MAX + 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.group_size = 1; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.after = 1; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.buffer = 1; }) == -EOPNOTSUPP);
-  BOOST_TEST(with([](auto& a) { a.group = 1, a.width = 0; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.buffer = 1, a.width = 0; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.width = 0; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.__reserved = 1; }) == -EINVAL);
 }

@@ -341,6 +341,10 @@ uint32_t fill_jobs(Actor& actor, int index, aiaccel_job* jobs) {
     jobs[i].width = 1 + random.percent(20);
     jobs[i].cost_ns = random.percent(50) ? random.below(10'000'000) : 0;
     jobs[i].deadline_ns = random.percent(50) ? now_ns() + random.below(10'000'000) : 0;
+    if (random.percent(10)) {
+      jobs[i].group = 1 + random.below(3);
+      jobs[i].group_size = 1 + random.below(3);
+    }
     if (random.percent(25)) {
       jobs[i].flags = AIACCEL_JOB_AFTER;
       jobs[i].after = i && random.percent(50) ? jobs[i - 1].cookie : random.below(kCookies);

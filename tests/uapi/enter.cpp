@@ -111,15 +111,17 @@ BOOST_AUTO_TEST_CASE(jobs_are_refused_in_the_ladders_order) {
   Spoils<aiaccel_job> spoils;
   for (const uint32_t flags : {2u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "flags", [=](auto& j) { j.flags = flags; });
+  spoils.add(EOPNOTSUPP, "buffer", [](auto& j) { j.buffer = 1; });
   for (const uint64_t value : U64s{1, 1ULL << 63}) {
-    spoils.add(EOPNOTSUPP, "group", [=](auto& j) { j.group = value; });
     spoils.add(EINVAL, "after, without its flag", [=](auto& j) { j.after = value; });
+    spoils.add(EINVAL, "group of none", [=](auto& j) { j.group = value, j.group_size = 0; });
   }
+  spoils.add(EINVAL, "size of no group", [](auto& j) { j.group = 0, j.group_size = 1; });
+  for (const uint32_t size : {AIACCEL_GROUP_MAX + 1u, ~0u})
+    spoils.add(EINVAL, "too large a group", [=](auto& j) { j.group = 1, j.group_size = size; });
   spoils.add(EINVAL, "no width", [](auto& j) { j.width = 0; });
   for (const uint32_t value : {1u, 0x80000000u})
     spoils.add(EINVAL, "reserved", [=](auto& j) { j.__reserved = value; });
-  spoils.add(EOPNOTSUPP, "group_size", [](auto& j) { j.group_size = 1; });
-  spoils.add(EOPNOTSUPP, "buffer", [](auto& j) { j.buffer = 1; });
   for (const uint32_t id : {0u, scene.buffer, 999999u, 0x80000000u, ~0u})
     spoils.add(ENOENT, "queue", [=](auto& j) { j.queue = id; });
   // only of a queue is it known how wide is too wide

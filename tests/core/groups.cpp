@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+//
+// Groups: all or none, at several engines; their names; leaving in each state; no deadlock; beside
+// singles for ever. The bounds are those of group.h.
+
+#include <tap/tap.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <random>
+
+#include "core/floor.hpp"
+
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+
+aiaccel_job job(std::uint64_t cookie, std::uint64_t group = 0, std::uint32_t size = 0,
+                std::uint32_t width = 1) {
+  aiaccel_job arg{};
+  arg.cookie = cookie;
+  arg.width = width;
+  arg.group = group;
+  arg.group_size = size;
+  return arg;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(groups)
+
+BOOST_AUTO_TEST_CASE(it_begins_when_all_are_there) {
+  Floor floor(3, 1);
+  Party a(floor, 0), b(floor, 0), c(floor, 0);
+  BOOST_TEST(a.submit(0, job(1, 7, 3), AIACCEL_NEVER) == 0);
+  BOOST_TEST(b.submit(1, job(1, 7, 3), AIACCEL_NEVER) == 0);
+  BOOST_TEST(floor.engines[0]->waiting == 0u);
+  BOOST_TEST(a.held(0) == 0u);
+  BOOST_TEST(c.submit(2, job(1, 7, 3), AIACCEL_NEVER) == 0);
+  BOOST_TEST(a.held(0) == 1u);
+  BOOST_TEST(b.held(1) == 1u);
+  BOOST_TEST(c.held(2) == 1u);
+  // Each turn ends by itself, and the number is free.
+  BOOST_TEST(a.end(1) == 0);
+  BOOST_TEST(b.held(1) == 1u);
+  BOOST_TEST(a.submit(0, job(1, 7, 1), AIACCEL_NEVER) == 0);
+  BOOST_TEST(a.held(0) == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(none_begins_while_one_cannot) {
+  Floor floor(2, 2);
+  Party a(floor, 0), b(floor, 0), single(floor, 1), late(floor, 1);
+  BOOST_TEST(single.submit(1, job(5, 0, 0, 2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(a.submit(0, job(1, 7, 2, 2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(b.submit(1, job(1, 7, 2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(a.held(0) == 0u);
+  BOOST_TEST(late.submit(0, job(2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(late.held(0) == 0u);  // slots are kept for the group
+  BOOST_TEST(single.end(5) == 0);
+  BOOST_TEST(a.held(0) == 1u);
+  BOOST_TEST(b.held(1) == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(slots_are_not_kept_for_ever) {
+  Floor floor(2, 1);
+  Party a(floor, 0), b(floor, 0), single(floor, 1), late(floor, 1);
+  BOOST_TEST(single.submit(1, job(5), AIACCEL_NEVER) == 0);
+  BOOST_TEST(a.submit(0, job(1, 7, 2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(b.submit(1, job(1, 7, 2), AIACCEL_NEVER) == 0);
+  std::uint64_t had_ns = 0;
+  late.begun = [&](std::uint64_t) { had_ns += 10 * kMs; };
+  BOOST_TEST(late.submit(0, job(2), 10 * kMs) == 0);
+  while (floor.now < 60'000 * kMs && floor.step())
+    if (!late.held(0)) late.submit(0, job(2), 10 * kMs);
+  BOOST_TEST(a.held(0) == 0u);
+  BOOST_TEST(had_ns >= (floor.now - AIA_WIDE_MAX_NS) / 2);
+}
+
+BOOST_AUTO_TEST_CASE(names_and_what_is_refused) {
+  Floor floor(2, 2);
+  Party a(floor, 0), b(floor, 0), high(floor, 0, AIACCEL_CLASS_HIGH), stranger(floor, 1);
+  BOOST_TEST(a.submit(0, job(1, 7, 3), AIACCEL_NEVER) == 0);
+  BOOST_TEST(a.submit(0, job(2, 7, 3), AIACCEL_NEVER) == -EDEADLK);  // a seat holds one turn
+  BOOST_TEST(b.submit(0, job(1, 7, 2), AIACCEL_NEVER) == -EINVAL);
+  BOOST_TEST(high.submit(1, job(1, 7, 3), AIACCEL_NEVER) == -EINVAL);
+  BOOST_TEST(b.submit(0, job(1, 7, 3, 2), AIACCEL_NEVER) == -EINVAL);  // wider than the engine
+  BOOST_TEST(stranger.submit(0, job(1, 7, 2), AIACCEL_NEVER) == 0);    // another one's number
+  BOOST_TEST(stranger.submit(1, job(2, 7, 2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(stranger.held(0) == 1u);
+  BOOST_TEST(a.submit(1, job(2, 7, 3), AIACCEL_NEVER) == 0);
+  BOOST_TEST(b.submit(1, job(1, 7, 3), AIACCEL_NEVER) == 0);  // beside the stranger's turns
+  BOOST_TEST(a.held(0) == 0u);
+  BOOST_TEST(b.submit(0, job(2, 7, 3), AIACCEL_NEVER) == -EBUSY);
+  BOOST_TEST(stranger.end(2) == 0);
+  BOOST_TEST(a.held(1) == 2u);
+  BOOST_TEST(a.held(0) == 1u);
+  BOOST_TEST(b.held(1) == 1u);
+  BOOST_TEST(a.submit(0, job(3, 8, 2), AIACCEL_NEVER) == -EDEADLK);
+}
+
+BOOST_AUTO_TEST_CASE(who_leaves_takes_the_others_out_of_line) {
+  Floor floor(2, 1);
+  Party a(floor, 0), c(floor, 0), single(floor, 1);
+  {
+    Party b(floor, 0);
+    BOOST_TEST(single.submit(0, job(5), AIACCEL_NEVER) == 0);
+    BOOST_TEST(a.submit(0, job(1, 7, 2), AIACCEL_NEVER) == 0);
+    BOOST_TEST(b.submit(1, job(1, 7, 2), AIACCEL_NEVER) == 0);
+    BOOST_TEST(floor.engines[0]->waiting == 1u);
+    BOOST_TEST(b.end(1) == 0);
+    BOOST_TEST(floor.engines[0]->waiting == 0u);
+    BOOST_TEST(b.submit(1, job(1, 7, 2), AIACCEL_NEVER) == 0);
+    BOOST_TEST(floor.engines[0]->waiting == 1u);
+    BOOST_TEST(a.end(1) == 0);  // who founded it
+    BOOST_TEST(floor.engines[1]->waiting == 0u);
+    BOOST_TEST(a.submit(0, job(1, 7, 2), AIACCEL_NEVER) == 0);
+    BOOST_TEST(floor.engines[1]->waiting == 1u);
+  }  // a context that ends
+  BOOST_TEST(floor.engines[0]->waiting == 0u);
+  BOOST_TEST(c.submit(1, job(1, 7, 2), AIACCEL_NEVER) == 0);
+  std::uint64_t failed = 0;
+  c.failed = [&](std::uint64_t cookie) { failed = cookie; };
+  c.fail(1);  // its engine goes
+  BOOST_TEST(failed == 1u);
+  BOOST_TEST(floor.engines[0]->waiting == 0u);
+  BOOST_TEST(single.end(5) == 0);
+  BOOST_TEST(a.held(0) == 0u);
+  BOOST_TEST(c.submit(1, job(1, 7, 2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(a.held(0) == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(after_and_a_group) {
+  Floor floor(2, 1);
+  Party a(floor, 0), b(floor, 0);
+  BOOST_TEST(a.submit(0, job(1), AIACCEL_NEVER) == 0);
+  aiaccel_job arg = job(2, 7, 2);
+  arg.flags = AIACCEL_JOB_AFTER;
+  arg.after = 1;
+  BOOST_TEST(a.submit(0, arg, AIACCEL_NEVER) == 0);
+  BOOST_TEST(b.submit(1, job(1, 7, 2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(floor.engines[1]->waiting == 0u);
+  BOOST_TEST(a.end(1) == 0);
+  BOOST_TEST(a.held(0) == 2u);
+  BOOST_TEST(b.held(1) == 1u);
+}
+
+// Two groups that are next at one engine each, and want each other's.
+BOOST_AUTO_TEST_CASE(the_older_of_two_goes_first) {
+  Floor floor(2, 1);
+  Party a(floor, 0), b(floor, 0), c(floor, 1), d(floor, 1), s(floor, 2), t(floor, 2);
+  // Tenant 0 has had much of engine 0, and tenant 1 of engine 1.
+  BOOST_TEST(a.submit(0, job(1), 100 * kMs) == 0);
+  BOOST_TEST(c.submit(1, job(1), 100 * kMs) == 0);
+  floor.step();
+  BOOST_TEST(s.submit(0, job(1), 50 * kMs) == 0);
+  BOOST_TEST(t.submit(1, job(1), 50 * kMs) == 0);
+  BOOST_TEST(a.submit(0, job(1, 7, 2), 10 * kMs) == 0);
+  BOOST_TEST(b.submit(1, job(1, 7, 2), 10 * kMs) == 0);
+  BOOST_TEST(c.submit(0, job(1, 7, 2), 10 * kMs) == 0);
+  BOOST_TEST(d.submit(1, job(1, 7, 2), 10 * kMs) == 0);
+  floor.step();
+  BOOST_TEST(a.held(0) == 1u);
+  BOOST_TEST(b.held(1) == 1u);
+  while (floor.step() && !c.held(0)) BOOST_TEST_REQUIRE(floor.now < 400 * kMs);
+  BOOST_TEST(d.held(1) == 1u);
+}
+
+// Whatever groups there are: all end, and each has all of its turns from the same instant on.
+BOOST_AUTO_TEST_CASE(random_groups_all_have_their_turns) {
+  for (unsigned seed = 1; seed <= 30; seed++) {
+    std::mt19937_64 random(seed);
+    const auto pick = [&](unsigned below) { return static_cast<unsigned>(random() % below); };
+    const unsigned nr_engines = 1 + pick(5);
+    Floor floor(nr_engines, 1 + pick(3));
+    const std::uint32_t classes[] = {pick(AIACCEL_NR_CLASSES), AIACCEL_CLASS_NORMAL,
+                                     pick(2) ? 2u : pick(AIACCEL_NR_CLASSES)};
+    std::vector<std::unique_ptr<Party>> parties;
+    for (unsigned i = 0; i < 9; i++)  // those of one tenant are of one class
+      parties.push_back(
+          std::make_unique<Party>(floor, i % Floor::kTenants, classes[i % Floor::kTenants]));
+    std::map<std::uint64_t, unsigned> begun;  // by group
+    unsigned expected = 0;
+    for (auto& party : parties) party->begun = [&](std::uint64_t cookie) { begun[cookie / 100]++; };
+    std::map<std::uint64_t, unsigned> sizes;
+    floor.after_each = [&] {
+      // A turn that began is told before anything else happens: all of a group, or none.
+      std::map<std::uint64_t, std::set<std::uint64_t>> since;
+      for (const aia_turn* turn : floor.live)
+        if (turn->job.state == AIA_SCHED_GRANTED)
+          since[turn->note.cookie / 100].insert(turn->job.granted_ns);
+      for (const auto& [group, times] : since)
+        if (sizes[group]) BOOST_TEST_REQUIRE(times.size() == 1u);
+    };
+    for (std::uint64_t group = 1; group <= 60; group++) {
+      // Parties of one tenant, each at another engine.
+      const unsigned tenant = pick(Floor::kTenants);
+      const unsigned size = 1 + pick(std::min(3u, nr_engines));
+      const unsigned first = pick(nr_engines);
+      unsigned taken = 0;
+      for (unsigned i = 0; i < size; i++) {
+        Party& party = *parties[tenant + Floor::kTenants * i];
+        const std::uint64_t lasts = (1 + pick(50)) * kMs;
+        const int err =
+            party.submit((first + i) % nr_engines, job(group * 100 + i, group, size), lasts);
+        BOOST_TEST_REQUIRE((err == 0 || err == -EDEADLK));
+        taken += err == 0;
+        if (err) break;
+      }
+      if (taken == size) {
+        sizes[group] = size;
+        expected += size;
+      } else {  // it would wait for ever
+        for (unsigned i = 0; i < taken; i++)
+          parties[tenant + Floor::kTenants * i]->end(group * 100 + i);
+      }
+      if (pick(3) == 0) {
+        Party& single = *parties[pick(9)];
+        if (!single.submit(pick(nr_engines), job(1000000 + group * 100), pick(30) * kMs))
+          expected++;
+      }
+      for (unsigned steps = pick(4); steps > 0; steps--) floor.step();
+    }
+    while (floor.step()) BOOST_TEST_REQUIRE(floor.now < 600'000 * kMs);
+    unsigned sum = 0;
+    for (const auto& [group, count] : begun) sum += count;
+    BOOST_TEST_CONTEXT("seed " << seed) {
+      BOOST_TEST(floor.live.empty());
+      BOOST_TEST(sum == expected);
+    }
+    BOOST_TEST(floor.groups.by_name.top == nullptr);
+  }
+}
+
+// Eight engines full of singles, whose turns end at different times, and a group over all of them.
+BOOST_AUTO_TEST_CASE(eight_beside_singles_are_not_starved) {
+  constexpr unsigned kEngines = 8;
+  Floor floor(kEngines, 1);
+  std::vector<std::unique_ptr<Party>> ranks, singles;
+  std::mt19937_64 random(1);
+  const auto lasts = [&] { return (10 + random() % 40) * kMs; };
+  for (unsigned e = 0; e < kEngines; e++) {
+    ranks.push_back(std::make_unique<Party>(floor, 0));
+    for (unsigned i = 0; i < 2; i++) {
+      singles.push_back(std::make_unique<Party>(floor, 1 + i));
+      singles.back()->submit(e, job(1), lasts());
+    }
+  }
+  unsigned together = 0;
+  std::uint64_t since = 0, longest = 0, had = 0;
+  for (unsigned round = 0; round < 50; round++) {
+    since = floor.now;
+    for (unsigned e = 0; e < kEngines; e++)
+      BOOST_TEST_REQUIRE(ranks[e]->submit(e, job(2, 7, kEngines), 20 * kMs) == 0);
+    while (!ranks[0]->held(0)) {
+      BOOST_TEST_REQUIRE(floor.step());
+      for (unsigned i = 0; i < singles.size(); i++)
+        if (!singles[i]->held(i / 2)) singles[i]->submit(i / 2, job(1), lasts());
+    }
+    longest = std::max(longest, floor.now - since);
+    for (unsigned e = 0; e < kEngines; e++) together += ranks[e]->held(e) == 2;
+    had += 20 * kMs;
+    while (ranks[0]->held(0)) {
+      BOOST_TEST_REQUIRE(floor.step());
+      for (unsigned i = 0; i < singles.size(); i++)
+        if (!singles[i]->held(i / 2)) singles[i]->submit(i / 2, job(1), lasts());
+    }
+  }
+  BOOST_TEST(together == 50 * kEngines);
+  BOOST_TEST_MESSAGE("longest wait of a group of 8 beside singles of 10 to 50 ms: "
+                     << longest / kMs << " ms, " << had * 100 / floor.now << " % of the time");
+  BOOST_TEST(longest < 2000 * kMs);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

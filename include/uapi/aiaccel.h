@@ -630,7 +630,7 @@ struct aiaccel_reserve {
  * @AIACCEL_CLASS_LOW:       Batch work.
  * @AIACCEL_CLASS_NORMAL:    Everything else.
  * @AIACCEL_CLASS_HIGH:      People wait for it.
- * @AIACCEL_CLASS_REALTIME:  Deadlines with admission; see "Promises of time".
+ * @AIACCEL_CLASS_REALTIME:  Deadlines with admission. Not carried out yet: %EOPNOTSUPP.
  */
 enum aiaccel_class {
 	AIACCEL_CLASS_IDLE	= 0,

@@ -21,8 +21,8 @@
 
 namespace aiaccel {
 
-// Wakes all who wait for events of this ring, in all processes; does not block. `consumed`: the page
-// of the consumed word.
+// Wakes all who wait for events of this ring, in all processes; does not block. `consumed`: the
+// page of the consumed word.
 void wake_ring(void* ring, const void* consumed) noexcept;
 
 class UserTransport : public Transport {

@@ -1188,6 +1188,7 @@ enum aiaccel_turn_state {
  * @AIACCEL_WAIT_KEPT:     Slots are kept free for waits_for, which needs more than there are.
  * @AIACCEL_WAIT_PASSED:   It is wider than what is free, and narrower ones pass until slots
  *			   are kept for it again. waits_for holds some.
+ * @AIACCEL_WAIT_GROUP:    Its group is not complete, as AFTER.
  * @AIACCEL_WAIT_AFTER:    The job after which it comes is not completed. It is not in line, nor
  *			   counted among those that wait, until then.
  */
@@ -1201,6 +1202,7 @@ enum aiaccel_wait {
 	AIACCEL_WAIT_AFTER	= 6,
 	AIACCEL_WAIT_KEPT	= 7,
 	AIACCEL_WAIT_PASSED	= 8,
+	AIACCEL_WAIT_GROUP	= 9,
 };
 
 /**

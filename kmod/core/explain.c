@@ -23,6 +23,8 @@ struct aia_explanation aia_explain(const struct aia_sched_job *job)
 	const struct aia_sched_engine *engine = queue->seat->engine;
 	const struct aia_sched_job *next = engine->wanting;
 
+	if (job->state == AIA_SCHED_HELD && job->group)
+		return because(AIACCEL_WAIT_GROUP, NULL);
 	if (job->state == AIA_SCHED_HELD) /* by another of its context */
 		return because(AIACCEL_WAIT_AFTER, job);
 	if (job->state != AIA_SCHED_WAITING)

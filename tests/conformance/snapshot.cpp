@@ -98,7 +98,9 @@ void expect_consistent(const Snapshot& snapshot) {
   std::map<std::pair<uint64_t, uint32_t>, uint32_t> of_queue_waiting, of_queue_slots;
   for (const aiaccel_stats_turn& turn : snapshot.turns) {
     const auto queue = std::pair(turn.context, turn.queue);
-    if (turn.state == AIACCEL_TURN_WAITING && turn.why == AIACCEL_WAIT_AFTER) continue;
+    if (turn.state == AIACCEL_TURN_WAITING &&
+        (turn.why == AIACCEL_WAIT_AFTER || turn.why == AIACCEL_WAIT_GROUP))
+      continue;
     if (turn.state == AIACCEL_TURN_WAITING) {
       waiting[turn.engine]++, of_context_waiting[turn.context]++, of_queue_waiting[queue]++;
       BOOST_TEST(turn.why != uint32_t{AIACCEL_WAIT_NOT});

@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "core/explain.h"
+#include "core/group.h"
 }
 
 BOOST_AUTO_TEST_SUITE(explain)
@@ -129,6 +130,17 @@ BOOST_AUTO_TEST_CASE(a_tenant_is_at_its_ceiling) {
   scene.dispatch();
   Scene::Line& below = scene.line(AIACCEL_CLASS_HIGH, &above.node);
   scene.expect(scene.submit(below.queue), AIACCEL_WAIT_CEILING, nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(it_is_not_in_line_yet) {
+  Scene scene;
+  aia_sched_job job{};
+  aia_group group{};
+  job.state = AIA_SCHED_HELD;
+  job.queue = &scene.line().queue;
+  scene.expect(job, AIACCEL_WAIT_AFTER, &job);
+  job.group = &group;
+  scene.expect(job, AIACCEL_WAIT_GROUP, nullptr);
 }
 
 BOOST_AUTO_TEST_CASE(an_engine_that_is_faulted_grants_nothing) {

@@ -711,6 +711,7 @@ struct aiaccel_queue_create {
 /*
  * It may have its turn on any engine of the queue's set, whichever has room first; where several
  * have room, on the one nearest to @buffer. A set has at most eight queues, of different engines.
+ * Not carried out yet: %EOPNOTSUPP, as are @any_of and @buffer.
  */
 #define AIACCEL_JOB_ANY		(1U << 1)
 

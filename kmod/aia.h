@@ -33,6 +33,7 @@
 #ifndef AIA_H
 #define AIA_H
 
+#include <linux/hrtimer.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mm_types.h>
@@ -191,8 +192,9 @@ struct aia_engine {
 	struct aia_history history;	/* empty until it has memory: sched.history tells */
 	struct list_head queues;
 	u32 nr_queues;
-	u64 armed_ns;			/* when rested is due at the latest */
-	struct delayed_work rested;	/* dispatches: a tenant has engine time again */
+	u64 armed_ns;			/* when the alarm rings at the latest */
+	struct hrtimer alarm;		/* queues the work */
+	struct work_struct work;	/* dispatches: something is due */
 	/* aia_limit_lock */
 	struct aia_limit bytes;		/* of reservations by all; its max is constant */
 	bool gone;			/* unregistered: nothing more is reserved */
@@ -369,6 +371,8 @@ struct aia_queue {
 	u32 number;			/* in aia_queues */
 	u32 weight;
 	u32 class_;			/* as asked for */
+	u32 flags;
+	u64 budget_ns;			/* likewise; 0: as its engine has it */
 	bool any_class;			/* CAP_SYS_NICE: it may be above the tenant's */
 	struct aia_history_who who;	/* its pid: of the initial pid namespace */
 	/* aia_turn_lock */
@@ -397,8 +401,9 @@ int aia_turn_init(void);
 void aia_turn_exit(void);
 /* When no turn of the context is left. */
 void aia_turn_free_spare(struct aia_context *ctx);
-/* For the engine's work. */
-void aia_turn_rested(struct work_struct *work);
+/* An engine's alarm: what is due later. Unset once its state says that it is gone. */
+void aia_turn_init_alarm(struct aia_engine *engine);
+void aia_turn_stop_alarm(struct aia_engine *engine);
 /* Grants what can be granted, wakes who is told. */
 void aia_turn_dispatch(struct aia_engine *engine);
 /* Dispatches what was stirred, wakes, uncharges, lets go of aia_turn_lock, frees. */

@@ -100,7 +100,7 @@ static u32 revoke_locked(struct aia_queue *queue, u32 flags, bool last, u64 bega
 	if (!last)
 		return count;
 	if (turn && ((flags & AIACCEL_REVOKE_WAITING) || turn->granted_ns <= began_ns))
-		count += aia_turns_revoke(turns, &queue->sched, now_ns, news);
+		count += aia_turns_revoke(&queue->sched, now_ns, news);
 	return count;
 }
 

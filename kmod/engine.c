@@ -182,11 +182,11 @@ static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 		strscpy(engine->alias, desc->alias, sizeof(engine->alias));
 	strscpy(engine->provider, desc->provider, sizeof(engine->provider));
 	INIT_LIST_HEAD(&engine->queues);
-	INIT_DELAYED_WORK(&engine->rested, aia_turn_rested);
-	engine->armed_ns = AIACCEL_NEVER;
+	aia_turn_init_alarm(engine);
 	aia_sched_engine_init(&engine->sched, desc->slots);
 	engine->sched.witness = aia_trace_decision;
 	engine->sched.gives_way = desc->kind == AIACCEL_ENGINE_CPU;
+	aia_terms_set_engine(&engine->sched, desc->enforcement, desc->grace_ns);
 	err = mutex_lock_killable(&aia_config_lock);
 	if (!err) {
 		err = add_locked(engine);
@@ -252,7 +252,7 @@ bool aia_engine_remove(struct aia_engine *engine)
 		return false;
 	while (fail_next_queue(engine, &done))
 		cond_resched();
-	cancel_delayed_work_sync(&engine->rested); /* faulted now: not armed again */
+	aia_turn_stop_alarm(engine);
 	spin_lock(&aia_limit_lock);
 	engine->gone = true;
 	spin_unlock(&aia_limit_lock);
@@ -458,6 +458,8 @@ int aia_engine_info(struct aia_call *call)
 		.order = READ_ONCE(engine->sched.order),
 		.device_bytes = engine->bytes.max,
 		.reserved_bytes = aia_engine_reserved_bytes(engine),
+		.grace_ns = engine->sched.grace_ns,
+		.contended = READ_ONCE(engine->sched.contended),
 	};
 	memcpy(arg->name, engine->name, sizeof(arg->name));
 	memcpy(arg->alias, engine->alias, sizeof(arg->alias));

@@ -9,7 +9,6 @@
  */
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
-#include <linux/jiffies.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -17,6 +16,7 @@
 #include <linux/uaccess.h>
 
 #include "aia.h"
+#include "compat.h"
 
 #define FEW 2 /* entries of each kind for which nothing is allocated */
 
@@ -31,7 +31,8 @@ int aia_turn_init(void)
 				       NULL);
 	if (!turn_cache)
 		return -ENOMEM;
-	workqueue = alloc_workqueue("aiaccel", WQ_UNBOUND, 0);
+	/* Who overruns shall not delay the end of its turn by keeping the CPUs busy. */
+	workqueue = alloc_workqueue("aiaccel", WQ_UNBOUND | WQ_HIGHPRI, 0);
 	if (workqueue)
 		return 0;
 	kmem_cache_destroy(turn_cache);
@@ -62,20 +63,50 @@ static void free_turns(struct aia_turn *turn)
 	}
 }
 
-/*
- * Late by a tick or two; the engine time that comes in meanwhile is not lost. The core looks at
- * AIA_TIMERS_RUN timers at most in one dispatch: the next one is past then, and the rest comes at once.
- */
-static void arm_locked(struct aia_engine *engine, u64 now_ns)
+static enum hrtimer_restart ring(struct hrtimer *alarm)
 {
-	u64 next_ns = aia_timers_next_ns(&engine->sched.timers);
-	u64 wait_ns = next_ns > now_ns ? next_ns - now_ns : 0;
+	struct aia_engine *engine = container_of(alarm, struct aia_engine, alarm);
+
+	queue_work(workqueue, &engine->work);
+	return HRTIMER_NORESTART;
+}
+
+static void work(struct work_struct *work)
+{
+	struct aia_engine *engine = container_of(work, struct aia_engine, work);
+
+	spin_lock(&aia_turn_lock);
+	engine->armed_ns = AIACCEL_NEVER;
+	spin_unlock(&aia_turn_lock);
+	aia_turn_dispatch(engine);
+}
+
+void aia_turn_init_alarm(struct aia_engine *engine)
+{
+	aia_hrtimer_setup(&engine->alarm, ring, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	INIT_WORK(&engine->work, work);
+	engine->armed_ns = AIACCEL_NEVER;
+}
+
+void aia_turn_stop_alarm(struct aia_engine *engine)
+{
+	hrtimer_cancel(&engine->alarm);
+	cancel_work_sync(&engine->work);
+}
+
+/*
+ * The core looks at AIA_TIMERS_RUN timers at most in one dispatch: the next one is past then, and the
+ * rest comes at once. An alarm that rings too early, since nobody waits any more, sets the next one.
+ */
+static void arm_locked(struct aia_engine *engine)
+{
+	u64 next_ns = aia_turns_next_ns(&engine->sched);
 
 	lockdep_assert_held(&aia_turn_lock);
 	if (next_ns >= engine->armed_ns || engine->sched.state == AIACCEL_ENGINE_FAULTED)
 		return;
 	engine->armed_ns = next_ns;
-	mod_delayed_work(workqueue, &engine->rested, wait_ns ? nsecs_to_jiffies(wait_ns) + 1 : 0);
+	hrtimer_start(&engine->alarm, next_ns, HRTIMER_MODE_ABS);
 }
 
 static void dispatch_stirred_locked(struct aia_news *news)
@@ -89,7 +120,7 @@ static void dispatch_stirred_locked(struct aia_news *news)
 	now_ns = ktime_get_ns();
 	while ((engine = aia_turns_next_stirred(news))) {
 		aia_turns_dispatch(engine, now_ns, news);
-		arm_locked(container_of(engine, struct aia_engine, sched), now_ns);
+		arm_locked(container_of(engine, struct aia_engine, sched));
 	}
 }
 
@@ -100,17 +131,6 @@ void aia_turn_dispatch(struct aia_engine *engine)
 	spin_lock(&aia_turn_lock);
 	aia_turns_stir(&engine->sched, &news);
 	aia_turn_unlock(&news);
-}
-
-void aia_turn_rested(struct work_struct *work)
-{
-	struct aia_engine *engine =
-		container_of(to_delayed_work(work), struct aia_engine, rested);
-
-	spin_lock(&aia_turn_lock);
-	engine->armed_ns = AIACCEL_NEVER;
-	spin_unlock(&aia_turn_lock);
-	aia_turn_dispatch(engine);
 }
 
 /* Under the lock, as the owner and the context may go as soon as it is free. */

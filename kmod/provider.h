@@ -25,6 +25,8 @@ struct aia_engine;
  * @slots:	   1 to 1024
  * @numa_node:	   nearest node or NUMA_NO_NODE
  * @device_bytes:  memory of its own
+ * @grace_ns:	   how long a holder that was asked to yield has, where it must; 0 for 10 ms on
+ *		   a preemptible engine, 100 ms on others
  */
 struct aia_engine_desc {
 	const char *name;
@@ -35,6 +37,7 @@ struct aia_engine_desc {
 	u32 slots;
 	int numa_node;
 	u64 device_bytes;
+	u64 grace_ns;
 };
 
 /* An ERR_PTR: -EINVAL, -EEXIST for a name in use, -ENOMEM, -ENOSPC without ids. */

@@ -97,6 +97,7 @@ static int join_engine(struct aia_queue *queue)
 	if (!err) {
 		aia_sched_queue_init(&queue->sched, &queue->seat->sched, &queue->node->sched,
 				     class_now_locked(queue), queue->weight);
+		aia_terms_set_queue(&queue->sched, queue->flags, queue->budget_ns);
 		/* There is room: the number was reserved. */
 		xa_store(&aia_queues, queue->number, queue, 0);
 		queue->sched.who = &queue->who;
@@ -197,6 +198,8 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 	queue->engine = engine;
 	queue->weight = arg->weight ?: AIACCEL_WEIGHT_DEFAULT;
 	queue->class_ = arg->class_;
+	queue->flags = arg->flags;
+	queue->budget_ns = arg->budget_ns;
 	queue->any_class = ns_capable_noaudit(&init_user_ns, CAP_SYS_NICE);
 	err = aia_object_reserve(ctx, &queue->object, AIA_OBJECT_QUEUE, &call->refused_by);
 	if (err)

@@ -622,6 +622,24 @@ struct aiaccel_reserve {
  * A context holds at most one turn on an engine at a time. Its other jobs there
  * wait until it completes that turn. A program with several workers opens one
  * context for each.
+ *
+ * The end of a turn
+ *
+ * A turn lasts until it is completed, or longer than others can bear. When its budget (see
+ * &aiaccel_queue_create.budget_ns) is over and a job is next that finds no room, the holder is
+ * asked to yield (%AIACCEL_EVENT_YIELD). It then completes the turn, or renews it
+ * (%AIACCEL_COMPLETE_RENEW), which succeeds if its job would be next again. After the engine's
+ * grace the turn is REVOKED: its tenant pays for what it really took, completing it answers
+ * %ESTALE, and the slots go on. While nobody waits for its slots nothing of this happens.
+ *
+ * On an engine that is not preemptible the work may run on after that. The slots then count
+ * as contended (&aiaccel_engine_info.contended) until the holder completes the turn
+ * (%ESTALE) or ends. Its tenant pays for that time as well, and its context has no other turn on
+ * the engine: submitting answers %EDEADLK, and what waits goes on waiting.
+ *
+ * A holder that has not read the %AIACCEL_EVENT_GRANTED of its turn, nor renewed it, one second after
+ * it began, while others wait, is taken for stopped: the turn is revoked, and nothing is
+ * contended. A context whose turns others wait for must therefore read its ring soon.
  */
 
 /**
@@ -779,11 +797,12 @@ struct aiaccel_job {
  * @cookie:	 The job (%ENOENT).
  * @generation:	 As in its %AIACCEL_EVENT_GRANTED; ignored with
  *		 %AIACCEL_COMPLETE_CANCEL.
- * @flags:	 %AIACCEL_COMPLETE_CANCEL or %AIACCEL_COMPLETE_RENEW
+ * @flags:	 %AIACCEL_COMPLETE_CANCEL or %AIACCEL_COMPLETE_RENEW (%EINVAL for both)
  *
  * Errors besides: %EBUSY when the job has no turn yet (and is not cancelled);
  * %ESTALE when its turn was revoked, or bears another generation. A revoked job is
- * forgotten once its completion was answered so.
+ * forgotten once its completion was answered so. %EAGAIN when a turn is not renewed: another job is
+ * next, a ceiling of the tenant is reached, or the engine takes no new work; the turn is as it was.
  */
 struct aiaccel_completion {
 	__aligned_u64 cookie;
@@ -877,9 +896,10 @@ struct aiaccel_ring {
 /**
  * enum aiaccel_event_bits - What happened to a job since its last event
  * @AIACCEL_EVENT_GRANTED:  It has its turn: generation and slot are valid.
- * @AIACCEL_EVENT_YIELD:    Its turn is wanted by a higher class. The holder is asked
- *			    to complete soon; nothing forces it. The yield word of
- *			    the slot then holds the generation of the turn.
+ * @AIACCEL_EVENT_YIELD:    Its turn is wanted by a higher class, or its budget is over and
+ *			    others wait; told once. The holder is asked to complete soon, or
+ *			    to renew. Its budget forces it in the end; one that fills, the grace. The yield
+ *			    word of the slot holds the generation of the turn, until it is renewed.
  * @AIACCEL_EVENT_REVOKED:  Its turn was ended; completing it answers %ESTALE.
  * @AIACCEL_EVENT_FAILED:   It will get no turn, because the engine went away, an
  *			    administrator said so (REVOKE), or the job that it was
@@ -1490,7 +1510,7 @@ struct aiaccel_control {
  * @count:    out: how many turns and jobs were ended
  *
  * The turns are REVOKED, and their slots go to who is next. On an engine that is not
- * preemptible the work itself runs on: to stop it, stop the process.
+ * preemptible the work itself runs on (see "The end of a turn"): to stop it, stop the process.
  *
  * Errors: %EINVAL unless just one of @context and @tenant is given; %EPERM without
  * CAP_SYS_ADMIN (before %ENOENT); %ENOENT for it, a context without queues included, or

@@ -163,9 +163,14 @@ int aia_check_engine_unregister(const struct aiaccel_engine_unregister *arg)
 
 int aia_check_queue_create(const struct aiaccel_queue_create *arg)
 {
-	if (arg->flags || arg->class_ >= AIACCEL_CLASS_REALTIME || arg->budget_ns || arg->any_of ||
-	    arg->period_ns || arg->width)
+	if (arg->flags & ~AIACCEL_QUEUE_FILL || arg->class_ >= AIACCEL_CLASS_REALTIME ||
+	    arg->any_of || arg->period_ns || arg->width)
 		return -EOPNOTSUPP;
+	if (arg->flags & AIACCEL_QUEUE_FILL && arg->class_ > AIACCEL_CLASS_LOW)
+		return -EINVAL;
+	if (arg->budget_ns &&
+	    (arg->budget_ns < AIACCEL_BUDGET_MIN_NS || arg->budget_ns > AIACCEL_BUDGET_MAX_NS))
+		return -EINVAL;
 	if (arg->__reserved || arg->weight > AIACCEL_WEIGHT_MAX || !aia_check_label(arg->label))
 		return -EINVAL;
 	return 0;
@@ -194,7 +199,11 @@ int aia_check_job(const struct aiaccel_job *arg)
 
 int aia_check_completion(const struct aiaccel_completion *arg)
 {
-	return arg->flags & ~AIACCEL_COMPLETE_CANCEL ? -EOPNOTSUPP : 0;
+	const __u32 either = AIACCEL_COMPLETE_CANCEL | AIACCEL_COMPLETE_RENEW;
+
+	if (arg->flags & ~either)
+		return -EOPNOTSUPP;
+	return arg->flags == either ? -EINVAL : 0;
 }
 
 int aia_check_policy(const struct aiaccel_policy *arg)

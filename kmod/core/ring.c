@@ -68,7 +68,12 @@ __u32 aia_ring_unread(const struct aia_ring *ring)
 	return unread < ring->entries ? unread : ring->entries;
 }
 
-static void write_event(struct aia_ring *ring, const struct aia_ring_note *note)
+bool aia_ring_read_granted(const struct aia_ring *ring, const struct aia_ring_note *note)
+{
+	return note->granted_told && aia_ring_unread(ring) <= ring->produced - note->granted_at;
+}
+
+static void write_event(struct aia_ring *ring, struct aia_ring_note *note)
 {
 	ring->events[ring->produced & (ring->entries - 1)] = (struct aiaccel_event){
 		.cookie = note->cookie,
@@ -78,6 +83,10 @@ static void write_event(struct aia_ring *ring, const struct aia_ring_note *note)
 		.time_ns = note->time_ns + ring->time_offset_ns,
 	};
 	__atomic_store_n(&ring->shared->produced, ++ring->produced, __ATOMIC_RELEASE);
+	if (note->events & AIACCEL_EVENT_GRANTED) {
+		note->granted_at = ring->produced;
+		note->granted_told = true;
+	}
 }
 
 struct aia_ring_note *aia_ring_flush(struct aia_ring *ring)

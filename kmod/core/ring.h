@@ -23,6 +23,8 @@ struct aia_ring_note {
 	__u32 events;				/* 0: nothing to tell */
 	__u32 generation;
 	__u32 slot;
+	__u32 granted_at;			/* what produced was once GRANTED was written */
+	bool granted_told;			/* it was */
 	bool last;				/* the owner goes once this is told */
 };
 
@@ -51,6 +53,9 @@ void aia_ring_forget(struct aia_ring *ring, struct aia_ring_note *note);
 
 /* Writes waiting notes while there is room. Returns the chain of those marked `last`. */
 struct aia_ring_note *aia_ring_flush(struct aia_ring *ring);
+
+/* Whether the reader has taken the note's GRANTED. */
+bool aia_ring_read_granted(const struct aia_ring *ring, const struct aia_ring_note *note);
 
 __u32 aia_ring_unread(const struct aia_ring *ring);
 

@@ -152,6 +152,7 @@ static void take(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64
 	job->yield_asked = false;
 	job->submitted_ns = now_ns;
 	job->granted_ns = 0;
+	job->term = (struct aia_timer){};
 	job->capped_ns = 0;
 	queue->submitted++;
 }
@@ -271,6 +272,33 @@ __u64 aia_sched_capped_ns(const struct aia_sched_job *job, __u64 now_ns)
 	       seat->busy_held_back_ns - job->capped_ns;
 }
 
+/* Charges an estimate of what runs from now on. */
+static void book(struct aia_sched_job *job, __u32 begun, __u64 now_ns)
+{
+	struct aia_sched_queue *queue = job->queue;
+
+	job->paid_until_ns = now_ns;
+	job->charged_ns = estimate(job);
+	job->cap_charged_ns = cap_estimate(job);
+	aia_share_charge(&queue->share, 0, job->charged_ns * job->width, 0);
+	aia_node_count_turns(queue->node, begun, 0, 0, job->cap_charged_ns * job->width, 0,
+			     now_ns);
+}
+
+/* Charges what ran, in place of the estimate. */
+static void settle(struct aia_sched_job *job, __u32 ended, __u64 now_ns)
+{
+	struct aia_sched_queue *queue = job->queue;
+	__u64 ran_ns = at_most(aia_since_ns(job->paid_until_ns, now_ns), AIA_SCHED_TURN_MAX_NS);
+
+	aia_share_charge(&queue->share, ran_ns * job->width, 0, job->charged_ns * job->width);
+	aia_node_count_turns(queue->node, 0, ended, ran_ns * job->width, 0,
+			     job->cap_charged_ns * job->width, now_ns);
+	job->charged_ns = 0;
+	job->cap_charged_ns = 0;
+	job->paid_until_ns = now_ns;
+}
+
 static void begin(struct aia_sched_job *job, bool owed, __u64 now_ns)
 {
 	struct aia_sched_queue *queue = job->queue;
@@ -292,10 +320,8 @@ static void begin(struct aia_sched_job *job, bool owed, __u64 now_ns)
 	job->granted_ns = now_ns;
 	job->class_ = queue->class_;
 	job->owed = owed;
-	job->charged_ns = estimate(job);
-	job->cap_charged_ns = cap_estimate(job);
-	aia_share_charge(&queue->share, 0, job->charged_ns * job->width, 0);
-	aia_node_count_turns(queue->node, 1, 0, 0, job->cap_charged_ns * job->width, 0, now_ns);
+	book(job, 1, now_ns);
+	aia_terms_begin(job, now_ns);
 	if (owed)
 		aia_list_add_first(&engine->running[job->class_], &job->of_engine);
 	else
@@ -316,37 +342,75 @@ static void begin(struct aia_sched_job *job, bool owed, __u64 now_ns)
 	aia_histogram_add(&queue->wait, wait_ns);
 }
 
-static void learn(struct aia_sched_queue *queue, __u64 ran_ns)
+static void learn(struct aia_sched_job *job, __u64 now_ns)
 {
+	struct aia_sched_queue *queue = job->queue;
+	__u64 ran_ns = at_most(aia_since_ns(job->begun_ns, now_ns), AIA_SCHED_TURN_MAX_NS);
 	__u64 old = queue->estimate_ns;
 	__u64 average = old ? old - old / 8 + ran_ns / 8 : ran_ns;
 
 	queue->estimate_ns = average ? average : 1;
 }
 
-void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns)
+static void unask(struct aia_sched_job *job)
+{
+	struct aia_sched_engine *engine = job->queue->seat->engine;
+
+	if (!job->yield_asked)
+		return;
+	job->yield_asked = false;
+	engine->slots_yielding -= job->width;
+	if (is_background(job->class_))
+		engine->background_yielding -= job->width;
+}
+
+bool aia_sched_ask(struct aia_sched_job *job)
+{
+	struct aia_sched_engine *engine = job->queue->seat->engine;
+
+	if (job->yield_asked)
+		return false;
+	job->yield_asked = true;
+	aia_list_remove(&job->of_engine);
+	aia_list_add_first(&engine->running[job->class_], &job->of_engine);
+	engine->slots_yielding += job->width;
+	if (is_background(job->class_))
+		engine->background_yielding += job->width;
+	return true;
+}
+
+/* The slots are free, and what ran is paid; the seat is still taken. */
+static void end_turn(struct aia_sched_job *job, __u64 now_ns)
 {
 	struct aia_sched_queue *queue = job->queue;
-	struct aia_sched_seat *seat = queue->seat;
-	struct aia_sched_engine *engine = seat->engine;
+	struct aia_sched_engine *engine = queue->seat->engine;
 	__u64 ran_ns = aia_since_ns(job->granted_ns, now_ns);
-	__u64 paid_ns = at_most(ran_ns, AIA_SCHED_TURN_MAX_NS);
-	struct aia_link *link;
 
+	aia_terms_forget(job);
+	unask(job);
 	aia_list_remove(&job->of_engine);
 	engine->slots_used -= job->width;
 	engine->classes.held[job->class_] -= job->width;
-	if (job->yield_asked) {
-		engine->slots_yielding -= job->width;
-		if (is_background(job->class_))
-			engine->background_yielding -= job->width;
-	}
-	job->state = AIA_SCHED_IDLE;
 
-	aia_share_charge(&queue->share, paid_ns * job->width, 0, job->charged_ns * job->width);
-	aia_node_count_turns(queue->node, 0, 1, paid_ns * job->width, 0,
-			     job->cap_charged_ns * job->width, now_ns);
-	learn(queue, paid_ns);
+	settle(job, 1, now_ns);
+	learn(job, now_ns);
+	engine->busy_ns += ran_ns * job->width;
+	queue->seat->busy_ns += ran_ns * job->width;
+	queue->node->busy_ns += ran_ns * job->width;
+	queue->completed++;
+	queue->run_ns += ran_ns;
+	aia_histogram_add(&engine->run, ran_ns);
+	aia_histogram_add(&queue->node->run, ran_ns);
+	aia_histogram_add(&queue->run, ran_ns);
+}
+
+static void free_seat(struct aia_sched_job *job, __u64 now_ns)
+{
+	struct aia_sched_queue *queue = job->queue;
+	struct aia_sched_seat *seat = queue->seat;
+	struct aia_link *link;
+
+	job->state = AIA_SCHED_IDLE;
 	seat->turn = NULL;
 	seat->busy_held_back_ns += aia_node_held_back_ns(queue->node, now_ns);
 	for (link = seat->queues.next; link != &seat->queues; link = link->next) {
@@ -356,15 +420,44 @@ void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns)
 		if (other->waiting && aia_realtime_release(other, now_ns))
 			line_up(other);
 	}
+}
 
-	engine->busy_ns += ran_ns * job->width;
-	seat->busy_ns += ran_ns * job->width;
-	queue->node->busy_ns += ran_ns * job->width;
-	queue->completed++;
-	queue->run_ns += ran_ns;
-	aia_histogram_add(&engine->run, ran_ns);
-	aia_histogram_add(&queue->node->run, ran_ns);
-	aia_histogram_add(&queue->run, ran_ns);
+void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns)
+{
+	end_turn(job, now_ns);
+	free_seat(job, now_ns);
+}
+
+/* ---- revoked, while its holder works on ---- */
+
+static void pay(struct aia_sched_job *job, __u64 now_ns)
+{
+	aia_timer_set(&job->queue->seat->engine->timers, &job->term, now_ns + AIA_TERMS_PAY_NS);
+	settle(job, 0, now_ns);
+}
+
+static void ring_pay(struct aia_timer *timer, __u64 now_ns)
+{
+	pay(aia_container_of(timer, struct aia_sched_job, term), now_ns);
+}
+
+void aia_sched_contend(struct aia_sched_job *job, __u64 now_ns)
+{
+	end_turn(job, now_ns);
+	job->state = AIA_SCHED_CONTENDED;
+	job->queue->seat->engine->contended += job->width;
+	job->term.ring = ring_pay;
+	pay(job, now_ns);
+}
+
+void aia_sched_release(struct aia_sched_job *job, __u64 now_ns)
+{
+	struct aia_sched_engine *engine = job->queue->seat->engine;
+
+	pay(job, now_ns);
+	aia_timer_set(&engine->timers, &job->term, 0);
+	engine->contended -= job->width;
+	free_seat(job, now_ns);
 }
 
 struct aia_sched_job *aia_sched_queue_first(struct aia_sched_queue *queue)
@@ -567,6 +660,7 @@ static void begin_all(const struct choice *choice, __u64 now_ns)
 
 struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns)
 {
+	struct aia_sched_job *passed = NULL;
 	__u32 passes = 0;
 	bool retried = false;
 	struct choice choice;
@@ -592,9 +686,11 @@ struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u6
 			aia_wide_go_on(choice.job);
 			return NULL;
 		}
-		aia_wide_pass(choice.job->queue);
+		passed = choice.job;
+		aia_wide_pass(passed->queue);
 	}
-	engine->wanting = choice.job;
+	/* Nobody keeps slots free in a pause, but who overruns still ends for who waits. */
+	engine->wanting = choice.job ? choice.job : passed;
 	aia_wide_note(engine, choice.room ? choice.job : NULL, now_ns);
 	aia_classes_note(engine, choice.crossed, choice.room);
 	return NULL;
@@ -605,7 +701,7 @@ struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine)
 	struct aia_sched_job *wanting = engine->wanting;
 	__u32 c;
 
-	if (!wanting || engine->line == AIA_LINE_AGES ||
+	if (!wanting || !wanting->queue->share.queued || engine->line == AIA_LINE_AGES ||
 	    wanting->width <= room(engine, wanting->queue->class_, true))
 		return NULL;
 	for (c = 0; c < wanting->queue->class_; c++) {
@@ -615,15 +711,46 @@ struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine)
 
 		if (!stands_in_way(engine, c, wanting->queue->class_))
 			continue;
-		if (aia_list_empty(running) || job->yield_asked || job->owed)
-			continue;
-		job->yield_asked = true;
-		aia_list_remove(&job->of_engine);
-		aia_list_add_first(running, &job->of_engine);
-		engine->slots_yielding += job->width;
-		if (is_background(c))
-			engine->background_yielding += job->width;
-		return job;
+		if (!aia_list_empty(running) && !job->owed && aia_sched_ask(job))
+			return job;
 	}
 	return NULL;
+}
+
+/* Puts a job that holds its turn in line as if it did not, and tells whether it is next. */
+static bool is_next_again(struct aia_sched_job *job)
+{
+	struct aia_sched_queue *queue = job->queue;
+	bool next;
+
+	job->seq = queue->seat->engine->seq++;
+	enqueue(job);
+	aia_order_line_up(queue);
+	next = choose(queue->seat->engine).job == job;
+	if (next)
+		aia_share_serve(&queue->share);
+	aia_order_drop_out(queue);
+	dequeue(job);
+	return next;
+}
+
+int aia_sched_renew(struct aia_sched_job *job, __u64 now_ns)
+{
+	struct aia_sched_engine *engine = job->queue->seat->engine;
+	bool next;
+
+	settle(job, 1, now_ns);
+	next = job->class_ != AIACCEL_CLASS_REALTIME && !aia_sched_takes_work(engine) &&
+	       is_next_again(job);
+	if (next)
+		learn(job, now_ns);
+	book(job, 1, now_ns);
+	if (!next)
+		return -EAGAIN;
+	unask(job);
+	job->owed = false;
+	aia_list_remove(&job->of_engine);
+	aia_list_add_last(&engine->running[job->class_], &job->of_engine);
+	aia_terms_begin(job, now_ns);
+	return 0;
 }

@@ -33,7 +33,7 @@
  *    gives way this holds for background turns and for the others, each by themselves.
  *  - Every job is in one state; waiting jobs are in their queue; granted ones
  *    on their engine's list of their class: those asked to yield, or not to be asked since they were
- *    owed, then the others, oldest first.
+ *    owed, then the others, by begun_ns.
  * The caller serialises all calls on one engine and what hangs below it.
  */
 #ifndef AIA_CORE_SCHED_H
@@ -48,6 +48,7 @@
 #include "rbtree.h"
 #include "realtime.h"
 #include "share.h"
+#include "terms.h"
 #include "timers.h"
 #include "types.h"
 #include "wide.h"
@@ -86,6 +87,9 @@ struct aia_sched_engine {
 	__u64 granted;			/* turns begun */
 	__u64 busy_ns;			/* slots x ns of ended turns */
 	struct aiaccel_histogram wait, run;
+	__u32 contended;		/* slots of revoked turns whose holders did not end; not used */
+	__u64 budget_ns;		/* of queues that have none of their own; 0: no end */
+	__u64 grace_ns;
 	__u64 seq;			/* numbers jobs, for their order */
 	struct aia_share root[AIACCEL_NR_CLASSES];
 	/* Granted jobs, by the class that they were granted in. */
@@ -100,12 +104,14 @@ struct aia_sched_engine {
 	__u32 wide_stirs;		/* classes whose wide is not at rest, as bits */
 	struct aia_wide wide[AIACCEL_NR_CLASSES];
 	struct aia_sched_job *wanting;	/* after grant_next said NULL: who is next, and does not fit */
+	/* Granted jobs by when they are due, see terms.h. [1]: background where it gives way. */
+	struct aia_timers asks[2], graces[2];
 };
 
 /* Its queues are of one node. */
 struct aia_sched_seat {
 	struct aia_sched_engine *engine;
-	struct aia_sched_job *turn;	/* the job that holds it, or NULL */
+	struct aia_sched_job *turn;	/* the job that holds it, granted or contended, or NULL */
 	__u64 busy_held_back_ns;	/* how long its tenant was, while it had turns */
 	__u64 granted, busy_ns;		/* turns begun; slots x ns of those ended */
 	struct aia_link queues;
@@ -122,6 +128,8 @@ struct aia_sched_queue {
 	struct aia_rb_root due;		/* waiting jobs with a deadline, by it and age */
 	struct aia_link undated;	/* those without, by age; they come after */
 	__u32 class_;
+	bool fill;			/* its turns give way to higher classes after the grace */
+	__u64 budget_ns;		/* of its turns; 0: no end */
 	__u32 waiting;
 	__u64 estimate_ns;		/* moving average of measured turns, 0 before the first */
 	__u64 submitted, granted, completed;
@@ -134,6 +142,7 @@ enum aia_sched_state {
 	AIA_SCHED_HELD,			/* taken, and not in line yet */
 	AIA_SCHED_WAITING,
 	AIA_SCHED_GRANTED,
+	AIA_SCHED_CONTENDED,		/* revoked; its holder did not say that it ended */
 };
 
 struct aia_sched_job {
@@ -152,12 +161,16 @@ struct aia_sched_job {
 	__u64 cost_ns;
 	__u64 seq;
 	__u64 submitted_ns, granted_ns;
+	__u64 begun_ns;			/* granted, or renewed last */
+	__u64 paid_until_ns;
 	__u64 charged_ns;		/* the estimate it was charged with */
 	__u64 cap_charged_ns;		/* the estimate that ceilings were charged with */
 	__u64 capped_ns;		/* aia_sched_capped_ns() */
 	struct aia_group *group;	/* that it is to begin with, or NULL */
 	struct aia_link of_group;
 	struct aia_group founded;	/* memory for one */
+	struct aia_timer term;		/* terms.h; contended: when it pays next */
+	bool in_grace;			/* terms.h: in which tree */
 };
 
 /* @slots: 1 to AIA_SCHED_SLOTS_MAX. */
@@ -228,8 +241,24 @@ struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine);
  */
 const struct aia_sched_job *aia_sched_in_way(const struct aia_sched_engine *engine, __u32 class_);
 
+/* Marks a granted job as asked to yield; false when it was before. */
+bool aia_sched_ask(struct aia_sched_job *job);
+
 /* Ends a granted job's turn, frees its slots, settles its cost. */
 void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns);
+
+/*
+ * Likewise against its holder's will, who works on: the seat stays taken, and its tenant pays, until
+ * the job is released.
+ */
+void aia_sched_contend(struct aia_sched_job *job, __u64 now_ns);
+void aia_sched_release(struct aia_sched_job *job, __u64 now_ns);
+
+/*
+ * A granted job's turn begins anew, if it were next again as the youngest of its queue's, else -EAGAIN.
+ * What ran is settled in both cases. What was promised to REALTIME is not for more than one budget.
+ */
+int aia_sched_renew(struct aia_sched_job *job, __u64 now_ns);
 
 /* The first of the queue's waiting jobs, or NULL. */
 struct aia_sched_job *aia_sched_queue_first(struct aia_sched_queue *queue);

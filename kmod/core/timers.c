@@ -21,15 +21,26 @@ void aia_timer_set(struct aia_timers *timers, struct aia_timer *timer, __u64 at_
 		aia_rb_insert(&timers->pending, &timer->node, rings_before);
 }
 
+struct aia_timer *aia_timers_first(const struct aia_timers *timers)
+{
+	struct aia_rb_node *first = aia_rb_first(&timers->pending);
+
+	return first ? timer_of(first) : NULL;
+}
+
+struct aia_timer *aia_timers_earlier(struct aia_timer *a, struct aia_timer *b)
+{
+	if (!a || !b)
+		return a ? a : b;
+	return b->at_ns < a->at_ns ? b : a;
+}
+
 void aia_timers_run(struct aia_timers *timers, __u64 now_ns)
 {
-	struct aia_rb_node *first;
+	struct aia_timer *timer;
 	__u32 left = AIA_TIMERS_RUN;
 
-	while (left-- && (first = aia_rb_first(&timers->pending)) &&
-	       timer_of(first)->at_ns <= now_ns) {
-		struct aia_timer *timer = timer_of(first);
-
+	while (left-- && (timer = aia_timers_first(timers)) && timer->at_ns <= now_ns) {
 		aia_timer_set(timers, timer, 0);
 		timer->ring(timer, now_ns);
 	}
@@ -37,7 +48,7 @@ void aia_timers_run(struct aia_timers *timers, __u64 now_ns)
 
 __u64 aia_timers_next_ns(const struct aia_timers *timers)
 {
-	struct aia_rb_node *first = aia_rb_first(&timers->pending);
+	struct aia_timer *first = aia_timers_first(timers);
 
-	return first ? timer_of(first)->at_ns : AIACCEL_NEVER;
+	return first ? first->at_ns : AIACCEL_NEVER;
 }

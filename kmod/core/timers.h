@@ -33,6 +33,12 @@ void aia_timer_set(struct aia_timers *timers, struct aia_timer *timer, __u64 at_
 /* Rings those whose time has come, the earliest first. */
 void aia_timers_run(struct aia_timers *timers, __u64 now_ns);
 
+/* The one that rings first, or NULL. */
+struct aia_timer *aia_timers_first(const struct aia_timers *timers);
+
+/* The one of two that rings earlier; either may be NULL. */
+struct aia_timer *aia_timers_earlier(struct aia_timer *a, struct aia_timer *b);
+
 /* When the next one rings; AIACCEL_NEVER: none is set. */
 __u64 aia_timers_next_ns(const struct aia_timers *timers);
 

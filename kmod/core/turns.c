@@ -160,6 +160,10 @@ static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 	switch (turn->job.state) {
 	case AIA_SCHED_IDLE:
 		return;
+	case AIA_SCHED_CONTENDED:
+		aia_sched_release(&turn->job, now_ns);
+		aia_turns_stir(turn->job.queue->seat->engine, news);
+		return;
 	case AIA_SCHED_HELD:
 		leave_group(turn, news);
 		if (turn->of_followed.next)
@@ -340,6 +344,18 @@ int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, str
 	return 0;
 }
 
+static int renew(struct aia_turns *turns, struct aia_turn *turn, __u64 now_ns,
+		 struct aia_news *news)
+{
+	int err = aia_sched_renew(&turn->job, now_ns);
+
+	aia_turns_stir(turn->job.queue->seat->engine, news);
+	turn->renewed = true;
+	if (!err)
+		aia_ring_ask_yield(&turns->ring, turn->note.slot, 0);
+	return err;
+}
+
 int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion *arg, bool first,
 		       __u64 now_ns, struct aia_news *news)
 {
@@ -354,10 +370,13 @@ int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion 
 	if (turn->note.generation != arg->generation && !cancel)
 		return -ESTALE;
 	if (turn->revoked) {
+		take_back(turn, AIACCEL_TURN_REVOKED, AIACCEL_TURN_FAILED, now_ns, news);
 		if (first)
 			retire(turns, turn, news);
 		return -ESTALE;
 	}
+	if (arg->flags & AIACCEL_COMPLETE_RENEW)
+		return renew(turns, turn, now_ns, news);
 	had_turn = turn->job.state == AIA_SCHED_GRANTED;
 	take_back(turn, AIACCEL_TURN_COMPLETED, AIACCEL_TURN_WITHDRAWN, now_ns, news);
 	if (had_turn)
@@ -408,12 +427,62 @@ static void claim(struct aia_sched_job *wanting, struct aia_news *news)
 	}
 }
 
-void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct aia_news *news)
+/* Ends a granted turn. Where its work may run on, the slots are contended. */
+static void revoke(struct aia_turn *turn, bool runs_on, __u64 now_ns, struct aia_news *news)
+{
+	if (runs_on)
+		aia_sched_contend(&turn->job, now_ns);
+	else
+		aia_sched_complete(&turn->job, now_ns);
+	aia_history_add(&turn->job, AIACCEL_TURN_REVOKED, now_ns);
+	witness(turn, AIACCEL_TURN_REVOKED, now_ns);
+	turn->revoked = true;
+	tell(turn->turns, turn, AIACCEL_EVENT_REVOKED, now_ns, news);
+	fail_held(&turn->followers, now_ns, news);
+}
+
+static void ask(struct aia_turn *turn, __u64 now_ns, struct aia_news *news)
+{
+	witness(turn, AIA_TURN_ASKED, now_ns);
+	aia_ring_ask_yield(&turn->turns->ring, turn->note.slot, turn->note.generation);
+	tell(turn->turns, turn, AIACCEL_EVENT_YIELD, now_ns, news);
+}
+
+static bool is_claimed(const struct aia_turn *turn)
+{
+	return turn->renewed || aia_ring_read_granted(&turn->turns->ring, &turn->note);
+}
+
+/* One turn whose time is over; false when there is none. */
+static bool end_next(struct aia_sched_engine *engine, __u64 now_ns, struct aia_news *news)
+{
+	struct aia_sched_job *job = aia_terms_due(engine, now_ns);
+	struct aia_turn *turn;
+	bool claimed;
+
+	if (!job)
+		return false;
+	turn = turn_of_job(job);
+	claimed = is_claimed(turn);
+	switch (aia_terms_look(job, claimed, now_ns)) {
+	case AIA_TERMS_ASK:
+		if (aia_sched_ask(job))
+			ask(turn, now_ns, news);
+		break;
+	case AIA_TERMS_REVOKE:
+		revoke(turn, claimed, now_ns, news);
+		break;
+	case AIA_TERMS_LEAVE:
+		break;
+	}
+	return true;
+}
+
+static void grant_all(struct aia_sched_engine *engine, __u64 now_ns, struct aia_news *news)
 {
 	const struct aia_sched_job *wanted = engine->wanting;
 	struct aia_sched_job *job;
 
-	aia_timers_run(&engine->timers, now_ns);
 	while ((job = aia_sched_grant_next(engine, now_ns))) {
 		struct aia_turn *turn = turn_of_job(job);
 
@@ -424,13 +493,29 @@ void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct ai
 	}
 	if (engine->wanting && engine->wanting != wanted && engine->wanting->group)
 		claim(engine->wanting, news);
-	while ((job = aia_sched_yield_next(engine))) {
-		struct aia_turn *turn = turn_of_job(job);
+}
 
-		witness(turn, AIA_TURN_ASKED, now_ns);
-		aia_ring_ask_yield(&turn->turns->ring, turn->note.slot, turn->note.generation);
-		tell(turn->turns, turn, AIACCEL_EVENT_YIELD, now_ns, news);
+void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct aia_news *news)
+{
+	struct aia_sched_job *job;
+	__u32 left = AIA_TIMERS_RUN;
+
+	aia_timers_run(&engine->timers, now_ns);
+	do
+		grant_all(engine, now_ns, news);
+	while (left-- && end_next(engine, now_ns, news));
+	while ((job = aia_sched_yield_next(engine))) {
+		aia_terms_asked(job, now_ns);
+		ask(turn_of_job(job), now_ns, news);
 	}
+}
+
+__u64 aia_turns_next_ns(struct aia_sched_engine *engine)
+{
+	__u64 timers_ns = aia_timers_next_ns(&engine->timers);
+	__u64 terms_ns = aia_terms_next_ns(engine);
+
+	return timers_ns < terms_ns ? timers_ns : terms_ns;
 }
 
 /* ---- the end of a queue ---- */
@@ -477,19 +562,23 @@ void aia_turns_end_all(struct aia_turns *turns, __u64 now_ns, struct aia_news *n
 			end(turns->hash[i], now_ns, news);
 }
 
-__u32 aia_turns_revoke(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
-		       struct aia_news *news)
+/* Its granted turn, or NULL. */
+static struct aia_turn *turn_of(const struct aia_sched_queue *queue)
 {
 	struct aia_sched_job *job = queue->seat->turn;
-	struct aia_turn *turn;
 
-	if (!job || job->queue != queue)
+	return job && job->queue == queue && job->state == AIA_SCHED_GRANTED ? turn_of_job(job) :
+									       NULL;
+}
+
+__u32 aia_turns_revoke(struct aia_sched_queue *queue, __u64 now_ns, struct aia_news *news)
+{
+	struct aia_turn *turn = turn_of(queue);
+
+	if (!turn)
 		return 0;
-	turn = turn_of_job(job);
-	take_back(turn, AIACCEL_TURN_REVOKED, AIACCEL_TURN_FAILED, now_ns, news);
-	turn->revoked = true;
-	tell(turns, turn, AIACCEL_EVENT_REVOKED, now_ns, news);
-	fail_held(&turn->followers, now_ns, news);
+	aia_turns_stir(queue->seat->engine, news);
+	revoke(turn, is_claimed(turn), now_ns, news);
 	return 1;
 }
 
@@ -537,7 +626,11 @@ __u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *qu
 void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
 			  struct aia_news *news)
 {
-	aia_turns_revoke(turns, queue, now_ns, news);
+	struct aia_turn *turn = turn_of(queue);
+
+	aia_turns_stir(queue->seat->engine, news);
+	if (turn)
+		revoke(turn, false, now_ns, news);
 	aia_turns_fail_waiting(turns, queue, now_ns, news);
 }
 
@@ -569,7 +662,8 @@ __u32 aia_turns_list(const struct aia_turns *turns, const struct aia_sched_queue
 		for (turn = turns->hash[i]; turn; turn = turn->next_hash) {
 			const struct aia_sched_job *job = &turn->job;
 
-			if (job->queue != queue || job->state == AIA_SCHED_IDLE)
+			if (job->queue != queue || job->state == AIA_SCHED_IDLE ||
+			    job->state == AIA_SCHED_CONTENDED)
 				continue;
 			aia_history_describe(&records[count++], job,
 					     job->state == AIA_SCHED_GRANTED ?

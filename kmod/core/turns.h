@@ -46,6 +46,7 @@ struct aia_turn {
 	struct aia_link followers;	/* turns held until this one is completed */
 	struct aia_link of_followed;	/* while it is held for another one: among them */
 	bool revoked;			/* kept until its completion was answered */
+	bool renewed;			/* its holder knows of its turn */
 	void *owner;			/* the adapter's: what it was charged to */
 };
 
@@ -116,6 +117,9 @@ void aia_turns_stir(struct aia_sched_engine *engine, struct aia_news *news);
 /* Takes the first one off the chain; NULL when it is empty. */
 struct aia_sched_engine *aia_turns_next_stirred(struct aia_news *news);
 
+/* When to dispatch the engine again, at the latest; AIACCEL_NEVER: when something changes. */
+__u64 aia_turns_next_ns(struct aia_sched_engine *engine);
+
 /*
  * Ends the queue's turns without a word: waiting, granted, revoked and failed ones, so that
  * none refers to it any more.
@@ -132,10 +136,9 @@ void aia_turns_end_all(struct aia_turns *turns, __u64 now_ns, struct aia_news *n
  */
 __u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
 			     struct aia_news *news);
-__u32 aia_turns_revoke(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
-		       struct aia_news *news);
+__u32 aia_turns_revoke(struct aia_sched_queue *queue, __u64 now_ns, struct aia_news *news);
 
-/* Both, because its engine goes. */
+/* Both, because its engine goes: nothing runs on it any more. */
 void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
 			  struct aia_news *news);
 

@@ -2,7 +2,7 @@
 //
 // Calls an arbiter's tick() when it is time, for who has no loop of its own to do it: a thread that
 // starts with the first time to wake at, and sleeps until then. Most arbiters never need one, since
-// only a ceiling of engine time asks for it.
+// only a ceiling of engine time, or a turn that somebody waits for, asks for it.
 //
 // The thread is never ended: the arbiter of a process lives as long as the process. After a fork
 // the child has neither.

@@ -162,6 +162,8 @@ int Context::engine_info(aiaccel_engine_info& arg) {
   arg.state = engine->sched.state;
   arg.order = engine->sched.order;
   arg.reserved_bytes = host_.device_bytes(*engine).used;
+  arg.grace_ns = engine->sched.grace_ns;
+  arg.contended = engine->sched.contended;
   return 0;
 }
 

@@ -9,7 +9,7 @@
 namespace aiaccel::host {
 
 uint32_t Context::revoke_queue(Queue& queue, uint32_t flags, uint64_t now_ns, aia_news& news) {
-  uint32_t count = aia_turns_revoke(&turns_.core, &queue.sched, now_ns, &news);
+  uint32_t count = aia_turns_revoke(&queue.sched, now_ns, &news);
   if (flags & AIACCEL_REVOKE_WAITING)
     count += aia_turns_fail_waiting(&turns_.core, &queue.sched, now_ns, &news);
   return count;

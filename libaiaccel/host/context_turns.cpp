@@ -54,6 +54,7 @@ int Context::queue_create(aiaccel_queue_create& arg) {
   ++tenant_->queues;
   aia_sched_queue_init(&made.sched, &seat->sched, &tenant_->nodes[host_.place(*engine)], arg.class_,
                        made.weight);
+  aia_terms_set_queue(&made.sched, arg.flags, arg.budget_ns);
   made.who.queue = id;
   made.sched.who = &made.who;
   ++engine->queues;

@@ -27,6 +27,7 @@ Host::Host(const std::vector<aiaccel_engine_info>& infos, const Ceilings& limits
     auto engine = std::make_unique<Engine>();
     aia_sched_engine_init(&engine->sched, info.slots);
     engine->sched.gives_way = info.kind == AIACCEL_ENGINE_CPU;
+    aia_terms_set_engine(&engine->sched, info.enforcement, info.grace_ns);
     engine->info = info;
     // Untouched until it is used.
     engine->records.reset(
@@ -76,8 +77,7 @@ void Host::tick(uint64_t now_ns) {
   wake_ns_ = AIACCEL_NEVER;
   aia_news news{};
   for (const auto& engine : engines)
-    if (aia_timers_next_ns(&engine->sched.timers) != AIACCEL_NEVER)
-      aia_turns_stir(&engine->sched, &news);
+    if (aia_turns_next_ns(&engine->sched) != AIACCEL_NEVER) aia_turns_stir(&engine->sched, &news);
   act(news, now_ns);
   prune_tenants(now_ns);
 }
@@ -94,7 +94,7 @@ bool Host::is_needed(uint64_t now_ns) {
 void Host::act(aia_news& news, uint64_t now_ns) {
   while (aia_sched_engine* engine = aia_turns_next_stirred(&news)) {
     aia_turns_dispatch(engine, now_ns, &news);
-    const uint64_t next_ns = aia_timers_next_ns(&engine->timers);
+    const uint64_t next_ns = aia_turns_next_ns(engine);
     if (next_ns >= wake_ns_) continue;
     wake_ns_ = next_ns;
     if (wake_at) wake_at(next_ns);

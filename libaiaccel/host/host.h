@@ -125,8 +125,8 @@ class Host {
   const std::vector<aiaccel_policy_rule>& rules() const REQUIRES(mutex) { return rules_; }
   void set_rules(std::vector<aiaccel_policy_rule> rules, uint64_t now_ns) REQUIRES(mutex);
 
-  // Grants what the time since has made possible: a tenant that used its engine time up has some
-  // again. Whoever drives this arbiter calls it at the time that `wake_at` was called with last, or
+  // Does what has become due: a tenant that used its engine time up has some again, a turn has lasted
+  // too long. Whoever drives this arbiter calls it at the time that `wake_at` was called with last, or
   // soon after. Set that before the first context is made; it is called under `mutex` and must not
   // block.
   void tick(uint64_t now_ns);

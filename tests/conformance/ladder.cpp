@@ -304,13 +304,17 @@ BOOST_AUTO_TEST_CASE(queue_arguments) {
     refuses<aiaccel_queue_create>(device, AIACCEL_IOC_QUEUE_CREATE, good, error, spoil, what);
   };
   refused(
-      EOPNOTSUPP, [](auto& a) { a.flags = 1; }, "flags");
+      EOPNOTSUPP, [](auto& a) { a.flags = 2; }, "flags");
   refused(
       EOPNOTSUPP, [](auto& a) { a.class_ = AIACCEL_CLASS_REALTIME; }, "realtime");
   refused(
       EOPNOTSUPP, [](auto& a) { a.class_ = 5; }, "a class that does not exist");
   refused(
-      EOPNOTSUPP, [](auto& a) { a.budget_ns = 1; }, "a budget");
+      EINVAL, [](auto& a) { a.budget_ns = 1; }, "a short budget");
+  refused(
+      EINVAL, [](auto& a) { a.budget_ns = AIACCEL_BUDGET_MAX_NS + 1; }, "a long budget");
+  refused(
+      EINVAL, [](auto& a) { a.flags = AIACCEL_QUEUE_FILL; }, "normal work that fills");
   refused(
       EINVAL, [](auto& a) { a.__reserved = 1; }, "reserved");
   refused(
@@ -407,7 +411,8 @@ BOOST_AUTO_TEST_CASE(job_arguments) {
 
 BOOST_AUTO_TEST_CASE(completion_arguments) {
   Device device;
-  BOOST_TEST(device.complete(1, 1, 2) == -EOPNOTSUPP);
+  BOOST_TEST(device.complete(1, 1, 4) == -EOPNOTSUPP);
+  BOOST_TEST(device.complete(1, 1, AIACCEL_COMPLETE_CANCEL | AIACCEL_COMPLETE_RENEW) == -EINVAL);
   BOOST_TEST(device.complete(1, 1) == -ENOENT);
   BOOST_TEST(device.cancel(1) == -ENOENT);
 }

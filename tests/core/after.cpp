@@ -142,7 +142,7 @@ BOOST_AUTO_TEST_CASE(a_revoked_turn_fails_those_after_it) {
   BOOST_TEST(c.submit_after(1, 2) == 0);
   const std::uint32_t generation = granted(stage, c, 1);
   aia_news news{};
-  BOOST_TEST(aia_turns_revoke(&c.turns, &c.queue, 5, &news) == 1u);
+  BOOST_TEST(aia_turns_revoke(&c.queue, 5, &news) == 1u);
   stage.free_all(news);
   Stage::stirred(news);
   Stage::unchain(news);

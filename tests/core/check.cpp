@@ -254,12 +254,18 @@ BOOST_AUTO_TEST_CASE(queue_create) {
   BOOST_TEST(with([](auto& a) { a.class_ = AIACCEL_CLASS_REALTIME; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.class_ = AIACCEL_NR_CLASSES; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.class_ = ~0U; }) == -EOPNOTSUPP);
-  BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
-  BOOST_TEST(with([](auto& a) { a.budget_ns = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_QUEUE_FILL << 1; }) == -EOPNOTSUPP);
+  for (__u32 c : {AIACCEL_CLASS_IDLE, AIACCEL_CLASS_LOW})
+    BOOST_TEST(with([=](auto& a) { a.flags = AIACCEL_QUEUE_FILL, a.class_ = c; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_QUEUE_FILL; }) == -EINVAL);
+  for (__u64 ns : {AIACCEL_BUDGET_MIN_NS, AIACCEL_BUDGET_MAX_NS})
+    BOOST_TEST(with([=](auto& a) { a.budget_ns = ns; }) == 0);
+  for (__u64 ns : {1ULL, AIACCEL_BUDGET_MIN_NS - 1, AIACCEL_BUDGET_MAX_NS + 1, ~0ULL})
+    BOOST_TEST(with([=](auto& a) { a.budget_ns = ns; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.any_of = 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.period_ns = 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.width = 1; }) == -EOPNOTSUPP);
-  BOOST_TEST(with([](auto& a) { a.budget_ns = 1, a.__reserved = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.any_of = 1, a.__reserved = 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MIN; }) == 0);
   BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MAX; }) == 0);
   BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MAX + 1; }) == -EINVAL);
@@ -321,7 +327,11 @@ BOOST_AUTO_TEST_CASE(completion) {
   BOOST_TEST(aia_check_completion(&good) == 0);
   good.flags = AIACCEL_COMPLETE_CANCEL;
   BOOST_TEST(aia_check_completion(&good) == 0);
-  good.flags = AIACCEL_COMPLETE_CANCEL << 1;
+  good.flags = AIACCEL_COMPLETE_RENEW;
+  BOOST_TEST(aia_check_completion(&good) == 0);
+  good.flags |= AIACCEL_COMPLETE_CANCEL;
+  BOOST_TEST(aia_check_completion(&good) == -EINVAL);
+  good.flags = AIACCEL_COMPLETE_RENEW << 1;
   BOOST_TEST(aia_check_completion(&good) == -EOPNOTSUPP);
 }
 

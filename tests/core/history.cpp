@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(each_end_has_its_state_and_its_times) {
   BOOST_TEST(c.cancel(2) == 0);
   stage.dispatch();
   aia_news news{};
-  aia_turns_revoke(&c.turns, &c.queue, 130, &news);
+  aia_turns_revoke(&c.queue, 130, &news);
   stage.now = 140;
   stage.dispatch();
   aia_turns_fail_waiting(&c.turns, &c.queue, 150, &news);

@@ -21,7 +21,7 @@ std::uint32_t width_of(const aia_link& head, bool only_asked, bool* sound) {
     const aia_sched_job* job = aia_container_of(l, const aia_sched_job, of_engine);
     *sound &= job->state == AIA_SCHED_GRANTED && job->queue->seat->turn == job;
     if (before && !is_put_first(*before))
-      *sound &= !is_put_first(*job) && before->granted_ns <= job->granted_ns;
+      *sound &= !is_put_first(*job) && before->begun_ns <= job->begun_ns;
     before = job;
     if (!only_asked || job->yield_asked) sum += job->width;
   }

@@ -275,7 +275,7 @@ BOOST_AUTO_TEST_CASE(revoking_ends_the_turn_alone_and_failing_those_that_wait_al
   Stage stage(1);
   Context c(stage), other(stage);
   aia_news news{};
-  BOOST_TEST(aia_turns_revoke(&c.turns, &c.queue, 5, &news) == 0u);
+  BOOST_TEST(aia_turns_revoke(&c.queue, 5, &news) == 0u);
   BOOST_TEST(aia_turns_fail_waiting(&c.turns, &c.queue, 5, &news) == 0u);
   BOOST_TEST(news.woken == nullptr);
   for (std::uint64_t cookie : {1, 2, 3}) BOOST_TEST(c.submit(cookie) == 0);
@@ -285,10 +285,10 @@ BOOST_AUTO_TEST_CASE(revoking_ends_the_turn_alone_and_failing_those_that_wait_al
   // A queue of the same seat that does not hold the turn has none to lose.
   aia_sched_queue second;
   aia_sched_queue_init(&second, &c.seat, &stage.node, AIACCEL_CLASS_LOW, 0);
-  BOOST_TEST(aia_turns_revoke(&c.turns, &second, 5, &news) == 0u);
+  BOOST_TEST(aia_turns_revoke(&second, 5, &news) == 0u);
   aia_sched_queue_fini(&second);
 
-  BOOST_TEST(aia_turns_revoke(&c.turns, &c.queue, 5, &news) == 1u);
+  BOOST_TEST(aia_turns_revoke(&c.queue, 5, &news) == 1u);
   BOOST_TEST((Stage::unchain(news) == std::multiset<aia_turns*>{&c.turns}));
   BOOST_TEST(only_event(c).events == kRevoked);
   BOOST_TEST(c.queue.waiting == 2u);

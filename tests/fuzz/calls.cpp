@@ -280,6 +280,9 @@ void fill_queue_create(Actor& actor, int, void* argument) {
   arg.engine = actor.engine();
   arg.class_ = actor.random.below(AIACCEL_CLASS_REALTIME);
   arg.weight = actor.random.below(AIACCEL_WEIGHT_MAX + 1);
+  if (actor.random.percent(50))  // short ones, so that turns are revoked while others go on
+    arg.budget_ns = AIACCEL_BUDGET_MIN_NS + actor.random.below(10000000);
+  if (arg.class_ <= AIACCEL_CLASS_LOW && actor.random.percent(50)) arg.flags = AIACCEL_QUEUE_FILL;
   for (uint32_t i = actor.random.below(AIACCEL_LABEL_LEN); i-- > 0;)
     arg.label[i] = static_cast<char>(' ' + actor.random.below('~' - ' ' + 1));
 }
@@ -318,6 +321,7 @@ uint32_t fill_completions(Actor& actor, int index, aiaccel_completion* completio
   for (uint64_t turn; nr < kMostEntries / 2 && (turn = context.turns.take()); nr++) {
     completions[nr].cookie = turn >> 32;
     completions[nr].generation = static_cast<uint32_t>(turn);
+    if (random.percent(20)) completions[nr].flags = AIACCEL_COMPLETE_RENEW;
   }
   for (uint32_t cancels = random.percent(30) ? random.below(8) : 0; cancels > 0; cancels--, nr++) {
     const uint64_t known = random.percent(90) ? context.jobs.take() : 0;

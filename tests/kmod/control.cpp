@@ -183,15 +183,18 @@ BOOST_AUTO_TEST_CASE(what_is_revoked_goes_to_who_is_next) {
   const uint32_t generation = holder.next().generation;
   BOOST_TEST(holder.next().events == uint32_t{AIACCEL_EVENT_REVOKED});
   BOOST_TEST(complete(holder.context, 1, generation) == ESTALE);
-  BOOST_TEST(next.next().events == uint32_t{AIACCEL_EVENT_GRANTED});
+  const aiaccel_event granted = next.next();
+  BOOST_TEST(granted.events == uint32_t{AIACCEL_EVENT_GRANTED});
   BOOST_TEST(revoke(watcher, arg, &count) == 0);
   BOOST_TEST(count == 0u);
 
-  // The turn alone: the job that waits behind it gets the next one, and keeps it.
+  // The turn alone: the job that waits behind it gets the next one once this one ended, and keeps it.
   arg.context = number_of(watcher, "revoke-next");
   BOOST_TEST(revoke(watcher, arg, &count) == 0);
   BOOST_TEST(count == 1u);
   BOOST_TEST(next.next().events == uint32_t{AIACCEL_EVENT_REVOKED});
+  BOOST_TEST(next.next().events == 0u);
+  BOOST_TEST(complete(next.context, 1, granted.generation) == ESTALE);
   BOOST_TEST(next.next().events == uint32_t{AIACCEL_EVENT_GRANTED});
   BOOST_TEST(next.next().events == 0u);
 

@@ -149,8 +149,9 @@ BOOST_AUTO_TEST_CASE(completions_are_refused_in_the_ladders_order) {
   const Context waiting;
   BOOST_REQUIRE_EQUAL(submit(waiting, job_of(waiting.queue(), 9)), 0);
   Spoils<aiaccel_completion> spoils;
-  for (const uint32_t flags : {2u, 3u, 0x80000000u, ~0u})
+  for (const uint32_t flags : {4u, 7u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "flags", [=](auto& c) { c.flags = flags; });
+  spoils.add(EINVAL, "to renew and to cancel", [](auto& c) { c.flags = 3; });
   for (const uint64_t cookie : U64s{0, 8, 7 | 1ULL << 32, ~0ULL})
     spoils.add(ENOENT, "cookie", [=](auto& c) { c.cookie = cookie; });
   for (const uint32_t other : {0u, generation - 1, generation + 1, ~0u})
@@ -160,6 +161,12 @@ BOOST_AUTO_TEST_CASE(completions_are_refused_in_the_ladders_order) {
   spoil_one_and_two("completion", good, spoils,
                     [&](Bytes& bytes) { return complete_with(context, bytes); });
   BOOST_TEST(complete_with(waiting, bytes_of(aiaccel_completion{9, 0, 0})) == EBUSY);
+  const uint32_t renew = AIACCEL_COMPLETE_RENEW;
+  BOOST_TEST(complete_with(waiting, bytes_of(aiaccel_completion{9, 0, renew})) == EBUSY);
+  BOOST_TEST(complete_with(context, bytes_of(aiaccel_completion{7, generation + 1, renew})) ==
+             ESTALE);
+  // who waits is a tenant's that had no less, so that the turn is not renewed
+  BOOST_TEST(complete_with(context, bytes_of(aiaccel_completion{7, generation, renew})) == EAGAIN);
   BOOST_TEST(Use(context) == before);
   // cancelling looks at no generation
   BOOST_TEST(complete_with(waiting, bytes_of(aiaccel_completion{9, 77, AIACCEL_COMPLETE_CANCEL})) ==

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * The end of a turn against its holder's will; see terms.h. The caller serialises.
+ */
+#include "sched.h"
+#include "terms.h"
+
+#define job_of(timer) aia_container_of(timer, struct aia_sched_job, term)
+
+void aia_terms_set_engine(struct aia_sched_engine *engine, __u32 enforcement, __u64 grace_ns)
+{
+	engine->budget_ns = enforcement == AIACCEL_ADVISORY ? 0 : AIACCEL_BUDGET_DEFAULT_NS;
+	if (!grace_ns)
+		grace_ns = enforcement == AIACCEL_PREEMPTIBLE ? AIA_TERMS_GRACE_PREEMPTIBLE_NS :
+								AIA_TERMS_GRACE_NS;
+	engine->grace_ns = grace_ns;
+}
+
+void aia_terms_set_queue(struct aia_sched_queue *queue, __u32 flags, __u64 budget_ns)
+{
+	queue->fill = flags & AIACCEL_QUEUE_FILL;
+	queue->budget_ns = budget_ns ? budget_ns : queue->seat->engine->budget_ns;
+}
+
+/* ---- the trees ---- */
+
+static struct aia_timers *tree_of(const struct aia_sched_job *job)
+{
+	struct aia_sched_engine *engine = job->queue->seat->engine;
+	bool beside = engine->gives_way && job->class_ < AIACCEL_CLASS_NORMAL;
+
+	return job->in_grace ? &engine->graces[beside] : &engine->asks[beside];
+}
+
+void aia_terms_forget(struct aia_sched_job *job)
+{
+	if (job->term.at_ns)
+		aia_timer_set(tree_of(job), &job->term, 0);
+}
+
+static void look_at(struct aia_sched_job *job, bool in_grace, __u64 at_ns)
+{
+	aia_terms_forget(job);
+	job->in_grace = in_grace;
+	aia_timer_set(tree_of(job), &job->term, at_ns);
+}
+
+static __u64 earlier(__u64 a_ns, __u64 b_ns)
+{
+	return a_ns < b_ns ? a_ns : b_ns;
+}
+
+/* ---- the life of a turn ---- */
+
+/* AIACCEL_NEVER: it has no end. */
+static __u64 end_ns(const struct aia_sched_job *job)
+{
+	return job->queue->budget_ns ? job->begun_ns + job->queue->budget_ns : AIACCEL_NEVER;
+}
+
+static __u64 claim_ns(const struct aia_sched_job *job)
+{
+	return job->granted_ns + AIA_TERMS_CLAIM_NS;
+}
+
+void aia_terms_begin(struct aia_sched_job *job, __u64 now_ns)
+{
+	job->begun_ns = now_ns;
+	look_at(job, false, earlier(end_ns(job), claim_ns(job)));
+}
+
+void aia_terms_asked(struct aia_sched_job *job, __u64 now_ns)
+{
+	if (job->queue->fill && !job->in_grace)
+		look_at(job, true, now_ns + job->queue->seat->engine->grace_ns);
+}
+
+enum aia_terms_act aia_terms_look(struct aia_sched_job *job, bool claimed, __u64 now_ns)
+{
+	struct aia_sched_engine *engine = job->queue->seat->engine;
+	bool over = now_ns >= end_ns(job);
+
+	aia_terms_forget(job);
+	if (!claimed && now_ns >= claim_ns(job))
+		return AIA_TERMS_REVOKE;
+	/* Asked to make room for a higher class, which has gone since. */
+	if (job->in_grace && !over && engine->wanting->queue->class_ <= job->class_)
+		job->in_grace = false;
+	if (job->in_grace)
+		return AIA_TERMS_REVOKE;
+	if (over) {
+		look_at(job, true, now_ns + engine->grace_ns);
+		return AIA_TERMS_ASK;
+	}
+	if (!claimed)
+		look_at(job, false, earlier(end_ns(job), claim_ns(job)));
+	else if (job->queue->budget_ns)
+		look_at(job, false, end_ns(job));
+	return AIA_TERMS_LEAVE;
+}
+
+/* ---- who is in the way ---- */
+
+static struct aia_timer *first_of(const struct aia_sched_engine *engine, __u32 trees)
+{
+	struct aia_timer *first = NULL;
+	__u32 i;
+
+	for (i = 0; i < trees; i++) {
+		first = aia_timers_earlier(first, aia_timers_first(&engine->asks[i]));
+		first = aia_timers_earlier(first, aia_timers_first(&engine->graces[i]));
+	}
+	return first;
+}
+
+/* The turn that is due first of those in the way of the job that is next. */
+static struct aia_timer *first_in_way(struct aia_sched_engine *engine)
+{
+	const struct aia_sched_job *wanting = engine->wanting;
+
+	if (!wanting)
+		return NULL;
+	return first_of(engine, wanting->queue->class_ < AIACCEL_CLASS_NORMAL ? 2 : 1);
+}
+
+struct aia_sched_job *aia_terms_due(struct aia_sched_engine *engine, __u64 now_ns)
+{
+	struct aia_timer *timer = first_of(engine, 2);
+
+	/* Most often nothing is due at all, which is found out soonest. */
+	if (!timer || timer->at_ns > now_ns)
+		return NULL;
+	timer = first_in_way(engine);
+	return timer && timer->at_ns <= now_ns ? job_of(timer) : NULL;
+}
+
+__u64 aia_terms_next_ns(struct aia_sched_engine *engine)
+{
+	struct aia_timer *timer = first_in_way(engine);
+
+	return timer ? timer->at_ns : AIACCEL_NEVER;
+}

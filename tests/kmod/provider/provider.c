@@ -28,13 +28,22 @@ static const struct aia_engine_desc good = {
 
 static struct aia_engine *engine; /* NULL: not registered */
 
+static bool preemptible;
+module_param(preemptible, bool, 0400);
+MODULE_PARM_DESC(preemptible, "whether test-engine is preemptible, with one slot");
+
 static int add_engine(void)
 {
+	struct aia_engine_desc desc = good;
 	struct aia_engine *added;
 
 	if (engine)
 		return 0;
-	added = aia_engine_register(&good);
+	if (preemptible) {
+		desc.enforcement = AIACCEL_PREEMPTIBLE;
+		desc.slots = 1;
+	}
+	added = aia_engine_register(&desc);
 	if (IS_ERR(added))
 		return PTR_ERR(added);
 	engine = added;

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+//
+// A holder that goes on for longer than its budget and the engine's grace loses its slot to who
+// waits for it, not before, and gains nothing by it: its tenant pays for what it had. How soon is
+// seen by the clock of who has the slot next; the test waits generously, a line tells how long it
+// was.
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <vector>
+
+#include "greedy.hpp"
+#include "kmod/module.hpp"
+#include "one_slot.hpp"
+
+using bounds::kMs;
+using conformance::Child;
+using conformance::Device;
+using conformance::job;
+using conformance::now_ns;
+
+namespace {
+
+constexpr uint64_t kBudgetNs = 20 * kMs;
+
+uint32_t queue_of(Device& device, uint32_t engine) {
+  aiaccel_queue_create create = device.queue_arg();
+  create.engine = engine;
+  create.budget_ns = kBudgetNs;
+  BOOST_REQUIRE_EQUAL(device.call(AIACCEL_IOC_QUEUE_CREATE, create), 0);
+  return create.id;
+}
+
+uint64_t grace_ns(Device& device, uint32_t engine) {
+  aiaccel_engine_info info{};
+  info.id = engine;
+  BOOST_REQUIRE_EQUAL(device.call(AIACCEL_IOC_ENGINE_INFO, info), 0);
+  return info.grace_ns;
+}
+
+// The slot of twenty turns that go on for ever.
+void must_lose_slots(uint32_t engine) {
+  Device holder, waiter;
+  const uint32_t held = queue_of(holder, engine), waits = queue_of(waiter, engine);
+  const uint64_t least_ns = kBudgetNs + grace_ns(holder, engine);
+  std::vector<uint64_t> lost_after_ns;
+  for (uint64_t i = 1; i <= 20; ++i) {
+    const uint64_t begin_ns = now_ns();
+    BOOST_REQUIRE(holder.submit(job(i, held)) == 0);
+    const uint32_t generation = holder.must_event(i, AIACCEL_EVENT_GRANTED).generation;
+    const uint64_t learned_ns = now_ns();
+    BOOST_REQUIRE(waiter.submit(job(i, waits)) == 0);
+    const uint32_t next = waiter.must_event(i, AIACCEL_EVENT_GRANTED).generation;
+    const uint64_t lost_ns = now_ns();
+    BOOST_TEST(lost_ns - begin_ns >= least_ns);
+    lost_after_ns.push_back(lost_ns - learned_ns);
+    BOOST_TEST(holder.complete(i, generation) == -ESTALE);
+    BOOST_TEST(waiter.complete(i, next) == 0);
+    holder.events();
+  }
+  std::sort(lost_after_ns.begin(), lost_after_ns.end());
+  std::printf("# budget and grace %.1f ms; lost after %.2f to %.2f ms, half of them by %.2f\n",
+              static_cast<double>(least_ns) / 1e6, static_cast<double>(lost_after_ns.front()) / 1e6,
+              static_cast<double>(lost_after_ns.back()) / 1e6,
+              static_cast<double>(lost_after_ns.at(lost_after_ns.size() / 2)) / 1e6);
+}
+
+// One of another module, whose work can be stopped: test-engine.
+class Preemptible {
+ public:
+  Preemptible() {
+    BOOST_REQUIRE_EQUAL(raw::load_module("provider/aiaccel_provider.ko", "preemptible=1"), 0);
+  }
+  Preemptible(const Preemptible&) = delete;
+  ~Preemptible() { BOOST_TEST(raw::unload_module("aiaccel_provider") == 0); }
+
+  static uint32_t id() {
+    Device device;
+    std::array<uint32_t, 16> ids{};
+    aiaccel_engine_list list{};
+    list.count = ids.size();
+    list.ids = reinterpret_cast<uintptr_t>(ids.data());
+    BOOST_REQUIRE_EQUAL(device.call(AIACCEL_IOC_ENGINE_LIST, list), 0);
+    aiaccel_engine_info info{};
+    info.id = ids.at(list.count - 1);  // the newest
+    BOOST_REQUIRE_EQUAL(device.call(AIACCEL_IOC_ENGINE_INFO, info), 0);
+    BOOST_REQUIRE_EQUAL(info.enforcement, static_cast<uint32_t>(AIACCEL_PREEMPTIBLE));
+    return info.id;
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(overrun)
+
+BOOST_AUTO_TEST_CASE(its_slot_goes_on_after_budget_and_grace) {
+  const bounds::OneSlot engine;
+  must_lose_slots(engine.id());
+}
+
+BOOST_AUTO_TEST_CASE(it_does_on_a_preemptible_engine) {
+  if (!conformance::on("kernel")) SKIP("only a driver has a preemptible engine");
+  const Preemptible engine;
+  must_lose_slots(engine.id());
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -163,6 +163,7 @@ static void hold_waited_for_locked(struct aia_news *news)
 	lockdep_assert_held(&aia_turn_lock);
 	while (*link) {
 		ctx = container_of(*link, struct aia_context, turns);
+		/* Needs no barrier: waiters look at the ring under the lock that is held here. */
 		if (waitqueue_active(&ctx->wait)) {
 			/* It has a turn or a queue, so its file is not released yet. */
 			kref_get(&ctx->ref);

@@ -77,21 +77,9 @@ static void mend_red(struct aia_rb_root *root, struct aia_rb_node *node)
 	root->top->red = false;
 }
 
-void aia_rb_insert(struct aia_rb_root *root, struct aia_rb_node *node, aia_rb_less less)
+void aia_rb_attach(struct aia_rb_root *root, struct aia_rb_node *node, struct aia_rb_node *parent,
+		   struct aia_rb_node **link, bool first)
 {
-	struct aia_rb_node *parent = NULL;
-	struct aia_rb_node **link = &root->top;
-	bool first = true;
-
-	while (*link) {
-		parent = *link;
-		if (less(node, parent)) {
-			link = &parent->left;
-		} else {
-			link = &parent->right;
-			first = false;
-		}
-	}
 	node->parent = parent;
 	node->left = NULL;
 	node->right = NULL;
@@ -188,6 +176,19 @@ struct aia_rb_node *aia_rb_next(const struct aia_rb_node *node)
 		return (struct aia_rb_node *)node;
 	}
 	while (node->parent && node->parent->right == node)
+		node = node->parent;
+	return node->parent;
+}
+
+struct aia_rb_node *aia_rb_prev(const struct aia_rb_node *node)
+{
+	if (node->left) {
+		node = node->left;
+		while (node->right)
+			node = node->right;
+		return (struct aia_rb_node *)node;
+	}
+	while (node->parent && node->parent->left == node)
 		node = node->parent;
 	return node->parent;
 }

@@ -22,13 +22,53 @@ struct aia_rb_root {
 /* Equal elements keep the order in which they were inserted. */
 typedef bool (*aia_rb_less)(const struct aia_rb_node *a, const struct aia_rb_node *b);
 
-void aia_rb_insert(struct aia_rb_root *root, struct aia_rb_node *node, aia_rb_less less);
 void aia_rb_remove(struct aia_rb_root *root, struct aia_rb_node *node);
+
 struct aia_rb_node *aia_rb_next(const struct aia_rb_node *node);
+struct aia_rb_node *aia_rb_prev(const struct aia_rb_node *node);
+
+/* For aia_rb_insert(): @node, at *@link below @parent; @first: before all others. */
+void aia_rb_attach(struct aia_rb_root *root, struct aia_rb_node *node, struct aia_rb_node *parent,
+		   struct aia_rb_node **link, bool first);
 
 static inline struct aia_rb_node *aia_rb_first(const struct aia_rb_root *root)
 {
 	return root->first;
+}
+
+/* In the header, so that comparing costs no call. */
+static inline void aia_rb_insert(struct aia_rb_root *root, struct aia_rb_node *node,
+				 aia_rb_less less)
+{
+	struct aia_rb_node **link = &root->top, *parent = NULL;
+	bool first = true;
+
+	while (*link) {
+		parent = *link;
+		if (less(node, parent)) {
+			link = &parent->left;
+		} else {
+			link = &parent->right;
+			first = false;
+		}
+	}
+	aia_rb_attach(root, node, parent, link, first);
+}
+
+/*
+ * What an element is compared by has changed: as if it was removed before and is inserted now, but cheap
+ * where it stays.
+ */
+static inline void aia_rb_move(struct aia_rb_root *root, struct aia_rb_node *node,
+			       aia_rb_less less)
+{
+	const struct aia_rb_node *prev = aia_rb_prev(node), *next = aia_rb_next(node);
+
+	/* After its equals, as an insertion puts it. */
+	if ((!prev || !less(node, prev)) && (!next || less(node, next)))
+		return;
+	aia_rb_remove(root, node);
+	aia_rb_insert(root, node, less);
 }
 
 #endif

@@ -29,8 +29,8 @@ static bool has_less_key(const struct aia_rb_node *a, const struct aia_rb_node *
 	return aia_vtime_before(share_of(a)->key, share_of(b)->key);
 }
 
-/* Puts a share among its siblings, not further behind them than the lag allows. */
-static void insert(struct aia_share *share)
+/* Not further behind its siblings than the lag allows. */
+static void catch_up(struct aia_share *share)
 {
 	struct aia_vtime lag = {0, AIA_SHARE_LAG_NS};
 	struct aia_vtime start = share->parent->floor;
@@ -38,8 +38,23 @@ static void insert(struct aia_share *share)
 	if (share->vtime.high)
 		start = aia_vtime_sub(start, lag);
 	share->vtime = aia_vtime_later(share->vtime, start);
-	aia_rb_insert(&share->parent->members, &share->node,
-		      share->root->by_key ? has_less_key : had_less);
+}
+
+static void insert(struct aia_share *share)
+{
+	catch_up(share);
+	if (share->root->by_key)
+		aia_rb_insert(&share->parent->members, &share->node, has_less_key);
+	else
+		aia_rb_insert(&share->parent->members, &share->node, had_less);
+}
+
+/* A member's time has changed: to its place. */
+static void move(struct aia_share *share)
+{
+	catch_up(share);
+	if (!share->root->by_key)
+		aia_rb_move(&share->parent->members, &share->node, had_less);
 }
 
 /* In a tree by keys: the first one below may be another, or have another key. */
@@ -119,14 +134,12 @@ void aia_share_charge(struct aia_share *share, __u64 paid, __u64 booked, __u64 r
 		struct aia_vtime more = aia_vtime_cost(paid + booked, share->slowness);
 		struct aia_vtime less = aia_vtime_cost(returned, share->slowness);
 
-		if (share->queued)
-			aia_rb_remove(&share->parent->members, &share->node);
-		else if (booked && !share->vtime.high)
+		if (!share->queued && booked && !share->vtime.high)
 			share->vtime = share->parent->floor;
 		share->vtime = aia_vtime_sub(aia_vtime_add(share->vtime, more), less);
 		share->booked += booked - returned;
 		if (share->queued)
-			insert(share);
+			move(share);
 	}
 }
 
@@ -139,11 +152,9 @@ void aia_share_set_weight(struct aia_share *share, __u32 weight)
 	share->weight = weight ? weight : AIACCEL_WEIGHT_DEFAULT;
 	share->slowness = aia_vtime_slowness(share->weight);
 	after = aia_vtime_cost(share->booked, share->slowness);
-	if (share->queued)
-		aia_rb_remove(&share->parent->members, &share->node);
 	share->vtime = aia_vtime_sub(aia_vtime_add(share->vtime, after), before);
 	if (share->queued)
-		insert(share);
+		move(share);
 }
 
 void aia_share_retire(const struct aia_share *share)

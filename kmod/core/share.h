@@ -32,11 +32,13 @@
 #define AIA_SHARE_LAG_NS 20000000ULL
 
 struct aia_share {
+	/* What a look at a member touches, on one cache line. */
+	struct aia_rb_node node;	/* in parent->members */
+	struct aia_vtime vtime;		/* what it had; zero before it was first in line */
+
 	struct aia_share *parent;	/* NULL: a class's root */
 	struct aia_share *root;
-	struct aia_rb_node node;	/* in parent->members */
 	struct aia_rb_root members;	/* in the order of the tree; empty in a queue's share */
-	struct aia_vtime vtime;		/* what it had; zero before it was first in line */
 	struct aia_vtime floor;		/* the members' time: where the latest one served stood */
 	struct aia_vtime key;
 	__u32 weight;

@@ -108,7 +108,7 @@ void aia_stats_queue_locked(struct aiaccel_stats_queue *record, const struct aia
 			    struct pid_namespace *pids)
 {
 	const struct aia_sched_queue *sched = &queue->sched;
-	const struct aia_sched_job *turn = sched->seat->turn;
+	const struct aia_sched_job *turn = aia_sched_queue_turn(sched);
 	const struct aia_context *ctx = queue->ctx;
 
 	lockdep_assert_held(&aia_turn_lock);
@@ -120,7 +120,7 @@ void aia_stats_queue_locked(struct aiaccel_stats_queue *record, const struct aia
 		.class_ = sched->class_,
 		.weight = queue->weight,
 		.waiting = sched->waiting,
-		.slots_held = turn && turn->queue == sched ? turn->width : 0,
+		.slots_held = turn ? turn->width : 0,
 		.pid = pid_nr_ns(ctx->pid, pids),
 		.submitted = sched->submitted,
 		.granted = sched->granted,

@@ -11,11 +11,11 @@
 
 static void count_queue_locked(struct aiaccel_stats_context *out, const struct aia_queue *queue)
 {
-	const struct aia_sched_job *turn = queue->sched.seat->turn;
+	const struct aia_sched_job *turn = aia_sched_queue_turn(&queue->sched);
 
 	out->queues++;
 	out->waiting += queue->sched.waiting;
-	if (!turn || turn->queue != &queue->sched)
+	if (!turn)
 		return;
 	out->turns++;
 	out->slots_held += turn->width;

@@ -69,10 +69,10 @@ aiaccel_stats_context Context::describe() const {
   record.pid = client_.pid;
   record.events_unread = unread();
   for (const auto& [id, queue] : queues_) {
-    const aia_sched_job* turn = queue->sched.seat->turn;
+    const aia_sched_job* turn = aia_sched_queue_turn(&queue->sched);
     record.queues++;
     record.waiting += queue->sched.waiting;
-    if (!turn || turn->queue != &queue->sched) continue;
+    if (!turn) continue;
     record.turns++;
     record.slots_held += turn->width;
   }
@@ -91,7 +91,7 @@ aiaccel_stats_context Context::describe() const {
 
 aiaccel_stats_queue Context::describe(const Queue& queue) const {
   const aia_sched_queue& sched = queue.sched;
-  const aia_sched_job* turn = sched.seat->turn;
+  const aia_sched_job* turn = aia_sched_queue_turn(&sched);
   aiaccel_stats_queue record{};
   record.context = who_.context;
   record.tenant = tenant_->id;
@@ -100,7 +100,7 @@ aiaccel_stats_queue Context::describe(const Queue& queue) const {
   record.class_ = sched.class_;
   record.weight = queue.weight;
   record.waiting = sched.waiting;
-  record.slots_held = turn && turn->queue == &sched ? turn->width : 0;
+  record.slots_held = turn ? turn->width : 0;
   record.pid = client_.pid;
   record.submitted = sched.submitted;
   record.granted = sched.granted;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <stdexcept>
 #include <vector>
 
 #include "greedy.hpp"
@@ -81,11 +82,13 @@ class Preemptible {
     list.count = ids.size();
     list.ids = reinterpret_cast<uintptr_t>(ids.data());
     BOOST_REQUIRE_EQUAL(device.call(AIACCEL_IOC_ENGINE_LIST, list), 0);
-    aiaccel_engine_info info{};
-    info.id = ids.at(list.count - 1);  // the newest
-    BOOST_REQUIRE_EQUAL(device.call(AIACCEL_IOC_ENGINE_INFO, info), 0);
-    BOOST_REQUIRE_EQUAL(info.enforcement, static_cast<uint32_t>(AIACCEL_PREEMPTIBLE));
-    return info.id;
+    for (uint32_t i = 0; i < list.count; ++i) {
+      aiaccel_engine_info info{};
+      info.id = ids.at(i);
+      BOOST_REQUIRE_EQUAL(device.call(AIACCEL_IOC_ENGINE_INFO, info), 0);
+      if (info.enforcement == AIACCEL_PREEMPTIBLE) return info.id;
+    }
+    throw std::runtime_error("no engine is preemptible");
   }
 };
 

@@ -20,7 +20,6 @@
 #include <linux/uaccess.h>
 
 #include "aia.h"
-#include "core/explain.h"
 
 #define REST 8 /* times as long as a hold */
 
@@ -65,25 +64,17 @@ static bool is_wanted(const struct snapshot *snapshot, const struct aia_tenant *
 
 static void add_turn_locked(struct snapshot *snapshot, const struct aia_turn *turn, s32 pid)
 {
-	bool runs = turn->job.state == AIA_SCHED_GRANTED;
-	struct aia_explanation because = aia_explain(&turn->job);
-	struct aia_history_record record;
 	struct aiaccel_stats_turn *out;
 
 	lockdep_assert_held(&aia_turn_lock);
 	out = add_record(snapshot, AIACCEL_STATS_TURNS, sizeof(*out));
 	if (!out)
 		return;
-	aia_history_describe(&record, &turn->job,
-			     runs ? AIACCEL_TURN_RUNNING : AIACCEL_TURN_WAITING, snapshot->now_ns);
-	aia_history_tell(&record,
-			 container_of(turn->job.queue->seat->engine, struct aia_engine, sched)->id,
-			 snapshot->offset_ns, out);
+	aia_turns_tell(turn,
+		       container_of(turn->job.queue->seat->engine, struct aia_engine, sched)->id,
+		       snapshot->only ? snapshot->only->id : 0, snapshot->offset_ns,
+		       snapshot->now_ns, out);
 	out->pid = pid;
-	out->why = because.why;
-	if (because.waits_for &&
-	    (!snapshot->only || because.waits_for->queue->who->tenant == snapshot->only->id))
-		out->waits_for = because.waits_for->queue->who->context;
 }
 
 static void add_context_locked(struct snapshot *snapshot, struct aia_context *ctx)
@@ -106,7 +97,7 @@ static void add_context_locked(struct snapshot *snapshot, struct aia_context *ct
 	if (!ctx->turns.live)
 		return;
 	while ((turn = aia_turns_next(&ctx->turns, turn)))
-		if (turn->job.state != AIA_SCHED_IDLE)
+		if (aia_turns_state(turn))
 			add_turn_locked(snapshot, turn, pid);
 }
 

@@ -264,10 +264,9 @@ int aia_sched_renew(struct aia_sched_job *job, __u64 now_ns);
 struct aia_sched_job *aia_sched_queue_first(struct aia_sched_queue *queue);
 
 /* The queue's job that has its turn, or NULL; one that was revoked has none, even if its work goes on. */
-static inline const struct aia_sched_job *
-aia_sched_queue_turn(const struct aia_sched_queue *queue)
+static inline struct aia_sched_job *aia_sched_queue_turn(const struct aia_sched_queue *queue)
 {
-	const struct aia_sched_job *turn = queue->seat->turn;
+	struct aia_sched_job *turn = queue->seat->turn;
 
 	return turn && turn->queue == queue && turn->state == AIA_SCHED_GRANTED ? turn : NULL;
 }

@@ -8,6 +8,7 @@
  * reaches them all.
  */
 #include "turns.h"
+#include "explain.h"
 #include "list.h"
 
 #define turn_of_job(ptr) aia_container_of(ptr, struct aia_turn, job)
@@ -186,7 +187,7 @@ static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 
 static bool waits(const struct aia_turn *turn)
 {
-	return turn->job.state == AIA_SCHED_WAITING || turn->job.state == AIA_SCHED_HELD;
+	return aia_turns_state(turn) == AIACCEL_TURN_WAITING;
 }
 
 /* ---- telling ---- */
@@ -562,23 +563,14 @@ void aia_turns_end_all(struct aia_turns *turns, __u64 now_ns, struct aia_news *n
 			end(turns->hash[i], now_ns, news);
 }
 
-/* Its granted turn, or NULL. */
-static struct aia_turn *turn_of(const struct aia_sched_queue *queue)
-{
-	struct aia_sched_job *job = queue->seat->turn;
-
-	return job && job->queue == queue && job->state == AIA_SCHED_GRANTED ? turn_of_job(job) :
-									       NULL;
-}
-
 __u32 aia_turns_revoke(struct aia_sched_queue *queue, __u64 now_ns, struct aia_news *news)
 {
-	struct aia_turn *turn = turn_of(queue);
+	struct aia_sched_job *job = aia_sched_queue_turn(queue);
 
-	if (!turn)
+	if (!job)
 		return 0;
 	aia_turns_stir(queue->seat->engine, news);
-	revoke(turn, is_claimed(turn), now_ns, news);
+	revoke(turn_of_job(job), is_claimed(turn_of_job(job)), now_ns, news);
 	return 1;
 }
 
@@ -626,11 +618,11 @@ __u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *qu
 void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
 			  struct aia_news *news)
 {
-	struct aia_turn *turn = turn_of(queue);
+	struct aia_sched_job *job = aia_sched_queue_turn(queue);
 
 	aia_turns_stir(queue->seat->engine, news);
-	if (turn)
-		revoke(turn, false, now_ns, news);
+	if (job)
+		revoke(turn_of_job(job), false, now_ns, news);
 	aia_turns_fail_waiting(turns, queue, now_ns, news);
 }
 
@@ -652,24 +644,43 @@ bool aia_turns_empty(const struct aia_turns *turns)
 	return !turns->live;
 }
 
+__u32 aia_turns_state(const struct aia_turn *turn)
+{
+	switch (turn->job.state) {
+	case AIA_SCHED_HELD:
+	case AIA_SCHED_WAITING:
+		return AIACCEL_TURN_WAITING;
+	case AIA_SCHED_GRANTED:
+		return AIACCEL_TURN_RUNNING;
+	default:
+		return 0;
+	}
+}
+
 __u32 aia_turns_list(const struct aia_turns *turns, const struct aia_sched_queue *queue,
 		     struct aia_history_record *records, __u64 now_ns)
 {
-	const struct aia_turn *turn;
-	__u32 i, count = 0;
+	const struct aia_turn *turn = NULL;
+	__u32 count = 0;
 
-	for (i = 0; i < AIA_TURNS_MAX; i++)
-		for (turn = turns->hash[i]; turn; turn = turn->next_hash) {
-			const struct aia_sched_job *job = &turn->job;
+	while ((turn = aia_turns_next(turns, turn))) {
+		__u32 state = aia_turns_state(turn);
 
-			if (job->queue != queue || job->state == AIA_SCHED_IDLE ||
-			    job->state == AIA_SCHED_CONTENDED)
-				continue;
-			aia_history_describe(&records[count++], job,
-					     job->state == AIA_SCHED_GRANTED ?
-						     AIACCEL_TURN_RUNNING :
-						     AIACCEL_TURN_WAITING,
-					     now_ns);
-		}
+		if (state && turn->job.queue == queue)
+			aia_history_describe(&records[count++], &turn->job, state, now_ns);
+	}
 	return count;
+}
+
+void aia_turns_tell(const struct aia_turn *turn, __u32 engine, __u64 only, __s64 offset_ns,
+		    __u64 now_ns, struct aiaccel_stats_turn *out)
+{
+	struct aia_explanation because = aia_explain(&turn->job);
+	struct aia_history_record record;
+
+	aia_history_describe(&record, &turn->job, aia_turns_state(turn), now_ns);
+	aia_history_tell(&record, engine, (__u64)offset_ns, out);
+	out->why = because.why;
+	if (because.waits_for && (!only || because.waits_for->queue->who->tenant == only))
+		out->waits_for = because.waits_for->queue->who->context;
 }

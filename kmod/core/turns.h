@@ -146,6 +146,16 @@ void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue
 __u32 aia_turns_list(const struct aia_turns *turns, const struct aia_sched_queue *queue,
 		     struct aia_history_record *records, __u64 now_ns);
 
+/* AIACCEL_TURN_WAITING or AIACCEL_TURN_RUNNING; 0 for one that does neither, since it was revoked or failed. */
+__u32 aia_turns_state(const struct aia_turn *turn);
+
+/*
+ * As STATS tells of one that waits or runs; @offset_ns is added to times. Whom it waits for is told where that is of
+ * the tenant @only, or of any where this is 0.
+ */
+void aia_turns_tell(const struct aia_turn *turn, __u32 engine, __u64 only, __s64 offset_ns,
+		    __u64 now_ns, struct aiaccel_stats_turn *out);
+
 /* One live turn after the other, beginning with NULL; NULL at the end. */
 const struct aia_turn *aia_turns_next(const struct aia_turns *turns, const struct aia_turn *turn);
 

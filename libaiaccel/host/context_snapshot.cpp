@@ -55,21 +55,11 @@ void Context::add_to(Snapshot& snapshot, const Context& viewer, uint64_t now_ns)
   for (const auto& [id, queue] : queues_) snapshot.add(AIACCEL_STATS_QUEUES, describe(*queue));
   const aia_turn* turn = nullptr;
   while ((turn = aia_turns_next(&turns_.core, turn)) && !snapshot.too_much()) {
-    const aia_sched_job& job = turn->job;
-    if (job.state == AIA_SCHED_IDLE) continue;
-    const bool runs = job.state == AIA_SCHED_GRANTED;
-    aia_history_record record;
-    aia_history_describe(&record, &job, runs ? AIACCEL_TURN_RUNNING : AIACCEL_TURN_WAITING, now_ns);
+    if (!aia_turns_state(turn)) continue;
+    const auto& engine = reinterpret_cast<const Engine&>(*turn->job.queue->seat->engine);
     aiaccel_stats_turn told;
-    const auto& engine = reinterpret_cast<const Engine&>(*job.queue->seat->engine);
-    aia_history_tell(&record, engine.info.id, 0, &told);
-    const aia_explanation because = aia_explain(&job);
-    told.why = because.why;
-    if (because.waits_for) {
-      const aia_history_who& who = *because.waits_for->queue->who;
-      if (viewer.client_.privileged || who.tenant == viewer.tenant_->id)
-        told.waits_for = who.context;
-    }
+    aia_turns_tell(turn, engine.info.id, viewer.client_.privileged ? 0 : viewer.tenant_->id, 0,
+                   now_ns, &told);
     snapshot.add(AIACCEL_STATS_TURNS, told);
   }
 }

@@ -195,6 +195,19 @@ BOOST_AUTO_TEST_CASE(says_who_waits_for_whom) {
   BOOST_TEST(order.waits_for == comes);
 }
 
+BOOST_AUTO_TEST_CASE(a_revoked_turn_neither_waits_nor_runs) {
+  Device late, next;
+  aiaccel_queue_create budget = late.queue_arg();
+  budget.budget_ns = AIACCEL_BUDGET_MIN_NS;
+  BOOST_REQUIRE_EQUAL(late.call(AIACCEL_IOC_QUEUE_CREATE, budget), 0);
+  const uint32_t width = late.slots();
+  late.must_hold(1, budget.id, width);
+  BOOST_TEST(next.submit(job(1, next.must_queue(), {.width = width})) == 0);
+  next.must_event(1, AIACCEL_EVENT_GRANTED);
+  BOOST_TEST(late.engine().contended == width);
+  expect_consistent(take_snapshot(next));
+}
+
 BOOST_AUTO_TEST_CASE(tells_its_length_and_writes_all_or_nothing) {
   Device device;
   device.must_queue();

@@ -3,14 +3,7 @@
  * What is in a waiting job's way; see explain.h. The caller serialises.
  */
 #include "explain.h"
-
-static bool is_held_back(const struct aia_sched_node *node)
-{
-	for (; node; node = node->parent)
-		if (node->held_back)
-			return true;
-	return false;
-}
+#include "choice.h"
 
 static struct aia_explanation because(__u32 why, const struct aia_sched_job *waits_for)
 {
@@ -33,12 +26,12 @@ struct aia_explanation aia_explain(const struct aia_sched_job *job)
 		return because(AIACCEL_WAIT_ENGINE, NULL);
 	if (queue->seat->turn)
 		return because(AIACCEL_WAIT_OWN, queue->seat->turn);
-	if (is_held_back(queue->node))
+	if (aia_node_is_held_back(queue->node))
 		return because(AIACCEL_WAIT_CEILING, NULL);
 	if (engine->wide[queue->class_].paused && !queue->share.queued)
-		return because(AIACCEL_WAIT_PASSED, aia_sched_in_way(engine, queue->class_));
+		return because(AIACCEL_WAIT_PASSED, aia_choice_in_way(engine, queue->class_));
 	if (next == job)
-		return because(AIACCEL_WAIT_SLOTS, aia_sched_in_way(engine, queue->class_));
+		return because(AIACCEL_WAIT_SLOTS, aia_choice_in_way(engine, queue->class_));
 	if (next && engine->wide[next->queue->class_].keeping)
 		return because(AIACCEL_WAIT_KEPT, next);
 	return because(AIACCEL_WAIT_ORDER, next);

@@ -74,6 +74,14 @@ void aia_node_count_turns(struct aia_sched_node *node, __u32 begun, __u32 ended,
 	}
 }
 
+bool aia_node_is_held_back(const struct aia_sched_node *node)
+{
+	for (; node; node = node->parent)
+		if (node->held_back)
+			return true;
+	return false;
+}
+
 bool aia_node_has_room(const struct aia_sched_node *node, __u32 turns)
 {
 	for (; node; node = node->parent)

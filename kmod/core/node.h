@@ -64,13 +64,16 @@ bool aia_sched_node_owes(struct aia_sched_node *node, __u64 now_ns);
  */
 __u64 aia_node_held_back_ns(const struct aia_sched_node *node, __u64 now_ns);
 
+/* Whether the node, or one above it, is at a ceiling: nothing below begins. */
+bool aia_node_is_held_back(const struct aia_sched_node *node);
+
+/* Whether so many more turns are below the ceilings of turns of the node and of those above it. */
+bool aia_node_has_room(const struct aia_sched_node *node, __u32 turns);
+
 /*
  * Turns below the node begin and end: its ceilings, and those above it, are charged @paid
  * slot-nanoseconds, and what is @booked until it is @returned.
  */
-/* Whether so many more turns are below the ceilings of turns of the node and of those above it. */
-bool aia_node_has_room(const struct aia_sched_node *node, __u32 turns);
-
 void aia_node_count_turns(struct aia_sched_node *node, __u32 begun, __u32 ended, __u64 paid,
 			  __u64 booked, __u64 returned, __u64 now_ns);
 

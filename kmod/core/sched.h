@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Who is next at an engine.
+ * Who is at an engine, and in which order they get its turns; choice.h chooses.
  *
  *   engine ── class ── tenant ── tenant ── … ── queue ── job
  *
@@ -173,6 +173,12 @@ struct aia_sched_job {
 	bool in_grace;			/* terms.h: in which tree */
 };
 
+/* What an engine that gives way runs beside other work. */
+static inline bool aia_sched_is_background(__u32 class_)
+{
+	return class_ < AIACCEL_CLASS_NORMAL;
+}
+
 /* @slots: 1 to AIA_SCHED_SLOTS_MAX. */
 void aia_sched_engine_init(struct aia_sched_engine *engine, __u32 slots);
 
@@ -217,32 +223,16 @@ void aia_sched_withdraw(struct aia_sched_job *job);
 void aia_sched_take_back(struct aia_sched_job *job);
 
 /*
- * Grants one job, or all of its group, and returns it; NULL when nothing can be granted now. Call until NULL, after
- * aia_timers_run().
- */
-struct aia_sched_job *aia_sched_grant_next(struct aia_sched_engine *engine, __u64 now_ns);
-
-/*
  * How long ceilings of its tenant, or of one above it, have held a job back, of the time that it waited
  * and its seat was free. For a job that was submitted; @now_ns counts until it is granted.
  */
 __u64 aia_sched_capped_ns(const struct aia_sched_job *job, __u64 now_ns);
 
-/*
- * After grant_next said NULL: a granted job that should be asked to yield because a
- * higher class waits for its slots, lowest class and youngest turn first; each is
- * returned once, and no more than would make room. NULL when there is none, and by age.
- */
-struct aia_sched_job *aia_sched_yield_next(struct aia_sched_engine *engine);
-
-/*
- * A granted job that is in the way of those of @class_: of the lowest class that has any, who was
- * asked to yield, if anybody was, else who has its turn longest.
- */
-const struct aia_sched_job *aia_sched_in_way(const struct aia_sched_engine *engine, __u32 class_);
-
 /* Marks a granted job as asked to yield; false when it was before. */
 bool aia_sched_ask(struct aia_sched_job *job);
+
+/* A waiting job has its turn from now on; @owed: passing higher classes, see classes.h. */
+void aia_sched_begin(struct aia_sched_job *job, bool owed, __u64 now_ns);
 
 /* Ends a granted job's turn, frees its slots, settles its cost. */
 void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns);

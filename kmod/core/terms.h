@@ -66,7 +66,7 @@ enum aia_terms_act {
 };
 
 /*
- * After aia_sched_grant_next() said NULL: a turn that is due and stands in the way of the job that is next,
+ * After aia_choice_grant_next() said NULL: a turn that is due and stands in the way of the job that is next,
  * or NULL. Call aia_terms_look() on it.
  */
 struct aia_sched_job *aia_terms_due(struct aia_sched_engine *engine, __u64 now_ns);

@@ -8,6 +8,7 @@
  * reaches them all.
  */
 #include "turns.h"
+#include "choice.h"
 #include "explain.h"
 #include "list.h"
 
@@ -484,7 +485,7 @@ static void grant_all(struct aia_sched_engine *engine, __u64 now_ns, struct aia_
 	const struct aia_sched_job *wanted = engine->wanting;
 	struct aia_sched_job *job;
 
-	while ((job = aia_sched_grant_next(engine, now_ns))) {
+	while ((job = aia_choice_grant_next(engine, now_ns))) {
 		struct aia_turn *turn = turn_of_job(job);
 
 		if (turn->job.group)
@@ -505,7 +506,7 @@ void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct ai
 	do
 		grant_all(engine, now_ns, news);
 	while (left-- && end_next(engine, now_ns, news));
-	while ((job = aia_sched_yield_next(engine))) {
+	while ((job = aia_choice_yield_next(engine))) {
 		aia_terms_asked(job, now_ns);
 		ask(turn_of_job(job), now_ns, news);
 	}

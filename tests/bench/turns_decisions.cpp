@@ -36,7 +36,7 @@ class Line {
 
   void decide() {
     aia_timers_run(&engine_.timers, now_ns_);
-    aia_sched_job* job = aia_sched_grant_next(&engine_, now_ns_);
+    aia_sched_job* job = aia_choice_grant_next(&engine_, now_ns_);
     if (!job) throw std::runtime_error("nobody was granted a turn");
     now_ns_ += 500'000 + random_() % 1'000'000;
     aia_sched_complete(job, now_ns_);

@@ -9,6 +9,7 @@
 extern "C" {
 #include <core/cap.h>
 #include <core/check.h>
+#include <core/choice.h>
 #include <core/classes.h>
 #include <core/history.h>
 #include <core/limit.h>

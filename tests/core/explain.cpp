@@ -5,6 +5,7 @@
 #include <tap/tap.hpp>
 
 extern "C" {
+#include "core/choice.h"
 #include "core/explain.h"
 #include "core/group.h"
 }
@@ -44,9 +45,9 @@ struct Scene {
 
   void dispatch() {
     aia_timers_run(&engine.timers, now_ns);
-    while (aia_sched_grant_next(&engine, now_ns)) {
+    while (aia_choice_grant_next(&engine, now_ns)) {
     }
-    while (aia_sched_yield_next(&engine)) {
+    while (aia_choice_yield_next(&engine)) {
     }
   }
 

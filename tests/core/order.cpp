@@ -58,7 +58,7 @@ struct Line {
 
   aia_sched_job* grant() {
     aia_timers_run(&engine.timers, now);
-    return aia_sched_grant_next(&engine, now);
+    return aia_choice_grant_next(&engine, now);
   }
   // Whoever is next has a turn of a millisecond.
   aia_sched_job* turn(std::uint64_t ns = kMs) {
@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(fifo_is_over_all_classes) {
   auto& realtime = line.waiting(1, AIACCEL_CLASS_REALTIME, 5);
   auto& high = line.waiting(2, AIACCEL_CLASS_HIGH);
   BOOST_TEST(line.grant() == &idle.job);
-  BOOST_TEST(aia_sched_yield_next(&line.engine) == nullptr);  // a higher class has no more right
+  BOOST_TEST(aia_choice_yield_next(&line.engine) == nullptr);  // a higher class has no more right
   aia_sched_complete(&idle.job, line.now);
   for (auto* next : {&low, &realtime, &high}) BOOST_TEST(line.turn() == &next->job);
 }

@@ -93,7 +93,7 @@ class Play : public Bench {
         what();
       }
       aia_timers_run(&engine.timers, now);
-      while (aia_sched_job* job = aia_sched_grant_next(&engine, now)) begin(*job);
+      while (aia_sched_job* job = aia_choice_grant_next(&engine, now)) begin(*job);
     }
   }
 
@@ -220,12 +220,12 @@ BOOST_AUTO_TEST_CASE(coming_early_gains_nothing) {
     if (i) {
       b.now = from - 1;
       aia_timers_run(&b.engine.timers, b.now);
-      BOOST_TEST(aia_sched_grant_next(&b.engine, b.now) == nullptr);
+      BOOST_TEST(aia_choice_grant_next(&b.engine, b.now) == nullptr);
     }
     BOOST_TEST((i == 0 || aia_timers_next_ns(&b.engine.timers) == from));
     b.now = from + (i ? 3 * kMs : 0);  // a timer that is late moves nothing on
     aia_timers_run(&b.engine.timers, b.now);
-    BOOST_TEST_REQUIRE(aia_sched_grant_next(&b.engine, b.now) == &p.job);
+    BOOST_TEST_REQUIRE(aia_choice_grant_next(&b.engine, b.now) == &p.job);
     aia_sched_complete(&p.job, b.now += kMs / 2);
   }
   // Nor does closing, and opening another one.
@@ -235,7 +235,7 @@ BOOST_AUTO_TEST_CASE(coming_early_gains_nothing) {
   auto& next = b.places.back();
   next.job.width = 1;
   BOOST_TEST(aia_sched_submit(&next.queue, &next.job, b.now) == 0);
-  BOOST_TEST(aia_sched_grant_next(&b.engine, b.now) == nullptr);
+  BOOST_TEST(aia_choice_grant_next(&b.engine, b.now) == nullptr);
   BOOST_TEST(aia_timers_next_ns(&b.engine.timers) == window);
   aia_sched_withdraw(&next.job);
   aia_sched_queue_fini(&next.queue);
@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(a_ceiling_holds_no_promise_back) {
   for (unsigned i : {1, 2, 0}) {
     b.places[i].job.width = 1;
     BOOST_TEST_REQUIRE(aia_sched_submit(&b.places[i].queue, &b.places[i].job, b.now) == 0);
-    BOOST_TEST(aia_sched_grant_next(&b.engine, b.now) == (i == 2 ? nullptr : &b.places[i].job));
+    BOOST_TEST(aia_choice_grant_next(&b.engine, b.now) == (i == 2 ? nullptr : &b.places[i].job));
   }
 }
 

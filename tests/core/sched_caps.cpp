@@ -233,7 +233,7 @@ BOOST_AUTO_TEST_CASE(tenants_that_owe_are_no_more_than_the_engine_had_time_for) 
       aia_sched_job job{};
       job.width = 1;
       BOOST_REQUIRE_EQUAL(aia_sched_submit(&queue, &job, now), 0);
-      BOOST_REQUIRE(aia_sched_grant_next(&engine, now) == &job);
+      BOOST_REQUIRE(aia_choice_grant_next(&engine, now) == &job);
       now += turn_ns;
       aia_sched_complete(&job, now);
       aia_sched_queue_fini(&queue);

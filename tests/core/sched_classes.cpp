@@ -130,14 +130,14 @@ BOOST_AUTO_TEST_CASE(a_turn_that_was_owed_is_not_asked_to_yield) {
   host.submit(low);
   host.run(host.now_ns + 2 * kSecond, [&] { return low.job.state == AIA_SCHED_GRANTED; });
   BOOST_TEST(low.job.owed);
-  BOOST_TEST(aia_sched_yield_next(&host.engine) == nullptr);
+  BOOST_TEST(aia_choice_yield_next(&host.engine) == nullptr);
   // One that found the engine idle is.
   Host other(1);
   Client& gap = other.client(other.tenant(), {.class_ = AIACCEL_CLASS_LOW});
   other.submit(gap);
   Client& comes = other.client(other.tenant(), {.class_ = AIACCEL_CLASS_HIGH});
   other.submit(comes);
-  BOOST_TEST(aia_sched_yield_next(&other.engine) == &gap.job);
+  BOOST_TEST(aia_choice_yield_next(&other.engine) == &gap.job);
 }
 
 BOOST_AUTO_TEST_CASE(turns_that_are_owed_hold_no_more_than_the_part) {
@@ -197,8 +197,8 @@ BOOST_AUTO_TEST_CASE(who_was_not_owed_is_asked_instead) {
   host.submit(owed);
   host.run(host.now_ns + 2 * kSecond, [&] { return owed.job.state == AIA_SCHED_GRANTED; });
   BOOST_TEST(owed.job.owed);
-  BOOST_TEST(aia_sched_yield_next(&host.engine) == &gap.job);
-  BOOST_TEST(aia_sched_yield_next(&host.engine) == nullptr);
+  BOOST_TEST(aia_choice_yield_next(&host.engine) == &gap.job);
+  BOOST_TEST(aia_choice_yield_next(&host.engine) == nullptr);
 }
 
 BOOST_AUTO_TEST_CASE(background_that_gives_way_runs_beside) {

@@ -21,8 +21,8 @@ struct Bench {
     aia_sched_engine_init(&engine, slots);
     aia_sched_node_init(&node, &engine, nullptr, 0);
   }
-  aia_sched_job* grant(std::uint64_t now = 0) { return aia_sched_grant_next(&engine, now); }
-  aia_sched_job* yield() { return aia_sched_yield_next(&engine); }
+  aia_sched_job* grant(std::uint64_t now = 0) { return aia_choice_grant_next(&engine, now); }
+  aia_sched_job* yield() { return aia_choice_yield_next(&engine); }
 };
 
 struct Seat {

@@ -319,7 +319,7 @@ class World {
         if (is_next(job)) candidates.push_back(&job);
       std::uint32_t free[kJobs] = {};
       for (const auto* job : candidates) free[job - jobs_] = room_for(*job, false);
-      const aia_sched_job* got = aia_sched_grant_next(&engine_, now_);
+      const aia_sched_job* got = aia_choice_grant_next(&engine_, now_);
       for (auto& node : nodes_) held_back_ += node.held_back;
       if (got) owed_ += got->owed;
       if (passing && got) {
@@ -350,7 +350,7 @@ class World {
         asked_before[i] = jobs_[i].yield_asked;
         if (is_next(jobs_[i])) coming[i] = room_for(jobs_[i], true);
       }
-      aia_sched_job* holder = aia_sched_yield_next(&engine_);
+      aia_sched_job* holder = aia_choice_yield_next(&engine_);
       if (!holder) return;
       asked_++;
       BOOST_TEST_REQUIRE(holder->state == AIA_SCHED_GRANTED);

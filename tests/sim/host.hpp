@@ -253,7 +253,7 @@ class Host {
 
   void dispatch() {
     aia_timers_run(&engine.timers, now_ns);
-    while (aia_sched_job* job = aia_sched_grant_next(&engine, now_ns)) {
+    while (aia_sched_job* job = aia_choice_grant_next(&engine, now_ns)) {
       Client& c = *aia_container_of(job, Client, job);
       const Ns wait_ns = now_ns - c.came_ns;
       c.longest_wait_ns = std::max(c.longest_wait_ns, wait_ns);

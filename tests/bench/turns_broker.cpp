@@ -8,19 +8,16 @@
 //
 // Messages are as long as the broker's. Both peers do nothing for a message but answer it.
 #include <linux/futex.h>
-#include <sched.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 
 #include "bench/broker.hpp"
+#include "bench/process.hpp"
 #include "bench/taker.hpp"
 #include "broker/wire.h"
 
@@ -32,29 +29,6 @@ constexpr int kTimes = 2000;
 constexpr size_t kRequest = aiaccel::wire::kUsualRequest;
 constexpr size_t kAnswer = sizeof(aiaccel::wire::Header) + sizeof(aiaccel_enter);
 
-// A process that serves until this object goes.
-template <typename Serve>
-class Server {
- public:
-  explicit Server(Serve serve) : pid_(fork()) {
-    bench::check(pid_ >= 0, "fork");
-    if (pid_) return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    _exit(bench::run([&] {
-      for (;;) serve();
-    }));
-  }
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-  ~Server() {
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-  }
-
- private:
-  const pid_t pid_;
-};
-
 void move(ssize_t moved, size_t bytes) {
   bench::check(moved == static_cast<ssize_t>(bytes), "socket");
 }
@@ -65,7 +39,7 @@ void against_socket(Turn turn) {
   bench::check(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "socketpair");
   std::array<char, kRequest> request{};
   std::array<char, kAnswer> answer{};
-  const Server server([&] {
+  const bench::Partner server([&] {
     move(recv(ends[1], request.data(), kRequest, MSG_WAITALL), kRequest);
     move(send(ends[1], answer.data(), kAnswer, 0), kAnswer);
   });
@@ -116,7 +90,7 @@ void against_memory(Turn turn) {
   auto* memory = new (pages) Memory();
   std::array<char, kRequest> request{};
   std::array<char, kAnswer> answer{};
-  const Server server([&] {
+  const bench::Partner server([&] {
     memory->there.receive(&request);
     memory->back.send(answer);
   });
@@ -133,18 +107,8 @@ void against_memory(Turn turn) {
                    kRounds, turn, [&] { return bench::mean_us(kTimes, trip); });
 }
 
-void run_on_one_processor() {
-  cpu_set_t set;
-  bench::check(sched_getaffinity(0, sizeof set, &set) == 0, "sched_getaffinity");
-  int processor = 0;
-  while (!CPU_ISSET(processor, &set)) ++processor;
-  CPU_ZERO(&set);
-  CPU_SET(processor, &set);
-  bench::check(sched_setaffinity(0, sizeof set, &set) == 0, "sched_setaffinity");
-}
-
 void measure() {
-  run_on_one_processor();
+  bench::run_on_one_processor();
   const bench::OwnBroker broker;
   bench::Taker taker("broker");
   aiaccel_engine_info engine{};

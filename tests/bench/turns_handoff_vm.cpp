@@ -12,18 +12,15 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <mqueue.h>
-#include <sched.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <memory>
 #include <vector>
 
+#include "bench/process.hpp"
 #include "bench/taker.hpp"
 
 namespace {
@@ -31,36 +28,6 @@ namespace {
 constexpr int kRounds = 40;
 constexpr int kTimes = 400;  // there and back
 constexpr int kMany = 999;   // processes besides this one
-
-void run_on_one_processor() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(0, &set);
-  bench::check(sched_setaffinity(0, sizeof set, &set) == 0, "sched_setaffinity");
-}
-
-// A process that gives back what it is given until this object goes.
-class Partner {
- public:
-  template <typename Play>
-  explicit Partner(Play play) : pid_(fork()) {
-    bench::check(pid_ >= 0, "fork");
-    if (pid_) return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    _exit(bench::run([&] {
-      for (;;) play();
-    }));
-  }
-  Partner(const Partner&) = delete;
-  Partner& operator=(const Partner&) = delete;
-  ~Partner() {
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-  }
-
- private:
-  const pid_t pid_;
-};
 
 template <typename T>
 class Shared {
@@ -85,7 +52,7 @@ class Turns {
   Turns(std::uint32_t engine, int others) : taker_("kernel"), line_(taker_.add_line(engine)) {
     taker_.turn(line_);
     for (int i = 0; i < others; ++i)
-      others_.push_back(std::make_unique<Partner>([=, this] { take_turns(engine); }));
+      others_.push_back(std::make_unique<bench::Partner>([=, this] { take_turns(engine); }));
     // All of them stand in line once all have said that they are about to, and some time has
     // passed.
     while (shared_->others.load() < static_cast<unsigned>(others)) usleep(1000);
@@ -118,7 +85,7 @@ class Turns {
   Shared<Steps> shared_;
   bench::Taker taker_;
   const bench::Taker::Line line_;
-  std::vector<std::unique_ptr<Partner>> others_;
+  std::vector<std::unique_ptr<bench::Partner>> others_;
 };
 
 // ---- peers ----
@@ -150,7 +117,7 @@ class Futexes {
   }
 
   Shared<Words> shared_;
-  Partner partner_;
+  bench::Partner partner_;
 };
 
 class Messages {
@@ -191,7 +158,7 @@ class Messages {
 
   const mqd_t there_;
   const mqd_t back_;
-  Partner partner_;
+  bench::Partner partner_;
 };
 
 // ---- rows ----
@@ -215,7 +182,7 @@ void order_by_arrival(aiaccel_device* device, std::uint32_t engine) {
 }
 
 void measure() {
-  run_on_one_processor();
+  bench::run_on_one_processor();
   bench::Taker administrator("kernel");
   const std::uint32_t few = bench::register_engine(administrator.device(), "bench-few");
   const std::uint32_t many = bench::register_engine(administrator.device(), "bench-many");

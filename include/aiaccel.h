@@ -9,10 +9,10 @@
  * Errors are returned as negative errno values; no function sets errno.
  *
  * Threads: several threads may use one device for aiaccel_call(), aiaccel_map() and
- * aiaccel_fd() at once. aiaccel_read_events(), aiaccel_acquire() and aiaccel_complete()
- * belong to one thread at a time, since a ring has one reader. A context holds one turn on
- * an engine at a time, so a program with several workers opens one device for each: that
- * is cheap and needs no lock.
+ * aiaccel_fd() at once. aiaccel_read_events(), aiaccel_acquire(), aiaccel_renew()
+ * and aiaccel_complete() belong to one thread at a time, since a ring has one reader. A context
+ * holds one turn on an engine at a time, so a program with several workers opens one device for
+ * each: that is cheap and needs no lock.
  *
  * A broker that ends takes its contexts with it. From then on every call on a device of it
  * returns -ECONNRESET, a wait in aiaccel_acquire() or ENTER within a quarter of a second, and
@@ -127,10 +127,20 @@ int aiaccel_acquire(struct aiaccel_device *device, const struct aiaccel_job *job
 		    uint64_t timeout_ns, int cancel_fd, struct aiaccel_grant *grant);
 
 /*
- * Ends the turn, and drops what was kept of its events. -ESTALE: it had been revoked.
- * -ECONNRESET: it ended with the broker.
+ * Ends the turn, and drops what was kept of its events. -ESTALE: it had been revoked, so that others
+ * may have had its slots for a while; it is over all the same. -ECONNRESET: it ended with the broker.
  */
 int aiaccel_complete(struct aiaccel_device *device, const struct aiaccel_grant *grant);
+
+/**
+ * aiaccel_renew - Go on with a turn whose budget is over, or soon will be
+ *
+ * 0: a new budget begins now, and the yield word is taken back. A YIELD that is still unread in the
+ * ring is from before. -EAGAIN: others come first; the turn is as it was: complete it within the
+ * grace of its engine (grace_ns of ENGINE_INFO). -ESTALE: it had been revoked, and is over.
+ * -ECONNRESET: it ended with the broker.
+ */
+int aiaccel_renew(struct aiaccel_device *device, const struct aiaccel_grant *grant);
 
 /* What refused_by names, in words: "RLIMIT_MEMLOCK", "the tenant's ceiling", … */
 const char *aiaccel_refusal_name(uint32_t refused_by);

@@ -62,6 +62,16 @@ int complete(aiaccel_device& device, uint64_t cookie, uint32_t generation, uint3
   return enter(device, arg);
 }
 
+// What an acquire() has kept of the turn is of no use once it is over, or begins anew.
+int settle(aiaccel_device& device, const aiaccel_grant& grant, uint32_t flags) {
+  const int result = complete(device, grant.cookie, grant.generation, flags);
+  if (result == 0 || result == -ESTALE)
+    std::erase_if(device.kept, [&](const aiaccel_event& event) {
+      return event.cookie == grant.cookie && event.generation == grant.generation;
+    });
+  return result;
+}
+
 // Waits for news of any kind: 0, or why not.
 int wait_events(aiaccel_device& device, uint64_t timeout_ns) {
   aiaccel_enter arg{};
@@ -152,11 +162,9 @@ int aiaccel_acquire(aiaccel_device* device, const aiaccel_job* job, uint64_t tim
 }
 
 int aiaccel_complete(aiaccel_device* device, const aiaccel_grant* grant) {
-  const int result = complete(*device, grant->cookie, grant->generation, 0);
-  // What an acquire() has kept of the turn is of no use any more.
-  if (result == 0 || result == -ESTALE)
-    std::erase_if(device->kept, [&](const aiaccel_event& event) {
-      return event.cookie == grant->cookie && event.generation == grant->generation;
-    });
-  return result;
+  return settle(*device, *grant, 0);
+}
+
+int aiaccel_renew(aiaccel_device* device, const aiaccel_grant* grant) {
+  return settle(*device, *grant, AIACCEL_COMPLETE_RENEW);
 }

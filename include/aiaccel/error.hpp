@@ -7,6 +7,7 @@
 
 #include <aiaccel.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <system_error>
@@ -32,10 +33,18 @@ class Error : public std::system_error {
   std::uint32_t refused_by_;
 };
 
+// A turn was revoked (ESTALE): others may have had its slots since, beside work that went on. The
+// turn is over; what it computed is as good as what the program knows of those others.
+class Revoked : public Error {
+ public:
+  explicit Revoked(const std::string& what) : Error(ESTALE, what) {}
+};
+
 namespace detail {
 
 // Turns the C interface's negative errno into an exception.
 inline void check(int result, const char* what, std::uint32_t refused_by = AIACCEL_REFUSED_NOT) {
+  if (result == -ESTALE) throw Revoked(what);
   if (result < 0) throw Error(-result, what, refused_by);
 }
 

@@ -42,6 +42,12 @@ struct QueueOptions {
   Class priority = Class::normal;
   std::uint32_t weight = AIACCEL_WEIGHT_DEFAULT;
   std::uint32_t width = 1;  // slots that a turn takes unless acquire() says otherwise
+  // How long a turn may last while others want its slots, 100 us to 10 s. 0: a second on a gated or
+  // preemptible engine, without end on an advisory one, such as the CPUs. See Grant::renew().
+  std::chrono::nanoseconds budget{0};
+  // Turns only take what would be idle: they are revoked a grace after a higher class wants their
+  // slots. For the classes low and idle.
+  bool fill = false;
 };
 
 struct AcquireOptions {
@@ -72,7 +78,8 @@ class Grant {
     complete(ignored);
   }
 
-  // True when a higher class waits for this turn. Costs a load, no system call.
+  // True when the turn is wanted: by a higher class, or, its budget over, by anybody. Complete it
+  // soon, or renew it. Costs a load, no system call.
   bool yield_wanted() const noexcept {
     return handle_ && __atomic_load_n(grant_.yield_word, __ATOMIC_RELAXED) == grant_.generation;
   }
@@ -82,7 +89,8 @@ class Grant {
     return Clock::time_point(std::chrono::nanoseconds(grant_.granted_ns));
   }
 
-  // Ends the turn; a second call does nothing. ESTALE: it had been revoked meanwhile.
+  // Ends the turn; a second call does nothing. ESTALE (the one below throws Revoked): it had been
+  // revoked meanwhile.
   void complete(std::error_code& error) noexcept {
     error.clear();
     if (!handle_) return;
@@ -93,7 +101,20 @@ class Grant {
   void complete() {
     std::error_code error;
     complete(error);
-    if (error) throw Error(error.value(), "cannot complete a turn");
+    detail::check(-error.value(), "cannot complete a turn");
+  }
+
+  // Begins a new budget, whether the old one is over or not, if nobody comes before us by now.
+  // False: somebody does, and the turn is as it was; complete it within the engine's grace, else it
+  // is revoked once its budget is over. Work that lasts calls this in between, as soon as
+  // yield_wanted() or more often. Throws Revoked, and the turn is over.
+  bool renew() {
+    if (!handle_) return false;
+    const int result = aiaccel_renew(handle_.get(), &grant_);
+    if (result == -EAGAIN) return false;
+    if (result < 0) handle_.reset();
+    detail::check(result, "cannot renew a turn");
+    return true;
   }
 
  private:
@@ -173,6 +194,8 @@ class Queue {
     create.engine = engine;
     create.class_ = static_cast<std::uint32_t>(options.priority);
     create.weight = options.weight;
+    create.budget_ns = static_cast<std::uint64_t>(options.budget.count());
+    create.flags = options.fill ? AIACCEL_QUEUE_FILL : 0;
     if (options.label.size() >= sizeof create.label)
       throw Error(EINVAL, "queue label '" + options.label + "' is longer than 63 characters");
     std::memcpy(create.label, options.label.data(), options.label.size());

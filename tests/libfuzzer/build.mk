@@ -8,7 +8,7 @@ FUZZ := build/fuzz
 FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g1
 FUZZ_LIB := $(FUZZ)/libfuzzed.a
 FUZZ_LIB_SOURCES := $(CORE_SOURCES) tests/core/sound.cpp \
-	tests/sim/oracle.cpp tests/sim/plan.cpp \
+	tests/sim/host.cpp tests/sim/oracle.cpp tests/sim/plan.cpp \
 	$(wildcard libaiaccel/policy/*.cpp libaiaccel/host/*.cpp libaiaccel/user/*.cpp libaiaccel/broker/*.cpp libaiaccel/*.cpp) \
 	libaiaccel/models/tensor.cpp tools/aiacceld/connection.cpp \
 	tools/aiaccel/inputs.cpp tools/aiaccel/speech.cpp \

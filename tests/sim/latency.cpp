@@ -137,11 +137,12 @@ void promises() {
   for (std::uint64_t seed = 1; seed <= 12; seed++) {
     Random random(seed);
     Host host(static_cast<std::uint32_t>(1 + random.below(4)), Random(~seed));
+    host.enforce(AIACCEL_PREEMPTIBLE, kMs);
     const Ns others_ns = (1 + random.below(3)) * kMs;
     for (const std::uint32_t c : {AIACCEL_CLASS_HIGH, AIACCEL_CLASS_NORMAL, AIACCEL_CLASS_LOW})
       host.saturate({.tenant = host.tenant(),
                      .class_ = c,
-                     .longest_ns = others_ns,
+                     .budget_ns = others_ns,
                      .service = constant(others_ns)},
                     4);
     const std::uint32_t widest = host.engine.slots > 2 && random.below(2) ? 2 : 1;
@@ -150,7 +151,7 @@ void promises() {
       const Ns length_ns = period_ns / (5 + random.below(40));
       refused += !host.promise({.tenant = host.tenant(),
                                 .width = static_cast<std::uint32_t>(1 + random.below(widest)),
-                                .longest_ns = length_ns,
+                                .budget_ns = length_ns,
                                 .service = constant(length_ns),
                                 .ended =
                                     [&jobs, &late, period_ns](Ns sojourn_ns) {

@@ -41,7 +41,7 @@ void Oracle::granted(Client& c) {
 
 void Oracle::ended(Client& c) {
   must(running_.erase(&c) == 1, "slots: a turn ended that had not begun");
-  const Ns had_ns = (host_.now_ns - c.job.granted_ns) * c.width;
+  const Ns had_ns = (host_.now_ns - c.job().granted_ns) * c.width;
   ended_ns_ += had_ns;
   of_tenant_[c.queue.node] += had_ns;
   for (const aia_share* s = &c.queue.share; s->parent; s = s->parent) accounts_[s].had_ns += had_ns;
@@ -59,7 +59,7 @@ void Oracle::slots() const {
   std::uint32_t used = 0, background = 0;
   for (const Client* c : running_) {
     used += c->width;
-    if (is_background(c->job.class_)) background += c->width;
+    if (is_background(c->job().class_)) background += c->width;
   }
   const aia_sched_engine& e = host_.engine;
   must(used == e.slots_used, "slots: those of turns are not those in use");
@@ -81,11 +81,12 @@ void Oracle::work() {
   std::uint32_t used = 0, foreground = 0;
   for (const Client* c : running_) {
     used += c->width;
-    if (!is_background(c->job.class_)) foreground += c->width;
+    if (!is_background(c->job().class_)) foreground += c->width;
   }
   bool could_begin = false, reserved = false;
   for (const Client* c : clients()) {
-    if (c->job.state != AIA_SCHED_WAITING || c->seat.turn || is_held_back(c->queue.node)) continue;
+    if (c->job().state != AIA_SCHED_WAITING || c->seat.turn || is_held_back(c->queue.node))
+      continue;
     const std::uint32_t in_way = e.gives_way && !is_background(c->queue.class_) ? foreground : used;
     const std::uint32_t room = in_way < e.slots ? e.slots - in_way : 0;
     (c->width <= room ? could_begin : reserved) = true;
@@ -115,7 +116,7 @@ void Oracle::lags() {
   std::map<const aia_share*, Ns> running_ns;
   for (const Client* c : running_)
     for (const aia_share* s = &c->queue.share; s->parent; s = s->parent)
-      running_ns[s] += (host_.now_ns - c->job.granted_ns) * c->width;
+      running_ns[s] += (host_.now_ns - c->job().granted_ns) * c->width;
   std::map<const aia_share*, std::vector<const aia_share*>> in_line;
   for (const Client* c : clients())
     if (c->queue.share.queued) in_line[c->queue.share.parent].push_back(&c->queue.share);

@@ -62,6 +62,20 @@ constexpr Row kTable[] = {
      sim::deadlines},
     {"promises", "as many realtime queues as the engine admits, beside all classes without end",
      "no promised deadline is missed", sim::promises},
+    {"overruns_preemptible",
+     "a tenant whose work never ends against one that keeps to its budget, on a preemptible engine",
+     "no turn is longer than budget and grace; half each, to half a percent",
+     sim::overruns_preemptible},
+    {"overruns_gated", "the same where work is not stopped, and goes on beside others",
+     "its slots go on after budget and grace; it pays for all of its work: half each",
+     sim::overruns_gated},
+    {"stopped", "a process is stopped in its turn, and goes on after ten seconds",
+     "its slot goes on after budget and grace; it has no other turn meanwhile, and is owed none",
+     sim::stopped},
+    {"frozen", "all eight processes of a tenant are frozen while they wait",
+     "each loses its turn after a second; others have their share all the while", sim::frozen},
+    {"killed", "processes are killed while they wait, in their turns, and when these are over",
+     "what they had is granted on in the same moment", sim::killed},
 };
 
 }  // namespace

@@ -38,7 +38,7 @@ class Latencies {
 };
 
 // One workload: asserts its bound. Each is in the file of its kind: fair.cpp, latency.cpp,
-// classes.cpp.
+// classes.cpp, terms.cpp.
 void weights();
 void lengths();
 void greedy_user();
@@ -55,5 +55,10 @@ void wide_in_vain();
 void poisson();
 void deadlines();
 void promises();
+void overruns_preemptible();
+void overruns_gated();
+void stopped();
+void frozen();
+void killed();
 
 }  // namespace sim

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+//
+// Who comes to a host of the simulator (host.hpp), and what became of it, as it sees it itself.
+//
+// A client is a process: a context with one queue, which wants turns of a known length. It reads
+// its ring as soon as something is there, its work begins with its turn, and it says when that has
+// ended, which it does not before even if its turn is revoked. While it is frozen it does none of
+// this; work that was begun goes on.
+//
+// A stream is a crowd of clients to whom jobs come: as many as it needs, since a context holds one
+// turn at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <vector>
+
+#include "core/core.hpp"
+#include "sim/times.hpp"
+
+namespace sim {
+
+class Host;
+struct Stream;
+
+struct Client {
+  Host* host = nullptr;
+  aia_sched_seat seat{};
+  aia_sched_queue queue{};
+  aia_turns turns{};
+  aia_turn turn{};           // of its job, where it has one
+  Stream* stream = nullptr;  // whose it is, or
+  bool wants_more = false;   // whether it goes on by itself:
+  Ns turn_ns = kMs;          // how long its work takes
+  Ns think_ns = 0;           // from the end of a turn to the next request
+  Ns claimed_ns = 0;         // what it says that it takes
+  std::uint32_t width = 1;
+
+  Ns came_ns = 0;     // its job, where it has one
+  Ns revoked_ns = 0;  // its turn; 0: it was not
+  bool works = false;
+  bool frozen = false;
+  bool has_slept = false;  // over what it was to do, since it was frozen
+  bool killed = false;
+  std::uint64_t epoch = 0;  // what was foreseen in an earlier one is void
+
+  Ns had_ns = 0;      // slots times time of its turns,
+  Ns overran_ns = 0;  // and of work that went on after they were revoked
+  std::uint64_t turns_had = 0;
+  std::uint64_t revoked = 0;  // of these
+  Ns longest_turn_ns = 0;
+  Ns longest_wait_ns = 0;
+
+  std::uint32_t consumed = 0;
+  alignas(64) std::byte ring[16384]{};
+
+  const aia_sched_job& job() const { return turn.job; }
+  bool is_engaged() const { return job().state == AIA_SCHED_GRANTED; }
+  bool overruns() const { return job().state == AIA_SCHED_CONTENDED; }
+};
+
+struct Stream {
+  aia_sched_node* tenant = nullptr;
+  std::uint32_t class_ = AIACCEL_CLASS_NORMAL;
+  std::uint32_t weight = 0;
+  std::uint32_t width = 1;
+  std::size_t contexts = 0;  // at most so many; jobs that find none idle wait in the stream. 0: any
+  Ns claimed_ns = 0;         // what it says that turns take
+  Ns due_ns = 0;             // from when a job comes to its deadline; 0: it has none
+  Ns budget_ns = 0;          // of its turns; 0: that of the engine
+  Times gap{};               // from one arrival to the next
+  Times service{};           // how long its work takes
+  std::function<void(Ns wait_ns)> began{};     // called for each turn that begins,
+  std::function<void(Ns sojourn_ns)> ended{};  // and for each job that is done
+
+  bool stopped = false;
+  std::deque<Client> clients{};
+  std::vector<Client*> idle{};
+  std::deque<Ns> backlog{};  // when they came
+  std::uint64_t turns = 0;
+  std::uint64_t revoked = 0;  // of these
+  Ns had_ns = 0;              // slots times time of its turns,
+  Ns overran_ns = 0;          // and of work that went on after they were revoked
+};
+
+}  // namespace sim

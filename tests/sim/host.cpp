@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: MIT
+//
+// A host under virtual time: host.hpp.
+
+#include "sim/host.hpp"
+
+#include <cerrno>
+#include <stdexcept>
+#include <string>
+
+namespace sim {
+
+namespace {
+
+constexpr std::uint64_t kCookie = 1;  // a context has one job at a time
+
+// What cannot be, whatever the workload.
+[[noreturn]] void broken(const std::string& what) {
+  throw std::logic_error("host: " + what);
+}
+
+}  // namespace
+
+// ---- who is there ----
+
+Host::Host(std::uint32_t slots, Random random) : random_(std::move(random)) {
+  aia_sched_engine_init(&engine, slots);
+  engine.witness = witness;
+  enforce(AIACCEL_ADVISORY);
+  root = tenant_below(nullptr, 0);
+}
+
+void Host::enforce(std::uint32_t enforcement, Ns grace_ns) {
+  aia_terms_set_engine(&engine, enforcement, grace_ns);
+  stops_work_ = enforcement == AIACCEL_PREEMPTIBLE;
+}
+
+aia_sched_node* Host::tenant_below(aia_sched_node* parent, std::uint32_t weight) {
+  aia_sched_node* node = &tenants_.emplace_back();
+  aia_sched_node_init(node, &engine, parent, weight);
+  return node;
+}
+
+// What the engine says to it: with a period, to the promise of a turn in each.
+int Host::init(Client& c, aia_sched_node* node, std::uint32_t class_, std::uint32_t weight,
+               Ns budget_ns, Ns period_ns) {
+  c.host = this;
+  aia_turns_init(&c.turns, c.ring, &c.consumed, kCookie);
+  aia_sched_seat_init(&c.seat, node->engine);
+  aia_sched_queue_init(&c.queue, &c.seat, node, class_, weight);
+  aia_terms_set_queue(&c.queue, 0, budget_ns);
+  const Ns longest_ns = engine.budget_ns ? c.queue.budget_ns + engine.grace_ns : 0;
+  return aia_realtime_join(&c.queue, longest_ns, period_ns, period_ns ? c.width : 0, now_ns);
+}
+
+Client& Host::client(aia_sched_node* node, Options options) {
+  Client& c = clients_.emplace_back();
+  c.turn_ns = options.turn_ns;
+  c.think_ns = options.think_ns;
+  c.width = options.width;
+  c.claimed_ns = options.claimed_ns;
+  if (init(c, node, options.class_, options.weight, options.budget_ns, 0))
+    broken("a queue was refused");
+  return c;
+}
+
+int Host::add_client(Stream& stream, Ns period_ns) {
+  Client& c = stream.clients.emplace_back();
+  c.stream = &stream;
+  c.width = stream.width;
+  c.claimed_ns = stream.claimed_ns;
+  stream.idle.push_back(&c);
+  return init(c, stream.tenant, stream.class_, stream.weight, stream.budget_ns, period_ns);
+}
+
+Stream& Host::open(Stream options) {
+  Stream& stream = streams_.emplace_back(std::move(options));
+  if (!stream.tenant) stream.tenant = root;
+  foresee(stream.gap(random_), &stream);
+  return stream;
+}
+
+bool Host::promise(Stream options, Ns period_ns) {
+  Stream& stream = streams_.emplace_back(std::move(options));
+  stream.class_ = AIACCEL_CLASS_REALTIME;
+  stream.contexts = 1;
+  stream.gap = constant(period_ns);
+  if (add_client(stream, period_ns)) {
+    close(stream.clients.front());
+    streams_.pop_back();
+    return false;
+  }
+  foresee(random_.below(period_ns), &stream);
+  return true;
+}
+
+Stream& Host::saturate(Stream options, std::size_t jobs) {
+  Stream& stream = streams_.emplace_back(std::move(options));
+  if (!stream.tenant) stream.tenant = root;
+  if (stream.gap) throw std::logic_error("jobs that follow one another have no gap");
+  while (stream.clients.size() < jobs) come(stream);
+  return stream;
+}
+
+// ---- what happens ----
+
+void Host::foresee(Ns after_ns, Stream* comes) {
+  agenda_.push({now_ns + after_ns, foreseen_++, comes, nullptr, 0});
+}
+
+void Host::foresee(Ns after_ns, Client& wakes) {
+  agenda_.push({now_ns + after_ns, foreseen_++, nullptr, &wakes, wakes.epoch});
+}
+
+void Host::happen() {
+  const Event event = agenda_.top();
+  agenda_.pop();
+  if (event.comes) {
+    if (event.comes->stopped) return;
+    come(*event.comes);
+    foresee(event.comes->gap(random_), event.comes);
+    return;
+  }
+  Client& c = *event.wakes;
+  if (event.epoch == c.epoch) wake(c);
+}
+
+// A job comes: to a client that has none, or to a new one.
+void Host::come(Stream& stream) {
+  if (stream.idle.empty() && stream.contexts && stream.clients.size() == stream.contexts)
+    return stream.backlog.push_back(now_ns);
+  if (stream.idle.empty() && add_client(stream, 0)) broken("a queue was refused");
+  Client& c = *stream.idle.back();
+  stream.idle.pop_back();
+  put_in_line(c, now_ns);
+}
+
+void Host::put_in_line(Client& c, Ns came_ns) {
+  c.came_ns = came_ns;
+  c.turn = {};
+  c.turn.owner = &c;
+  aiaccel_job arg{};
+  arg.cookie = kCookie;
+  arg.width = c.width;
+  arg.cost_ns = c.claimed_ns;
+  arg.deadline_ns = c.stream && c.stream->due_ns ? came_ns + c.stream->due_ns : 0;
+  if (aia_turns_check(&c.turns, &c.queue, &arg) ||
+      aia_turns_submit(&c.turns, &c.queue, &c.turn, &arg, now_ns, &news_))
+    broken("a job was refused");
+}
+
+// ---- what an adapter does ----
+
+void Host::dispatch() {
+  aia_turns_stir(&engine, &news_);
+  while (aia_sched_engine* stirred = aia_turns_next_stirred(&news_)) {
+    aia_turns_dispatch(stirred, now_ns, &news_);
+    while (aia_turns* woken = news_.woken) {
+      news_.woken = woken->next_woken;
+      woken->woken = false;
+      read(*aia_container_of(woken, Client, turns));
+    }
+    for (Client* c : std::exchange(told_, {})) stop_work(*c);
+    take_freed();
+  }
+}
+
+void Host::read(Client& c) {
+  if (c.frozen) return;
+  c.consumed = c.turns.ring.produced;
+  aia_turns_flush(&c.turns, &news_);
+}
+
+void Host::take_freed() {
+  for (aia_turn* freed = std::exchange(news_.freed, nullptr); freed; freed = freed->next_freed) {
+    if (!freed->owner) broken("a turn was freed twice");
+    freed->owner = nullptr;
+  }
+}
+
+// ---- the life of a turn ----
+
+void Host::witness(const aia_turn* turn, __u32 state, __u64) {
+  Client& c = *static_cast<Client*>(turn->owner);
+  switch (state) {
+    case AIACCEL_TURN_RUNNING:
+      return c.host->begin(c);
+    case AIACCEL_TURN_COMPLETED:
+      return c.host->give_back(c);
+    case AIACCEL_TURN_REVOKED:
+      return c.host->revoked(c);
+    default:
+      return;
+  }
+}
+
+void Host::begin(Client& c) {
+  const Ns wait_ns = now_ns - c.came_ns;
+  c.longest_wait_ns = std::max(c.longest_wait_ns, wait_ns);
+  c.revoked_ns = 0;
+  c.epoch++;
+  if (c.stream) {
+    c.turn_ns = c.stream->service(random_);
+    if (c.stream->began) c.stream->began(wait_ns);
+  }
+  c.has_slept = c.frozen;
+  if (!c.frozen) begin_work(c);
+  if (granted) granted(c);
+}
+
+void Host::begin_work(Client& c) {
+  c.works = true;
+  foresee(c.turn_ns, c);
+}
+
+// Its slots are given back. Called from within the scheduler, which is not to be called then.
+void Host::give_back(Client& c) {
+  const Ns ns = now_ns - c.job().granted_ns;
+  c.longest_turn_ns = std::max(c.longest_turn_ns, ns);
+  c.had_ns += ns * c.width;
+  c.turns_had++;
+  if (Stream* stream = c.stream) {
+    stream->had_ns += ns * c.width;
+    stream->turns++;
+  }
+  if (ended) ended(c);
+}
+
+void Host::revoked(Client& c) {
+  give_back(c);
+  c.revoked_ns = now_ns;
+  c.revoked++;
+  if (c.stream) c.stream->revoked++;
+  if (stops_work_ && c.works) told_.push_back(&c);
+}
+
+// What a provider does.
+void Host::stop_work(Client& c) {
+  if (c.overruns()) {
+    aia_sched_release(&c.turn.job, now_ns);
+    is_released(c);
+  }
+  aia_turns_stir(&engine, &news_);
+  c.works = false;
+  c.epoch++;
+  wake(c);
+}
+
+// Its time has come to do something, or it is thawed.
+void Host::wake(Client& c) {
+  c.has_slept = c.frozen;
+  if (c.frozen) return;
+  if (c.works || c.revoked_ns)
+    end_turn(c);
+  else if (c.is_engaged())
+    begin_work(c);
+  else if (c.wants_more && !c.turn.owner)
+    put_in_line(c, now_ns);
+}
+
+void Host::end_turn(Client& c) {
+  const aiaccel_completion arg{kCookie, c.turn.note.generation, 0};
+  const bool overran = c.overruns();
+  const int err = aia_turns_complete(&c.turns, &arg, true, now_ns, &news_);
+  if (err != (c.revoked_ns ? -ESTALE : 0)) broken("a completion was answered wrongly");
+  if (overran) is_released(c);
+  if (c.stream && !err && c.stream->ended) c.stream->ended(now_ns - c.came_ns);
+  take_freed();
+  go_on(c);
+}
+
+void Host::is_released(Client& c) {
+  const Ns ns = (now_ns - c.revoked_ns) * c.width;
+  c.overran_ns += ns;
+  if (c.stream) c.stream->overran_ns += ns;
+  if (released) released(c);
+}
+
+void Host::go_on(Client& c) {
+  c.works = false;
+  c.revoked_ns = 0;
+  c.epoch++;
+  if (Stream* stream = c.stream) {
+    if (!stream->backlog.empty()) {
+      put_in_line(c, stream->backlog.front());
+      stream->backlog.pop_front();
+    } else {
+      stream->idle.push_back(&c);
+      if (!stream->gap && !stream->stopped) come(*stream);
+    }
+  } else if (c.wants_more && c.think_ns) {
+    foresee(c.think_ns, c);
+  } else if (c.wants_more) {
+    put_in_line(c, now_ns);
+  }
+}
+
+void Host::thaw(Client& c) {
+  c.frozen = false;
+  read(c);
+  if (c.has_slept) wake(c);
+  dispatch();
+}
+
+void Host::kill(Client& c) {
+  const bool overran = c.overruns();
+  aia_turns_end_all(&c.turns, now_ns, &news_);
+  if (overran) is_released(c);
+  c.killed = true;
+  c.wants_more = false;
+  c.works = false;
+  c.epoch++;
+  close(c);
+  dispatch();
+}
+
+}  // namespace sim

@@ -137,8 +137,8 @@ int aiaccel_complete(struct aiaccel_device *device, const struct aiaccel_grant *
  *
  * 0: a new budget begins now, and the yield word is taken back. A YIELD that is still unread in the
  * ring is from before. -EAGAIN: others come first; the turn is as it was: complete it within the
- * grace of its engine (grace_ns of ENGINE_INFO). -ESTALE: it had been revoked, and is over.
- * -ECONNRESET: it ended with the broker.
+ * grace of its engine (grace_ns of ENGINE_INFO). -ESTALE: it was revoked: end the work,
+ * then complete it. -ECONNRESET: it ended with the broker.
  */
 int aiaccel_renew(struct aiaccel_device *device, const struct aiaccel_grant *grant);
 

@@ -65,7 +65,8 @@ int complete(aiaccel_device& device, uint64_t cookie, uint32_t generation, uint3
 // What an acquire() has kept of the turn is of no use once it is over, or begins anew.
 int settle(aiaccel_device& device, const aiaccel_grant& grant, uint32_t flags) {
   const int result = complete(device, grant.cookie, grant.generation, flags);
-  if (result == 0 || result == -ESTALE)
+  const bool over = result == -ESTALE && flags == 0;
+  if (result == 0 || over)
     std::erase_if(device.kept, [&](const aiaccel_event& event) {
       return event.cookie == grant.cookie && event.generation == grant.generation;
     });

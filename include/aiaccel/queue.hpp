@@ -107,12 +107,12 @@ class Grant {
   // Begins a new budget, whether the old one is over or not, if nobody comes before us by now.
   // False: somebody does, and the turn is as it was; complete it within the engine's grace, else it
   // is revoked once its budget is over. Work that lasts calls this in between, as soon as
-  // yield_wanted() or more often. Throws Revoked, and the turn is over.
+  // yield_wanted() or more often. Throws Revoked where that has happened:
+  // end the work, then let go of the Grant.
   bool renew() {
     if (!handle_) return false;
     const int result = aiaccel_renew(handle_.get(), &grant_);
     if (result == -EAGAIN) return false;
-    if (result < 0) handle_.reset();
     detail::check(result, "cannot renew a turn");
     return true;
   }

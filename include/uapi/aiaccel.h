@@ -801,7 +801,8 @@ struct aiaccel_job {
  *
  * Errors besides: %EBUSY when the job has no turn yet (and is not cancelled);
  * %ESTALE when its turn was revoked, or bears another generation. A revoked job is
- * forgotten once its completion was answered so. %EAGAIN when a turn is not renewed: another job is
+ * forgotten once its completion was answered so; a renewal that was leaves it to be completed when
+ * the work has ended. %EAGAIN when a turn is not renewed: another job is
  * next, a ceiling of the tenant is reached, or the engine takes no new work; the turn is as it was.
  */
 struct aiaccel_completion {

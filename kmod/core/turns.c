@@ -371,6 +371,9 @@ int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion 
 		return -EBUSY;
 	if (turn->note.generation != arg->generation && !cancel)
 		return -ESTALE;
+	/* Who would renew it has work under way, which its completion will say is over. */
+	if (turn->revoked && arg->flags & AIACCEL_COMPLETE_RENEW)
+		return -ESTALE;
 	if (turn->revoked) {
 		take_back(turn, AIACCEL_TURN_REVOKED, AIACCEL_TURN_FAILED, now_ns, news);
 		if (first)

@@ -162,6 +162,23 @@ BOOST_AUTO_TEST_CASE(a_turn_that_nobody_claims_is_revoked_and_nothing_is_contend
   }
 }
 
+BOOST_AUTO_TEST_CASE(renewing_what_was_revoked_says_nothing_of_its_work) {
+  Terms t;
+  Holder holder(t, kBudget), other(t, 0);
+  BOOST_TEST(holder.submit(1) == 0);
+  t.dispatch();
+  BOOST_TEST(holder.told() == kGranted);
+  BOOST_TEST(other.submit(1) == 0);
+  t.pass(1 + kBudget + t.kGrace);
+  BOOST_TEST(other.told() == kGranted);
+  BOOST_TEST(t.engine.contended == 1u);
+  BOOST_TEST(holder.renew() == -ESTALE);
+  BOOST_TEST(t.engine.contended == 1u);
+  BOOST_TEST(holder.complete(1, holder.generation) == -ESTALE);
+  BOOST_TEST(t.engine.contended == 0u);
+  BOOST_TEST(holder.renew() == -ENOENT);
+}
+
 BOOST_AUTO_TEST_CASE(renewed_if_it_would_be_next_again) {
   Terms t;
   Holder holder(t, kBudget, 0, AIACCEL_CLASS_HIGH), lower(t, 0), equal(t, 0, 0, AIACCEL_CLASS_HIGH);

@@ -162,8 +162,7 @@ void Lease::look(uint64_t now_ns, bool all) {
 
 bool Lease::hold(uint64_t now_ns, unsigned waiting) {
   News news;
-  const int error = arbiter_.read(&news);
-  if (error) {
+  if (const int error = arbiter_.read(&news)) {
     lose(error, now_ns);
     return true;
   }
@@ -180,7 +179,12 @@ bool Lease::hold(uint64_t now_ns, unsigned waiting) {
   if (over) near_until_ns_ = now_ns + kNearNs;
   if (!over && quiet && seen_.in_flight == 0 && now_ns - active_ns_ >= rules_.idle_ns) over = true;
   if (!over && now_ns >= quantum_end_ns_) {
-    over = arbiter_.others_wait();
+    const int refused = arbiter_.renew();
+    if (refused && refused != -EAGAIN && refused != -ESTALE) {
+      lose(refused, now_ns);
+      return true;
+    }
+    over = refused != 0;
     quantum_end_ns_ = now_ns + rules_.quantum_ns;
   }
   if (over) {

@@ -7,7 +7,7 @@
 // given back once all that was launched under it is done, and
 //   - a higher class wants it (the yield word, the yield event),
 //   - nothing was launched for a while (rules.idle_ns), or
-//   - its quantum is over and others wait.
+//   - its quantum is over and the turn is not renewed, since others come first.
 // Until then no more than a window of launches is under way. The window is a number of launches
 // that follows from how long they were seen to take, so that it is about rules.window_ns of work:
 // what a higher class waits for at most. For a while after one wanted the turn it is an eighth of
@@ -49,9 +49,9 @@ class Arbiter {
   virtual int ask() = 0;             // submits a job
   virtual int read(News* news) = 0;  // without waiting
   virtual int complete(bool ask_again) = 0;
-  virtual bool others_wait() = 0;  // others, or an operator, for the turn
-  virtual int look() = 0;          // whether it may stay open: 0, or why not
-  virtual bool fail_open() = 0;    // the setting, as far as it is known
+  virtual int renew() = 0;       // the turn, with a new budget; -EAGAIN: others come first
+  virtual int look() = 0;        // whether it may stay open: 0, or why not
+  virtual bool fail_open() = 0;  // the setting, as far as it is known
 };
 
 // What was launched.

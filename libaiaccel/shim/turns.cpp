@@ -164,22 +164,12 @@ int Turns::complete(bool ask_again) {
   return ask();  // says why it was not taken
 }
 
-bool Turns::others_wait() {
-  std::vector<aiaccel_stats_engine> records(16);
-  for (;;) {
-    aiaccel_stats stats{};
-    stats.size = sizeof stats;
-    stats.kind = AIACCEL_STATS_ENGINES;
-    stats.records = reinterpret_cast<uintptr_t>(records.data());
-    stats.count = static_cast<uint32_t>(records.size());
-    stats.record_size = sizeof records[0];
-    if (aiaccel_call(device_.get(), AIACCEL_IOC_STATS, &stats)) return true;
-    for (uint32_t i = 0; i < stats.count && i < records.size(); ++i)
-      if (records[i].id == engine_id_)
-        return records[i].jobs_waiting != 0 || records[i].state != AIACCEL_ENGINE_ACTIVE;
-    if (stats.count <= records.size()) return true;  // it went
-    records.resize(stats.count);
-  }
+int Turns::renew() {
+  const aiaccel_completion completion{cookie_, generation_, AIACCEL_COMPLETE_RENEW};
+  aiaccel_enter arg{};
+  arg.completions = reinterpret_cast<uintptr_t>(&completion);
+  arg.nr_completions = 1;
+  return enter(arg);
 }
 
 int Turns::look() {

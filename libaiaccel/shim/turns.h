@@ -41,7 +41,7 @@ class Turns final : public Arbiter {
   int ask() override;
   int read(News* news) override;
   int complete(bool ask_again) override;
-  bool others_wait() override;
+  int renew() override;
   int look() override;
   bool fail_open() override;
 

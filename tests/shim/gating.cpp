@@ -310,6 +310,42 @@ BOOST_FIXTURE_TEST_CASE(nobody_waits_for_the_last_of_many_engines, ManyGpus) {
   BOOST_TEST(operator_.stats().granted < 10U);
 }
 
+// Its budget of a second is over when somebody comes, and its kernels take longer than the grace:
+// it would lose the turn, were that not renewed while nobody waited.
+BOOST_AUTO_TEST_CASE(a_long_turn_alone_ends_in_peace_when_somebody_comes) {
+  Program program("dlsym", "begin launch:1:200000 sync launch:8:200000 sync say:done");
+  const pid_t pid = program.pid();
+  const uint64_t until = late();
+  while (log_of(pid).size() < 7 && now_ns() < until) usleep(10'000);
+  Operator rival;
+  rival.hold(AIACCEL_CLASS_NORMAL);
+  rival.let_go();
+  program.expect("done");
+  rival.wait_until_free();
+  BOOST_TEST(!rival.turns_of(pid).empty());
+  for (const auto& turn : rival.turns_of(pid))
+    BOOST_TEST(turn.state == static_cast<uint32_t>(AIACCEL_TURN_COMPLETED));
+}
+
+// Nothing stops a kernel. The turn goes to who waits for it, and the program works on.
+BOOST_AUTO_TEST_CASE(a_kernel_longer_than_the_budget_loses_the_turn_and_nothing_else) {
+  Program program("dlsym", "begin launch:1:2500000 sync launch:3:100 sync say:done");
+  const pid_t pid = program.pid();
+  Operator rival;
+  const uint64_t until = late();
+  while (rival.stats().slots_used == 0 && now_ns() < until) usleep(1000);
+  rival.hold(AIACCEL_CLASS_NORMAL);
+  BOOST_TEST(log_of(pid).size() < 4U);
+  rival.let_go();
+  program.expect("done");
+  BOOST_TEST(program.end() == 0);
+  BOOST_TEST(program.complaints() == "");
+  BOOST_TEST(log_of(pid).size() == 4U);
+  const auto turns = rival.turns_of(pid);
+  BOOST_TEST(std::ranges::count_if(
+                 turns, [](const auto& turn) { return turn.state == AIACCEL_TURN_REVOKED; }) == 1);
+}
+
 // Programs that do nothing do not keep the engine.
 BOOST_AUTO_TEST_CASE(an_idle_program_gives_the_engine_back) {
   Program program("dlsym", "begin launch:3 sync say:idle wait launch:3 sync say:done",

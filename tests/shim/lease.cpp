@@ -41,7 +41,10 @@ class FakeArbiter : public Arbiter {
     yield_word = 0;
     return complete_error;
   }
-  bool others_wait() override { return others; }
+  int renew() override {
+    ++renewals;
+    return renew_error;
+  }
   int look() override {
     ++looks;
     return look_error;
@@ -55,9 +58,9 @@ class FakeArbiter : public Arbiter {
     news.yield_word = &yield_word;
   }
 
-  int open_error = 0, ask_error = 0, read_error = 0, complete_error = 0, look_error = 0;
-  int opens = 0, closes = 0, completes = 0, looks = 0;
-  bool asked = false, others = false, open_when_missing = true;
+  int open_error = 0, ask_error = 0, read_error = 0, complete_error = 0, look_error = 0, renew_error = 0;
+  int opens = 0, closes = 0, completes = 0, looks = 0, renewals = 0;
+  bool asked = false, open_when_missing = true;
   uint32_t yield_word = 0;
   News news;
 };
@@ -280,7 +283,7 @@ BOOST_AUTO_TEST_CASE(a_program_that_launches_at_a_pace_holds_no_turn_between) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(the_quantum_ends_only_where_others_wait) {
+BOOST_AUTO_TEST_CASE(the_turn_is_renewed_each_quantum_until_others_come_first) {
   hold();
   for (int i = 0; i < 200; ++i) {
     now += kMs;
@@ -289,7 +292,8 @@ BOOST_AUTO_TEST_CASE(the_quantum_ends_only_where_others_wait) {
     step();
   }
   BOOST_TEST(arbiter.completes == 0);
-  arbiter.others = true;
+  BOOST_TEST(arbiter.renewals == 4);  // 200 ms
+  arbiter.renew_error = -EAGAIN;
   for (int i = 0; i < 60; ++i) {
     now += kMs;
     launch_all(1);

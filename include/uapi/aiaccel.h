@@ -691,7 +691,8 @@ enum aiaccel_class {
  *		 end on an advisory one; see "The end of a turn"
  * @refused_by:	 out, on errors too: &enum aiaccel_refusal
  * @any_of:	 in: another queue of the context, whose set this one joins (see
- *		 %AIACCEL_JOB_ANY), or 0
+ *		 %AIACCEL_JOB_ANY), or 0. %EINVAL: the set has %AIACCEL_ANY_MAX queues, or
+ *		 one of this engine
  * @label:	 in: what the queue is for, such as silero-vad@v5.0.0: printable
  *		 ASCII, ended by a NUL and zeros
  * @period_ns:	 in: for REALTIME, the least time between two jobs, and when each is
@@ -703,7 +704,7 @@ enum aiaccel_class {
  * highest class still allowed, and as of @class_ again when it is raised; not so for
  * a queue created with CAP_SYS_NICE.
  *
- * Errors: %ENOENT for the engine, %ESHUTDOWN when it takes no new work, %ENODEV when it
+ * Errors: %ENOENT for the engine or for @any_of, %ESHUTDOWN when it takes no new work, %ENODEV when it
  * is leaving, %EPERM for a class above the tenant's ceiling without CAP_SYS_NICE, %EDQUOT,
  * %ENOMEM, %EINTR when a fatal signal came.
  */
@@ -728,7 +729,10 @@ struct aiaccel_queue_create {
 
 /*
  * It may have its turn on any engine of the queue's set, whichever has room first; where several
- * have room, on the one nearest to @buffer. A set has at most eight queues, of different engines.
+ * have room, on one of the node of @buffer, where all of its pages are on one and that is known, then on
+ * the one with the lowest id. The event tells which. Engines of the set that are narrower than the job, or take
+ * no new work, are left out. When a queue of the set goes, or its engine does, the job waits for
+ * the others; with the last it ends, or has FAILED, as a job of one queue.
  * Not carried out yet: %EOPNOTSUPP, as are @any_of and @buffer.
  */
 #define AIACCEL_JOB_ANY		(1U << 1)
@@ -743,7 +747,7 @@ struct aiaccel_queue_create {
  *		   cancelled.
  * @queue:	   The queue it waits in (%ENOENT).
  * @flags:	   %AIACCEL_JOB_AFTER, %AIACCEL_JOB_ANY
- * @width:	   Slots, 1 to the engine's number (%EINVAL).
+ * @width:	   Slots, 1 to the engine's number (%EINVAL), or to that of the widest of its set.
  * @group_size:	   With a @group, how many jobs it has, 1 to %AIACCEL_GROUP_MAX; else
  *		   zero.
  * @cost_ns:	   How long the turn is expected to take; 0 where unknown. It is a
@@ -751,7 +755,8 @@ struct aiaccel_queue_create {
  * @deadline_ns:   When the turn should begin at the latest; 0 for none. Jobs of one
  *		   queue are taken in this order. A job that misses it stays. Of a
  *		   REALTIME queue zero: its period tells.
- * @group:	   A number that the tenant's programs agreed on, or 0. The jobs of a
+ * @group:	   A number that the tenant's programs agreed on, or 0; and 0 with
+ *		   %AIACCEL_JOB_ANY (%EINVAL). The jobs of a
  *		   group, of one context or of several, wait until all group_size of them
  *		   were submitted, and have their turns together: each is granted in the same
  *		   step as the others, or not. Until then one that is withdrawn leaves the
@@ -768,7 +773,7 @@ struct aiaccel_queue_create {
  * @__reserved:	   Zero.
  *
  * Errors besides: %EAGAIN when the context has max_jobs jobs, %EDEADLK when it
- * holds a turn on this engine (complete that first, in the same ENTER if you
+ * holds a turn on this engine, or on all of the set that take the job (complete that first, in the same ENTER if you
  * like) and the job is not after another, %ESHUTDOWN when the engine takes no new work, %ENODEV when it is leaving,
  * %EDQUOT for the tenant's ceiling of jobs, %ENOMEM.
  */
@@ -919,7 +924,8 @@ enum aiaccel_event_bits {
  * @events:	 &enum aiaccel_event_bits, all that happened since its last event
  * @generation:	 of its turn, never 0; 0 when it has had none
  * @slot:	 index of its yield word
- * @__reserved:	 zero
+ * @queue:	 the queue that it has its turn of, which for a job of a set tells the engine (see
+ *		 %AIACCEL_JOB_ANY); 0 when it has had none
  * @time_ns:	 when the latest of them happened
  *
  * A holder looks at yield[slot] == generation to see, without a system call,
@@ -930,7 +936,7 @@ struct aiaccel_event {
 	__u32 events;
 	__u32 generation;
 	__u32 slot;
-	__u32 __reserved;
+	__u32 queue;
 	__aligned_u64 time_ns;
 };
 

@@ -2,6 +2,7 @@
 /*
  * Which job is next at an engine, and what is in its way; see choice.h. The caller serialises.
  */
+#include "any.h"
 #include "choice.h"
 #include "list.h"
 #include "order.h"
@@ -166,6 +167,29 @@ static bool fits(const struct choice *choice)
 	return job->width <= choice->room && (!job->group || group_fits(job->group, choice));
 }
 
+/* Where several engines could begin the job now, the place that goes before the others. */
+static struct choice prefer(const struct choice *choice, __u64 now_ns)
+{
+	struct aia_sched_job *place;
+
+	for (place = choice->job->any->places; place < choice->job; place++) {
+		struct aia_sched_engine *engine;
+		struct choice other;
+
+		if (place->state != AIA_SCHED_WAITING)
+			continue;
+		engine = place->queue->seat->engine;
+		if (!engine->stirred) /* it could not, when it was dispatched */
+			continue;
+		aia_classes_count(engine, now_ns);
+		aia_wide_count(engine, now_ns);
+		other = choose(engine);
+		if (other.job == place && fits(&other))
+			return other;
+	}
+	return *choice;
+}
+
 static void begin_all(const struct choice *choice, __u64 now_ns)
 {
 	const struct aia_group *group = choice->job->group;
@@ -202,6 +226,10 @@ struct aia_sched_job *aia_choice_grant_next(struct aia_sched_engine *engine, __u
 			continue;
 		}
 		if (fits(&choice)) {
+			if (choice.job->any) {
+				choice = prefer(&choice, now_ns);
+				choice.job = aia_any_take(choice.job);
+			}
 			begin_all(&choice, now_ns);
 			return choice.job;
 		}

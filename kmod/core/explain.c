@@ -3,6 +3,7 @@
  * What is in a waiting job's way; see explain.h. The caller serialises.
  */
 #include "explain.h"
+#include "any.h"
 #include "choice.h"
 
 static struct aia_explanation because(__u32 why, const struct aia_sched_job *waits_for)
@@ -16,6 +17,8 @@ struct aia_explanation aia_explain(const struct aia_sched_job *job)
 	const struct aia_sched_engine *engine = queue->seat->engine;
 	const struct aia_sched_job *next = engine->wanting;
 
+	if (job->state == AIA_SCHED_HELD && job->any && job == job->any->job)
+		return aia_explain(aia_any_place(job, job->queue));
 	if (job->state == AIA_SCHED_HELD && job->group)
 		return because(AIACCEL_WAIT_GROUP, NULL);
 	if (job->state == AIA_SCHED_HELD) /* by another of its context */

@@ -80,6 +80,7 @@ static void write_event(struct aia_ring *ring, struct aia_ring_note *note)
 		.events = note->events,
 		.generation = note->generation,
 		.slot = note->slot,
+		.queue = note->queue,
 		.time_ns = note->time_ns + ring->time_offset_ns,
 	};
 	__atomic_store_n(&ring->shared->produced, ++ring->produced, __ATOMIC_RELEASE);

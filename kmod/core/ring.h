@@ -23,6 +23,7 @@ struct aia_ring_note {
 	__u32 events;				/* 0: nothing to tell */
 	__u32 generation;
 	__u32 slot;
+	__u32 queue;				/* whose turn it is, once granted */
 	__u32 granted_at;			/* what produced was once GRANTED was written */
 	bool granted_told;			/* it was */
 	bool last;				/* the owner goes once this is told */

@@ -20,6 +20,7 @@ void aia_sched_engine_init(struct aia_sched_engine *engine, __u32 slots)
 	*engine = (struct aia_sched_engine){
 		.slots = slots,
 		.state = AIACCEL_ENGINE_ACTIVE,
+		.numa_node = -1,
 	};
 	for (c = 0; c < AIACCEL_NR_CLASSES; c++) {
 		aia_share_init(&engine->root[c], NULL, 0);
@@ -43,12 +44,14 @@ void aia_sched_queue_init(struct aia_sched_queue *queue, struct aia_sched_seat *
 	*queue = (struct aia_sched_queue){.seat = seat, .node = node, .class_ = class_};
 	aia_share_init(&queue->share, &node->share[class_], weight);
 	aia_list_init(&queue->undated);
+	aia_list_init(&queue->of_set);
 	aia_list_add_last(&seat->queues, &queue->of_seat);
 }
 
 void aia_sched_queue_fini(struct aia_sched_queue *queue)
 {
 	aia_realtime_leave(queue);
+	aia_list_remove(&queue->of_set);
 	aia_list_remove(&queue->of_seat);
 	aia_share_retire(&queue->share);
 }
@@ -145,7 +148,7 @@ static int check(const struct aia_sched_queue *queue, const struct aia_sched_job
 	return aia_sched_takes_work(engine);
 }
 
-static void take(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns)
+void aia_sched_take(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns)
 {
 	job->queue = queue;
 	job->state = AIA_SCHED_HELD;
@@ -162,7 +165,7 @@ int aia_sched_hold(struct aia_sched_queue *queue, struct aia_sched_job *job, __u
 	int err = check(queue, job);
 
 	if (!err)
-		take(queue, job, now_ns);
+		aia_sched_take(queue, job, now_ns);
 	return err;
 }
 
@@ -197,7 +200,7 @@ int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, _
 		return err;
 	if (queue->seat->turn)
 		return -EDEADLK;
-	take(queue, job, now_ns);
+	aia_sched_take(queue, job, now_ns);
 	aia_sched_put_in_line(job, now_ns);
 	return 0;
 }
@@ -232,6 +235,22 @@ void aia_sched_take_back(struct aia_sched_job *job)
 	aia_sched_withdraw(job);
 	job->state = AIA_SCHED_HELD;
 	job->capped_ns = 0;
+}
+
+void aia_sched_replace(struct aia_sched_job *place, struct aia_sched_job *job)
+{
+	struct aia_sched_engine *engine = place->queue->seat->engine;
+
+	dequeue(place);
+	aia_wide_forget(place);
+	if (engine->wanting == place)
+		engine->wanting = NULL;
+	place->state = AIA_SCHED_HELD;
+
+	job->queue = place->queue;
+	job->capped_ns = place->capped_ns;
+	job->state = AIA_SCHED_WAITING;
+	enqueue(job);
 }
 
 static __u64 at_most(__u64 ns, __u64 max_ns)

@@ -62,6 +62,7 @@
 #define AIA_SCHED_SLOTS_MAX 65535
 #define AIA_SCHED_TURN_MAX_NS ((1ULL << 48) - 1)
 
+struct aia_any;
 struct aia_turn;
 
 /* What queues stand in line by; see order.h. */
@@ -77,6 +78,8 @@ struct aia_sched_engine {
 	__u32 slots_yielding;		/* of them, held by jobs asked to yield */
 	__u32 background_yielding;	/* of them, of classes idle and low */
 	bool gives_way;			/* set after init, before the first job */
+	__u32 number;			/* set after init, as is its node; see any.h */
+	__s32 numa_node;		/* -1: of none */
 	__u32 state;			/* enum aiaccel_engine_state */
 	__u32 order;			/* enum aiaccel_order; what is to be */
 	enum aia_line line;		/* what is */
@@ -123,6 +126,7 @@ struct aia_sched_queue {
 	struct aia_sched_node *node;
 	const struct aia_history_who *who;	/* set after init, where a history is kept */
 	struct aia_link of_seat;
+	struct aia_link of_set;		/* any.h */
 	struct aia_link of_line;	/* in_line or parked of its engine, or wide[].passed */
 	struct aia_promise promise;
 	struct aia_rb_root due;		/* waiting jobs with a deadline, by it and age */
@@ -169,6 +173,7 @@ struct aia_sched_job {
 	struct aia_group *group;	/* that it is to begin with, or NULL */
 	struct aia_link of_group;
 	struct aia_group founded;	/* memory for one */
+	struct aia_any *any;		/* that it has places of, or is one of, or NULL */
 	struct aia_timer term;		/* terms.h; contended: when it pays next */
 	bool in_grace;			/* terms.h: in which tree */
 };
@@ -213,6 +218,9 @@ int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, _
  */
 int aia_sched_hold(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns);
 
+/* The job is the queue's, held; it was checked otherwise. */
+void aia_sched_take(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns);
+
 /* The job is held: its wait begins now. */
 void aia_sched_put_in_line(struct aia_sched_job *job, __u64 now_ns);
 
@@ -221,6 +229,9 @@ void aia_sched_withdraw(struct aia_sched_job *job);
 
 /* Takes it out of line, held again. */
 void aia_sched_take_back(struct aia_sched_job *job);
+
+/* A held job comes into line where the place waits, which leaves. To begin before the next choice. */
+void aia_sched_replace(struct aia_sched_job *place, struct aia_sched_job *job);
 
 /*
  * How long ceilings of its tenant, or of one above it, have held a job back, of the time that it waited

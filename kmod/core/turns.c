@@ -8,6 +8,7 @@
  * reaches them all.
  */
 #include "turns.h"
+#include "any.h"
 #include "choice.h"
 #include "explain.h"
 #include "list.h"
@@ -140,12 +141,43 @@ static void leave_group(struct aia_turn *turn, struct aia_news *news)
 	aia_group_leave(turn->turns->groups, &turn->job);
 }
 
+/* ---- jobs of sets ---- */
+
+static void stir_set(const struct aia_any *any, struct aia_news *news)
+{
+	__u32 i;
+
+	for (i = 0; i < any->count; i++)
+		if (any->places[i].queue)
+			aia_turns_stir(any->places[i].queue->seat->engine, news);
+}
+
+/* Whether the turn is the queue's, and no other's. It may be one that can go on without the queue: then it does. */
+static bool is_left_to(struct aia_turn *turn, const struct aia_sched_queue *queue,
+		       struct aia_news *news)
+{
+	struct aia_sched_job *place;
+
+	if (!turn->job.any || turn->job.state != AIA_SCHED_HELD)
+		return turn->job.queue == queue;
+	place = aia_any_place(&turn->job, queue);
+	if (!place)
+		return false;
+	aia_turns_stir(queue->seat->engine, news);
+	return !aia_any_give_up(place);
+}
+
+/* ---- the life of a job ---- */
+
 /* Nothing but its group keeps it from the line. */
 static void make_ready(struct aia_turn *turn, __u64 now_ns, struct aia_news *news)
 {
 	struct aia_group *group = turn->job.group;
 
-	if (!group) {
+	if (turn->job.any) {
+		aia_any_put_in_line(&turn->job, now_ns);
+		stir_set(turn->job.any, news);
+	} else if (!group) {
 		aia_sched_put_in_line(&turn->job, now_ns);
 		aia_turns_stir(turn->job.queue->seat->engine, news);
 	} else if (aia_group_ready(turn->turns->groups, group)) {
@@ -168,6 +200,10 @@ static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 		return;
 	case AIA_SCHED_HELD:
 		leave_group(turn, news);
+		if (turn->job.any) {
+			aia_any_withdraw(&turn->job);
+			stir_set(turn->job.any, news);
+		}
 		if (turn->of_followed.next)
 			aia_list_remove(&turn->of_followed);
 		turn->job.state = AIA_SCHED_IDLE;
@@ -288,7 +324,11 @@ static int group_takes(const struct aia_turns *turns, const struct aia_sched_que
 int aia_turns_check(struct aia_turns *turns, const struct aia_sched_queue *queue,
 		    const struct aiaccel_job *arg)
 {
-	if (arg->width > queue->seat->engine->slots ||
+	__u32 slots = queue->seat->engine->slots;
+
+	if (arg->flags & AIACCEL_JOB_ANY)
+		slots = queue->promise.period_ns ? 0 : aia_any_slots(queue);
+	if (arg->width > slots ||
 	    group_takes(turns, queue, arg) == -EINVAL)
 		return -EINVAL;
 	if ((arg->flags & AIACCEL_JOB_AFTER) && !predecessor(turns, arg))
@@ -299,9 +339,12 @@ int aia_turns_check(struct aia_turns *turns, const struct aia_sched_queue *queue
 static int hold(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
 		const struct aiaccel_job *arg, __u64 now_ns)
 {
+	bool after = arg->flags & AIACCEL_JOB_AFTER;
 	int err = group_takes(turns, queue, arg);
 
-	if (!(arg->flags & AIACCEL_JOB_AFTER) && queue->seat->turn)
+	if (turn->job.any)
+		return aia_any_hold(queue, &turn->job, after, now_ns);
+	if (!after && queue->seat->turn)
 		err = -EDEADLK;
 	return err && !aia_sched_takes_work(queue->seat->engine) ?
 		       err : aia_sched_hold(queue, &turn->job, now_ns);
@@ -399,6 +442,7 @@ static void tell_granted(struct aia_turn *turn, __u64 now_ns, struct aia_news *n
 	if (!++turn->turns->generation)
 		turn->turns->generation = 1;
 	turn->note.generation = turn->turns->generation;
+	turn->note.queue = turn->job.queue->who ? turn->job.queue->who->queue : 0;
 	witness(turn, AIACCEL_TURN_RUNNING, now_ns);
 	tell(turn->turns, turn, AIACCEL_EVENT_GRANTED, now_ns, news);
 }
@@ -491,7 +535,9 @@ static void grant_all(struct aia_sched_engine *engine, __u64 now_ns, struct aia_
 	while ((job = aia_choice_grant_next(engine, now_ns))) {
 		struct aia_turn *turn = turn_of_job(job);
 
-		if (turn->job.group)
+		if (job->any)
+			stir_set(job->any, news);
+		if (job->group)
 			tell_group(turn, now_ns, news);
 		else
 			tell_granted(turn, now_ns, news);
@@ -545,7 +591,7 @@ void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue,
 		while (turn) {
 			struct aia_turn *next = turn->next_hash;
 
-			if (turn->job.queue == queue) {
+			if (is_left_to(turn, queue, news)) {
 				move_all(&turn->followers, waits(turn) ? &withdrawn : &completed);
 				end(turn, now_ns, news);
 			}
@@ -587,7 +633,7 @@ static __u32 gather_held(struct aia_turns *turns, const struct aia_sched_queue *
 
 	for (i = 0; i < AIA_TURNS_MAX; i++)
 		for (turn = turns->hash[i]; turn; turn = turn->next_hash) {
-			if (turn->job.queue != queue || turn->job.state != AIA_SCHED_HELD)
+			if (turn->job.state != AIA_SCHED_HELD || !is_left_to(turn, queue, news))
 				continue;
 			leave_group(turn, news);
 			if (turn->of_followed.next)

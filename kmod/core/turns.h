@@ -19,6 +19,8 @@
  * FAILED, and those after it. A chain of them takes one call at most AIA_TURNS_MAX steps, and no
  * recursion.
  *
+ * A job of a set of queues is held, while it has places in the lines of all of them (any.h).
+ *
  * A job of a group is held until all of the group are ready (group.h), then they come into line
  * together. One that is after another is ready once that one is completed.
  *
@@ -88,7 +90,8 @@ int aia_turns_check(struct aia_turns *turns, const struct aia_sched_queue *queue
 		    const struct aiaccel_job *arg);
 
 /*
- * @arg was checked by aia_turns_check(); @turn is zeroed. On 0 the turn is taken. Errors as
+ * @arg was checked by aia_turns_check(); @turn is zeroed, but for job.any: memory for the places of an ANY
+ * job, whose node is set. On 0 the turn is taken. Errors as
  * struct aiaccel_job lists them, in this order: -EAGAIN, -EEXIST, those of
  * aia_sched_submit(), and those of aia_group_takes(). A job refused for the engine's state is in its history.
  */

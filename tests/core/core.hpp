@@ -7,6 +7,7 @@
 #include <cstddef>
 
 extern "C" {
+#include <core/any.h>
 #include <core/cap.h>
 #include <core/check.h>
 #include <core/choice.h>

@@ -4,7 +4,8 @@
 // happens at more than one engine. Acts on the news like an adapter, and rings timers in time.
 //
 // A turn lasts as long as its holder said when it submitted; AIACCEL_NEVER: until it is told to end
-// it. What is granted is told to the party's `begun`. Single-threaded.
+// it. What is granted is told to the party's `begun`. Where a job names a buffer, that is one on
+// node buffer - 1, and engine number e is on node e. Single-threaded.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,8 @@ class Party {
   int end(std::uint64_t cookie);  // completes its turn, or cancels it
   void end_all();
   void fail(unsigned engine);                 // as where the engine goes
+  void end_queue(unsigned engine);            // until the party ends it has no other there
+  void join_all();                            // its queues are one set
   std::uint64_t held(unsigned engine) const;  // the cookie whose turn it is; 0: none
 
   std::function<void(std::uint64_t cookie)> begun = [](std::uint64_t) {};
@@ -58,6 +61,8 @@ class Floor {
     for (unsigned i = 0; i < engines; i++) {
       this->engines.push_back(std::make_unique<aia_sched_engine>());
       aia_sched_engine_init(this->engines[i].get(), slots);
+      this->engines[i]->number = i + 1;
+      this->engines[i]->numa_node = static_cast<std::int32_t>(i);
       for (unsigned t = 0; t < kTenants; t++) {
         nodes.push_back(std::make_unique<aia_sched_node>());
         aia_sched_node_init(nodes.back().get(), this->engines[i].get(), nullptr, 0);
@@ -79,6 +84,7 @@ class Floor {
     while (aia_turn* turn = news.freed) {
       news.freed = turn->next_freed;
       if (!live.erase(turn)) throw std::logic_error("a turn was freed that nobody has");
+      delete turn->job.any;
       delete turn;
     }
     std::vector<Party*> woken;
@@ -138,7 +144,8 @@ inline Party::Party(Floor& floor, unsigned tenant, std::uint32_t class_) : floor
 
 inline Party::~Party() {
   end_all();
-  for (auto& queue : queues) aia_sched_queue_fini(queue.get());
+  for (auto& queue : queues)
+    if (queue) aia_sched_queue_fini(queue.get());
   floor_.parties.erase(&turns);
 }
 
@@ -146,10 +153,14 @@ inline int Party::submit(unsigned engine, aiaccel_job arg, std::uint64_t lasts_n
   if (!arg.width) arg.width = 1;
   if (int err = aia_turns_check(&turns, queues[engine].get(), &arg)) return err;
   auto turn = std::make_unique<aia_turn>();
+  auto any = arg.flags & AIACCEL_JOB_ANY ? std::make_unique<aia_any>() : nullptr;
+  if (any) any->numa_node = static_cast<std::int32_t>(arg.buffer) - 1;
+  turn->job.any = any.get();
   aia_news news{};
   const int err =
       aia_turns_submit(&turns, queues[engine].get(), turn.get(), &arg, floor_.now, &news);
   if (err) return err;
+  (void)any.release();
   lasts_ns_[arg.cookie] = lasts_ns;
   floor_.live.insert(turn.release());
   floor_.act(news);
@@ -177,6 +188,18 @@ inline void Party::fail(unsigned engine) {
   aia_news news{};
   aia_turns_fail_queue(&turns, queues[engine].get(), floor_.now, &news);
   floor_.act(news);
+}
+
+inline void Party::end_queue(unsigned engine) {
+  aia_news news{};
+  aia_turns_end_queue(&turns, queues[engine].get(), floor_.now, &news);
+  aia_sched_queue_fini(queues[engine].get());
+  queues[engine].reset();
+  floor_.act(news);
+}
+
+inline void Party::join_all() {
+  for (unsigned e = 1; e < queues.size(); e++) aia_any_join(queues[e].get(), queues[e - 1].get());
 }
 
 inline std::uint64_t Party::held(unsigned engine) const {

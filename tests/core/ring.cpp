@@ -82,6 +82,7 @@ BOOST_AUTO_TEST_CASE(an_event_says_all_that_the_note_says) {
   note.cookie = ~0ULL;
   note.generation = 7;
   note.slot = 3;
+  note.queue = 9;
   r.ring.time_offset_ns = static_cast<__u64>(-1000);
   aia_ring_note(&r.ring, &note, AIACCEL_EVENT_GRANTED, 5000);
   BOOST_TEST(r.read().empty());  // not before it is flushed
@@ -93,7 +94,7 @@ BOOST_AUTO_TEST_CASE(an_event_says_all_that_the_note_says) {
   BOOST_TEST(got[0].generation == 7u);
   BOOST_TEST(got[0].slot == 3u);
   BOOST_TEST(got[0].time_ns == 4000u);
-  BOOST_TEST(got[0].__reserved == 0u);
+  BOOST_TEST(got[0].queue == 9u);
   BOOST_TEST(note.events == 0u);
 }
 

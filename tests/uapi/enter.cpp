@@ -53,7 +53,7 @@ static_assert(fills(kRing, 64) && sizeof(aiaccel_ring) == 64);
 constexpr Field kEvent[] = {
     FIELD(aiaccel_event, cookie, kOut),     FIELD(aiaccel_event, events, kOut),
     FIELD(aiaccel_event, generation, kOut), FIELD(aiaccel_event, slot, kOut),
-    FIELD(aiaccel_event, __reserved, kOut), FIELD(aiaccel_event, time_ns, kOut),
+    FIELD(aiaccel_event, queue, kOut),      FIELD(aiaccel_event, time_ns, kOut),
 };
 static_assert(fills(kEvent, 32) && sizeof(aiaccel_event) == 32);
 

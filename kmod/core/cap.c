@@ -34,14 +34,11 @@ void aia_cap_set(struct aia_cap *cap, __u32 slots, __u32 engine_time, __u64 now_
 		cap->missing = (struct aia_vtime){0, 0};
 }
 
-void aia_cap_charge(struct aia_cap *cap, __u64 paid, __u64 booked, __u64 returned, __u64 now_ns)
+void aia_cap_take(struct aia_cap *cap, __u64 taken, __u64 returned, __u64 now_ns)
 {
-	cap->booked += booked - returned;
-	if (!cap->refill)
-		return;
 	count(cap, now_ns);
 	cap->missing = aia_vtime_add(cap->missing,
-				     aia_vtime_times(paid + booked, AIACCEL_ENGINE_TIME_ALL));
+				     aia_vtime_times(taken, AIACCEL_ENGINE_TIME_ALL));
 	cap->missing = less(cap->missing, aia_vtime_times(returned, AIACCEL_ENGINE_TIME_ALL));
 }
 

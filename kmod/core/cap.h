@@ -33,8 +33,19 @@ struct aia_cap {
  */
 void aia_cap_set(struct aia_cap *cap, __u32 slots, __u32 engine_time, __u64 now_ns);
 
-/* Takes @paid slot-nanoseconds for good, and what is @booked until it is @returned. */
-void aia_cap_charge(struct aia_cap *cap, __u64 paid, __u64 booked, __u64 returned, __u64 now_ns);
+/*
+ * Takes @paid slot-nanoseconds for good, and what is @booked until it is @returned. Most tenants have no
+ * ceiling, and are charged without a call.
+ */
+void aia_cap_take(struct aia_cap *cap, __u64 taken, __u64 returned, __u64 now_ns);
+
+static inline void aia_cap_charge(struct aia_cap *cap, __u64 paid, __u64 booked, __u64 returned,
+				  __u64 now_ns)
+{
+	cap->booked += booked - returned;
+	if (cap->refill)
+		aia_cap_take(cap, paid + booked, returned, now_ns);
+}
 
 /* Whether anything is missing. */
 bool aia_cap_owes(struct aia_cap *cap, __u64 now_ns);

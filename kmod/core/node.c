@@ -63,11 +63,11 @@ static void ring_rested(struct aia_timer *timer, __u64 now_ns)
 	review(aia_container_of(timer, struct aia_sched_node, rested), now_ns);
 }
 
-void aia_node_count_turns(struct aia_sched_node *node, __u32 begun, __u32 ended, __u64 paid,
-			  __u64 booked, __u64 returned, __u64 now_ns)
+void aia_node_count_turns(struct aia_sched_node *node, __u32 turns, __u64 paid, __u64 booked,
+			  __u64 returned, __u64 now_ns)
 {
 	for (; node; node = node->parent) {
-		node->turns += begun - ended;
+		node->turns += turns;
 		aia_cap_charge(&node->cap, paid, booked, returned, now_ns);
 		if (node->turns_max || node->cap.refill)
 			review(node, now_ns);

@@ -71,10 +71,10 @@ bool aia_node_is_held_back(const struct aia_sched_node *node);
 bool aia_node_has_room(const struct aia_sched_node *node, __u32 turns);
 
 /*
- * Turns below the node begin and end: its ceilings, and those above it, are charged @paid
+ * So many @turns more below the node, modulo 2^32: its ceilings, and those above it, are charged @paid
  * slot-nanoseconds, and what is @booked until it is @returned.
  */
-void aia_node_count_turns(struct aia_sched_node *node, __u32 begun, __u32 ended, __u64 paid,
-			  __u64 booked, __u64 returned, __u64 now_ns);
+void aia_node_count_turns(struct aia_sched_node *node, __u32 turns, __u64 paid, __u64 booked,
+			  __u64 returned, __u64 now_ns);
 
 #endif

@@ -133,6 +133,12 @@ void aia_rb_remove(struct aia_rb_root *root, struct aia_rb_node *node)
 	struct aia_rb_node *child, *parent;
 	bool was_red;
 
+	/* The only one, as often where nobody else waits. */
+	if (root->top == node && !node->left && !node->right) {
+		root->top = NULL;
+		root->first = NULL;
+		return;
+	}
 	if (root->first == node)
 		root->first = aia_rb_next(node);
 

@@ -62,11 +62,15 @@ static inline void aia_rb_insert(struct aia_rb_root *root, struct aia_rb_node *n
 static inline void aia_rb_move(struct aia_rb_root *root, struct aia_rb_node *node,
 			       aia_rb_less less)
 {
-	const struct aia_rb_node *prev = aia_rb_prev(node), *next = aia_rb_next(node);
+	const struct aia_rb_node *prev = root->first == node ? NULL : aia_rb_prev(node);
+	const struct aia_rb_node *next;
 
 	/* After its equals, as an insertion puts it. */
-	if ((!prev || !less(node, prev)) && (!next || less(node, next)))
-		return;
+	if (!prev || !less(node, prev)) {
+		next = aia_rb_next(node);
+		if (!next || less(node, next))
+			return;
+	}
 	aia_rb_remove(root, node);
 	aia_rb_insert(root, node, less);
 }

@@ -295,8 +295,7 @@ static void book(struct aia_sched_job *job, __u32 begun, __u64 now_ns)
 	job->charged_ns = estimate(job);
 	job->cap_charged_ns = cap_estimate(job);
 	aia_share_charge(&queue->share, 0, job->charged_ns * job->width, 0);
-	aia_node_count_turns(queue->node, begun, 0, 0, job->cap_charged_ns * job->width, 0,
-			     now_ns);
+	aia_node_count_turns(queue->node, begun, 0, job->cap_charged_ns * job->width, 0, now_ns);
 }
 
 /* Charges what ran, in place of the estimate. */
@@ -306,7 +305,7 @@ static void settle(struct aia_sched_job *job, __u32 ended, __u64 now_ns)
 	__u64 ran_ns = at_most(aia_since_ns(job->paid_until_ns, now_ns), AIA_SCHED_TURN_MAX_NS);
 
 	aia_share_charge(&queue->share, ran_ns * job->width, 0, job->charged_ns * job->width);
-	aia_node_count_turns(queue->node, 0, ended, ran_ns * job->width, 0,
+	aia_node_count_turns(queue->node, -ended, ran_ns * job->width, 0,
 			     job->cap_charged_ns * job->width, now_ns);
 	job->charged_ns = 0;
 	job->cap_charged_ns = 0;
@@ -319,10 +318,13 @@ void aia_sched_begin(struct aia_sched_job *job, bool owed, __u64 now_ns)
 	struct aia_sched_seat *seat = queue->seat;
 	struct aia_sched_engine *engine = seat->engine;
 	__u64 wait_ns = aia_since_ns(job->submitted_ns, now_ns);
+	__u64 held_back_ns;
 	struct aia_link *link;
 
-	job->capped_ns = aia_sched_capped_ns(job, now_ns);
-	seat->busy_held_back_ns -= aia_node_held_back_ns(queue->node, now_ns);
+	/* As of aia_sched_capped_ns(). */
+	held_back_ns = aia_node_held_back_ns(queue->node, now_ns) - seat->busy_held_back_ns;
+	job->capped_ns = held_back_ns - job->capped_ns;
+	seat->busy_held_back_ns = -held_back_ns;
 	aia_share_serve(&queue->share);
 	aia_realtime_begin(queue, now_ns);
 	take_out_of_line(job);

@@ -121,23 +121,24 @@ struct aia_sched_seat {
 };
 
 struct aia_sched_queue {
+	/* What each turn touches, on five cache lines, of a thousand queues each time anew. */
 	struct aia_share share;
 	struct aia_sched_seat *seat;
 	struct aia_sched_node *node;
-	const struct aia_history_who *who;	/* set after init, where a history is kept */
 	struct aia_link of_seat;
-	struct aia_link of_set;		/* any.h */
 	struct aia_link of_line;	/* in_line or parked of its engine, or wide[].passed */
-	struct aia_promise promise;
+	__u32 class_;
+	__u32 waiting;
 	struct aia_rb_root due;		/* waiting jobs with a deadline, by it and age */
 	struct aia_link undated;	/* those without, by age; they come after */
-	__u32 class_;
-	bool fill;			/* its turns give way to higher classes after the grace */
-	__u64 budget_ns;		/* of its turns; 0: no end */
-	__u32 waiting;
 	__u64 estimate_ns;		/* moving average of measured turns, 0 before the first */
 	__u64 submitted, granted, completed;
 	__u64 wait_ns, run_ns, max_wait_ns;
+	__u64 budget_ns;		/* of its turns; 0: no end */
+	const struct aia_history_who *who;	/* set after init, where a history is kept */
+	bool fill;			/* its turns give way to higher classes after the grace */
+	struct aia_link of_set;		/* any.h */
+	struct aia_promise promise;
 	struct aiaccel_histogram wait, run;
 };
 
@@ -170,12 +171,12 @@ struct aia_sched_job {
 	__u64 charged_ns;		/* the estimate it was charged with */
 	__u64 cap_charged_ns;		/* the estimate that ceilings were charged with */
 	__u64 capped_ns;		/* aia_sched_capped_ns() */
+	struct aia_timer term;		/* terms.h; contended: when it pays next */
+	bool in_grace;			/* terms.h: in which tree */
+	struct aia_any *any;		/* that it has places of, or is one of, or NULL */
 	struct aia_group *group;	/* that it is to begin with, or NULL */
 	struct aia_link of_group;
 	struct aia_group founded;	/* memory for one */
-	struct aia_any *any;		/* that it has places of, or is one of, or NULL */
-	struct aia_timer term;		/* terms.h; contended: when it pays next */
-	bool in_grace;			/* terms.h: in which tree */
 };
 
 /* What an engine that gives way runs beside other work. */

@@ -30,11 +30,13 @@ static bool has_less_key(const struct aia_rb_node *a, const struct aia_rb_node *
 }
 
 /* Not further behind its siblings than the lag allows. */
-static void catch_up(struct aia_share *share)
+static inline void catch_up(struct aia_share *share)
 {
 	struct aia_vtime lag = {0, AIA_SHARE_LAG_NS};
 	struct aia_vtime start = share->parent->floor;
 
+	if (!aia_vtime_before(share->vtime, start))
+		return;
 	if (share->vtime.high)
 		start = aia_vtime_sub(start, lag);
 	share->vtime = aia_vtime_later(share->vtime, start);
@@ -125,18 +127,20 @@ bool aia_share_is_in_line(const struct aia_share *share)
 void aia_share_serve(struct aia_share *share)
 {
 	for (; share->parent; share = share->parent)
-		share->parent->floor = aia_vtime_later(share->parent->floor, share->vtime);
+		if (aia_vtime_before(share->parent->floor, share->vtime))
+			share->parent->floor = share->vtime;
 }
 
 void aia_share_charge(struct aia_share *share, __u64 paid, __u64 booked, __u64 returned)
 {
 	for (; share->parent; share = share->parent) {
-		struct aia_vtime more = aia_vtime_cost(paid + booked, share->slowness);
-		struct aia_vtime less = aia_vtime_cost(returned, share->slowness);
-
-		if (!share->queued && booked && !share->vtime.high)
+		if (!share->vtime.high && booked && !share->queued)
 			share->vtime = share->parent->floor;
-		share->vtime = aia_vtime_sub(aia_vtime_add(share->vtime, more), less);
+		share->vtime = aia_vtime_add(share->vtime,
+					     aia_vtime_cost(paid + booked, share->slowness));
+		if (returned)
+			share->vtime = aia_vtime_sub(share->vtime,
+						     aia_vtime_cost(returned, share->slowness));
 		share->booked += booked - returned;
 		if (share->queued)
 			move(share);

@@ -67,7 +67,7 @@ static inline struct aia_vtime aia_vtime_cost(__u64 slot_ns, __u32 slowness)
 	struct aia_vtime a = {upper >> 56, upper << 8};
 	struct aia_vtime b = {0, lower >> 24};
 
-	return aia_vtime_add(a, b);
+	return upper ? aia_vtime_add(a, b) : b;
 }
 
 #endif

@@ -373,6 +373,8 @@ struct aia_queue {
 	u32 class_;			/* as asked for */
 	u32 flags;
 	u64 budget_ns;			/* likewise; 0: as its engine has it */
+	u64 period_ns;			/* likewise, for REALTIME, and its width */
+	u32 width;
 	bool any_class;			/* CAP_SYS_NICE: it may be above the tenant's */
 	struct aia_history_who who;	/* its pid: of the initial pid namespace */
 	/* aia_turn_lock */

@@ -79,6 +79,39 @@ struct aia_queue *aia_queue_next_locked(unsigned long *number)
 	return queue;
 }
 
+/* -EDQUOT: no promise can be given, or those given could not be kept. */
+static int begin_locked(struct aia_queue *queue)
+{
+	struct aia_engine *engine = queue->engine;
+	u32 class_ = class_now_locked(queue);
+	u64 now_ns = ktime_get_ns();
+	int err;
+
+	lockdep_assert_held(&aia_turn_lock);
+	err = aia_sched_takes_work(&engine->sched);
+	if (err) {
+		queue->who.queue = 0;
+		aia_history_refused(engine->sched.history, &queue->who, class_, 0, now_ns);
+		return err;
+	}
+	aia_sched_queue_init(&queue->sched, &queue->seat->sched, &queue->node->sched, class_,
+			     queue->weight);
+	aia_terms_set_queue(&queue->sched, queue->flags, queue->budget_ns);
+	err = aia_realtime_join(&queue->sched, aia_terms_longest_ns(&queue->sched),
+				queue->period_ns, queue->width, now_ns);
+	if (err) {
+		aia_sched_queue_fini(&queue->sched);
+		return err;
+	}
+	/* There is room: the number was reserved. */
+	xa_store(&aia_queues, queue->number, queue, 0);
+	queue->sched.who = &queue->who;
+	list_add_tail(&queue->of_context, &queue->ctx->queues);
+	list_add_tail(&queue->of_engine, &engine->queues);
+	engine->nr_queues++;
+	return 0;
+}
+
 static int join_engine(struct aia_queue *queue)
 {
 	struct aia_engine *engine = queue->engine;
@@ -93,22 +126,7 @@ static int join_engine(struct aia_queue *queue)
 	if (!queue->seat)
 		goto err_node;
 	spin_lock(&aia_turn_lock);
-	err = aia_sched_takes_work(&engine->sched);
-	if (!err) {
-		aia_sched_queue_init(&queue->sched, &queue->seat->sched, &queue->node->sched,
-				     class_now_locked(queue), queue->weight);
-		aia_terms_set_queue(&queue->sched, queue->flags, queue->budget_ns);
-		/* There is room: the number was reserved. */
-		xa_store(&aia_queues, queue->number, queue, 0);
-		queue->sched.who = &queue->who;
-		list_add_tail(&queue->of_context, &queue->ctx->queues);
-		list_add_tail(&queue->of_engine, &engine->queues);
-		engine->nr_queues++;
-	} else {
-		queue->who.queue = 0;
-		aia_history_refused(engine->sched.history, &queue->who, class_now_locked(queue), 0,
-				    ktime_get_ns());
-	}
+	err = begin_locked(queue);
 	spin_unlock(&aia_turn_lock);
 	if (err)
 		goto err_seat;
@@ -200,6 +218,8 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 	queue->class_ = arg->class_;
 	queue->flags = arg->flags;
 	queue->budget_ns = arg->budget_ns;
+	queue->period_ns = arg->period_ns;
+	queue->width = arg->width;
 	queue->any_class = ns_capable_noaudit(&init_user_ns, CAP_SYS_NICE);
 	err = aia_object_reserve(ctx, &queue->object, AIA_OBJECT_QUEUE, &call->refused_by);
 	if (err)
@@ -216,6 +236,8 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 	}
 	aia_engine_keep_history(engine);
 	err = join_engine(queue);
+	if (err == -EDQUOT)
+		call->refused_by = AIACCEL_REFUSED_DEADLINES;
 	if (err)
 		goto err_number;
 	arg->id = queue->object.id;

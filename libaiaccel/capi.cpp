@@ -185,6 +185,8 @@ const char* aiaccel_refusal_name(uint32_t refused_by) {
       return "the tenant's highest class";
     case AIACCEL_REFUSED_ENGINE:
       return "the memory of the engine";
+    case AIACCEL_REFUSED_DEADLINES:
+      return "what REALTIME was or would be promised";
   }
   return "an unknown limit";
 }

@@ -121,6 +121,8 @@
  * @AIACCEL_REFUSED_CONTEXT:	A limit of each context, see QUERY (%EDQUOT).
  * @AIACCEL_REFUSED_CLASS:	The class is above the tenant's ceiling (%EPERM).
  * @AIACCEL_REFUSED_ENGINE:	The engine has not so many bytes free (%EDQUOT).
+ * @AIACCEL_REFUSED_DEADLINES:	What REALTIME queues were promised, or this one would be,
+ *				could not be kept (%EDQUOT).
  */
 enum aiaccel_refusal {
 	AIACCEL_REFUSED_NOT	= 0,
@@ -132,6 +134,7 @@ enum aiaccel_refusal {
 	AIACCEL_REFUSED_CONTEXT	= 6,
 	AIACCEL_REFUSED_CLASS	= 7,
 	AIACCEL_REFUSED_ENGINE	= 8,
+	AIACCEL_REFUSED_DEADLINES = 9,
 };
 
 /*
@@ -642,6 +645,26 @@ struct aiaccel_reserve {
  * contended. A context whose turns others wait for must therefore read its ring soon.
  */
 
+/*
+ * Promises of time
+ *
+ * A queue of class REALTIME says how long its turns last (its budget), how often it has one (its
+ * period), and how wide they are. It is made only where what it is promised can be kept together with all that
+ * others were promised; else %EDQUOT, with refused_by DEADLINES. A queue of any other class is refused so, too,
+ * where turns as long as its budget (and the grace) could delay a promised one: at such an engine, ask
+ * for a budget. There is none of this on an advisory engine, where turns need not end.
+ *
+ * Of such a queue one job is taken in each period: the first when it comes, the next one a period
+ * after that, or when it comes, where that is later. A period after it was taken its turn is over, if it lasts no
+ * longer than its budget and the grace; what timers and stopping work take comes on top. So a queue that is late has
+ * lost nothing, and one that is early has gained nothing. It is so while the queue's context has no turn of
+ * another queue there, and the order is not FIFO. Ceilings of turns and of engine time do not
+ * hold such a queue back. A turn of it cannot be renewed (%EAGAIN). On an engine that is not preemptible, work of a
+ * holder that did not stop may run on beside.
+ *
+ * It is a test that can be passed, not more: sets that would do may be refused. kmod/core/realtime.h has it.
+ */
+
 /**
  * enum aiaccel_class - Who goes first, from the last to the first
  * @AIACCEL_CLASS_IDLE:      When nobody else wants the engine.
@@ -676,6 +699,8 @@ enum aiaccel_class {
 #define AIACCEL_BUDGET_MAX_NS		10000000000ULL
 #define AIACCEL_BUDGET_DEFAULT_NS	1000000000ULL
 
+#define AIACCEL_PERIOD_MAX_NS		60000000000ULL	/* of a REALTIME queue */
+
 /**
  * struct aiaccel_queue_create - ioctl(AIACCEL_IOC_QUEUE_CREATE)
  * @size:	 sizeof(struct aiaccel_queue_create)
@@ -696,7 +721,8 @@ enum aiaccel_class {
  * @label:	 in: what the queue is for, such as silero-vad@v5.0.0: printable
  *		 ASCII, ended by a NUL and zeros
  * @period_ns:	 in: for REALTIME, the least time between two jobs, and when each is
- *		 done at the latest, counted from when it was submitted; else zero
+ *		 done at the latest, at least @budget_ns and at most
+ *		 %AIACCEL_PERIOD_MAX_NS; see "Promises of time"; else zero
  * @width:	 in: for REALTIME, the width of its jobs; else zero
  * @__reserved:	 zero
  *
@@ -704,9 +730,10 @@ enum aiaccel_class {
  * highest class still allowed, and as of @class_ again when it is raised; not so for
  * a queue created with CAP_SYS_NICE.
  *
- * Errors: %ENOENT for the engine or for @any_of, %ESHUTDOWN when it takes no new work, %ENODEV when it
- * is leaving, %EPERM for a class above the tenant's ceiling without CAP_SYS_NICE, %EDQUOT,
- * %ENOMEM, %EINTR when a fatal signal came.
+ * Errors: %EINVAL for a REALTIME queue without a budget, a period or a width, or wider than the
+ * engine; %ENOENT for the engine or for @any_of, %EOPNOTSUPP for REALTIME at an advisory one,
+ * %ESHUTDOWN when it takes no new work, %ENODEV when it is leaving, %EPERM for a class above the
+ * tenant's ceiling without CAP_SYS_NICE, %EDQUOT, %ENOMEM, %EINTR when a fatal signal came.
  */
 struct aiaccel_queue_create {
 	__u32 size;
@@ -1420,7 +1447,7 @@ enum aiaccel_on_missing {
  * @match:	   &enum aiaccel_policy_match
  * @sets:	   &enum aiaccel_policy_bits; fields whose bit is not set are zero
  * @uid:	   for USER, as the initial user namespace numbers it; else zero
- * @max_class:	   the highest class without CAP_SYS_NICE, not above HIGH
+ * @max_class:	   the highest class without CAP_SYS_NICE
  * @weight:	   against its siblings, %AIACCEL_WEIGHT_MIN to %AIACCEL_WEIGHT_MAX
  * @engine_time:   slots times time that its turns may take on each engine, in 1/10000
  *		   of all that the engine has, 1 to %AIACCEL_ENGINE_TIME_ALL. What a turn

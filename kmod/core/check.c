@@ -161,11 +161,22 @@ int aia_check_engine_unregister(const struct aiaccel_engine_unregister *arg)
 	return 0;
 }
 
+/* Of REALTIME all that a promise needs, of others nothing. */
+static bool good_promise(const struct aiaccel_queue_create *arg)
+{
+	if (arg->class_ != AIACCEL_CLASS_REALTIME)
+		return !arg->period_ns && !arg->width;
+	return arg->budget_ns && arg->width && arg->period_ns >= arg->budget_ns &&
+	       arg->period_ns <= AIACCEL_PERIOD_MAX_NS;
+}
+
 int aia_check_queue_create(const struct aiaccel_queue_create *arg)
 {
-	if (arg->flags & ~AIACCEL_QUEUE_FILL || arg->class_ >= AIACCEL_CLASS_REALTIME ||
-	    arg->any_of || arg->period_ns || arg->width)
+	if (arg->flags & ~AIACCEL_QUEUE_FILL || arg->class_ > AIACCEL_CLASS_REALTIME ||
+	    arg->any_of)
 		return -EOPNOTSUPP;
+	if (!good_promise(arg))
+		return -EINVAL;
 	if (arg->flags & AIACCEL_QUEUE_FILL && arg->class_ > AIACCEL_CLASS_LOW)
 		return -EINVAL;
 	if (arg->budget_ns &&
@@ -248,7 +259,7 @@ int aia_check_policy_rule(const struct aiaccel_policy_rule *arg)
 	if (arg->match < AIACCEL_MATCH_PATH || arg->match > AIACCEL_MATCH_USER ||
 	    arg->sets & ~known || arg->on_missing > AIACCEL_ON_MISSING_CLOSED)
 		return -EOPNOTSUPP;
-	if (!in_range(arg, AIACCEL_SETS_MAX_CLASS, arg->max_class, 0, AIACCEL_CLASS_HIGH) ||
+	if (!in_range(arg, AIACCEL_SETS_MAX_CLASS, arg->max_class, 0, AIACCEL_CLASS_REALTIME) ||
 	    !in_range(arg, AIACCEL_SETS_WEIGHT, arg->weight, AIACCEL_WEIGHT_MIN,
 		      AIACCEL_WEIGHT_MAX) ||
 	    !in_range(arg, AIACCEL_SETS_PINNED_BYTES, arg->pinned_bytes, 0, AIACCEL_UNLIMITED) ||

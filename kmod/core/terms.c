@@ -22,6 +22,13 @@ void aia_terms_set_queue(struct aia_sched_queue *queue, __u32 flags, __u64 budge
 	queue->budget_ns = budget_ns ? budget_ns : queue->seat->engine->budget_ns;
 }
 
+__u64 aia_terms_longest_ns(const struct aia_sched_queue *queue)
+{
+	const struct aia_sched_engine *engine = queue->seat->engine;
+
+	return engine->budget_ns ? queue->budget_ns + engine->grace_ns : 0;
+}
+
 /* ---- the trees ---- */
 
 static struct aia_timers *tree_of(const struct aia_sched_job *job)

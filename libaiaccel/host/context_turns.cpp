@@ -51,10 +51,18 @@ int Context::queue_create(aiaccel_queue_create& arg) {
     queues_.erase(id);
     return error;
   }
-  ++tenant_->queues;
   aia_sched_queue_init(&made.sched, &seat->sched, &tenant_->nodes[host_.place(*engine)], arg.class_,
                        made.weight);
   aia_terms_set_queue(&made.sched, arg.flags, arg.budget_ns);
+  if (int error = aia_realtime_join(&made.sched, aia_terms_longest_ns(&made.sched), arg.period_ns,
+                                    arg.width, monotonic_ns())) {
+    if (error == -EDQUOT) arg.refused_by = AIACCEL_REFUSED_DEADLINES;
+    aia_sched_queue_fini(&made.sched);
+    aia_limit_uncharge(&tenant_->lines, 1);
+    queues_.erase(id);
+    return error;
+  }
+  ++tenant_->queues;
   made.who.queue = id;
   made.sched.who = &made.who;
   ++engine->queues;

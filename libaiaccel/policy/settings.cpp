@@ -69,7 +69,7 @@ std::optional<Key> find_key(std::string_view name) {
 std::optional<std::uint64_t> read_value(Key key, std::string_view text) {
   switch (key) {
     case Key::max_class:
-      return read_word(text, kClasses);
+      return read_word(text, kCeilings);
     case Key::weight:
       return read_number(text, AIACCEL_WEIGHT_MIN, AIACCEL_WEIGHT_MAX);
     case Key::pinned_bytes:
@@ -89,7 +89,7 @@ std::optional<std::uint64_t> read_value(Key key, std::string_view text) {
 std::string write_value(Key key, std::uint64_t value) {
   switch (key) {
     case Key::max_class:
-      return std::string(kClasses[value]);
+      return std::string(kCeilings[value]);
     case Key::pinned_bytes:
     case Key::device_bytes:
       return bytes_text(value);

@@ -20,6 +20,9 @@ namespace aiaccel::policy {
 // The word's place is the value.
 inline constexpr std::string_view kClasses[] = {"idle", "low", "normal", "high"};
 static_assert(AIACCEL_CLASS_IDLE == 0 && AIACCEL_CLASS_HIGH + 1 == std::size(kClasses));
+// What max_class may say.
+inline constexpr std::string_view kCeilings[] = {"idle", "low", "normal", "high", "realtime"};
+static_assert(AIACCEL_CLASS_REALTIME + 1 == std::size(kCeilings));
 inline constexpr std::string_view kOnMissing[] = {"open", "closed"};
 static_assert(AIACCEL_ON_MISSING_OPEN == 0 && AIACCEL_ON_MISSING_CLOSED == 1);
 inline constexpr std::string_view kUnlimited = "unlimited";

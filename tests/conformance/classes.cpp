@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(auto_takes_the_first_that_answers) {
 }
 
 BOOST_AUTO_TEST_CASE(refusals_have_names) {
-  for (uint32_t refusal = 0; refusal <= AIACCEL_REFUSED_ENGINE; ++refusal)
+  for (uint32_t refusal = 0; refusal <= AIACCEL_REFUSED_DEADLINES; ++refusal)
     BOOST_TEST(std::strlen(aiaccel_refusal_name(refusal)) > 3u);
   BOOST_TEST(std::string(aiaccel_refusal_name(AIACCEL_REFUSED_RLIMIT)) == "RLIMIT_MEMLOCK");
   BOOST_TEST(std::string(aiaccel_refusal_name(12345)) != "");

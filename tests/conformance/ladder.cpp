@@ -306,7 +306,9 @@ BOOST_AUTO_TEST_CASE(queue_arguments) {
   refused(
       EOPNOTSUPP, [](auto& a) { a.flags = 2; }, "flags");
   refused(
-      EOPNOTSUPP, [](auto& a) { a.class_ = AIACCEL_CLASS_REALTIME; }, "realtime");
+      EINVAL, [](auto& a) { a.class_ = AIACCEL_CLASS_REALTIME; }, "realtime, and no promise");
+  refused(
+      EINVAL, [](auto& a) { a.period_ns = AIACCEL_BUDGET_MIN_NS; }, "a period without realtime");
   refused(
       EOPNOTSUPP, [](auto& a) { a.class_ = 5; }, "a class that does not exist");
   refused(

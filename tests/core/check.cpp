@@ -251,7 +251,20 @@ BOOST_AUTO_TEST_CASE(queue_create) {
   BOOST_TEST(with([](auto&) {}) == 0);
   for (__u32 c : {AIACCEL_CLASS_IDLE, AIACCEL_CLASS_LOW, AIACCEL_CLASS_NORMAL})
     BOOST_TEST(with([=](auto& a) { a.class_ = c; }) == 0);
-  BOOST_TEST(with([](auto& a) { a.class_ = AIACCEL_CLASS_REALTIME; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.class_ = AIACCEL_CLASS_REALTIME; }) == -EINVAL);
+  aiaccel_queue_create promised = good;
+  promised.class_ = AIACCEL_CLASS_REALTIME;
+  promised.budget_ns = promised.period_ns = 1000000;
+  promised.width = ~0U;
+  auto promise = [&](auto spoil) { return after(aia_check_queue_create, promised, spoil); };
+  BOOST_TEST(promise([](auto&) {}) == 0);
+  BOOST_TEST(promise([](auto& a) { a.period_ns = AIACCEL_PERIOD_MAX_NS; }) == 0);
+  for (__u64 ns : {0ULL, 999999ULL, AIACCEL_PERIOD_MAX_NS + 1, ~0ULL})
+    BOOST_TEST(promise([=](auto& a) { a.period_ns = ns; }) == -EINVAL);
+  BOOST_TEST(promise([](auto& a) { a.width = 0; }) == -EINVAL);
+  BOOST_TEST(promise([](auto& a) { a.budget_ns = 0; }) == -EINVAL);
+  BOOST_TEST(promise([](auto& a) { a.class_ = AIACCEL_CLASS_HIGH; }) == -EINVAL);
+  BOOST_TEST(promise([](auto& a) { a.flags = AIACCEL_QUEUE_FILL; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.class_ = AIACCEL_NR_CLASSES; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.class_ = ~0U; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_QUEUE_FILL << 1; }) == -EOPNOTSUPP);
@@ -263,8 +276,8 @@ BOOST_AUTO_TEST_CASE(queue_create) {
   for (__u64 ns : {1ULL, AIACCEL_BUDGET_MIN_NS - 1, AIACCEL_BUDGET_MAX_NS + 1, ~0ULL})
     BOOST_TEST(with([=](auto& a) { a.budget_ns = ns; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.any_of = 1; }) == -EOPNOTSUPP);
-  BOOST_TEST(with([](auto& a) { a.period_ns = 1; }) == -EOPNOTSUPP);
-  BOOST_TEST(with([](auto& a) { a.width = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.period_ns = 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.width = 1; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.any_of = 1, a.__reserved = 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MIN; }) == 0);
   BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MAX; }) == 0);

@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE(rules_are_checked) {
   BOOST_TEST(after([](auto& r) { r.match = 4; }) == -EOPNOTSUPP);
   BOOST_TEST(after([](auto& r) { r.sets |= 1 << 7; }) == -EOPNOTSUPP);
   BOOST_TEST(after([](auto& r) { r.on_missing = 2, r.weight = 0; }) == -EOPNOTSUPP);
-  BOOST_TEST(after([](auto& r) { r.max_class = AIACCEL_CLASS_REALTIME; }) == -EINVAL);
+  BOOST_TEST(after([](auto& r) { r.max_class = AIACCEL_NR_CLASSES; }) == -EINVAL);
   BOOST_TEST(after([](auto& r) { r.weight = 0; }) == -EINVAL);
   BOOST_TEST(after([](auto& r) { r.weight++; }) == -EINVAL);
   BOOST_TEST(after([](auto& r) { r.engine_time = 0; }) == -EINVAL);

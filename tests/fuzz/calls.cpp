@@ -147,7 +147,7 @@ void fill_rule(Random& random, aiaccel_policy_rule& rule) {
     rule.uid = 1000 + random.below(2);
   else
     strcpy(rule.pattern, random.one_of(kPatterns));
-  if (rule.sets & AIACCEL_SETS_MAX_CLASS) rule.max_class = random.below(AIACCEL_CLASS_REALTIME);
+  if (rule.sets & AIACCEL_SETS_MAX_CLASS) rule.max_class = random.below(AIACCEL_NR_CLASSES);
   if (rule.sets & AIACCEL_SETS_WEIGHT) rule.weight = 1 + random.below(AIACCEL_WEIGHT_MAX);
   // Not so little that nothing happens any more.
   if (rule.sets & AIACCEL_SETS_PINNED_BYTES) rule.pinned_bytes = (1 + random.below(64)) << 20;
@@ -278,10 +278,15 @@ constexpr Field kQueueCreateFields[] = {
 void fill_queue_create(Actor& actor, int, void* argument) {
   auto& arg = *static_cast<aiaccel_queue_create*>(argument);
   arg.engine = actor.engine();
-  arg.class_ = actor.random.below(AIACCEL_CLASS_REALTIME);
+  arg.class_ = actor.random.below(AIACCEL_NR_CLASSES);
   arg.weight = actor.random.below(AIACCEL_WEIGHT_MAX + 1);
   if (actor.random.percent(50))  // short ones, so that turns are revoked while others go on
     arg.budget_ns = AIACCEL_BUDGET_MIN_NS + actor.random.below(10000000);
+  if (arg.class_ == AIACCEL_CLASS_REALTIME) {
+    arg.width = 1 + actor.random.below(2);
+    arg.budget_ns = AIACCEL_BUDGET_MIN_NS + actor.random.below(10000000);
+    arg.period_ns = 200000000 + actor.random.below(2000000000);
+  }
   if (arg.class_ <= AIACCEL_CLASS_LOW && actor.random.percent(50)) arg.flags = AIACCEL_QUEUE_FILL;
   for (uint32_t i = actor.random.below(AIACCEL_LABEL_LEN); i-- > 0;)
     arg.label[i] = static_cast<char>(' ' + actor.random.below('~' - ' ' + 1));

@@ -57,6 +57,7 @@ BOOST_AUTO_TEST_CASE(a_whole_file) {
 
 BOOST_AUTO_TEST_CASE(values) {
   BOOST_TEST(value(Key::max_class, "idle") == AIACCEL_CLASS_IDLE);
+  BOOST_TEST(value(Key::max_class, "realtime") == AIACCEL_CLASS_REALTIME);
   BOOST_TEST(value(Key::pinned_bytes, "0") == 0u);
   BOOST_TEST(value(Key::pinned_bytes, "1023") == 1023u);
   BOOST_TEST(value(Key::pinned_bytes, "512M") == 512u << 20);
@@ -77,7 +78,7 @@ BOOST_AUTO_TEST_CASE(values_out_of_range) {
     for (const char* text : texts)
       BOOST_TEST(!read_value(key, text).has_value(), info(key).name << "=" << text << " is taken");
   };
-  refused(Key::max_class, {"", "HIGH", "realtime", "3"});
+  refused(Key::max_class, {"", "HIGH", "real-time", "3"});
   refused(Key::weight, {"0", "10001", "-1", "1.5", " 1", "0x10"});
   refused(Key::pinned_bytes, {"", "G", "-1", "1.5G", "10GiB", "10g", "16384P",
                               "18446744073709551615", "18446744073709551616"});

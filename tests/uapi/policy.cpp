@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(one_bad_rule_and_nothing_changes) {
     spoils.add(EOPNOTSUPP, "match", [=](auto& r) { r.match = match; });
   spoils.add(EOPNOTSUPP, "an unknown bit", [](auto& r) { r.sets = 0xff; });
   spoils.add(EOPNOTSUPP, "on_missing", [](auto& r) { r.on_missing = 2; });
-  spoils.add(EINVAL, "class", [](auto& r) { r.max_class = AIACCEL_CLASS_REALTIME; });
+  spoils.add(EINVAL, "class", [](auto& r) { r.max_class = AIACCEL_NR_CLASSES; });
   for (const uint32_t weight : {0u, AIACCEL_WEIGHT_MAX + 1u, ~0u})
     spoils.add(EINVAL, "weight", [=](auto& r) { r.weight = weight; });
   for (const uint32_t time : {0u, AIACCEL_ENGINE_TIME_ALL + 1u, ~0u})

@@ -33,11 +33,12 @@ std::vector<Spoil> spoils_of(const Scene&) {
   Spoils<aiaccel_queue_create> spoils;
   for (const uint32_t flags : {2u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "flags", [=](auto& a) { a.flags = flags; });
-  for (const uint32_t class_ : {uint32_t{AIACCEL_CLASS_REALTIME}, 5u, 0x80000000u, ~0u})
+  for (const uint32_t class_ : {5u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "class", [=](auto& a) { a.class_ = class_; });
   spoils.add(EOPNOTSUPP, "any_of", [](auto& a) { a.any_of = 1; });
-  spoils.add(EOPNOTSUPP, "period", [](auto& a) { a.period_ns = 1; });
-  spoils.add(EOPNOTSUPP, "width", [](auto& a) { a.width = 1; });
+  spoils.add(EINVAL, "realtime, no promise", [](auto& a) { a.class_ = AIACCEL_CLASS_REALTIME; });
+  spoils.add(EINVAL, "period", [](auto& a) { a.period_ns = 1; });
+  spoils.add(EINVAL, "width", [](auto& a) { a.width = 1; });
   for (const uint64_t budget :
        U64s{1, AIACCEL_BUDGET_MIN_NS - 1, AIACCEL_BUDGET_MAX_NS + 1, 1ULL << 63, ~0ULL})
     spoils.add(EINVAL, "budget", [=](auto& a) { a.budget_ns = budget; });

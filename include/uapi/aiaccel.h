@@ -671,7 +671,7 @@ struct aiaccel_reserve {
  * @AIACCEL_CLASS_LOW:       Batch work.
  * @AIACCEL_CLASS_NORMAL:    Everything else.
  * @AIACCEL_CLASS_HIGH:      People wait for it.
- * @AIACCEL_CLASS_REALTIME:  Deadlines with admission. Not carried out yet: %EOPNOTSUPP.
+ * @AIACCEL_CLASS_REALTIME:  Deadlines with admission; see "Promises of time".
  */
 enum aiaccel_class {
 	AIACCEL_CLASS_IDLE	= 0,

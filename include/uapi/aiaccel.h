@@ -649,20 +649,26 @@ struct aiaccel_reserve {
  * Promises of time
  *
  * A queue of class REALTIME says how long its turns last (its budget), how often it has one (its
- * period), and how wide they are. It is made only where what it is promised can be kept together with all that
- * others were promised; else %EDQUOT, with refused_by DEADLINES. A queue of any other class is refused so, too,
- * where turns as long as its budget (and the grace) could delay a promised one: at such an engine, ask
- * for a budget. There is none of this on an advisory engine, where turns need not end.
+ * period), and how wide they are. It is made only where what it is promised can be kept together
+ * with all that others were promised; else %EDQUOT, with refused_by DEADLINES. A queue of any other
+ * class is refused so, too, where turns as long as its budget (and the grace) could delay a promised
+ * one: at such an engine, ask for a budget. There is none of this on an advisory engine, where turns
+ * need not end.
  *
  * Of such a queue one job is taken in each period: the first when it comes, the next one a period
- * after that, or when it comes, where that is later. A period after it was taken its turn is over, if it lasts no
- * longer than its budget and the grace; what timers and stopping work take comes on top. So a queue that is late has
- * lost nothing, and one that is early has gained nothing. It is so while the queue's context has no turn of
- * another queue there, and the order is not FIFO. Ceilings of turns and of engine time do not
- * hold such a queue back. A turn of it cannot be renewed (%EAGAIN). On an engine that is not preemptible, work of a
- * holder that did not stop may run on beside.
+ * after that, or when it comes, where that is later. A period after it was taken its turn is over, if
+ * it lasts no longer than its budget and the grace; what timers and stopping work take comes on top.
+ * So a queue that is late has lost nothing, and one that is early has gained nothing. It is so while
+ * the queue's context has no turn of another queue there, and the order is not FIFO. Ceilings of
+ * turns and of engine time do not hold such a queue back. A turn of it cannot be renewed (%EAGAIN),
+ * and a job of it is in no group (%EINVAL). On an engine that is not preemptible, work of a holder
+ * that did not stop may run on beside.
  *
- * It is a test that can be passed, not more: sets that would do may be refused. kmod/core/realtime.h has it.
+ * A promise ends with its queue; but where a job was taken, that job's period is not given again: of
+ * queues made after, the first job is taken when it is over.
+ *
+ * It is a test that can be passed, not more: sets that would do may be refused.
+ * kmod/core/realtime.h has it.
  */
 
 /**
@@ -789,7 +795,8 @@ struct aiaccel_queue_create {
  *		   step as the others, or not. Until then one that is withdrawn leaves the
  *		   group, and the others wait for another one; after it each ends by itself,
  *		   and the number is free. %EINVAL where their sizes or classes differ,
- *		   or they are wider together than an engine; %EBUSY while all of them
+ *		   or they are wider together than an engine, and for a REALTIME queue: what the
+ *		   others wait for could delay it; %EBUSY while all of them
  *		   are there and wait; %EDEADLK for two of one context on one engine.
  * @after:	   With %AIACCEL_JOB_AFTER the cookie of a job of the context that was
  *		   submitted before and has not ended (%ENOENT), in whichever queue; else

@@ -4,7 +4,8 @@
  * at all.
  *
  * A group is named by its tenant and a number. Its jobs are held, outside every line, until all of them are
- * there and none waits for another job. They are of one class. Then each is put in line at its engine, with
+ * there and none waits for another job. They are of one class, and none was promised time (realtime.h): nobody
+ * can say when the others are ready. Then each is put in line at its engine, with
  * the share of its queue. When one of them is next at its engine, the group begins, if at each of its
  * engines one of its jobs is next and there is room for those that it has there. Otherwise slots are
  * kept free there as for a wide job (wide.h): for a bounded time, and for no more than half of all. So a group is

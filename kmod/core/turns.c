@@ -331,6 +331,9 @@ int aia_turns_check(struct aia_turns *turns, const struct aia_sched_queue *queue
 	if (arg->width > slots ||
 	    group_takes(turns, queue, arg) == -EINVAL)
 		return -EINVAL;
+	/* What a group waits for, and keeps free meanwhile, no promise counts. */
+	if (arg->group && queue->promise.period_ns)
+		return -EINVAL;
 	if ((arg->flags & AIACCEL_JOB_AFTER) && !predecessor(turns, arg))
 		return -ENOENT;
 	return 0;

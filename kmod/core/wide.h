@@ -20,7 +20,8 @@
  *  - One choice passes, and takes back into line, twice AIA_WIDE_STEP queues at most; a timer that is due
  *    at once goes on with the rest.
  *
- * REALTIME never pauses: what its turns may take was counted when they were promised (realtime.h).
+ * REALTIME never pauses: what its turns may take was counted when they were promised (realtime.h). So it is always
+ * at rest; nothing is held for it, since it is in no group.
  *
  * AIA_WIDE_MAX_NS is longer than any turn that has an end: the largest budget, and its grace.
  *
@@ -30,6 +31,7 @@
  * Invariants
  *  - A class is at rest, out of wide_stirs of its engine, only while nothing is kept, spent, passed
  *    or held.
+ *  - REALTIME is at rest.
  *  - A queue is on a list of passed ones by its of_line, with its share out of its tree.
  * The caller serialises.
  */

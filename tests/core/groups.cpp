@@ -98,6 +98,22 @@ BOOST_AUTO_TEST_CASE(names_and_what_is_refused) {
   BOOST_TEST(a.submit(0, job(3, 8, 2), AIACCEL_NEVER) == -EDEADLK);
 }
 
+// Its wait would depend on what the others wait for.
+BOOST_AUTO_TEST_CASE(no_promised_job_is_of_a_group) {
+  Floor floor(1, 4);
+  Party a(floor, 0, AIACCEL_CLASS_REALTIME), b(floor, 0, AIACCEL_CLASS_REALTIME);
+  for (Party* party : {&a, &b})
+    BOOST_TEST_REQUIRE(
+        aia_realtime_join(party->queues[0].get(), 10 * kMs, 100 * kMs, 1, floor.now) == 0);
+  BOOST_TEST(a.submit(0, job(1, 7, 2), AIACCEL_NEVER) == -EINVAL);
+  BOOST_TEST(a.submit(0, job(1, 7, 1), AIACCEL_NEVER) == -EINVAL);
+  // Nor one that counts as of a lower class, since its tenant's ceiling fell.
+  aia_sched_queue_set_class(b.queues[0].get(), AIACCEL_CLASS_HIGH);
+  BOOST_TEST(b.submit(0, job(1, 7, 1), AIACCEL_NEVER) == -EINVAL);
+  BOOST_TEST(a.submit(0, job(1), AIACCEL_NEVER) == 0);
+  BOOST_TEST(a.held(0) == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(who_leaves_takes_the_others_out_of_line) {
   Floor floor(2, 1);
   Party a(floor, 0), c(floor, 0), single(floor, 1);

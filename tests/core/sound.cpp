@@ -143,6 +143,8 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
     lined += q->of_line.next != nullptr;
   }
   if (in_line != queued || in_line + parked + away != lined) return false;
+  *why = "REALTIME pauses, or slots are held for it";
+  if (engine.wide_stirs >> AIACCEL_CLASS_REALTIME & 1) return false;
   *why = "parked, and no timer set";
   if (parked && !engine.reorder.at_ns) return false;
   *why = "a tenant is in line exactly while somebody below it is, and it is not held back";

@@ -48,6 +48,10 @@ struct QueueOptions {
   // Turns only take what would be idle: they are revoked a grace after a higher class wants their
   // slots. For the classes low and idle.
   bool fill = false;
+  // For the class realtime, which needs it and a budget: of each period, up to a minute, the queue
+  // is promised one turn of `width` slots, over at its end. EDQUOT where that cannot be kept beside
+  // what others were promised; see "Promises of time" in <uapi/aiaccel.h>.
+  std::chrono::nanoseconds period{0};
 };
 
 struct AcquireOptions {
@@ -196,6 +200,8 @@ class Queue {
     create.weight = options.weight;
     create.budget_ns = static_cast<std::uint64_t>(options.budget.count());
     create.flags = options.fill ? AIACCEL_QUEUE_FILL : 0;
+    create.period_ns = static_cast<std::uint64_t>(options.period.count());
+    create.width = options.priority == Class::realtime ? options.width : 0;
     if (options.label.size() >= sizeof create.label)
       throw Error(EINVAL, "queue label '" + options.label + "' is longer than 63 characters");
     std::memcpy(create.label, options.label.data(), options.label.size());

@@ -31,7 +31,9 @@ class GatedEngine {
     aiaccel_engine_info info;
     const int error =
         aiaccel_find_engine(device_.handle(), registered_ ? "conformance-gated" : "gpu0", &info);
-    if (error == 0) name_ = info.name;
+    if (error) return;
+    name_ = info.name;
+    id_ = info.id;
   }
   GatedEngine(const GatedEngine&) = delete;
   GatedEngine& operator=(const GatedEngine&) = delete;
@@ -45,10 +47,12 @@ class GatedEngine {
   // Whether there is one; SKIP(kNoGatedEngine) where not.
   explicit operator bool() const { return name_.has_value(); }
   const std::string& name() const { return *name_; }
+  uint32_t id() const { return id_; }
 
  private:
   Device device_;
   uint32_t registered_ = 0;
+  uint32_t id_ = 0;
   std::optional<std::string> name_;
 };
 

@@ -362,6 +362,36 @@ BOOST_AUTO_TEST_CASE(queue_create_and_destroy) {
   Cgroup::leave();
 }
 
+// A call that failed keeps no promise: each takes all that the engine can promise, and the next one
+// must have it.
+BOOST_AUTO_TEST_CASE(queue_create_with_a_promise) {
+  NEED_DEVICE();
+  NEED_FAULTS();
+  const Context context;
+  const Engine engine(context);
+  aiaccel_queue_create create{};
+  const auto promise = [&] {
+    create = {};
+    create.engine = engine.id();
+    create.class_ = AIACCEL_CLASS_REALTIME;
+    create.budget_ns = 10'000'000;
+    create.period_ns = 250'000'000;  // 110 ms of 140
+    create.width = 1;
+    return context(AIACCEL_IOC_QUEUE_CREATE, create);
+  };
+  BOOST_REQUIRE_EQUAL(promise(), 0);
+  const uint32_t first = create.id;
+  BOOST_TEST(promise() == EDQUOT);
+  BOOST_TEST(destroy_errno(context, first) == 0);
+  sweep({.name = "QUEUE_CREATE, realtime",
+         .errors = {ENOMEM, EFAULT},
+         .least = 3,
+         .call = promise,
+         .undo = [&] { BOOST_TEST(destroy_errno(context, create.id) == 0); },
+         .prepare = {},
+         .look = {}});
+}
+
 BOOST_AUTO_TEST_CASE(first_of_an_address_space) {
   NEED_DEVICE();
   NEED_FAULTS();

@@ -30,9 +30,12 @@ class Context::Snapshot {
     append(&record, sizeof record);
   }
 
-  uint32_t finish() {  // in units
-    if (bytes_ > room_) array_.clear();
-    return static_cast<uint32_t>(bytes_ / kUnit);
+  // All or nothing. -EMSGSIZE: it is too much.
+  int finish(uint32_t* units) {
+    if (bytes_ > room_ || too_much()) array_.clear();
+    if (too_much()) return -EMSGSIZE;
+    *units = static_cast<uint32_t>(bytes_ / kUnit);
+    return 0;
   }
 
  private:
@@ -80,13 +83,11 @@ int Context::stats_snapshot(Call& call, uint64_t now_ns) const {
     snapshot.add(AIACCEL_STATS_ENGINES, describe(*engine));
   }
   for (const Context* context : host_.contexts) {
-    if (snapshot.too_much()) return -EMSGSIZE;
+    if (snapshot.too_much()) break;
     context->host_.mutex.is_held();  // it is the same
     if (sees(*context->tenant_)) context->add_to(snapshot, *this, now_ns);
   }
-  if (snapshot.too_much()) return -EMSGSIZE;
-  call.arg.stats.count = snapshot.finish();
-  return 0;
+  return snapshot.finish(&call.arg.stats.count);
 }
 
 }  // namespace aiaccel::host

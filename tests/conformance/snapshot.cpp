@@ -270,6 +270,11 @@ BOOST_AUTO_TEST_CASE(is_refused_where_it_would_take_too_long) {
     for (int i = 0; i < 62; i++) device.must_queue();
   BOOST_TEST(ask(watcher, nullptr, &count) == -EMSGSIZE);
   BOOST_TEST(count == 0u);
+  std::vector<uint64_t> units(1 << 16, 0x5a5a5a5a5a5a5a5a);  // room for some of it
+  count = static_cast<uint32_t>(units.size());
+  BOOST_TEST(ask(watcher, units.data(), &count) == -EMSGSIZE);
+  BOOST_TEST(count == units.size());
+  BOOST_TEST(units[0] == 0x5a5a5a5a5a5a5a5au);
   devices.resize(60);
   BOOST_TEST(eventually([&] { return ask(watcher, nullptr, &count) == 0; }));
   BOOST_TEST(count * 8 > 60 * 62 * sizeof(aiaccel_stats_queue));

@@ -1253,6 +1253,8 @@ enum aiaccel_turn_state {
  * @AIACCEL_WAIT_GROUP:    Its group is not complete, as AFTER.
  * @AIACCEL_WAIT_AFTER:    The job after which it comes is not completed. It is not in line, nor
  *			   counted among those that wait, until then.
+ * @AIACCEL_WAIT_CONTENDED: Its context had a turn there that was revoked, and has not said that
+ *			   it stopped.
  */
 enum aiaccel_wait {
 	AIACCEL_WAIT_NOT	= 0,
@@ -1265,6 +1267,7 @@ enum aiaccel_wait {
 	AIACCEL_WAIT_KEPT	= 7,
 	AIACCEL_WAIT_PASSED	= 8,
 	AIACCEL_WAIT_GROUP	= 9,
+	AIACCEL_WAIT_CONTENDED	= 10,
 };
 
 /**

@@ -199,13 +199,22 @@ BOOST_AUTO_TEST_CASE(a_revoked_turn_neither_waits_nor_runs) {
   Device late, next;
   aiaccel_queue_create budget = late.queue_arg();
   budget.budget_ns = AIACCEL_BUDGET_MIN_NS;
+  strcpy(budget.label, "late");
   BOOST_REQUIRE_EQUAL(late.call(AIACCEL_IOC_QUEUE_CREATE, budget), 0);
   const uint32_t width = late.slots();
-  late.must_hold(1, budget.id, width);
+  const aiaccel_job jobs[] = {job(1, budget.id, {.width = width}), job(2, budget.id)};
+  aiaccel_enter enter{};
+  enter.jobs = reinterpret_cast<uintptr_t>(jobs);
+  enter.nr_jobs = 2;
+  BOOST_TEST(late.enter(enter) == 0);
+  late.must_event(1, AIACCEL_EVENT_GRANTED);
   BOOST_TEST(next.submit(job(1, next.must_queue(), {.width = width})) == 0);
   next.must_event(1, AIACCEL_EVENT_GRANTED);
   BOOST_TEST(late.engine().contended == width);
-  expect_consistent(take_snapshot(next));
+  const Snapshot snapshot = take_snapshot(next);
+  expect_consistent(snapshot);
+  const uint64_t number = number_of(next, "late");
+  BOOST_TEST(turn_of(snapshot, number, AIACCEL_WAIT_CONTENDED).waits_for == number);
 }
 
 BOOST_AUTO_TEST_CASE(tells_its_length_and_writes_all_or_nothing) {

@@ -123,6 +123,18 @@ BOOST_AUTO_TEST_CASE(its_context_has_a_turn) {
   scene.expect(other, AIACCEL_WAIT_OWN, &holder);
 }
 
+BOOST_AUTO_TEST_CASE(its_context_lost_a_turn_and_did_not_say_that_it_stopped) {
+  Scene scene;
+  Scene::Line& line = scene.line();
+  auto& late = scene.submit(line.queue);
+  const auto& other = scene.submit(line.queue);
+  scene.dispatch();
+  aia_sched_contend(&late, scene.now_ns);
+  scene.expect(other, AIACCEL_WAIT_CONTENDED, &late);
+  aia_sched_release(&late, scene.now_ns);
+  scene.expect(other, AIACCEL_WAIT_NOT, nullptr);
+}
+
 BOOST_AUTO_TEST_CASE(a_tenant_is_at_its_ceiling) {
   Scene scene;
   Scene::Line& above = scene.line();

@@ -417,6 +417,64 @@ BOOST_AUTO_TEST_CASE(a_ceiling_is_the_reason) {
   BOOST_TEST(part["tenant"].is_null());
 }
 
+// One turn, and those who wait behind it: the next one, and one whose turn it is not.
+BOOST_AUTO_TEST_CASE(what_waits_now) {
+  NEED_OTHERS();
+  Worker holder("now-holder-" + me()), next("now-next-" + me(), aiaccel::Class::high),
+      last("now-last-" + me());
+  auto grant = holder.queue.acquire();
+  std::vector<std::jthread> waiting;
+  const auto wait = [&](Worker& worker) {
+    waiting.emplace_back([&] { worker.queue.acquire().complete(); });
+  };
+  wait(next), wait(last);
+  const auto ask = [] { return run({"aiaccel", "explain", "now-*-" + me(), "--json"}).json(); };
+  tools::Json told;
+  for (int i = 0; i < 100 && told["waiting"].size() < 2; i++) usleep(20'000), told = ask();
+  std::map<std::string, tools::Json> by_why;
+  for (const auto& one : told["waiting"]) by_why[one["why"]] = one;
+  const std::string text = run({"aiaccel", "explain", "now-*-" + me()}).out;
+  const std::string own = run({"aiaccel", "explain", "now-next-" + me()}).out;
+  const auto all = run({"aiaccel", "explain", "--json"}).json();
+  grant.complete();
+  BOOST_TEST_REQUIRE(by_why.size() == 2u, told.dump());
+  BOOST_TEST(by_why["slots"]["label"] == "now-next-" + me());
+  BOOST_TEST(by_why["slots"]["pid"] == getpid());
+  BOOST_TEST(by_why["slots"]["class"] == "high");
+  BOOST_TEST(by_why["slots"]["wait_ns"] > 0);
+  BOOST_TEST(by_why["slots"]["waits_for"]["label"] == "now-holder-" + me());
+  BOOST_TEST(by_why["slots"]["waits_for"]["run_ns"] > 0);
+  BOOST_TEST(by_why["order"]["label"] == "now-last-" + me());
+  BOOST_TEST(by_why["order"]["waits_for"]["label"] == "now-next-" + me());
+  BOOST_TEST(by_why["order"]["waits_for"]["run_ns"].is_null());
+  BOOST_TEST(has(text, "waiting now: 2 jobs\n"), text);
+  BOOST_TEST(has(text, "slots: it is next; the slots that it needs are held"), text);
+  BOOST_TEST(has(text, "now-holder-" + me() + " (normal, for "), text);
+  BOOST_TEST(has(own, "waiting now: 1 job\n"), own);
+  BOOST_TEST(all["waiting"].size() >= 2u);
+  waiting.clear();
+  BOOST_TEST(has(run({"aiaccel", "explain", "now-next-" + me()}).out, "waiting now: nothing\n"));
+  BOOST_TEST(run({"aiaccel", "explain", "--last", "1s"}).status == 2);
+}
+
+// A machine may have more than is told at one moment; what is on record is told all the same.
+BOOST_AUTO_TEST_CASE(too_much_for_one_moment_is_said_so) {
+  NEED_OTHERS();
+  const std::string label = "crowd-" + me();
+  std::vector<aiaccel::Device> devices;
+  std::vector<aiaccel::Queue> queues;
+  for (int i = 0; i < 66; i++) {
+    const auto& device = devices.emplace_back(aiaccel::Device::open(process::transport()));
+    for (int j = 0; j < 62; j++)
+      queues.push_back(device.engine("cpu0").queue({.label = label, .width = 1}));
+  }
+  const Result result = run({"aiaccel", "explain", label});
+  BOOST_TEST(result.status == 0, result.err);
+  BOOST_TEST(has(result.out, "waiting now: not told: there is more here than is told at once"),
+             result.out);
+  BOOST_TEST(run({"aiaccel", "explain", label, "--json"}).json()["waiting"].is_null());
+}
+
 // More turns than are kept.
 BOOST_AUTO_TEST_CASE(how_far_back_the_record_goes_is_said) {
   NEED_OTHERS();

@@ -79,6 +79,6 @@ fi
 is 'aiaccel-top.1 names no field that there is not' \
 	"$(comm -13 <(grep -ohE '"[a-z0-9_]+"' tools/aiaccel-top/json.cpp tools/observe/show.cpp | tr -d '"' | sort -u) <(names_of_page aiaccel-top.1) | paste -sd' ')" ''
 is 'aiaccel.1 names no field that there is not' \
-	"$(comm -13 <(grep -ohE '"[a-z0-9_]+"' tools/aiaccel/{engines,explain,doctor,run,policy}.cpp libaiaccel/policy/settings.cpp | tr -d '"' | sort -u) <(names_of_page aiaccel.1) | paste -sd' ')" ''
+	"$(comm -13 <(grep -ohE '"[a-z0-9_]+"' tools/aiaccel/{engines,explain,explain_now,doctor,run,policy}.cpp libaiaccel/policy/settings.cpp | tr -d '"' | sort -u) <(names_of_page aiaccel.1) | paste -sd' ')" ''
 
 tap_done

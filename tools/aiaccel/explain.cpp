@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// aiaccel explain: who made a unit, a process or a label wait, for how long, and why.
+// aiaccel explain: who made a unit, a process or a label wait, for how long, and why; and what
+// waits now.
 #include <fmt/format.h>
 #include <unistd.h>
 #include <aiaccel/device.hpp>
@@ -12,6 +13,7 @@
 
 #include "aiaccel/analysis.hpp"
 #include "aiaccel/command.hpp"
+#include "aiaccel/explain_now.hpp"
 #include "aiaccel/target.hpp"
 #include "common/failure.hpp"
 #include "common/find_engine.hpp"
@@ -66,12 +68,11 @@ std::uint64_t parse_last(const std::string& text) {
   return number * unit->second;
 }
 
-Report make_report(const aiaccel::Device& device, const Options& options, std::uint64_t last_ns) {
+Report make_report(const aiaccel::Device& device, Target target, std::uint32_t only,
+                   std::uint64_t last_ns) {
   Report report;
-  report.target = find_target(device, options.word, true);
+  report.target = std::move(target);
   report.sees_all = scope_of(device) == Scope::all;
-  std::uint32_t only = 0;
-  if (!options.engine.empty()) only = find_engine(device, options.engine).info().id;
   const auto read = read_stats<aiaccel_stats_turn>(device);
   const auto turns = without_doubles(read.records, read.time_ns);
   const auto tenants = read_stats<aiaccel_stats_tenant>(device).records;
@@ -163,8 +164,6 @@ void print(const Report& report) {
              duration_text(report.to_ns - report.from_ns), on_record(report));
   for (const Answer& answer : report.answers) print_answer(report, answer);
   if (report.answers.empty()) fmt::print("It had no turn in that time, and waited for none.\n");
-  if (!report.sees_all)
-    fmt::print("\nThe turns of other tenants are shown to root alone: here they are \"others\".\n");
 }
 
 Json to_json(const Report& report) {
@@ -205,25 +204,61 @@ Json to_json(const Report& report) {
           {"engines", engines}};
 }
 
+void print_scope(bool sees_all) {
+  if (!sees_all)
+    fmt::print("\nThe turns of other tenants are shown to root alone: here they are \"others\".\n");
+}
+
+// Whatever waits, of everybody.
+void explain_all(const aiaccel::Device& device, const Options& options, std::uint32_t only) {
+  const WaitsNow now = read_waits(device, only, [](const aiaccel_stats_turn&) { return true; });
+  if (options.json)
+    fmt::print("{}\n", json_text({{"sees_all", now.sees_all}, {"waiting", to_json(now)}}));
+  else
+    print(now), print_scope(now.sees_all);
+}
+
+void explain_target(const aiaccel::Device& device, const Options& options, std::uint32_t only,
+                    std::uint64_t last_ns) {
+  // First, since it goes soonest.
+  Target target = find_target(device, options.word, true);
+  const WaitsNow now = read_waits(
+      device, only, [&](const aiaccel_stats_turn& turn) { return target.includes(turn); });
+  const Report report = make_report(device, std::move(target), only, last_ns);
+  if (options.json) {
+    Json json = to_json(report);
+    json["waiting"] = to_json(now);
+    fmt::print("{}\n", json_text(json));
+    return;
+  }
+  print(report);
+  fmt::print("\n");
+  print(now);
+  print_scope(report.sees_all);
+}
+
 }  // namespace
 
 void add_explain(CLI::App& app, Globals& globals) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("explain", "Say who made whom wait, how long, and why");
-  command->add_option("TARGET", options->word, "A unit, a process or thread, or a queue's label")
-      ->required();
+  auto* target = command->add_option(
+      "TARGET", options->word,
+      "A unit, a process or thread, or a queue's label; without: all that waits now");
   command->add_option("--last", options->last, "How far back, such as 500ms, 10s or 2m")
-      ->type_name("TIME");
+      ->type_name("TIME")
+      ->needs(target);
   command->add_option("--engine", options->engine, "This engine only")->type_name("NAME");
   command->add_flag("--json", options->json, "Print JSON");
   command->callback([&globals, options] {
     const std::uint64_t last_ns = parse_last(options->last);
     const aiaccel::Device device = need_running(globals.transport);
-    const Report report = make_report(device, *options, last_ns);
-    if (options->json)
-      fmt::print("{}\n", json_text(to_json(report)));
+    const std::uint32_t only =
+        options->engine.empty() ? 0 : find_engine(device, options->engine).info().id;
+    if (options->word.empty())
+      explain_all(device, *options, only);
     else
-      print(report);
+      explain_target(device, *options, only, last_ns);
     globals.status = exit_ok;
   });
 }

@@ -53,27 +53,38 @@ BOOST_AUTO_TEST_CASE(everything_where_there_is_room) {
       "aiaccel-top  kernel: all tenants  2 engines  2 tenants  2 queues",
       "memory  own tenant 4.0 GiB of 16 GiB  host 30 GiB free of 64 GiB",
       "",
-      "ENGINE     NAME          NODE  USED  SLOTS  BUSY  WAITING  TURNS/s            DEVICE  STATE",
-      "cpu-node0  -                0     0      2   0 %        0      0.0                 -  active",
-      "gpu0       0000:41:00.0     1     3      8  50 %        5      100  62 GiB of 80 GiB  active",
+      "ENGINE     NAME          NODE  USED  SLOTS  BUSY  WAITING  TURNS/s  CONTENDED            "
+      "DEVICE  "
+      "ORDER  STATE",
+      "cpu-node0  -                0     0      2   0 %        0      0.0          -               "
+      "  -  "
+      "fair   active",
+      "gpu0       0000:41:00.0     1     3      8  50 %        5      100          2  62 GiB of 80 "
+      "GiB  "
+      "edf    active",
       "",
       "TENANT                         WEIGHT  CONTEXTS  QUEUES   PINNED  ALLOCATED  DEVICE  "
-      "TURNS/s  SLOTS  "
+      "TURNS/s  SLOTS  WAIT P50  WAIT P99  RUN P50  RUN P99  "
       "CEILINGS",
       "/machine.slice/notebook.scope     100         1       1  3.0 MiB        0 B       -      "
-      "0.0    0.0  "
+      "0.0    0.0         -         -        -        -  "
       "low, device 10 GiB, time 25 %, 1 turn",
       "/system.slice/vllm.service        100         1       1      0 B    4.0 GiB  62 GiB      "
-      "100    4.0  "
+      "100    4.0    2.1 ms    134 ms    34 ms    34 ms  "
       "-",
       "",
-      "QUEUE   CLASS  WEIGHT  ENGINE  WAITING  HELD  TURNS/s    WAIT  MAX WAIT    RUN   PID  "
-      "COMMAND"
+      "QUEUE   CLASS  WEIGHT  ENGINE  WAITING  HELD  TURNS/s    WAIT  WAIT P50  WAIT P99  MAX WAIT "
+      " "
+      "  RUN  RUN P50  RUN P99   PID  COMMAND"
       "  TENANT",
-      "asr@v2  high      100  gpu0          0     2      100  3.0 ms     80 ms  20 ms   812  vllm  "
+      "asr@v2  high      100  gpu0          0     2      100  3.0 ms    2.1 ms     80 ms     80 ms "
+      " "
+      "20 ms    34 ms    34 ms   812  vllm  "
       " "
       "  /system.slice/vllm.service",
-      "train   low       100  gpu0          5     1      0.0       -     80 ms      -  4410  "
+      "train   low       100  gpu0          5     1      0.0       -         -         -     80 ms "
+      " "
+      "    -        -        -  4410  "
       "python3"
       "  /machine.slice/notebook.scope",
   };
@@ -158,7 +169,10 @@ BOOST_AUTO_TEST_CASE(styles_tell_what_is_at_work) {
   BOOST_TEST((style_of(lines, "asr@v2") == Style::faint));
   BOOST_TEST((style_of(lines, "train") == Style::strong));
   BOOST_TEST((style_of(lines, "cpu-node0") == Style::alarm));
-  BOOST_TEST((style_of(lines, "gpu0") == Style::strong));
+  BOOST_TEST((style_of(lines, "gpu0") == Style::alarm));  // work of who lost its turn
+  sample.engine_infos[1].contended = 0;
+  const auto calm = layout_all(make_report(nullptr, sample), Sort::rate);
+  BOOST_TEST((style_of(calm, "gpu0") == Style::strong));
 }
 
 BOOST_AUTO_TEST_CASE(it_says_whose_work_is_seen) {

@@ -4,6 +4,7 @@
 #include "tap/tap.hpp"
 
 #include "aiaccel-top/json.hpp"
+#include "common/histogram.hpp"
 #include "top_fixture.hpp"
 
 using namespace tools;
@@ -32,6 +33,40 @@ BOOST_AUTO_TEST_CASE(tenants_are_sorted_by_name) {
   BOOST_TEST(report.tenants.at(0).granted_per_s.value() == 0.0);
   BOOST_TEST(report.tenants.at(1).stats.tenant == 2u);
   BOOST_TEST(report.tenants.at(1).slots_mean.value() == 4.0);
+}
+
+BOOST_AUTO_TEST_CASE(quantiles_are_of_what_came_between_the_samples) {
+  const QueueReport asr = top_fixture::report().queues.at(0);
+  BOOST_TEST(asr.wait.p50_ns.value() == 1024u << 11);
+  BOOST_TEST(asr.wait.p99_ns.value() == 80'000'000u);  // the longest of all
+  BOOST_TEST(asr.run.p50_ns.value() == 1024u << 15);
+  BOOST_TEST(asr.run.p99_ns.value() == 1024u << 15);
+  const Sample before = second_sample();
+  Sample now = second_sample();
+  now.time_ns += second;
+  BOOST_TEST(!make_report(&before, now).queues.at(0).wait.p50_ns);  // nothing came
+  now.queues[0].wait.count[11]--;
+  now.queues[0].wait.count[3]++;
+  BOOST_TEST(!make_report(&before, now).queues.at(0).wait.p50_ns);  // another queue's
+  BOOST_TEST(!make_report(nullptr, now).queues.at(0).wait.p50_ns);
+  const TenantReport server = top_fixture::report().tenants.at(1);
+  BOOST_TEST(server.wait.p99_ns.value() == 1024u << 17);
+  BOOST_TEST(server.run.p50_ns.value() == 1024u << 15);
+}
+
+BOOST_AUTO_TEST_CASE(a_quantile_is_the_end_of_a_bucket) {
+  aiaccel_histogram histogram{};
+  BOOST_TEST(!quantile_ns(histogram, 50));
+  histogram.count[0] = 99;
+  histogram.count[5] = 1;
+  BOOST_TEST(quantile_ns(histogram, 1).value() == 1024u);
+  BOOST_TEST(quantile_ns(histogram, 99).value() == 1024u);
+  BOOST_TEST(quantile_ns(histogram, 100).value() == 1024u << 5);
+  histogram.count[5] = 2;  // 99 of 101 are less than 99 in a hundred
+  BOOST_TEST(quantile_ns(histogram, 99).value() == 1024u << 5);
+  histogram = {};
+  histogram.count[AIACCEL_HISTOGRAM_LEN - 1] = std::uint64_t{1} << 60;
+  BOOST_TEST(quantile_ns(histogram, 50).value() == std::uint64_t{512} << 31);
 }
 
 BOOST_AUTO_TEST_CASE(one_sample_has_no_rates) {
@@ -120,11 +155,20 @@ BOOST_AUTO_TEST_CASE(json_has_what_the_manual_names) {
   BOOST_TEST(gpu["alias"] == "gpu0");
   BOOST_TEST(gpu["name"] == "0000:41:00.0");
   BOOST_TEST(gpu["busy_fraction"] == 0.5);
+  BOOST_TEST(gpu["order"] == "edf");
+  BOOST_TEST(gpu["contended"] == 2);
+  BOOST_TEST(gpu["wait_histogram"] == Json::array());
   const Json& asr = json["queues"][0];
   BOOST_TEST(asr["label"] == "asr@v2");
   BOOST_TEST(asr["class"] == "high");
   BOOST_TEST(asr["tenant_name"] == "/system.slice/vllm.service");
   BOOST_TEST(asr["max_wait_ns"] == 80'000'000u);
+  BOOST_TEST(asr["wait_p99_ns"] == 80'000'000);
+  BOOST_TEST(asr["wait_histogram"].size() == 18u);
+  BOOST_TEST(asr["wait_histogram"][11] == 190);
+  BOOST_TEST(asr["run_histogram"][15] == 100);
+  BOOST_TEST(json["queues"][1]["wait_p99_ns"].is_null());
+  BOOST_TEST(json["tenants"][1]["run_p50_ns"] == 1024 << 15);
 }
 
 // A cgroup's name may have any bytes but a slash and a NUL.

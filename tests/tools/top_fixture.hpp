@@ -34,11 +34,14 @@ inline tools::Sample first_sample() {
   cpu.id = 1;
   cpu.kind = AIACCEL_ENGINE_CPU;
   cpu.slots = 2;
+  cpu.order = AIACCEL_ORDER_FAIR;
   put(cpu.name, "cpu-node0");
   aiaccel_engine_info gpu = cpu;
   gpu.id = 7;
   gpu.kind = AIACCEL_ENGINE_GPU;
   gpu.slots = 8;
+  gpu.order = AIACCEL_ORDER_EDF;
+  gpu.contended = 2;
   gpu.numa_node = 1;
   put(gpu.name, "0000:41:00.0");
   sample.engine_infos = {cpu, gpu};
@@ -134,6 +137,12 @@ inline tools::Sample second_sample() {
   sample.queues[0].completed += 100;
   sample.queues[0].wait_ns += 200 * 3'000'000ull;
   sample.queues[0].run_ns += 100 * 20'000'000ull;
+  // 190 waited from 1.05 to 2.1 ms, ten from 67 to 134 ms; all ran from 16.8 to 33.6 ms.
+  sample.queues[0].wait.count[11] += 190;
+  sample.queues[0].wait.count[17] += 10;
+  sample.queues[0].run.count[15] += 100;
+  sample.tenants[0].wait = sample.queues[0].wait;
+  sample.tenants[0].run = sample.queues[0].run;
   return sample;
 }
 

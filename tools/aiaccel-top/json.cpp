@@ -28,6 +28,15 @@ Json limit_json(std::uint64_t bytes) {
   return bytes == AIACCEL_UNLIMITED ? Json() : Json(bytes);
 }
 
+// As many counts as there are up to the last that is not 0.
+Json histogram_json(const aiaccel_histogram& histogram) {
+  int length = AIACCEL_HISTOGRAM_LEN;
+  while (length && !histogram.count[length - 1]) length--;
+  Json counts = Json::array();
+  for (int i = 0; i < length; i++) counts.push_back(histogram.count[i]);
+  return counts;
+}
+
 Json engine_json(const EngineReport& engine) {
   const aiaccel_engine_info& info = engine.info;
   const aiaccel_stats_engine& stats = engine.stats;
@@ -45,6 +54,10 @@ Json engine_json(const EngineReport& engine) {
           {"busy_ns", stats.busy_ns},
           {"device_bytes", stats.device_bytes},
           {"reserved_bytes", stats.reserved_bytes},
+          {"order", order_name(info.order)},
+          {"contended", info.contended},
+          {"wait_histogram", histogram_json(stats.wait)},
+          {"run_histogram", histogram_json(stats.run)},
           {"busy_fraction", or_null(engine.busy_fraction)},
           {"granted_per_s", or_null(engine.granted_per_s)}};
 }
@@ -71,8 +84,14 @@ Json tenant_json(const TenantReport& tenant) {
           {"grants", stats.grants ? Json(stats.grants) : Json()},
           {"granted", stats.granted},
           {"busy_ns", stats.busy_ns},
+          {"wait_histogram", histogram_json(stats.wait)},
+          {"run_histogram", histogram_json(stats.run)},
           {"granted_per_s", or_null(tenant.granted_per_s)},
-          {"slots_mean", or_null(tenant.slots_mean)}};
+          {"slots_mean", or_null(tenant.slots_mean)},
+          {"wait_p50_ns", or_null(tenant.wait.p50_ns)},
+          {"wait_p99_ns", or_null(tenant.wait.p99_ns)},
+          {"run_p50_ns", or_null(tenant.run.p50_ns)},
+          {"run_p99_ns", or_null(tenant.run.p99_ns)}};
 }
 
 Json queue_json(const QueueReport& queue) {
@@ -96,9 +115,15 @@ Json queue_json(const QueueReport& queue) {
           {"wait_ns", stats.wait_ns},
           {"run_ns", stats.run_ns},
           {"max_wait_ns", stats.max_wait_ns},
+          {"wait_histogram", histogram_json(stats.wait)},
+          {"run_histogram", histogram_json(stats.run)},
           {"granted_per_s", or_null(queue.granted_per_s)},
           {"wait_mean_ns", or_null(queue.wait_mean_ns)},
-          {"run_mean_ns", or_null(queue.run_mean_ns)}};
+          {"run_mean_ns", or_null(queue.run_mean_ns)},
+          {"wait_p50_ns", or_null(queue.wait.p50_ns)},
+          {"wait_p99_ns", or_null(queue.wait.p99_ns)},
+          {"run_p50_ns", or_null(queue.run.p50_ns)},
+          {"run_p99_ns", or_null(queue.run.p99_ns)}};
 }
 
 }  // namespace

@@ -91,7 +91,9 @@ Table engine_table(const Report& report) {
                {"BUSY", Align::right},
                {"WAITING", Align::right, 1},
                {"TURNS/s", Align::right, 2},
+               {"CONTENDED", Align::right, 8},
                {"DEVICE", Align::right, 6},
+               {"ORDER", Align::left, 7},
                {"STATE", Align::left, 4}});
   for (const EngineReport& engine : report.engines)
     table.add({engine.alias, name_beside(engine.alias, engine.info),
@@ -99,7 +101,8 @@ Table engine_table(const Report& report) {
                std::to_string(engine.stats.slots_used), std::to_string(engine.stats.slots),
                or_dash(engine.busy_fraction, percent_text),
                std::to_string(engine.stats.jobs_waiting), or_dash(engine.granted_per_s, rate_text),
-               device_text(engine.stats), state_name(engine.stats.state)});
+               dash_for_zero(engine.info.contended), device_text(engine.stats),
+               order_name(engine.info.order), state_name(engine.stats.state)});
   return table;
 }
 
@@ -113,6 +116,10 @@ Table tenant_table(const Report& report) {
                {"DEVICE", Align::right, 7},
                {"TURNS/s", Align::right},
                {"SLOTS", Align::right, 3},
+               {"WAIT P50", Align::right, 11},
+               {"WAIT P99", Align::right, 9},
+               {"RUN P50", Align::right, 12},
+               {"RUN P99", Align::right, 10},
                {"CEILINGS", Align::left, 8, 8}});
   for (const TenantReport& tenant : report.tenants)
     table.add({tenant.stats.name, std::to_string(tenant.stats.weight),
@@ -120,6 +127,9 @@ Table tenant_table(const Report& report) {
                bytes_text(tenant.stats.pinned_bytes), bytes_text(tenant.stats.allocated_bytes),
                tenant.stats.reserved_bytes ? bytes_text(tenant.stats.reserved_bytes) : "-",
                or_dash(tenant.granted_per_s, rate_text), or_dash(tenant.slots_mean, rate_text),
+               or_dash(tenant.wait.p50_ns, duration_text),
+               or_dash(tenant.wait.p99_ns, duration_text),
+               or_dash(tenant.run.p50_ns, duration_text), or_dash(tenant.run.p99_ns, duration_text),
                limits_text(tenant.stats)});
   return table;
 }
@@ -133,21 +143,27 @@ Table queue_table(const std::vector<const QueueReport*>& queues) {
                {"HELD", Align::right, 7},
                {"TURNS/s", Align::right},
                {"WAIT", Align::right},
+               {"WAIT P50", Align::right, 13},
+               {"WAIT P99", Align::right, 11},
                {"MAX WAIT", Align::right, 3},
                {"RUN", Align::right, 5},
+               {"RUN P50", Align::right, 14},
+               {"RUN P99", Align::right, 12},
                {"PID", Align::right, 2},
                {"COMMAND", Align::left, 6, 6},
                {"TENANT", Align::left, 10, 8}});
   for (const QueueReport* queue : queues) {
     const aiaccel_stats_queue& stats = queue->stats;
-    table.add({*stats.label ? stats.label : "-", class_name(stats.class_),
-               std::to_string(stats.weight), queue->engine, std::to_string(stats.waiting),
-               std::to_string(stats.slots_held), or_dash(queue->granted_per_s, rate_text),
-               or_dash(queue->wait_mean_ns, duration_text),
-               stats.granted ? duration_text(stats.max_wait_ns) : "-",
-               or_dash(queue->run_mean_ns, duration_text),
-               dash_for_zero(static_cast<std::uint64_t>(std::max(0, stats.pid))), stats.comm,
-               queue->tenant});
+    table.add(
+        {*stats.label ? stats.label : "-", class_name(stats.class_), std::to_string(stats.weight),
+         queue->engine, std::to_string(stats.waiting), std::to_string(stats.slots_held),
+         or_dash(queue->granted_per_s, rate_text), or_dash(queue->wait_mean_ns, duration_text),
+         or_dash(queue->wait.p50_ns, duration_text), or_dash(queue->wait.p99_ns, duration_text),
+         stats.granted ? duration_text(stats.max_wait_ns) : "-",
+         or_dash(queue->run_mean_ns, duration_text), or_dash(queue->run.p50_ns, duration_text),
+         or_dash(queue->run.p99_ns, duration_text),
+         dash_for_zero(static_cast<std::uint64_t>(std::max(0, stats.pid))), stats.comm,
+         queue->tenant});
   }
   return table;
 }
@@ -176,7 +192,7 @@ std::vector<const QueueReport*> sorted_queues(const Report& report, Sort sort) {
 }
 
 Style engine_style(const EngineReport& engine) {
-  if (engine.stats.state != AIACCEL_ENGINE_ACTIVE) return Style::alarm;
+  if (engine.stats.state != AIACCEL_ENGINE_ACTIVE || engine.info.contended) return Style::alarm;
   return engine.stats.slots_used ? Style::strong : Style::plain;
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "aiaccel-top/sample.hpp"
+#include "common/histogram.hpp"
 #include "common/names.hpp"
 
 namespace tools {
@@ -26,6 +27,18 @@ std::optional<std::uint64_t> mean(std::optional<std::uint64_t> sum,
                                   std::optional<std::uint64_t> count) {
   if (!sum || !count || *count == 0) return std::nullopt;
   return *sum / *count;
+}
+
+// None was longer than `longest_ns`.
+Quantiles quantiles(const aiaccel_histogram& before, const aiaccel_histogram& now,
+                    std::uint64_t longest_ns = UINT64_MAX) {
+  const auto grown = counted_since(before, now);
+  if (!grown) return {};
+  const auto quantile = [&](unsigned percent) {
+    const auto found = quantile_ns(*grown, percent);
+    return found ? std::min(*found, longest_ns) : found;
+  };
+  return {quantile(50), quantile(99)};
 }
 
 // Of the engine's slots, as turns that ended tell. A turn counts when it ends, so an interval can
@@ -97,6 +110,8 @@ Report make_report(const Sample* before, Sample now) {
       tenant.granted_per_s = per_second(growth(past->second.granted, record.granted), *interval);
       if (const auto busy = growth(past->second.busy_ns, record.busy_ns))
         tenant.slots_mean = static_cast<double>(*busy) / static_cast<double>(*interval);
+      tenant.wait = quantiles(past->second.wait, record.wait);
+      tenant.run = quantiles(past->second.run, record.run);
     }
     report.tenants.push_back(tenant);
   }
@@ -119,6 +134,8 @@ Report make_report(const Sample* before, Sample now) {
       queue.wait_mean_ns = mean(growth(was.wait_ns, record.wait_ns), granted);
       queue.run_mean_ns =
           mean(growth(was.run_ns, record.run_ns), growth(was.completed, record.completed));
+      queue.wait = quantiles(was.wait, record.wait, record.max_wait_ns);
+      queue.run = quantiles(was.run, record.run);
     }
     report.queues.push_back(std::move(queue));
   }

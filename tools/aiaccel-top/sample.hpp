@@ -2,9 +2,10 @@
 //
 // What aiaccel-top reads, and what follows from two readings.
 //
-// A Sample is what the arbiter said at one time, unchanged. A Report is a Sample with rates since
-// an earlier one. Whatever cannot be known is std::nullopt, never 0: a rate of something that was
-// not there before, a mean of nothing.
+// A Sample is what the arbiter said, unchanged, list by list: not a SNAPSHOT, which is refused
+// where there is much, so that the lists would be needed all the same, and keeps turns from going
+// on for longer. A Report is a Sample with rates since an earlier one. Whatever cannot be known is
+// std::nullopt, never 0: a rate of something that was not there before, a mean of nothing.
 #pragma once
 
 #include <aiaccel/device.hpp>
@@ -48,10 +49,16 @@ struct EngineReport {
   std::optional<double> granted_per_s;
 };
 
+// Of the turns that began (wait) or ended (run) between the samples; see quantile_ns().
+struct Quantiles {
+  std::optional<std::uint64_t> p50_ns, p99_ns;
+};
+
 struct TenantReport {
   aiaccel_stats_tenant stats{};
   std::optional<double> granted_per_s;
   std::optional<double> slots_mean;  // slots held on average, of turns that ended
+  Quantiles wait, run;
 };
 
 struct QueueReport {
@@ -61,6 +68,7 @@ struct QueueReport {
   std::optional<double> granted_per_s;
   std::optional<std::uint64_t> wait_mean_ns;  // of the turns that began
   std::optional<std::uint64_t> run_mean_ns;   // of the turns that ended
+  Quantiles wait, run;
 };
 
 struct Report {

@@ -42,6 +42,8 @@ class Taker {
     return static_cast<Line>(lines_.size() - 1);
   }
 
+  std::uint32_t queue(Line line) const { return lines_[line].queue; }
+
   // One ENTER. Lines of `done` that hold no turn are left out.
   void turn(std::span<const Line> done, std::span<const Line> wanted) {
     completions_.clear();

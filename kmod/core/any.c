@@ -126,10 +126,11 @@ void aia_any_put_in_line(struct aia_sched_job *job, __u64 now_ns)
 			aia_sched_put_in_line(&any->places[i], now_ns);
 }
 
+/* It is of no group, so it pays for no slots up to now. */
 static void leave_line(struct aia_sched_job *place)
 {
 	if (place->state == AIA_SCHED_WAITING)
-		aia_sched_take_back(place);
+		aia_sched_take_back(place, 0);
 }
 
 void aia_any_withdraw(struct aia_sched_job *job)

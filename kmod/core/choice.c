@@ -233,6 +233,8 @@ struct aia_sched_job *aia_choice_grant_next(struct aia_sched_engine *engine, __u
 			begin_all(&choice, now_ns);
 			return choice.job;
 		}
+		if (choice.room && aia_wide_supersede(choice.job, now_ns))
+			continue;
 		if (!choice.room || !engine->wide[choice.job->queue->class_].paused)
 			break;
 		if (passes++ == AIA_WIDE_STEP) {
@@ -244,7 +246,7 @@ struct aia_sched_job *aia_choice_grant_next(struct aia_sched_engine *engine, __u
 	}
 	/* Nobody keeps slots free in a pause, but who overruns still ends for who waits. */
 	engine->wanting = choice.job ? choice.job : passed;
-	aia_wide_note(engine, choice.room ? choice.job : NULL, now_ns);
+	aia_wide_note(engine, choice.room ? choice.job : NULL, choice.room, now_ns);
 	aia_classes_note(engine, choice.crossed, choice.room);
 	return NULL;
 }

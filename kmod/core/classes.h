@@ -28,7 +28,8 @@
  * Nothing passes REALTIME where it was promised anything: that leaves the others their parts (realtime.h).
  *
  * An engine that gives way (sched.h) lets nobody wait for background turns. There what lies below
- * HIGH and REALTIME is the rest alone, and a LOW job that is owed a turn has it beside what runs.
+ * HIGH and REALTIME is the rest alone, and a LOW job that is owed a turn has it beside what runs, if it fits
+ * beside what runs of LOW and IDLE: no slots are kept free for a wider one, which waits for turns of theirs to end.
  * The order STRICT has no guarantees.
  *
  * Time is counted before each choice by what was so after the last one, so that dispatching after

@@ -148,15 +148,24 @@ void aia_group_dissolve(struct aia_groups *groups, struct aia_group *group)
 
 /* ---- which goes before which ---- */
 
-/*
- * Keeps slots for the job, if it is in line, rather than for that of a younger group. False when
- * nothing changes by it. Whom an engine wants is older each time, so this comes to an end.
- */
-static bool outrank(struct aia_sched_job *job, const struct aia_sched_job *younger)
+static bool is_older(const struct aia_sched_job *job, const struct aia_sched_job *than)
 {
-	return job && job->queue->class_ == younger->queue->class_ &&
-	       aia_share_is_in_line(&job->queue->share) &&
-	       engine_of(job)->wide[job->queue->class_].held != job && aia_wide_hold(job);
+	return job && job->group && job->group != than->group &&
+	       job->queue->class_ == than->queue->class_ && job->group->age < than->group->age;
+}
+
+/*
+ * Keeps slots for the job. False when nothing changes by it. For whom they are held at an engine is older
+ * each time, so this comes to an end.
+ */
+static bool hold(struct aia_sched_job *job)
+{
+	const struct aia_sched_engine *engine = engine_of(job);
+	const struct aia_sched_job *held = aia_wide_held(engine, job->queue->class_);
+
+	return held != job && !is_older(held, job) && aia_share_is_in_line(&job->queue->share) &&
+	       !aia_share_is_ahead(&job->queue->share, engine->slots * AIA_GROUP_AHEAD_NS) &&
+	       aia_wide_hold(job);
 }
 
 struct aia_sched_engine *aia_group_claim(struct aia_sched_job *wanting,
@@ -167,9 +176,12 @@ struct aia_sched_engine *aia_group_claim(struct aia_sched_job *wanting,
 
 	if (other && other->group == wanting->group)
 		return NULL;
-	if (!other || !other->group)
-		return there->wide[member->queue->class_].paused ? there : NULL;
-	if (wanting->group->age < other->group->age)
-		return outrank(member, other) ? there : NULL;
-	return outrank(member_at(other->group, here), wanting) ? here : NULL;
+	if (is_older(other, member)) {
+		struct aia_sched_job *older = member_at(other->group, here);
+
+		return older && hold(older) ? here : NULL;
+	}
+	if (hold(member))
+		return there;
+	return (!other || !other->group) && there->wide[member->queue->class_].paused ? there : NULL;
 }

@@ -205,7 +205,7 @@ int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, _
 	return 0;
 }
 
-static void take_out_of_line(struct aia_sched_job *job)
+static void take_out_of_line(struct aia_sched_job *job, bool begins, __u64 now_ns)
 {
 	struct aia_sched_queue *queue = job->queue;
 	struct aia_sched_engine *engine = queue->seat->engine;
@@ -217,22 +217,22 @@ static void take_out_of_line(struct aia_sched_job *job)
 		aia_order_drop_out(queue);
 	else
 		aia_order_follow_first(queue);
-	aia_wide_forget(job);
+	aia_wide_forget(job, begins, now_ns);
 	if (engine->wanting == job)
 		engine->wanting = NULL;
 }
 
-void aia_sched_withdraw(struct aia_sched_job *job)
+void aia_sched_withdraw(struct aia_sched_job *job, __u64 now_ns)
 {
-	take_out_of_line(job);
+	take_out_of_line(job, false, now_ns);
 	aia_wide_recall(job->queue);
 	line_up(job->queue);
 	job->state = AIA_SCHED_IDLE;
 }
 
-void aia_sched_take_back(struct aia_sched_job *job)
+void aia_sched_take_back(struct aia_sched_job *job, __u64 now_ns)
 {
-	aia_sched_withdraw(job);
+	aia_sched_withdraw(job, now_ns);
 	job->state = AIA_SCHED_HELD;
 	job->capped_ns = 0;
 }
@@ -242,7 +242,7 @@ void aia_sched_replace(struct aia_sched_job *place, struct aia_sched_job *job)
 	struct aia_sched_engine *engine = place->queue->seat->engine;
 
 	dequeue(place);
-	aia_wide_forget(place);
+	aia_wide_forget(place, false, 0); /* of no group: nothing to pay */
 	if (engine->wanting == place)
 		engine->wanting = NULL;
 	place->state = AIA_SCHED_HELD;
@@ -327,7 +327,7 @@ void aia_sched_begin(struct aia_sched_job *job, bool owed, __u64 now_ns)
 	seat->busy_held_back_ns = -held_back_ns;
 	aia_share_serve(&queue->share);
 	aia_realtime_begin(queue, now_ns);
-	take_out_of_line(job);
+	take_out_of_line(job, true, now_ns);
 	seat->turn = job;
 	for (link = seat->queues.next; link != &seat->queues; link = link->next)
 		aia_order_drop_out(aia_container_of(link, struct aia_sched_queue, of_seat));

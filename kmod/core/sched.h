@@ -226,10 +226,10 @@ void aia_sched_take(struct aia_sched_queue *queue, struct aia_sched_job *job, __
 void aia_sched_put_in_line(struct aia_sched_job *job, __u64 now_ns);
 
 /* Takes a waiting job out of line. */
-void aia_sched_withdraw(struct aia_sched_job *job);
+void aia_sched_withdraw(struct aia_sched_job *job, __u64 now_ns);
 
 /* Takes it out of line, held again. */
-void aia_sched_take_back(struct aia_sched_job *job);
+void aia_sched_take_back(struct aia_sched_job *job, __u64 now_ns);
 
 /* A held job comes into line where the place waits, which leaves. To begin before the next choice. */
 void aia_sched_replace(struct aia_sched_job *place, struct aia_sched_job *job);

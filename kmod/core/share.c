@@ -124,6 +124,22 @@ bool aia_share_is_in_line(const struct aia_share *share)
 	return !share->parent;
 }
 
+bool aia_share_is_ahead(const struct aia_share *share, __u64 slot_ns)
+{
+	struct aia_vtime lead = {0, slot_ns};
+
+	if (share->root->by_key)
+		return false;
+	for (; share->parent; share = share->parent) {
+		const struct aia_rb_node *first = aia_rb_first(&share->parent->members);
+
+		if (first && aia_vtime_before(aia_vtime_add(share_of(first)->vtime, lead),
+					      share->vtime))
+			return true;
+	}
+	return false;
+}
+
 void aia_share_serve(struct aia_share *share)
 {
 	for (; share->parent; share = share->parent)

@@ -74,6 +74,12 @@ void aia_share_leave(struct aia_share *share);
 /* Whether an eligible job below @share can be chosen. */
 bool aia_share_is_in_line(const struct aia_share *share);
 
+/*
+ * Whether @share, or one above it, had more than the first in line beside it, by more than @slot_ns cost at
+ * the default weight. Never in a tree by keys.
+ */
+bool aia_share_is_ahead(const struct aia_share *share, __u64 slot_ns);
+
 /* A turn begins below @share: the members' time moves up to those it passes. */
 void aia_share_serve(struct aia_share *share);
 

@@ -120,7 +120,7 @@ static void put_group_in_line(struct aia_group *group, __u64 now_ns, struct aia_
 }
 
 /* The others, if they are in line, are held again. */
-static void leave_group(struct aia_turn *turn, struct aia_news *news)
+static void leave_group(struct aia_turn *turn, __u64 now_ns, struct aia_news *news)
 {
 	struct aia_group *group = turn->job.group;
 	bool in_line = turn->job.state == AIA_SCHED_WAITING;
@@ -133,7 +133,7 @@ static void leave_group(struct aia_turn *turn, struct aia_news *news)
 
 		if (job == &turn->job)
 			continue;
-		aia_sched_take_back(job);
+		aia_sched_take_back(job, now_ns);
 		aia_turns_stir(job->queue->seat->engine, news);
 	}
 	if (!turn->of_followed.next)
@@ -199,7 +199,7 @@ static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 		aia_turns_stir(turn->job.queue->seat->engine, news);
 		return;
 	case AIA_SCHED_HELD:
-		leave_group(turn, news);
+		leave_group(turn, now_ns, news);
 		if (turn->job.any) {
 			aia_any_withdraw(&turn->job);
 			stir_set(turn->job.any, news);
@@ -209,8 +209,8 @@ static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 		turn->job.state = AIA_SCHED_IDLE;
 		break;
 	case AIA_SCHED_WAITING:
-		leave_group(turn, news);
-		aia_sched_withdraw(&turn->job);
+		leave_group(turn, now_ns, news);
+		aia_sched_withdraw(&turn->job, now_ns);
 		break;
 	case AIA_SCHED_GRANTED:
 		aia_sched_complete(&turn->job, now_ns);
@@ -532,7 +532,6 @@ static bool end_next(struct aia_sched_engine *engine, __u64 now_ns, struct aia_n
 
 static void grant_all(struct aia_sched_engine *engine, __u64 now_ns, struct aia_news *news)
 {
-	const struct aia_sched_job *wanted = engine->wanting;
 	struct aia_sched_job *job;
 
 	while ((job = aia_choice_grant_next(engine, now_ns))) {
@@ -545,7 +544,7 @@ static void grant_all(struct aia_sched_engine *engine, __u64 now_ns, struct aia_
 		else
 			tell_granted(turn, now_ns, news);
 	}
-	if (engine->wanting && engine->wanting != wanted && engine->wanting->group)
+	if (engine->wanting && engine->wanting->group)
 		claim(engine->wanting, news);
 }
 
@@ -629,7 +628,7 @@ __u32 aia_turns_revoke(struct aia_sched_queue *queue, __u64 now_ns, struct aia_n
 
 /* Takes the queue's held turns together. How many. */
 static __u32 gather_held(struct aia_turns *turns, const struct aia_sched_queue *queue,
-			 struct aia_link *held, struct aia_news *news)
+			 struct aia_link *held, __u64 now_ns, struct aia_news *news)
 {
 	struct aia_turn *turn;
 	__u32 i, count = 0;
@@ -638,7 +637,7 @@ static __u32 gather_held(struct aia_turns *turns, const struct aia_sched_queue *
 		for (turn = turns->hash[i]; turn; turn = turn->next_hash) {
 			if (turn->job.state != AIA_SCHED_HELD || !is_left_to(turn, queue, news))
 				continue;
-			leave_group(turn, news);
+			leave_group(turn, now_ns, news);
 			if (turn->of_followed.next)
 				aia_list_remove(&turn->of_followed);
 			aia_list_add_last(held, &turn->of_followed);
@@ -655,7 +654,7 @@ __u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *qu
 	__u32 count;
 
 	aia_list_init(&held);
-	count = gather_held(turns, queue, &held, news);
+	count = gather_held(turns, queue, &held, now_ns, news);
 	for (; (job = aia_sched_queue_first(queue)); count++) {
 		struct aia_turn *turn = turn_of_job(job);
 

@@ -25,6 +25,34 @@ static struct aia_wide *wide_of(const struct aia_sched_job *job)
 	return &job->queue->seat->engine->wide[job->queue->class_];
 }
 
+/* ---- what is paid ---- */
+
+/* Counts the time up to now; a clock that jumps costs no more than the longest debt of a class. */
+static void owe(struct aia_wide *wide, __u64 now_ns)
+{
+	__u64 ns = aia_since_ns(wide->owed_since_ns, now_ns);
+
+	if (wide->owed_slots)
+		wide->owed_slot_ns += wide->owed_slots *
+				      (ns < AIA_CLASSES_DEBT_NS ? ns : AIA_CLASSES_DEBT_NS);
+	wide->owed_since_ns = now_ns;
+}
+
+/* What was kept in vain. Whether there was any. */
+static bool pay(struct aia_wide *wide, __u64 now_ns)
+{
+	owe(wide, now_ns);
+	wide->owed_slots = 0;
+	if (!wide->owed_slot_ns)
+		return false;
+	aia_share_charge(&wide->job->queue->share, wide->owed_slot_ns, 0, 0);
+	aia_node_count_turns(wide->job->queue->node, 0, wide->owed_slot_ns, 0, 0, now_ns);
+	wide->owed_slot_ns = 0;
+	return true;
+}
+
+/* ---- for whom slots are kept ---- */
+
 bool aia_wide_hold(struct aia_sched_job *job)
 {
 	struct aia_wide *wide = wide_of(job);
@@ -92,7 +120,9 @@ static void count(struct aia_wide *wide, __u64 now_ns)
 	if (wide->spent_ns >= wide->limit_ns && !wide->paused) {
 		wide->paused = true;
 		wide->held = NULL;
-		if (wide->job && wide->limit_ns < AIA_WIDE_MAX_NS)
+		if (wide->limit_ns == AIA_WIDE_MAX_NS)
+			pay(wide, now_ns);
+		else if (wide->job)
 			wide->limit_ns *= 2;
 	} else if (!wide->spent_ns) {
 		wide->paused = false;
@@ -125,7 +155,15 @@ static __u64 next_look_ns(const struct aia_wide *wide)
 	return wide->keeping ? wide->counted_ns + wide->limit_ns - wide->spent_ns : 0;
 }
 
-void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, __u64 now_ns)
+bool aia_wide_supersede(struct aia_sched_job *job, __u64 now_ns)
+{
+	struct aia_wide *wide = wide_of(job);
+
+	return wide->job != job && pay(wide, now_ns);
+}
+
+void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, __u32 slots,
+		   __u64 now_ns)
 {
 	__u32 c;
 
@@ -141,6 +179,8 @@ void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, _
 		if (!(engine->wide_stirs >> c & 1))
 			continue;
 		wide->keeping = job && wide == wide_of(job);
+		owe(wide, now_ns);
+		wide->owed_slots = wide->keeping && wide->job == job && job->group ? slots : 0;
 		at_ns = next_look_ns(wide);
 		if (at_ns != wide->timer.at_ns)
 			aia_timer_set(&engine->timers, &wide->timer, at_ns);
@@ -172,7 +212,7 @@ void aia_wide_go_on(struct aia_sched_job *job)
 	aia_timer_set(&job->queue->seat->engine->timers, &wide->timer, wide->counted_ns);
 }
 
-void aia_wide_forget(struct aia_sched_job *job)
+void aia_wide_forget(struct aia_sched_job *job, bool begins, __u64 now_ns)
 {
 	struct aia_wide *wide = wide_of(job);
 
@@ -181,6 +221,9 @@ void aia_wide_forget(struct aia_sched_job *job)
 	aia_wide_release(job);
 	if (wide->job != job)
 		return;
+	if (begins)
+		wide->owed_slot_ns = wide->owed_slots = 0;
+	pay(wide, now_ns);
 	wide->job = NULL;
 	wide->limit_ns = AIA_WIDE_FIRST_NS;
 }
@@ -190,8 +233,8 @@ void aia_wide_leave_class(struct aia_sched_queue *queue)
 	struct aia_wide *wide = &queue->seat->engine->wide[queue->class_];
 
 	if (wide->job && wide->job->queue == queue)
-		aia_wide_forget(wide->job);
+		aia_wide_forget(wide->job, false, wide->owed_since_ns);
 	if (wide->held && wide->held->queue == queue)
-		aia_wide_forget(wide->held);
+		aia_wide_forget(wide->held, false, wide->owed_since_ns);
 	aia_wide_recall(queue);
 }

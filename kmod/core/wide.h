@@ -25,6 +25,12 @@
  *
  * AIA_WIDE_MAX_NS is longer than any turn that has an end: the largest budget, and its grace.
  *
+ * A group waits for what happens elsewhere, maybe for ever, by its tenant's own doing. So slots kept free in vain
+ * for one of its jobs count as had, for the share and the ceilings of its tenant: when it leaves, when another job
+ * keeps slots in its place, and from the first stretch of AIA_WIDE_MAX_NS on at the end of each. Not while it may
+ * still begin: it would be next no more, and what was kept so far lost. The stretches before are shorter than
+ * AIA_WIDE_MAX_NS together. A job that begins pays for its turn alone.
+ *
  * Nobody is passed for nothing: while no job is in line, those passed may begin in a pause, too. A queue
  * that was passed comes back like one that slept (share.h), and at once when its jobs change.
  *
@@ -55,6 +61,8 @@ struct aia_wide {
 	__u64 spent_ns;
 	__u64 limit_ns;
 	bool keeping;			/* slots were kept free since it was counted */
+	__u32 owed_slots;		/* that were kept since for a group */
+	__u64 owed_since_ns, owed_slot_ns;
 	bool paused;
 	struct aia_sched_job *job;	/* for whom slots were kept last, while it waits */
 	struct aia_sched_job *held;	/* aia_wide_hold() */
@@ -78,8 +86,15 @@ struct aia_sched_job *aia_wide_held(const struct aia_sched_engine *engine, __u32
 /* Counts the time up to now, begins and ends pauses. */
 void aia_wide_count(struct aia_sched_engine *engine, __u64 now_ns);
 
-/* Slots are kept free for @job, NULL for nobody, from now on. */
-void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, __u64 now_ns);
+/*
+ * Slots are to be kept free for the job, and no more for another one of its class. True where that one's
+ * tenant has paid now: choose again.
+ */
+bool aia_wide_supersede(struct aia_sched_job *job, __u64 now_ns);
+
+/* So many slots are kept free for @job, NULL for nobody, from now on. */
+void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, __u32 slots,
+		   __u64 now_ns);
 
 /* Takes a queue whose class pauses out of line. */
 void aia_wide_pass(struct aia_sched_queue *queue);
@@ -90,8 +105,8 @@ void aia_wide_go_on(struct aia_sched_job *job);
 /* Nobody is in line: those passed may try again, in their pause. False when there is none. */
 bool aia_wide_retry(struct aia_sched_engine *engine);
 
-/* The job begins, or leaves the line. */
-void aia_wide_forget(struct aia_sched_job *job);
+/* The job begins, or leaves the line without. */
+void aia_wide_forget(struct aia_sched_job *job, bool begins, __u64 now_ns);
 
 /* A queue that was passed is so no more; line it up. */
 void aia_wide_recall(struct aia_sched_queue *queue);

@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_tenant_stands_where_the_first_of_its_jobs_does) {
   line.submit(below, sooner, 100);
   line.is_sound_now();
   BOOST_TEST(aia_share_first(&line.engine.root[AIACCEL_CLASS_NORMAL]) == &below.queue.share);
-  aia_sched_withdraw(&sooner);
+  aia_sched_withdraw(&sooner, line.now);
   line.is_sound_now();
   // Held back, it is passed; what comes meanwhile counts when it is let go.
   aia_sched_node_set_caps(&line.nodes[2], AIACCEL_ENGINE_TIME_ALL, 1, line.now);
@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(a_switch_goes_in_steps_and_loses_nobody) {
       // Others come meanwhile; one of them goes at once.
       if (steps % 3 == 0) {
         line.waiting(steps % 10, AIACCEL_CLASS_LOW, steps);
-        aia_sched_withdraw(&line.waiting(0, AIACCEL_CLASS_HIGH).job);
+        aia_sched_withdraw(&line.waiting(0, AIACCEL_CLASS_HIGH).job, line.now);
       }
       BOOST_TEST_REQUIRE(++steps < 3 * kQueues / AIA_ORDER_STEP);
     }

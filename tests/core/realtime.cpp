@@ -237,7 +237,7 @@ BOOST_AUTO_TEST_CASE(coming_early_gains_nothing) {
   BOOST_TEST(aia_sched_submit(&next.queue, &next.job, b.now) == 0);
   BOOST_TEST(aia_choice_grant_next(&b.engine, b.now) == nullptr);
   BOOST_TEST(aia_timers_next_ns(&b.engine.timers) == window);
-  aia_sched_withdraw(&next.job);
+  aia_sched_withdraw(&next.job, b.now);
   aia_sched_queue_fini(&next.queue);
   BOOST_TEST(aia_timers_next_ns(&b.engine.timers) == AIACCEL_NEVER);
 }

@@ -366,7 +366,7 @@ BOOST_AUTO_TEST_CASE(waits_are_put_down_to_ceilings) {
   host.run(host.now_ns + 7 * kMs);
   BOOST_TEST(c.job.state == unsigned{AIA_SCHED_GRANTED});
   BOOST_TEST(aia_sched_capped_ns(&second, host.now_ns) == 0u);
-  aia_sched_withdraw(&second);
+  aia_sched_withdraw(&second, host.now_ns);
   host.run(host.now_ns + 10 * kMs);
   BOOST_TEST(aia_sched_capped_ns(&second, host.now_ns) == 0u);
 }

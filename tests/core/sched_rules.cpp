@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(a_job_withdrawn_from_a_seat_with_a_turn_does_not_come_back)
   BOOST_TEST(queue.submit(first) == 0);
   BOOST_TEST(queue.submit(second) == 0);
   BOOST_TEST(b.grant() == &first);
-  aia_sched_withdraw(&second);
+  aia_sched_withdraw(&second, 0);
   BOOST_TEST(second.state == AIA_SCHED_IDLE);
   aia_sched_complete(&first, 1);
   BOOST_TEST(b.grant() == nullptr);
@@ -210,7 +210,7 @@ BOOST_AUTO_TEST_CASE(withdrawing_the_wide_job_lets_the_others_on) {
   BOOST_TEST(b.grant() == &holder.job);
   Single wide(b, AIACCEL_CLASS_NORMAL, 2), narrow(b, AIACCEL_CLASS_NORMAL);
   BOOST_TEST(b.grant() == nullptr);
-  aia_sched_withdraw(&wide.job);
+  aia_sched_withdraw(&wide.job, 0);
   BOOST_TEST(b.grant() == &narrow.job);
 }
 
@@ -269,7 +269,7 @@ BOOST_AUTO_TEST_CASE(counters_tell_what_was) {
   BOOST_TEST(queue.submit(gone, 1, 0, 100) == 0);
   BOOST_TEST(b.engine.waiting == 2u);
   BOOST_TEST(b.grant(150) == &job);
-  aia_sched_withdraw(&gone);
+  aia_sched_withdraw(&gone, 150);
   aia_sched_complete(&job, 350);
   const aia_sched_queue& q = queue.queue;
   BOOST_TEST(q.submitted == 2u);

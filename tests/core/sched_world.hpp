@@ -170,7 +170,7 @@ class World {
     return &jobs_[i % kJobs];
   }
   void withdraw(aia_sched_job& job) {
-    if (job.state == AIA_SCHED_WAITING) aia_sched_withdraw(&job);
+    if (job.state == AIA_SCHED_WAITING) aia_sched_withdraw(&job, now_);
   }
   void complete(aia_sched_job& job) {
     if (job.state == AIA_SCHED_GRANTED) aia_sched_complete(&job, now_);

@@ -9,6 +9,8 @@
 //
 // A stream is a crowd of clients to whom jobs come: as many as it needs, since a context holds one
 // turn at a time.
+//
+// A gang are clients whose jobs are a group: when all of them have ended they come again.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +25,7 @@
 namespace sim {
 
 class Host;
+struct Gang;
 struct Stream;
 
 struct Client {
@@ -32,6 +35,7 @@ struct Client {
   aia_turns turns{};
   aia_turn turn{};           // of its job, where it has one
   Stream* stream = nullptr;  // whose it is, or
+  Gang* gang = nullptr;      // of which it is one, or
   bool wants_more = false;   // whether it goes on by itself:
   Ns turn_ns = kMs;          // how long its work takes
   Ns think_ns = 0;           // from the end of a turn to the next request
@@ -83,6 +87,12 @@ struct Stream {
   std::uint64_t revoked = 0;  // of these
   Ns had_ns = 0;              // slots times time of its turns,
   Ns overran_ns = 0;          // and of work that went on after they were revoked
+};
+
+struct Gang {
+  std::vector<Client*> members{};
+  std::uint64_t number = 0;
+  std::size_t ended = 0;
 };
 
 }  // namespace sim

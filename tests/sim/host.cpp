@@ -27,7 +27,7 @@ Host::Host(std::uint32_t slots, Random random) : random_(std::move(random)) {
   aia_sched_engine_init(&engine, slots);
   engine.witness = witness;
   enforce(AIACCEL_ADVISORY);
-  root = tenant_below(nullptr, 0);
+  root = tenant_below(nullptr, &engine, 0);
 }
 
 void Host::enforce(std::uint32_t enforcement, Ns grace_ns) {
@@ -35,9 +35,17 @@ void Host::enforce(std::uint32_t enforcement, Ns grace_ns) {
   stops_work_ = enforcement == AIACCEL_PREEMPTIBLE;
 }
 
-aia_sched_node* Host::tenant_below(aia_sched_node* parent, std::uint32_t weight) {
+aia_sched_node* Host::another(std::uint32_t slots) {
+  aia_sched_engine& made = others_.emplace_back();
+  aia_sched_engine_init(&made, slots);
+  made.witness = witness;
+  return tenant_below(nullptr, &made, 0);
+}
+
+aia_sched_node* Host::tenant_below(aia_sched_node* parent, aia_sched_engine* at,
+                                   std::uint32_t weight) {
   aia_sched_node* node = &tenants_.emplace_back();
-  aia_sched_node_init(node, &engine, parent, weight);
+  aia_sched_node_init(node, parent ? parent->engine : at, parent, weight);
   return node;
 }
 
@@ -46,10 +54,11 @@ int Host::init(Client& c, aia_sched_node* node, std::uint32_t class_, std::uint3
                Ns budget_ns, Ns period_ns) {
   c.host = this;
   aia_turns_init(&c.turns, c.ring, &c.consumed, kCookie);
+  c.turns.groups = &groups_;
   aia_sched_seat_init(&c.seat, node->engine);
   aia_sched_queue_init(&c.queue, &c.seat, node, class_, weight);
   aia_terms_set_queue(&c.queue, 0, budget_ns);
-  const Ns longest_ns = engine.budget_ns ? c.queue.budget_ns + engine.grace_ns : 0;
+  const Ns longest_ns = node->engine->budget_ns ? c.queue.budget_ns + node->engine->grace_ns : 0;
   return aia_realtime_join(&c.queue, longest_ns, period_ns, period_ns ? c.width : 0, now_ns);
 }
 
@@ -71,6 +80,16 @@ int Host::add_client(Stream& stream, Ns period_ns) {
   c.claimed_ns = stream.claimed_ns;
   stream.idle.push_back(&c);
   return init(c, stream.tenant, stream.class_, stream.weight, stream.budget_ns, period_ns);
+}
+
+Gang& Host::gang(std::vector<Client*> members) {
+  Gang& gang = gangs_.emplace_back(Gang{.members = std::move(members)});
+  for (Client* c : gang.members) {
+    c->gang = &gang;
+    c->turns.tenant = &gang;
+  }
+  put_in_line(gang);
+  return gang;
 }
 
 Stream& Host::open(Stream options) {
@@ -144,15 +163,32 @@ void Host::put_in_line(Client& c, Ns came_ns) {
   arg.width = c.width;
   arg.cost_ns = c.claimed_ns;
   arg.deadline_ns = c.stream && c.stream->due_ns ? came_ns + c.stream->due_ns : 0;
+  if (c.gang) {
+    arg.group = c.gang->number;
+    arg.group_size = static_cast<std::uint32_t>(c.gang->members.size());
+  }
   if (aia_turns_check(&c.turns, &c.queue, &arg) ||
       aia_turns_submit(&c.turns, &c.queue, &c.turn, &arg, now_ns, &news_))
     broken("a job was refused");
 }
 
+void Host::put_in_line(Gang& gang) {
+  gang.number++;
+  gang.ended = 0;
+  for (Client* c : gang.members) put_in_line(*c, now_ns);
+}
+
 // ---- what an adapter does ----
+
+Ns Host::next_look_ns() {
+  Ns next_ns = aia_turns_next_ns(&engine);
+  for (aia_sched_engine& e : others_) next_ns = std::min<Ns>(next_ns, aia_turns_next_ns(&e));
+  return next_ns;
+}
 
 void Host::dispatch() {
   aia_turns_stir(&engine, &news_);
+  for (aia_sched_engine& e : others_) aia_turns_stir(&e, &news_);
   while (aia_sched_engine* stirred = aia_turns_next_stirred(&news_)) {
     aia_turns_dispatch(stirred, now_ns, &news_);
     while (aia_turns* woken = news_.woken) {
@@ -240,7 +276,7 @@ void Host::stop_work(Client& c) {
     aia_sched_release(&c.turn.job, now_ns);
     is_released(c);
   }
-  aia_turns_stir(&engine, &news_);
+  aia_turns_stir(c.seat.engine, &news_);
   c.works = false;
   c.epoch++;
   wake(c);
@@ -280,7 +316,9 @@ void Host::go_on(Client& c) {
   c.works = false;
   c.revoked_ns = 0;
   c.epoch++;
-  if (Stream* stream = c.stream) {
+  if (Gang* gang = c.gang) {
+    if (++gang->ended == gang->members.size()) put_in_line(*gang);
+  } else if (Stream* stream = c.stream) {
     if (!stream->backlog.empty()) {
       put_in_line(c, stream->backlog.front());
       stream->backlog.pop_front();

@@ -34,8 +34,10 @@ class Host {
   void enforce(std::uint32_t enforcement, Ns grace_ns = 0);
 
   aia_sched_node* tenant(std::uint32_t weight = 0, aia_sched_node* parent = nullptr) {
-    return tenant_below(parent ? parent : root, weight);
+    return tenant_below(parent ? parent : root, &engine, weight);
   }
+  // Another engine beside the first one; the root of its tenants.
+  aia_sched_node* another(std::uint32_t slots);
 
   struct Options {
     std::uint32_t class_ = AIACCEL_CLASS_NORMAL;
@@ -54,6 +56,8 @@ class Host {
     c.wants_more = true;
     submit(c);
   }
+  // Jobs of them that begin together, time and again.
+  Gang& gang(std::vector<Client*> members);
   // Takes no turn after the one it has or waits for.
   void stop(Client& c) { c.wants_more = false; }
   void stop(Stream& stream) { stream.stopped = true; }
@@ -86,7 +90,7 @@ class Host {
     dispatch();
     while (!enough()) {
       const Ns event_ns = agenda_.empty() ? AIACCEL_NEVER : agenda_.top().at_ns;
-      const Ns next_ns = std::min<Ns>(event_ns, aia_turns_next_ns(&engine));
+      const Ns next_ns = std::min(event_ns, next_look_ns());
       if (next_ns > end_ns) {
         now_ns = end_ns;
         break;
@@ -124,13 +128,14 @@ class Host {
     }
   };
 
-  aia_sched_node* tenant_below(aia_sched_node* parent, std::uint32_t weight);
+  aia_sched_node* tenant_below(aia_sched_node* parent, aia_sched_engine* at, std::uint32_t weight);
   int init(Client& c, aia_sched_node* node, std::uint32_t class_, std::uint32_t weight,
            Ns budget_ns, Ns period_ns);
   int add_client(Stream& stream, Ns period_ns);
   void foresee(Ns after_ns, Stream* comes);
   void foresee(Ns after_ns, Client& wakes);
   void put_in_line(Client& c, Ns came_ns);
+  void put_in_line(Gang& gang);
 
   // What happens to it: a job comes to a stream; the next event.
   void come(Stream& stream);
@@ -138,6 +143,7 @@ class Host {
   void wake(Client& c);
 
   // What an adapter does after each change.
+  Ns next_look_ns();
   void dispatch();
   void read(Client& c);
   void take_freed();
@@ -156,6 +162,9 @@ class Host {
   Random random_;
   aia_news news_{};
   std::vector<Client*> told_;  // by the last dispatch: their work stops with their turns
+  std::deque<aia_sched_engine> others_;
+  aia_groups groups_{};
+  std::deque<Gang> gangs_;
   std::deque<aia_sched_node> tenants_;
   std::deque<Client> clients_;
   std::deque<Stream> streams_;

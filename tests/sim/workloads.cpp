@@ -55,6 +55,11 @@ constexpr Row kTable[] = {
      sim::wide_against_narrow},
     {"wide_in_vain", "the same where one slot is never given back",
      "narrow work has half of the rest", sim::wide_in_vain},
+    {"group_against_singles",
+     "a group of 8 at one, two and eight engines, each saturated by singles of other tenants",
+     "all or none; 95 % of its share; waits 100 ms at most; no slot is kept free for longer than a "
+     "turn",
+     sim::group_against_singles},
     {"poisson", "jobs at random, lengths 1 to 50, at several loads",
      "the mean wait is that of Pollaczek and Khinchine", sim::poisson},
     {"deadlines", "periodic clients, 95 % of an engine, each job due when the next one comes",
@@ -62,6 +67,10 @@ constexpr Row kTable[] = {
      sim::deadlines},
     {"promises", "as many realtime queues as the engine admits, beside all classes without end",
      "no promised deadline is missed", sim::promises},
+    {"deadline_mix",
+     "promises up to the limit, used to the last nanosecond of grace, beside turns of all classes "
+     "that are ended by force",
+     "95 % of what admission lets in is promised; no deadline is missed", sim::deadline_mix},
     {"overruns_preemptible",
      "a tenant whose work never ends against one that keeps to its budget, on a preemptible engine",
      "no turn is longer than budget and grace; half each, to half a percent",

@@ -95,6 +95,7 @@ Gang& Host::gang(std::vector<Client*> members) {
 Stream& Host::open(Stream options) {
   Stream& stream = streams_.emplace_back(std::move(options));
   if (!stream.tenant) stream.tenant = root;
+  if (add_client(stream, 0)) broken("a queue was refused");
   foresee(stream.gap(random_), &stream);
   return stream;
 }

@@ -14,10 +14,11 @@ void must(bool holds, const std::string& what) {
   if (!holds) throw Broken(what);
 }
 
-bool is_held_back(const aia_sched_node* node) {
-  for (; node; node = node->parent)
-    if (node->held_back) return true;
-  return false;
+// Nothing but a lack of room keeps it from its turn.
+bool is_eligible(const Client& c) {
+  if (c.job().state != AIA_SCHED_WAITING || c.seat.turn || c.queue.promise.release.at_ns)
+    return false;
+  return c.queue.class_ == AIACCEL_CLASS_REALTIME || !aia_node_is_held_back(c.queue.node);
 }
 
 bool is_background(std::uint32_t class_) {
@@ -30,6 +31,7 @@ Oracle::Oracle(Host& host, Ns longest_ns)
     : host_(host), longest_ns_(std::max<Ns>(longest_ns, AIA_SCHED_FIRST_NS)) {
   host.granted = [this](Client& c) { granted(c); };
   host.ended = [this](Client& c) { ended(c); };
+  host.released = [this](Client& c) { released(c); };
   host.settled = [this] { settled(); };
 }
 
@@ -37,6 +39,7 @@ void Oracle::granted(Client& c) {
   must(running_.insert(&c).second, "slots: a job that runs was granted again");
   turns_++;
   free_since_ns_ = AIACCEL_NEVER;
+  ceilings(c);
 }
 
 void Oracle::ended(Client& c) {
@@ -44,13 +47,37 @@ void Oracle::ended(Client& c) {
   const Ns had_ns = (host_.now_ns - c.job().granted_ns) * c.width;
   ended_ns_ += had_ns;
   of_tenant_[c.queue.node] += had_ns;
+  took(c, c.job().granted_ns);
+  if (c.overruns()) overrunning_.insert(&c);
+}
+
+void Oracle::released(Client& c) {
+  must(overrunning_.erase(&c) == 1, "slots: work ended that did not overrun");
+  took(c, c.revoked_ns);
+}
+
+// A turn, or work that went on after it.
+void Oracle::took(const Client& c, Ns since_ns) {
+  const Ns ns = host_.now_ns - since_ns, had_ns = ns * c.width;
+  longest_ns_ = std::max(longest_ns_, ns);
   for (const aia_share* s = &c.queue.share; s->parent; s = s->parent) accounts_[s].had_ns += had_ns;
+  for (const aia_sched_node* n = c.queue.node; n; n = n->parent)
+    if (const auto w = windows_.find(n);
+        w != windows_.end() && w->second.since_ns <= c.job().granted_ns)
+      w->second.had_ns += had_ns;
+  for (std::uint32_t b = c.job().class_ + 1; b < AIACCEL_NR_CLASSES; b++)
+    if (c.job().class_ != AIACCEL_CLASS_IDLE && below_[b].since_ns <= c.job().granted_ns)
+      below_[b].had_ns += had_ns;
 }
 
 void Oracle::settled() {
+  for (const Client* c : running_)
+    longest_ns_ = std::max<Ns>(longest_ns_, host_.now_ns - c->job().granted_ns);
   slots();
   time();
   work();
+  terms();
+  starvation();
   lags();
   structure();
 }
@@ -63,6 +90,9 @@ void Oracle::slots() const {
   }
   const aia_sched_engine& e = host_.engine;
   must(used == e.slots_used, "slots: those of turns are not those in use");
+  std::uint32_t contended = 0;
+  for (const Client* c : overrunning_) contended += c->width;
+  must(contended == e.contended, "slots: those of work that overruns are not contended");
   if (e.gives_way)
     must(background <= e.slots && used - background <= e.slots, "slots: more than there are");
   else
@@ -85,8 +115,7 @@ void Oracle::work() {
   }
   bool could_begin = false, reserved = false;
   for (const Client* c : clients()) {
-    if (c->job().state != AIA_SCHED_WAITING || c->seat.turn || is_held_back(c->queue.node))
-      continue;
+    if (!is_eligible(*c)) continue;
     const std::uint32_t in_way = e.gives_way && !is_background(c->queue.class_) ? foreground : used;
     const std::uint32_t room = in_way < e.slots ? e.slots - in_way : 0;
     (c->width <= room ? could_begin : reserved) = true;
@@ -105,7 +134,8 @@ void Oracle::work() {
 // the lag and a charge of each; and how far its charges, which are estimates while turns run, are
 // from what these took.
 double Oracle::lag_ns(const aia_share& a, const aia_share& b) const {
-  const double turns_ns = static_cast<double>(host_.engine.slots * longest_ns_);
+  const double turns_ns = static_cast<double>(host_.engine.slots * longest_ns_ +
+                                              host_.engine.contended * AIA_TERMS_PAY_NS);
   const double weighted_ns = turns_ns * AIACCEL_WEIGHT_DEFAULT * (1.0 / a.weight + 1.0 / b.weight);
   return 2 * (AIA_SHARE_LAG_NS + 2 * weighted_ns);
 }
@@ -117,6 +147,9 @@ void Oracle::lags() {
   for (const Client* c : running_)
     for (const aia_share* s = &c->queue.share; s->parent; s = s->parent)
       running_ns[s] += (host_.now_ns - c->job().granted_ns) * c->width;
+  for (const Client* c : overrunning_)
+    for (const aia_share* s = &c->queue.share; s->parent; s = s->parent)
+      running_ns[s] += (host_.now_ns - c->revoked_ns) * c->width;
   std::map<const aia_share*, std::vector<const aia_share*>> in_line;
   for (const Client* c : clients())
     if (c->queue.share.queued) in_line[c->queue.share.parent].push_back(&c->queue.share);
@@ -140,6 +173,73 @@ void Oracle::lags() {
   pairs_ = std::move(pairs);
 }
 
+void Oracle::ceilings(const Client& c) const {
+  if (c.queue.class_ == AIACCEL_CLASS_REALTIME) return;
+  for (const aia_sched_node* n = c.queue.node; n; n = n->parent) {
+    std::uint32_t turns = 0;
+    for (const Client* other : running_)
+      for (const aia_sched_node* of = other->queue.node; of; of = of->parent) turns += of == n;
+    must(!n->turns_max || turns <= n->turns_max, "ceilings: a turn more than a tenant may hold");
+    const auto w = windows_.find(n);
+    if (!n->cap.refill || w == windows_.end()) continue;
+    const Ns in_ns = host_.now_ns - w->second.since_ns + AIA_CAP_BURST_NS;
+    must(w->second.had_ns * AIACCEL_ENGINE_TIME_ALL <= in_ns * n->cap.refill,
+         "ceilings: a turn begins without engine time");
+  }
+}
+
+void Oracle::terms() {
+  const aia_sched_engine& e = host_.engine;
+  bool waits = false, foreground_waits = false;
+  for (const Client* c : clients())
+    if (is_eligible(*c)) {
+      waits = true;
+      foreground_waits |= !is_background(c->queue.class_);
+    }
+  if (!aia_list_empty(&e.parked)) waits = false;
+  // Where it gives way, background turns are in the way of their like alone.
+  const bool in_way[2] = {waits, waits && !(e.gives_way && foreground_waits)};
+  for (int i = 0; i < 2; i++) {
+    Ns& since_ns = in_way_since_ns_[i];
+    since_ns = in_way[i] ? std::min(since_ns, host_.now_ns) : AIACCEL_NEVER;
+  }
+  for (const Client* c : running_) {
+    const Ns since_ns = in_way_since_ns_[is_background(c->job().class_)];
+    if (!c->queue.budget_ns || since_ns == AIACCEL_NEVER) continue;
+    const Ns over_ns = std::max<Ns>(c->job().granted_ns + c->queue.budget_ns, since_ns);
+    must(host_.now_ns < over_ns + e.grace_ns, "terms: a turn in the way goes on after its grace");
+  }
+}
+
+void Oracle::starvation() {
+  const aia_sched_engine& e = host_.engine;
+  const bool owed = e.line != AIA_LINE_AGES && e.order != AIACCEL_ORDER_STRICT && !e.gives_way &&
+                    aia_list_empty(&e.parked) && !e.realtime.nr;
+  bool waits[AIACCEL_NR_CLASSES] = {}, wide = false;
+  for (const Client* c : clients())
+    if (is_eligible(*c)) {
+      waits[c->queue.class_] = true;
+      wide |= c->width > 1;
+    }
+  bool below = false;
+  for (std::uint32_t b = AIACCEL_CLASS_NORMAL; b < AIACCEL_NR_CLASSES; b++) {
+    Window& w = below_[b];
+    below |= waits[b - 1];
+    if (!owed || wide || !below) {
+      w = {};
+      continue;
+    }
+    if (w.since_ns == AIACCEL_NEVER) w = {host_.now_ns};
+    const std::uint32_t parts = b - AIACCEL_CLASS_LOW;
+    const Ns gap_ns = AIA_CLASSES_GAP_NS + AIA_CLASSES_PARTS * longest_ns_;
+    const Ns ns = host_.now_ns - w.since_ns;
+    if (ns < gap_ns) continue;
+    must(
+        w.had_ns + 2 * e.slots * longest_ns_ >= parts * e.slots * (ns - gap_ns) / AIA_CLASSES_PARTS,
+        "starvation: a lower class has less than it is owed");
+  }
+}
+
 void Oracle::structure() const {
   std::vector<const aia_sched_node*> nodes;
   for (const aia_sched_node& node : host_.tenants()) nodes.push_back(&node);
@@ -153,12 +253,19 @@ void Oracle::structure() const {
 void Oracle::end() const {
   must(running_.empty() && host_.engine.slots_used == 0, "end: a turn does not end");
   must(host_.engine.waiting == 0, "end: a job waits that nothing keeps from running");
+  must(overrunning_.empty() && host_.engine.contended == 0, "end: a slot stays contended");
+  for (const aia_sched_node& n : host_.tenants())
+    must(n.turns == 0 && n.cap.booked == 0, "end: a tenant's turns stay booked");
+  for (const Stream& s : host_.streams())
+    for (const Client& c : s.clients)
+      must(aia_turns_empty(&c.turns), "end: a turn stays with its context");
 }
 
 std::vector<const Client*> Oracle::clients() const {
   std::vector<const Client*> all;
   for (const Stream& s : host_.streams())
-    for (const Client& c : s.clients) all.push_back(&c);
+    for (const Client& c : s.clients)
+      if (!c.killed) all.push_back(&c);
   return all;
 }
 

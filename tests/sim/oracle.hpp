@@ -3,12 +3,20 @@
 // What must hold whatever the workload: looked at after each event of a host, by an account of its
 // own. What does not hold is thrown, as Broken.
 //
-// - slots: what runs is what was granted and has not ended; none is lost, none is given twice.
+// - slots: what runs is what was granted and has not ended; none is lost, none is given twice;
+// those
+//   of revoked turns are contended until the work has ended.
 // - time: what the engine and its tenants were paid is what their turns took.
 // - work: no slot stays free for a job that could begin; but for a wider one that is in line, and
 //   then another turn begins before the longest turn is over.
 // - lag: of members of one share that were in line all the while, none got more beyond its weight
-//   than lag_ns() says.
+//   than lag_ns() says; work that overruns counts.
+// - ceilings: no turn begins beyond a tenant's ceiling of turns, or while more engine time was used
+//   than came in; REALTIME apart.
+// - terms: no turn goes on beyond budget and grace, or the grace after somebody came, while a job
+//   is in line.
+// - starvation: what lies below a class has what it is owed (classes.h), where all are one slot
+//   wide.
 // - structure: the invariants of sched.h (core/sound.hpp).
 //
 // A job that would be forgotten shows in the end: whoever plays stops the streams, plays on, and
@@ -32,11 +40,13 @@ struct Broken : std::runtime_error {
 
 class Oracle {
  public:
-  // No turn is longer than `longest_ns`, nor said to be.
+  // No turn is said to be longer than `longest_ns`.
   Oracle(Host& host, Ns longest_ns);
 
   // Weights have changed: what was before does not count for lags.
   void reweighted() { pairs_.clear(); }
+  // A tenant has another ceiling.
+  void capped(const aia_sched_node* node) { windows_[node] = {host_.now_ns}; }
   // Nothing is left: streams were stopped, and time was played for long enough.
   void end() const;
 
@@ -53,23 +63,37 @@ class Oracle {
 
   void granted(Client& c);
   void ended(Client& c);
+  void released(Client& c);
+  void took(const Client& c, Ns since_ns);
   void settled();
   void slots() const;
   void time() const;
   void work();
   void lags();
+  void ceilings(const Client& c) const;
+  void terms();
+  void starvation();
   void structure() const;
   double lag_ns(const aia_share& a, const aia_share& b) const;
   std::vector<const Client*> clients() const;
 
   Host& host_;
-  const Ns longest_ns_;
+  Ns longest_ns_;  // seen, or said
   std::uint64_t turns_ = 0;
-  std::set<const Client*> running_;
+  std::set<const Client*> running_, overrunning_;
   Ns ended_ns_ = 0;                                // slots times time of turns that ended
   std::map<const aia_share*, Account> accounts_;   // of queues, and of tenants by class
   std::map<const aia_sched_node*, Ns> of_tenant_;  // of its own queues
   Ns free_since_ns_ = AIACCEL_NEVER;
+  // Since when somebody waits of those in whose way turns are: of all, of background ones.
+  Ns in_way_since_ns_[2] = {AIACCEL_NEVER, AIACCEL_NEVER};
+  // What was had since then.
+  struct Window {
+    Ns since_ns = AIACCEL_NEVER;
+    Ns had_ns = 0;
+  };
+  std::map<const aia_sched_node*, Window> windows_;  // of ceilings
+  Window below_[AIACCEL_NR_CLASSES];                 // of what lies below a class, while it waits
   // The difference of two siblings when both were in line first.
   std::map<std::pair<const aia_share*, const aia_share*>, double> pairs_;
 };

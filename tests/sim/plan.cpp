@@ -37,7 +37,9 @@ class Play {
       aia_sched_node* parent = who_.below(2) && i ? tenants_[who_.below(i)] : nullptr;
       tenants_[i] = host_.tenant(any_weight(who_), parent);
     }
+    enforce();
     for (unsigned i = 0; i < streams; i++) stream();
+    if (ends_turns_ && who_.below(3) == 0) promises();
   }
 
   void run(std::uint64_t events) {
@@ -46,15 +48,17 @@ class Play {
       if (played % 64 == 32) administrate();
       return played++ >= events;
     };
-    host_.run(AIACCEL_NEVER - 1, enough);
-    if (played < events) throw Broken("work: jobs wait, and nothing will happen");
+    do host_.run(AIACCEL_NEVER - 1, enough);
+    while (played < events && thaw());
+    if (played < events && host_.engine.waiting)
+      throw Broken("work: jobs wait, and nothing will happen");
   }
 
   // Whatever was held back comes in again.
   void end() {
     for (const Stream& s : host_.streams()) host_.stop(const_cast<Stream&>(s));
-    for (aia_sched_node* node : tenants_)
-      aia_sched_node_set_caps(node, AIACCEL_ENGINE_TIME_ALL, 0, host_.now_ns);
+    thaw();
+    for (aia_sched_node* node : tenants_) cap(node, AIACCEL_ENGINE_TIME_ALL, 0);
     host_.run(AIACCEL_NEVER - 1);
     oracle_.end();
   }
@@ -62,29 +66,88 @@ class Play {
   std::uint64_t turns() const { return oracle_.turns(); }
 
  private:
+  void enforce() {
+    static constexpr std::uint32_t kEnforcements[] = {AIACCEL_ADVISORY, AIACCEL_GATED,
+                                                      AIACCEL_PREEMPTIBLE};
+    const std::uint32_t enforcement = kEnforcements[who_.below(std::size(kEnforcements))];
+    host_.enforce(enforcement, kMs * who_.below(4));
+    ends_turns_ = enforcement != AIACCEL_ADVISORY;
+  }
+
   void stream() {
     Stream s{.tenant = tenants_[who_.below(kTenants)],
              .class_ = static_cast<std::uint32_t>(who_.below(AIACCEL_CLASS_REALTIME)),
              .weight = any_weight(who_),
              .contexts = 1 + who_.below(4),
              .claimed_ns = who_.below(3) ? 0 : any_length(who_)};
+    if (ends_turns_) s.budget_ns = any_length(who_);
     // Narrow as a rule.
     s.width = static_cast<std::uint32_t>(who_.below(3) ? 1 : 1 + who_.below(host_.engine.slots));
     if (who_.below(3) == 0) s.due_ns = any_length(who_);
     const Ns length_ns = any_length(who_);
     s.service = who_.below(2) ? constant(length_ns) : uniform(length_ns / 2, length_ns);
     if (who_.below(3)) {
-      host_.saturate(std::move(s), s.contexts);
+      const std::size_t jobs = s.contexts;
+      streams_.push_back(&host_.saturate(std::move(s), jobs));
     } else {
       s.gap = uniform(length_ns / 2, 4 * length_ns);
-      host_.open(std::move(s));
+      streams_.push_back(&host_.open(std::move(s)));
     }
+  }
+
+  // As long as they are kept nobody asks for another order.
+  void promises() {
+    for (auto left = 1 + who_.below(4); left > 0; left--) {
+      const Ns period_ns = kMs * (20 + who_.below(100)), budget_ns = kMs * (1 + who_.below(8));
+      const bool was_promised = host_.promise(
+          {.tenant = tenants_[who_.below(kTenants)],
+           .width = static_cast<std::uint32_t>(1 + who_.below(2) * who_.below(host_.engine.slots)),
+           .budget_ns = budget_ns,
+           .service = uniform(budget_ns / 2, budget_ns + host_.engine.grace_ns),
+           .ended =
+               [period_ns](Ns sojourn_ns) {
+                 if (sojourn_ns > period_ns) throw Broken("promises: a deadline is missed");
+               }},
+          period_ns);
+      if (was_promised) promised_ = true;
+    }
+  }
+
+  void cap(aia_sched_node* node, std::uint32_t time, std::uint32_t turns) {
+    aia_sched_node_set_caps(node, time, turns, host_.now_ns);
+    oracle_.capped(node);
+  }
+
+  // False when nobody was frozen.
+  bool thaw() {
+    bool any = false;
+    for (Stream* s : streams_)
+      for (Client& c : s->clients)
+        if (c.frozen) {
+          any = true;
+          host_.thaw(c);
+        }
+    return any;
+  }
+
+  // Something happens to a process that has a job.
+  void strike() {
+    Stream& s = *streams_[who_.below(streams_.size())];
+    if (s.clients.empty()) return;
+    Client& c = s.clients[who_.below(s.clients.size())];
+    if (c.killed || !c.turn.owner) return;
+    if (c.frozen)
+      host_.thaw(c);
+    else if (who_.below(8) == 0)
+      host_.kill(c);
+    else if (ends_turns_)
+      host_.freeze(c);
   }
 
   // What the administrator changes while jobs wait and run.
   void administrate() {
     aia_sched_node* node = tenants_[who_.below(kTenants)];
-    switch (who_.below(6)) {
+    switch (who_.below(8)) {
       case 0:
         aia_sched_node_set_weight(node, any_weight(who_));
         oracle_.reweighted();
@@ -92,13 +155,17 @@ class Play {
       case 1: {
         const auto time = static_cast<std::uint32_t>(
             who_.below(2) ? AIACCEL_ENGINE_TIME_ALL : 1 + who_.below(AIACCEL_ENGINE_TIME_ALL));
-        aia_sched_node_set_caps(node, time, static_cast<std::uint32_t>(who_.below(4)),
-                                host_.now_ns);
+        cap(node, time, static_cast<std::uint32_t>(who_.below(4)));
         break;
       }
       case 2:
+        if (promised_) break;
         aia_sched_set_order(&host_.engine, static_cast<std::uint32_t>(1 + who_.below(4)),
                             host_.now_ns);
+        break;
+      case 3:
+      case 4:
+        strike();
         break;
       default:
         break;
@@ -109,6 +176,9 @@ class Play {
   Host host_;
   Oracle oracle_;
   aia_sched_node* tenants_[kTenants] = {};
+  std::vector<Stream*> streams_;
+  bool ends_turns_ = false;
+  bool promised_ = false;
 };
 
 }  // namespace

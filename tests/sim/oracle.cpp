@@ -60,7 +60,10 @@ void Oracle::released(Client& c) {
 void Oracle::took(const Client& c, Ns since_ns) {
   const Ns ns = host_.now_ns - since_ns, had_ns = ns * c.width;
   longest_ns_ = std::max(longest_ns_, ns);
-  for (const aia_share* s = &c.queue.share; s->parent; s = s->parent) accounts_[s].had_ns += had_ns;
+  for (const aia_share* s = &c.queue.share; s->parent; s = s->parent) {
+    accounts_[s].had_ns += had_ns;
+    accounts_[s].longest_ns = std::max(accounts_[s].longest_ns, ns);
+  }
   for (const aia_sched_node* n = c.queue.node; n; n = n->parent)
     if (const auto w = windows_.find(n);
         w != windows_.end() && w->second.since_ns <= c.job().granted_ns)
@@ -133,23 +136,32 @@ void Oracle::work() {
 // Twice (now, and when both came into line): how far the scheduler lets members differ, which is
 // the lag and a charge of each; and how far its charges, which are estimates while turns run, are
 // from what these took.
-double Oracle::lag_ns(const aia_share& a, const aia_share& b) const {
-  const double turns_ns = static_cast<double>(host_.engine.slots * longest_ns_ +
-                                              host_.engine.contended * AIA_TERMS_PAY_NS);
-  const double weighted_ns = turns_ns * AIACCEL_WEIGHT_DEFAULT * (1.0 / a.weight + 1.0 / b.weight);
-  return 2 * (AIA_SHARE_LAG_NS + 2 * weighted_ns);
+double Oracle::lag_ns(const aia_share& a, const aia_share& b) {
+  return 2 * (AIA_SHARE_LAG_NS + 2 * (accounts_[&a].charge_ns(a) + accounts_[&b].charge_ns(b)));
+}
+
+// Its work goes on, and is not in what was had.
+void Oracle::runs(const Client& c, Ns since_ns) {
+  const Ns ns = host_.now_ns - since_ns;
+  for (const aia_share* s = &c.queue.share; s->parent; s = s->parent) {
+    Account& account = accounts_[s];
+    account.longest_ns = std::max({account.longest_ns, ns, c.claimed_ns});
+    account.running_ns += ns * c.width;
+    account.slots += c.width;
+    account.most_slots = std::max(account.most_slots, account.slots);
+  }
 }
 
 void Oracle::lags() {
   const aia_sched_engine& e = host_.engine;
   if (e.line != AIA_LINE_SHARES || !aia_list_empty(&e.parked)) return pairs_.clear();
-  std::map<const aia_share*, Ns> running_ns;
-  for (const Client* c : running_)
+  for (auto& [share, account] : accounts_) account.running_ns = account.slots = 0;
+  for (const Client* c : running_) runs(*c, c->job().granted_ns);
+  for (const Client* c : overrunning_) {
+    runs(*c, c->revoked_ns);
     for (const aia_share* s = &c->queue.share; s->parent; s = s->parent)
-      running_ns[s] += (host_.now_ns - c->job().granted_ns) * c->width;
-  for (const Client* c : overrunning_)
-    for (const aia_share* s = &c->queue.share; s->parent; s = s->parent)
-      running_ns[s] += (host_.now_ns - c->revoked_ns) * c->width;
+      accounts_[s].longest_ns = std::max<Ns>(accounts_[s].longest_ns, AIA_TERMS_PAY_NS);
+  }
   std::map<const aia_share*, std::vector<const aia_share*>> in_line;
   for (const Client* c : clients())
     if (c->queue.share.queued) in_line[c->queue.share.parent].push_back(&c->queue.share);
@@ -159,11 +171,10 @@ void Oracle::lags() {
 
   decltype(pairs_) pairs;
   for (const auto& [parent, members] : in_line)
-    for (std::size_t i = 0; i < members.size(); i++)
+    for (std::size_t i = 0; !parent->root->by_key && i < members.size(); i++)
       for (std::size_t j = i + 1; j < members.size(); j++) {
         const aia_share &a = *members[i], &b = *members[j];
-        const double apart = accounts_[&a].virtual_ns(a, running_ns[&a]) -
-                             accounts_[&b].virtual_ns(b, running_ns[&b]);
+        const double apart = accounts_[&a].virtual_ns(a) - accounts_[&b].virtual_ns(b);
         const auto before = pairs_.find({&a, &b});
         const double at_first = before == pairs_.end() ? apart : before->second;
         must(std::abs(apart - at_first) <= lag_ns(a, b),

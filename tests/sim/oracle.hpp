@@ -53,11 +53,19 @@ class Oracle {
   std::uint64_t turns() const { return turns_; }
 
  private:
-  // What a share got, times the default weight over its own.
+  // What a share got, and how much it may be charged at once: for its longest turn, seen or said,
+  // on all the slots that it ever held.
   struct Account {
     Ns had_ns = 0;
-    double virtual_ns(const aia_share& share, Ns running_ns) const {
-      return static_cast<double>(had_ns + running_ns) * AIACCEL_WEIGHT_DEFAULT / share.weight;
+    Ns longest_ns = AIA_SCHED_FIRST_NS;
+    std::uint32_t slots = 0, most_slots = 0;  // of work that goes on
+    Ns running_ns = 0;                        // of that
+    double virtual_ns(const aia_share& share) const { return weighted(had_ns + running_ns, share); }
+    double charge_ns(const aia_share& share) const {
+      return weighted(most_slots * longest_ns, share);
+    }
+    static double weighted(Ns ns, const aia_share& share) {
+      return static_cast<double>(ns) * AIACCEL_WEIGHT_DEFAULT / share.weight;
     }
   };
 
@@ -74,7 +82,8 @@ class Oracle {
   void terms();
   void starvation();
   void structure() const;
-  double lag_ns(const aia_share& a, const aia_share& b) const;
+  void runs(const Client& c, Ns since_ns);
+  double lag_ns(const aia_share& a, const aia_share& b);
   std::vector<const Client*> clients() const;
 
   Host& host_;

@@ -33,6 +33,7 @@ class Play {
         host_(static_cast<std::uint32_t>(1 + who_.below(6)), std::move(what)),
         oracle_(host_, kLongest) {
     host_.engine.gives_way = who_.below(4) == 0;
+    keeps_order_ = who_.below(2);
     for (unsigned i = 0; i < kTenants; i++) {
       aia_sched_node* parent = who_.below(2) && i ? tenants_[who_.below(i)] : nullptr;
       tenants_[i] = host_.tenant(any_weight(who_), parent);
@@ -109,7 +110,7 @@ class Play {
                  if (sojourn_ns > period_ns) throw Broken("promises: a deadline is missed");
                }},
           period_ns);
-      if (was_promised) promised_ = true;
+      if (was_promised) keeps_order_ = true;
     }
   }
 
@@ -159,7 +160,7 @@ class Play {
         break;
       }
       case 2:
-        if (promised_) break;
+        if (keeps_order_) break;
         aia_sched_set_order(&host_.engine, static_cast<std::uint32_t>(1 + who_.below(4)),
                             host_.now_ns);
         break;
@@ -178,7 +179,7 @@ class Play {
   aia_sched_node* tenants_[kTenants] = {};
   std::vector<Stream*> streams_;
   bool ends_turns_ = false;
-  bool promised_ = false;
+  bool keeps_order_ = false;
 };
 
 }  // namespace

@@ -58,8 +58,8 @@ int Host::init(Client& c, aia_sched_node* node, std::uint32_t class_, std::uint3
   aia_sched_seat_init(&c.seat, node->engine);
   aia_sched_queue_init(&c.queue, &c.seat, node, class_, weight);
   aia_terms_set_queue(&c.queue, 0, budget_ns);
-  const Ns longest_ns = node->engine->budget_ns ? c.queue.budget_ns + node->engine->grace_ns : 0;
-  return aia_realtime_join(&c.queue, longest_ns, period_ns, period_ns ? c.width : 0, now_ns);
+  return aia_realtime_join(&c.queue, aia_terms_longest_ns(&c.queue), period_ns,
+                           period_ns ? c.width : 0, now_ns);
 }
 
 Client& Host::client(aia_sched_node* node, Options options) {

@@ -9,10 +9,10 @@
  * Errors are returned as negative errno values; no function sets errno.
  *
  * Threads: several threads may use one device for aiaccel_call(), aiaccel_map() and
- * aiaccel_fd() at once. aiaccel_read_events(), aiaccel_acquire(), aiaccel_renew()
- * and aiaccel_complete() belong to one thread at a time, since a ring has one reader. A context
- * holds one turn on an engine at a time, so a program with several workers opens one device for
- * each: that is cheap and needs no lock.
+ * aiaccel_fd() at once. aiaccel_read_events() and the functions below it that take
+ * jobs and turns belong to one thread at a time, since a ring has one reader. A context holds
+ * one turn on an engine at a time, so a program with several workers opens one device for each:
+ * that is cheap and needs no lock.
  *
  * A broker that ends takes its contexts with it. From then on every call on a device of it
  * returns -ECONNRESET, a wait in aiaccel_acquire() or ENTER within a quarter of a second, and
@@ -118,13 +118,33 @@ struct aiaccel_grant {
  * @cancel_fd:  the wait ends when this descriptor polls readable; -1 for none
  * @grant:	the result
  *
- * Events of other jobs that come meanwhile are kept for aiaccel_read_events().
+ * Events of other jobs that come meanwhile are kept for aiaccel_read_events(), or aiaccel_wait().
  * -ETIMEDOUT, -ECANCELED, -EINTR (a signal), -ENOMEM: the job was withdrawn. -ENODEV: the
  * engine went away, or the job that it was to follow was not completed. -ECONNRESET: the
  * broker did. Others as struct aiaccel_job has them.
  */
 int aiaccel_acquire(struct aiaccel_device *device, const struct aiaccel_job *job,
 		    uint64_t timeout_ns, int cancel_fd, struct aiaccel_grant *grant);
+
+/**
+ * aiaccel_submit - Submit one job without waiting, for aiaccel_wait()
+ * @job:    as for aiaccel_acquire()
+ * @cookie: the result: the job's name, also for the @after of a later one
+ *
+ * -ENOMEM, and errors as struct aiaccel_job has them: there is no job.
+ */
+int aiaccel_submit(struct aiaccel_device *device, const struct aiaccel_job *job, uint64_t *cookie);
+
+/**
+ * aiaccel_wait - Wait for the turn of a job of aiaccel_submit()
+ *
+ * Once for each, and soon: a turn that others want is revoked where its holder has not looked for it in a
+ * second, in any of the functions that read the ring. A @timeout_ns that has gone by tells whether it
+ * has its turn. Else like aiaccel_acquire(): on errors the job is withdrawn. -ENOENT: there is none to
+ * wait for.
+ */
+int aiaccel_wait(struct aiaccel_device *device, uint64_t cookie, uint64_t timeout_ns, int cancel_fd,
+		 struct aiaccel_grant *grant);
 
 /*
  * Ends the turn, and drops what was kept of its events. -ESTALE: it had been revoked, so that others

@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr uint64_t kChosen = 1ULL << 63;  // cookies that aiaccel_acquire() chose
+constexpr uint64_t kChosen = 1ULL << 63;  // cookies that the library chose
 
 uint64_t monotonic_ns() {
   timespec now;
@@ -21,12 +21,39 @@ uint64_t monotonic_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-// Turns that aiaccel_acquire() named are over or known to their holder: nothing more to tell.
-bool of_chosen(const aiaccel_device& device, uint64_t cookie) {
-  return (cookie & kChosen) && (cookie & ~kChosen) <= device.last_cookie;
+// What is told of it goes to aiaccel_wait() alone.
+bool is_pending(const aiaccel_device& device, uint64_t cookie) {
+  return !device.pending.empty() && device.pending.contains(cookie);
+}
+
+// Turns that the library named are over or known to their holder, unless they are waited for yet:
+// nothing more to tell.
+bool is_told(const aiaccel_device& device, uint64_t cookie) {
+  return (cookie & kChosen) && (cookie & ~kChosen) <= device.last_cookie &&
+         !is_pending(device, cookie);
 }
 
 enum class Met { nothing, granted, failed };
+
+// What an event of a job that is waited for means.
+Met meet(const aiaccel_device& device, const aiaccel_event& event, aiaccel_grant* grant) {
+  if (event.events & AIACCEL_EVENT_FAILED) return Met::failed;
+  if (!(event.events & AIACCEL_EVENT_GRANTED)) return Met::nothing;
+  *grant = {};
+  grant->cookie = event.cookie;
+  grant->generation = event.generation;
+  grant->granted_ns = event.time_ns;
+  grant->yield_word = device.yield_word(event.slot);
+  return Met::granted;
+}
+
+// False where memory is short.
+bool keep(aiaccel_device& device, const aiaccel_event& event) try {
+  device.kept.push_back(event);
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
+}
 
 // Reads the ring up to the event that `cookie` waits for; others are kept.
 Met look_for(aiaccel_device& device, uint64_t cookie, aiaccel_grant* grant) {
@@ -34,19 +61,23 @@ Met look_for(aiaccel_device& device, uint64_t cookie, aiaccel_grant* grant) {
   while (device.peek_event(&event)) {
     const bool others = event.cookie != cookie;
     // Before it is taken, so that none is lost where memory is short.
-    if (others && !of_chosen(device, event.cookie)) device.kept.push_back(event);
+    if (others && !is_told(device, event.cookie)) device.kept.push_back(event);
     device.take_event();
     if (others) continue;
-    if (event.events & AIACCEL_EVENT_FAILED) return Met::failed;
-    if (!(event.events & AIACCEL_EVENT_GRANTED)) continue;
-    *grant = {};
-    grant->cookie = cookie;
-    grant->generation = event.generation;
-    grant->granted_ns = event.time_ns;
-    grant->yield_word = device.yield_word(event.slot);
-    return Met::granted;
+    if (const Met met = meet(device, event, grant); met != Met::nothing) return met;
   }
   return Met::nothing;
+}
+
+// The same of what was kept.
+Met look_back_for(aiaccel_device& device, uint64_t cookie, aiaccel_grant* grant) {
+  Met met = Met::nothing;
+  std::erase_if(device.kept, [&](const aiaccel_event& event) {
+    if (event.cookie != cookie) return false;
+    if (const Met now = meet(device, event, grant); now != Met::nothing) met = now;
+    return true;
+  });
+  return met;
 }
 
 int enter(aiaccel_device& device, aiaccel_enter& arg) {
@@ -116,26 +147,48 @@ int wait_turn(aiaccel_device& device, uint64_t cookie, uint64_t timeout_ns, int 
   return -ENOMEM;
 }
 
+// After a wait that failed: 0 where the turn came, else why there is none, and no job either.
+int withdraw_unless(int error, aiaccel_device& device, uint64_t cookie) {
+  if (!error || error == -ENODEV) return error;
+  if (complete(device, cookie, 0, AIACCEL_COMPLETE_CANCEL) == -ECONNRESET) return -ECONNRESET;
+  // What the ring still tells of it is of no use to anybody.
+  aiaccel_grant late;
+  look_for(device, cookie, &late);
+  return error;
+}
+
+aiaccel_job named(aiaccel_device& device, const aiaccel_job& job) {
+  aiaccel_job submitted = job;
+  if (submitted.cookie == 0) submitted.cookie = kChosen | ++device.last_cookie;
+  return submitted;
+}
+
 }  // namespace
 
 unsigned int aiaccel_read_events(aiaccel_device* device, aiaccel_event* events, unsigned int max) {
   unsigned int count = 0;
   if (!device->guard.same_process()) return 0;
-  for (; count < max && !device->kept.empty(); ++count) {
-    events[count] = device->kept.front();
-    device->kept.pop_front();
+  for (auto at = device->kept.begin(); count < max && at != device->kept.end();) {
+    if (is_pending(*device, at->cookie)) {
+      ++at;
+    } else {
+      events[count++] = *at;
+      at = device->kept.erase(at);
+    }
   }
   while (count < max && device->peek_event(&events[count])) {
+    const uint64_t cookie = events[count].cookie;
+    if (is_pending(*device, cookie) && !keep(*device, events[count]))
+      break;  // it stays in the ring
+    if (!is_pending(*device, cookie) && !is_told(*device, cookie)) ++count;
     device->take_event();
-    if (!of_chosen(*device, events[count].cookie)) ++count;
   }
   return count;
 }
 
 int aiaccel_acquire(aiaccel_device* device, const aiaccel_job* job, uint64_t timeout_ns,
                     int cancel_fd, aiaccel_grant* grant) try {
-  aiaccel_job submitted = *job;
-  if (submitted.cookie == 0) submitted.cookie = kChosen | ++device->last_cookie;
+  const aiaccel_job submitted = named(*device, *job);
   aiaccel_enter arg{};
   arg.jobs = reinterpret_cast<uintptr_t>(&submitted);
   arg.nr_jobs = 1;
@@ -151,13 +204,32 @@ int aiaccel_acquire(aiaccel_device* device, const aiaccel_job* job, uint64_t tim
   } else {
     error = wait_turn(*device, submitted.cookie, timeout_ns, cancel_fd, grant);
   }
-  if (!error || error == -ENODEV) return error;
-  if (complete(*device, submitted.cookie, 0, AIACCEL_COMPLETE_CANCEL) == -ECONNRESET)
-    return -ECONNRESET;
-  // What the ring still tells of it is of no use to anybody.
-  aiaccel_grant late;
-  look_for(*device, submitted.cookie, &late);
+  return withdraw_unless(error, *device, submitted.cookie);
+} catch (const std::bad_alloc&) {
+  return -ENOMEM;
+}
+
+int aiaccel_submit(aiaccel_device* device, const aiaccel_job* job, uint64_t* cookie) try {
+  const aiaccel_job submitted = named(*device, *job);
+  aiaccel_enter arg{};
+  arg.jobs = reinterpret_cast<uintptr_t>(&submitted);
+  arg.nr_jobs = 1;
+  const auto [at, is_new] = device->pending.insert(submitted.cookie);
+  const int error = enter(*device, arg);
+  if (error && is_new) device->pending.erase(at);
+  if (!error) *cookie = submitted.cookie;
   return error;
+} catch (const std::bad_alloc&) {
+  return -ENOMEM;
+}
+
+int aiaccel_wait(aiaccel_device* device, uint64_t cookie, uint64_t timeout_ns, int cancel_fd,
+                 aiaccel_grant* grant) try {
+  if (device->pending.erase(cookie) == 0) return -ENOENT;
+  const Met met = look_back_for(*device, cookie, grant);
+  if (met == Met::granted) return 0;
+  if (met == Met::failed) return -ENODEV;
+  return withdraw_unless(wait_turn(*device, cookie, timeout_ns, cancel_fd, grant), *device, cookie);
 } catch (const std::bad_alloc&) {
   return -ENOMEM;
 }

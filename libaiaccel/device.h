@@ -14,6 +14,7 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 
 #include "transport.h"
 #include "user/fork_guard.h"
@@ -42,8 +43,9 @@ struct aiaccel_device {
   uint32_t* yield = nullptr;
   uint32_t* consumed = nullptr;
 
-  std::deque<aiaccel_event> kept;  // met by aiaccel_acquire() and not its own
-  uint64_t last_cookie = 0;        // of those that aiaccel_acquire() chose
+  std::deque<aiaccel_event> kept;  // met, and not what was looked for
+  std::set<uint64_t> pending;      // cookies of aiaccel_submit() that were not waited for yet
+  uint64_t last_cookie = 0;        // of those that the library chose
 
  private:
   bool find_parts();

@@ -2,8 +2,8 @@
 //
 // A line to one engine, and the turns that it gets.
 //
-// Threads: a Queue and its Grants belong to one thread at a time, and so do all queues of one
-// Device. A context holds one turn on an engine at a time: a second acquire() meanwhile throws
+// Threads: a Queue, its Jobs and its Grants belong to one thread at a time, and so do all queues of
+// one Device. A context holds one turn on an engine at a time: a second acquire() meanwhile throws
 // EDEADLK.
 #ifndef AIACCEL_QUEUE_HPP
 #define AIACCEL_QUEUE_HPP
@@ -61,6 +61,10 @@ struct AcquireOptions {
   std::uint32_t width = 0;                      // slots; 0: the queue's
   std::uint64_t group = 0;       // jobs of this number have their turns together; 0: none
   std::uint32_t group_size = 0;  // of how many jobs, with a group
+  // The cookie() of a Grant that is held or of a Job, of whichever queue of the Device: this one
+  // comes into line when that one is completed, and fails (ENODEV) when it is withdrawn or revoked.
+  // 0: none. For submit(): acquire() would wait for what only its own thread can complete.
+  std::uint64_t after = 0;
 };
 
 // A turn. Completes itself when it goes out of scope.
@@ -87,6 +91,9 @@ class Grant {
   bool yield_wanted() const noexcept {
     return handle_ && __atomic_load_n(grant_.yield_word, __ATOMIC_RELAXED) == grant_.generation;
   }
+
+  // What a later job of the Device may name as `after`.
+  std::uint64_t cookie() const noexcept { return grant_.cookie; }
 
   // When the turn began.
   Clock::time_point since() const noexcept {
@@ -122,6 +129,7 @@ class Grant {
   }
 
  private:
+  friend class Job;
   friend class Queue;
   Grant(std::shared_ptr<aiaccel_device> handle, const aiaccel_grant& grant)
       : handle_(std::move(handle)), grant_(grant) {}
@@ -130,22 +138,116 @@ class Grant {
   aiaccel_grant grant_;
 };
 
+namespace detail {
+
+inline std::uint64_t nanoseconds(Clock::time_point time) {
+  const auto count = time.time_since_epoch().count();
+  return count > 0 ? static_cast<std::uint64_t>(count) : 1;
+}
+inline std::uint64_t nanoseconds(std::optional<Clock::time_point> timeout) {
+  return timeout ? nanoseconds(*timeout) : AIACCEL_NEVER;
+}
+
+// Lets a std::stop_token end a wait that takes a descriptor.
+class Canceller {
+ public:
+  Canceller() = default;
+  Canceller(Canceller&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Canceller& operator=(Canceller&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Canceller() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+  // wait(fd): `fd` is readable once `stop` asks for it, or -1 where it never does.
+  template <typename Wait>
+  auto operator()(const std::stop_token& stop, Wait wait) {
+    if (!stop.stop_possible()) return wait(-1);
+    if (fd_ < 0) {
+      fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+      if (fd_ < 0) throw Error(errno, "cannot make an eventfd");
+    }
+    // The callback's destructor waits for a callback that runs, so what it wrote can be taken
+    // back after it; before the wait, nothing is in the eventfd.
+    struct Drain {
+      int fd;
+      ~Drain() {
+        std::uint64_t ignored;
+        [[maybe_unused]] const auto bytes = ::read(fd, &ignored, sizeof ignored);
+      }
+    } drain{fd_};
+    std::stop_callback wake(stop, [fd = fd_] {
+      const std::uint64_t one = 1;
+      [[maybe_unused]] const auto bytes = ::write(fd, &one, sizeof one);
+    });
+    return wait(fd_);
+  }
+
+ private:
+  int fd_ = -1;  // made at the first wait that can be stopped
+};
+
+}  // namespace detail
+
+// A job that was submitted and not waited for yet. Withdraws itself, or gives its turn back, when
+// it goes out of scope. Its Queue must stay until it is waited for, since it takes its jobs with
+// it.
+class Job {
+ public:
+  Job(Job&& other) noexcept : handle_(std::move(other.handle_)), cookie_(other.cookie_) {}
+  Job& operator=(Job&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    std::swap(cookie_, other.cookie_);
+    return *this;
+  }
+  ~Job() {
+    aiaccel_grant grant;
+    if (handle_ && aiaccel_wait(handle_.get(), cookie_, 1, -1, &grant) == 0)
+      aiaccel_complete(handle_.get(), &grant);
+  }
+
+  std::uint64_t cookie() const noexcept { return cookie_; }
+
+  // Waits for its turn, once and soon: a turn that others want is revoked where nobody has looked
+  // for it in a second. Throws Error, and the job is withdrawn: as Queue::acquire(); ENODEV also
+  // where the job that it was after was not completed.
+  Grant wait(std::optional<Clock::time_point> timeout = {}, std::stop_token stop = {}) {
+    if (!handle_) throw Error(ENOENT, "a job is waited for once");
+    aiaccel_grant grant{};
+    const int result = detail::Canceller()(stop, [&](int cancel_fd) {
+      return aiaccel_wait(handle_.get(), cookie_, detail::nanoseconds(timeout), cancel_fd, &grant);
+    });
+    const std::shared_ptr<aiaccel_device> handle = std::move(handle_);
+    detail::check(result, "cannot wait for a turn");
+    return Grant(handle, grant);
+  }
+
+ private:
+  friend class Queue;
+  Job(std::shared_ptr<aiaccel_device> handle, std::uint64_t cookie)
+      : handle_(std::move(handle)), cookie_(cookie) {}
+
+  std::shared_ptr<aiaccel_device> handle_;  // null once waited for
+  std::uint64_t cookie_;
+};
+
 class Queue {
  public:
   Queue(Queue&& other) noexcept
       : handle_(std::move(other.handle_)),
         id_(other.id_),
         width_(other.width_),
-        cancel_fd_(std::exchange(other.cancel_fd_, -1)) {}
+        canceller_(std::move(other.canceller_)) {}
   Queue& operator=(Queue&& other) noexcept {
     std::swap(handle_, other.handle_);
     std::swap(id_, other.id_);
     std::swap(width_, other.width_);
-    std::swap(cancel_fd_, other.cancel_fd_);
+    std::swap(canceller_, other.canceller_);
     return *this;
   }
   ~Queue() {
-    if (cancel_fd_ >= 0) ::close(cancel_fd_);
     if (!handle_) return;
     aiaccel_destroy destroy{};
     destroy.size = sizeof destroy;
@@ -158,34 +260,23 @@ class Queue {
   // Waits for a turn. Throws Error: ECANCELED when `stop` asked for it, ETIMEDOUT, EDEADLK, EINVAL
   // for a width that the engine does not have, ENODEV when the engine went away.
   Grant acquire(const AcquireOptions& options = {}, std::stop_token stop = {}) {
-    aiaccel_job job{};
-    job.queue = id_;
-    job.width = options.width ? options.width : width_;
-    job.cost_ns = static_cast<std::uint64_t>(options.cost.count());
-    job.group = options.group;
-    job.group_size = options.group_size;
-    if (options.deadline) job.deadline_ns = nanoseconds(*options.deadline);
-    const std::uint64_t timeout = options.timeout ? nanoseconds(*options.timeout) : AIACCEL_NEVER;
-
-    if (!stop.stop_possible()) return submit(job, timeout, -1);
-    if (cancel_fd_ < 0) {
-      cancel_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-      if (cancel_fd_ < 0) throw Error(errno, "cannot make an eventfd");
-    }
-    // The callback's destructor waits for a callback that runs, so what it wrote can be taken
-    // back after it; before the wait, nothing is in the eventfd.
-    struct Drain {
-      int fd;
-      ~Drain() {
-        std::uint64_t ignored;
-        [[maybe_unused]] const auto bytes = ::read(fd, &ignored, sizeof ignored);
-      }
-    } drain{cancel_fd_};
-    std::stop_callback wake(stop, [fd = cancel_fd_] {
-      const std::uint64_t one = 1;
-      [[maybe_unused]] const auto bytes = ::write(fd, &one, sizeof one);
+    const aiaccel_job job = job_of(options);
+    aiaccel_grant grant{};
+    const int result = canceller_(stop, [&](int cancel_fd) {
+      return aiaccel_acquire(handle_.get(), &job, detail::nanoseconds(options.timeout), cancel_fd,
+                             &grant);
     });
-    return submit(job, timeout, cancel_fd_);
+    detail::check(result, "cannot acquire a turn");
+    return Grant(handle_, grant);
+  }
+
+  // Asks for a turn without waiting for it; `timeout` is for Job::wait(). Throws Error as acquire()
+  // does; ENOENT for an `after` that names no job.
+  Job submit(const AcquireOptions& options = {}) {
+    const aiaccel_job job = job_of(options);
+    std::uint64_t cookie = 0;
+    detail::check(aiaccel_submit(handle_.get(), &job, &cookie), "cannot submit a job");
+    return Job(handle_, cookie);
   }
 
  private:
@@ -210,22 +301,24 @@ class Queue {
     id_ = create.id;
   }
 
-  static std::uint64_t nanoseconds(Clock::time_point time) {
-    const auto count = time.time_since_epoch().count();
-    return count > 0 ? static_cast<std::uint64_t>(count) : 1;
-  }
-
-  Grant submit(const aiaccel_job& job, std::uint64_t timeout_ns, int cancel_fd) {
-    aiaccel_grant grant{};
-    detail::check(aiaccel_acquire(handle_.get(), &job, timeout_ns, cancel_fd, &grant),
-                  "cannot acquire a turn");
-    return Grant(handle_, grant);
+  aiaccel_job job_of(const AcquireOptions& options) const {
+    aiaccel_job job{};
+    job.queue = id_;
+    job.width = options.width ? options.width : width_;
+    job.cost_ns = static_cast<std::uint64_t>(options.cost.count());
+    job.group = options.group;
+    job.group_size = options.group_size;
+    
+    job.after = options.after;
+    if (options.after) job.flags = AIACCEL_JOB_AFTER;
+    if (options.deadline) job.deadline_ns = detail::nanoseconds(*options.deadline);
+    return job;
   }
 
   std::shared_ptr<aiaccel_device> handle_;
   std::uint32_t id_ = 0;
   std::uint32_t width_ = 1;
-  int cancel_fd_ = -1;  // made at the first acquire() that can be stopped
+  detail::Canceller canceller_;
 };
 
 }  // namespace aiaccel

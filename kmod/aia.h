@@ -47,6 +47,7 @@
 #include <linux/xarray.h>
 #include <uapi/aiaccel.h>
 
+#include "core/any.h"
 #include "core/check.h"
 #include "core/history.h"
 #include "core/limit.h"
@@ -347,6 +348,8 @@ int aia_buffer_alloc(struct aia_call *call);
 int aia_buffer_pin(struct aia_call *call);
 int aia_buffer_import(struct aia_call *call);
 int aia_buffer_info(struct aia_call *call);
+/* Where the pages of one are, NUMA_NO_NODE where on several, or not known. 0, -ENOENT. */
+int aia_buffer_node(struct aia_context *ctx, u32 id, int *node);
 int aia_enter(struct aia_call *call);
 int aia_stats(struct aia_call *call);
 int aia_control(struct aia_call *call);

@@ -196,6 +196,21 @@ static struct aia_buffer *find_id(struct aia_context *ctx, u32 id)
 	return buffer;
 }
 
+int aia_buffer_node(struct aia_context *ctx, u32 id, int *node)
+{
+	struct aia_object *object;
+	int err = -ENOENT;
+
+	xa_lock(&ctx->objects);
+	object = xa_load(&ctx->objects, id);
+	if (object && object->kind == AIA_OBJECT_BUFFER) {
+		*node = container_of(object, struct aia_buffer, object)->numa_node;
+		err = 0;
+	}
+	xa_unlock(&ctx->objects);
+	return err;
+}
+
 int aia_buffer_info(struct aia_call *call)
 {
 	struct aiaccel_buffer_info *arg = call->arg;

@@ -143,6 +143,7 @@ static int add_locked(struct aia_engine *engine)
 	if (!next_id || (engine->by_user && nr_by_users == AIA_MAX_BY_USERS))
 		return -ENOSPC;
 	engine->id = next_id;
+	engine->sched.number = engine->id;
 	engine->sched.state = all_states;
 	aia_sched_set_order(&engine->sched, all_orders, ktime_get_ns());
 	err = aia_sysfs_add_locked(engine);
@@ -185,6 +186,7 @@ static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 	aia_turn_init_alarm(engine);
 	aia_sched_engine_init(&engine->sched, desc->slots);
 	engine->sched.witness = aia_trace_decision;
+	engine->sched.numa_node = desc->numa_node;
 	engine->sched.gives_way = desc->kind == AIACCEL_ENGINE_CPU;
 	aia_terms_set_engine(&engine->sched, desc->enforcement, desc->grace_ns);
 	err = mutex_lock_killable(&aia_config_lock);

@@ -59,6 +59,7 @@ static void free_turns(struct aia_turn *turn)
 
 	for (; turn; turn = next) {
 		next = turn->next_freed;
+		kfree(turn->job.any);
 		kmem_cache_free(turn_cache, turn);
 	}
 }
@@ -144,7 +145,7 @@ static void uncharge_locked(struct aia_news *news)
 		aia_tenant_uncharge(turn->owner, AIA_CEILING_JOBS, 1);
 		news->freed = turn->next_freed;
 		ctx = container_of(turn->turns, struct aia_context, turns);
-		if (!cmpxchg(&ctx->spare, NULL, turn))
+		if (!turn->job.any && !cmpxchg(&ctx->spare, NULL, turn))
 			continue;
 		turn->next_freed = news->uncharged;
 		news->uncharged = turn;
@@ -233,7 +234,7 @@ struct entries {
 	struct aiaccel_completion *completions;
 	struct aiaccel_job *jobs;
 	u32 nr_completions, nr_jobs;	/* that could be read */
-	struct aia_turn *turns;		/* one for each job, as far as there was memory */
+	struct aia_turn *turns;		/* of each job, in their order, as far as there was memory */
 	struct aiaccel_completion few_completions[FEW];
 	struct aiaccel_job few_jobs[FEW];
 };
@@ -264,8 +265,10 @@ static struct aia_turn *get_turn(struct aia_context *ctx)
 	return turn;
 }
 
+/* In the order of the jobs, as those of a set have their places with them. */
 static void allocate_turns(struct aia_context *ctx, struct entries *entries)
 {
+	struct aia_turn **last = &entries->turns;
 	struct aia_turn *turn;
 	u32 i;
 
@@ -273,8 +276,16 @@ static void allocate_turns(struct aia_context *ctx, struct entries *entries)
 		turn = get_turn(ctx);
 		if (!turn)
 			return;
-		turn->next_freed = entries->turns;
-		entries->turns = turn;
+		*last = turn;
+		if (entries->jobs[i].flags & AIACCEL_JOB_ANY) {
+			turn->job.any = kmalloc(sizeof(*turn->job.any), GFP_KERNEL_ACCOUNT);
+			if (!turn->job.any) {
+				free_turns(turn);
+				*last = NULL;
+				return;
+			}
+		}
+		last = &turn->next_freed;
 	}
 }
 
@@ -338,6 +349,7 @@ static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struc
 	struct aia_turn *turn = entries->turns;
 	struct aia_object *object;
 	struct aia_queue *queue;
+	int node = NUMA_NO_NODE;
 	u32 refused_by;
 	int err;
 
@@ -350,6 +362,7 @@ static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struc
 		return -ENOENT;
 	queue = container_of(object, struct aia_queue, object);
 	err = aia_turns_check(&ctx->turns, &queue->sched, job) ?:
+	      (job->buffer ? aia_buffer_node(ctx, job->buffer, &node) : 0) ?:
 	      aia_tenant_charge(ctx->tenant, AIA_CEILING_JOBS, 1, &refused_by);
 	if (err)
 		return err;
@@ -358,6 +371,8 @@ static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struc
 		goto err_uncharge;
 	entries->turns = turn->next_freed;
 	turn->owner = ctx->tenant;
+	if (turn->job.any)
+		turn->job.any->numa_node = node;
 	job->deadline_ns = host_time(job->deadline_ns);
 	err = aia_turns_submit(&ctx->turns, &queue->sched, turn, job, now_ns, news);
 	if (err)

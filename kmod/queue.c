@@ -79,15 +79,38 @@ struct aia_queue *aia_queue_next_locked(unsigned long *number)
 	return queue;
 }
 
+/* The queue whose set a new one at the engine is to join, or NULL for a set of its own. */
+static struct aia_sched_queue *find_set_locked(struct aia_context *ctx, u32 any_of,
+					       const struct aia_engine *engine)
+{
+	struct aia_object *object;
+	struct aia_queue *other;
+	int err;
+
+	lockdep_assert_held(&aia_turn_lock);
+	if (!any_of)
+		return NULL;
+	object = aia_object_find(ctx, any_of, AIA_OBJECT_QUEUE);
+	if (!object)
+		return ERR_PTR(-ENOENT);
+	other = container_of(object, struct aia_queue, object);
+	err = aia_any_takes(&other->sched, &engine->sched);
+	return err ? ERR_PTR(err) : &other->sched;
+}
+
 /* -EDQUOT: no promise can be given, or those given could not be kept. */
-static int begin_locked(struct aia_queue *queue)
+static int begin_locked(struct aia_queue *queue, u32 any_of)
 {
 	struct aia_engine *engine = queue->engine;
 	u32 class_ = class_now_locked(queue);
 	u64 now_ns = ktime_get_ns();
+	struct aia_sched_queue *set;
 	int err;
 
 	lockdep_assert_held(&aia_turn_lock);
+	set = find_set_locked(queue->ctx, any_of, engine);
+	if (IS_ERR(set))
+		return PTR_ERR(set);
 	err = aia_sched_takes_work(&engine->sched);
 	if (err) {
 		queue->who.queue = 0;
@@ -103,6 +126,8 @@ static int begin_locked(struct aia_queue *queue)
 		aia_sched_queue_fini(&queue->sched);
 		return err;
 	}
+	if (set)
+		aia_any_join(&queue->sched, set);
 	/* There is room: the number was reserved. */
 	xa_store(&aia_queues, queue->number, queue, 0);
 	queue->sched.who = &queue->who;
@@ -112,7 +137,7 @@ static int begin_locked(struct aia_queue *queue)
 	return 0;
 }
 
-static int join_engine(struct aia_queue *queue)
+static int join_engine(struct aia_queue *queue, u32 any_of)
 {
 	struct aia_engine *engine = queue->engine;
 	int err = -ENOMEM;
@@ -126,7 +151,7 @@ static int join_engine(struct aia_queue *queue)
 	if (!queue->seat)
 		goto err_node;
 	spin_lock(&aia_turn_lock);
-	err = begin_locked(queue);
+	err = begin_locked(queue, any_of);
 	spin_unlock(&aia_turn_lock);
 	if (err)
 		goto err_seat;
@@ -235,7 +260,7 @@ static int create(struct aia_call *call, struct aia_engine *engine)
 		goto err_uncharge;
 	}
 	aia_engine_keep_history(engine);
-	err = join_engine(queue);
+	err = join_engine(queue, arg->any_of);
 	if (err == -EDQUOT)
 		call->refused_by = AIACCEL_REFUSED_DEADLINES;
 	if (err)

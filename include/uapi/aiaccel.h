@@ -723,7 +723,7 @@ enum aiaccel_class {
  * @refused_by:	 out, on errors too: &enum aiaccel_refusal
  * @any_of:	 in: another queue of the context, whose set this one joins (see
  *		 %AIACCEL_JOB_ANY), or 0. %EINVAL: the set has %AIACCEL_ANY_MAX queues, or
- *		 one of this engine
+ *		 one of this engine, or either is for REALTIME, whose jobs have one engine
  * @label:	 in: what the queue is for, such as silero-vad@v5.0.0: printable
  *		 ASCII, ended by a NUL and zeros
  * @period_ns:	 in: for REALTIME, the least time between two jobs, and when each is
@@ -766,7 +766,6 @@ struct aiaccel_queue_create {
  * the one with the lowest id. The event tells which. Engines of the set that are narrower than the job, or take
  * no new work, are left out. When a queue of the set goes, or its engine does, the job waits for
  * the others; with the last it ends, or has FAILED, as a job of one queue.
- * Not carried out yet: %EOPNOTSUPP, as are @any_of and @buffer.
  */
 #define AIACCEL_JOB_ANY		(1U << 1)
 
@@ -1075,7 +1074,7 @@ struct aiaccel_stats_head {
  * @slots:	   its slots
  * @slots_used:	   how many are held now; on a CPU engine up to twice its slots, where
  *		   background turns run beside others
- * @jobs_waiting:  jobs in line for a turn
+ * @jobs_waiting:  jobs in line for a turn, those of a set at each of its engines
  * @queues:	   queues to it
  * @granted:	   turns begun
  * @busy_ns:	   slots times nanoseconds held, of ended turns
@@ -1174,12 +1173,12 @@ struct aiaccel_stats_tenant {
  * @id:		   its id in its context
  * @class_:	   &enum aiaccel_class
  * @weight:	   as created
- * @waiting:	   jobs in line for a turn
+ * @waiting:	   jobs in line for a turn, those of a set at each of its queues
  * @slots_held:	   slots that it holds
  * @pid:	   the process that opened the context, as the caller's pid
  *		   namespace numbers it; 0 where it is not in there
  * @__reserved:	   zero
- * @submitted:	   jobs taken
+ * @submitted:	   jobs taken; one of a set may begin at another of its queues
  * @granted:	   turns begun
  * @completed:	   turns ended
  * @wait_ns:	   from submitted to granted, sum over the turns begun

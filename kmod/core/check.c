@@ -166,14 +166,13 @@ static bool good_promise(const struct aiaccel_queue_create *arg)
 {
 	if (arg->class_ != AIACCEL_CLASS_REALTIME)
 		return !arg->period_ns && !arg->width;
-	return arg->budget_ns && arg->width && arg->period_ns >= arg->budget_ns &&
+	return !arg->any_of && arg->budget_ns && arg->width && arg->period_ns >= arg->budget_ns &&
 	       arg->period_ns <= AIACCEL_PERIOD_MAX_NS;
 }
 
 int aia_check_queue_create(const struct aiaccel_queue_create *arg)
 {
-	if (arg->flags & ~AIACCEL_QUEUE_FILL || arg->class_ > AIACCEL_CLASS_REALTIME ||
-	    arg->any_of)
+	if (arg->flags & ~AIACCEL_QUEUE_FILL || arg->class_ > AIACCEL_CLASS_REALTIME)
 		return -EOPNOTSUPP;
 	if (!good_promise(arg))
 		return -EINVAL;
@@ -199,8 +198,12 @@ int aia_check_enter(const struct aiaccel_enter *arg)
 
 int aia_check_job(const struct aiaccel_job *arg)
 {
-	if (arg->flags & ~AIACCEL_JOB_AFTER || arg->buffer)
+	bool any = arg->flags & AIACCEL_JOB_ANY;
+
+	if (arg->flags & ~(AIACCEL_JOB_AFTER | AIACCEL_JOB_ANY))
 		return -EOPNOTSUPP;
+	if (any ? arg->group : arg->buffer)
+		return -EINVAL;
 	if (!arg->width || arg->__reserved || (arg->after && !(arg->flags & AIACCEL_JOB_AFTER)))
 		return -EINVAL;
 	if (!arg->group != !arg->group_size || arg->group_size > AIACCEL_GROUP_MAX)

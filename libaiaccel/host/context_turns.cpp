@@ -20,6 +20,10 @@ int Context::queue_create(aiaccel_queue_create& arg) {
   if (int error = aia_check_queue_create(&arg)) return error;
   Engine* engine = host_.find_engine(arg.engine);
   if (!engine) return -ENOENT;
+  const auto set = queues_.find(arg.any_of);
+  if (arg.any_of && set == queues_.end()) return -ENOENT;
+  if (arg.any_of)
+    if (int error = aia_any_takes(&set->second->sched, &engine->sched)) return error;
   aia_history_who who = who_;
   std::memcpy(who.label, arg.label, sizeof who.label);
   if (int error = aia_sched_takes_work(&engine->sched)) {
@@ -62,6 +66,7 @@ int Context::queue_create(aiaccel_queue_create& arg) {
     queues_.erase(id);
     return error;
   }
+  if (arg.any_of) aia_any_join(&made.sched, &queues_.at(arg.any_of)->sched);
   ++tenant_->queues;
   made.who.queue = id;
   made.sched.who = &made.who;
@@ -90,8 +95,13 @@ int Context::submit(const aiaccel_job& job, uint64_t now_ns, aia_news& news) {
   if (found == queues_.end()) return -ENOENT;
   Queue& queue = *found->second;
   if (int error = aia_turns_check(&turns_.core, &queue.sched, &job)) return error;
+  if (job.buffer && !buffers_.count(job.buffer)) return -ENOENT;
   std::unique_ptr<aia_turn> turn(new (std::nothrow) aia_turn());
-  if (!turn) return -ENOMEM;
+  std::unique_ptr<aia_any> any;
+  if (job.flags & AIACCEL_JOB_ANY) any.reset(new (std::nothrow) aia_any());
+  if (!turn || (!any && job.flags & AIACCEL_JOB_ANY)) return -ENOMEM;
+  if (any) any->numa_node = -1;  // which node a client's memory is on is not known here
+  turn->job.any = any.get();
   turn->owner = tenant_;
   if (aia_limit_charge(&tenant_->jobs, 1)) return -EDQUOT;
   const int error = aia_turns_submit(&turns_.core, &queue.sched, turn.get(), &job, now_ns, &news);
@@ -99,6 +109,7 @@ int Context::submit(const aiaccel_job& job, uint64_t now_ns, aia_news& news) {
     aia_limit_uncharge(&tenant_->jobs, 1);
     return error;
   }
+  (void)any.release();
   (void)turn.release();  // the core's, until it comes back in a chain of freed ones
   return 0;
 }

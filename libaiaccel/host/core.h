@@ -5,6 +5,7 @@
 #define AIACCEL_HOST_CORE_H
 
 extern "C" {
+#include "core/any.h"
 #include "core/check.h"
 #include "core/explain.h"
 #include "core/history.h"

@@ -26,6 +26,8 @@ Host::Host(const std::vector<aiaccel_engine_info>& infos, const Ceilings& limits
   for (const aiaccel_engine_info& info : infos) {
     auto engine = std::make_unique<Engine>();
     aia_sched_engine_init(&engine->sched, info.slots);
+    engine->sched.number = info.id;
+    engine->sched.numa_node = info.numa_node;
     engine->sched.gives_way = info.kind == AIACCEL_ENGINE_CPU;
     aia_terms_set_engine(&engine->sched, info.enforcement, info.grace_ns);
     engine->info = info;
@@ -68,6 +70,7 @@ void Host::free_turns(aia_news& news) {
   while (aia_turn* turn = news.freed) {
     news.freed = turn->next_freed;
     aia_limit_uncharge(&static_cast<Tenant*>(turn->owner)->jobs, 1);
+    delete turn->job.any;
     delete turn;
   }
 }

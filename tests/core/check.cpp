@@ -262,6 +262,7 @@ BOOST_AUTO_TEST_CASE(queue_create) {
   for (__u64 ns : {0ULL, 999999ULL, AIACCEL_PERIOD_MAX_NS + 1, ~0ULL})
     BOOST_TEST(promise([=](auto& a) { a.period_ns = ns; }) == -EINVAL);
   BOOST_TEST(promise([](auto& a) { a.width = 0; }) == -EINVAL);
+  BOOST_TEST(promise([](auto& a) { a.any_of = 1; }) == -EINVAL);
   BOOST_TEST(promise([](auto& a) { a.budget_ns = 0; }) == -EINVAL);
   BOOST_TEST(promise([](auto& a) { a.class_ = AIACCEL_CLASS_HIGH; }) == -EINVAL);
   BOOST_TEST(promise([](auto& a) { a.flags = AIACCEL_QUEUE_FILL; }) == -EINVAL);
@@ -275,10 +276,9 @@ BOOST_AUTO_TEST_CASE(queue_create) {
     BOOST_TEST(with([=](auto& a) { a.budget_ns = ns; }) == 0);
   for (__u64 ns : {1ULL, AIACCEL_BUDGET_MIN_NS - 1, AIACCEL_BUDGET_MAX_NS + 1, ~0ULL})
     BOOST_TEST(with([=](auto& a) { a.budget_ns = ns; }) == -EINVAL);
-  BOOST_TEST(with([](auto& a) { a.any_of = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.any_of = 1; }) == 0);
   BOOST_TEST(with([](auto& a) { a.period_ns = 1; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.width = 1; }) == -EINVAL);
-  BOOST_TEST(with([](auto& a) { a.any_of = 1, a.__reserved = 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MIN; }) == 0);
   BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MAX; }) == 0);
   BOOST_TEST(with([](auto& a) { a.weight = AIACCEL_WEIGHT_MAX + 1; }) == -EINVAL);
@@ -321,16 +321,20 @@ BOOST_AUTO_TEST_CASE(job) {
   const aiaccel_job good = job_arg();
   auto with = [&](auto spoil) { return after(aia_check_job, good, spoil); };
   BOOST_TEST(with([](auto&) {}) == 0);
-  BOOST_TEST(with([](auto& a) { a.flags = 2; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.flags = 4; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.flags = 4, a.width = 0; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_JOB_AFTER; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_JOB_ANY | AIACCEL_JOB_AFTER; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_JOB_ANY, a.buffer = ~0U; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_JOB_ANY, a.group = a.group_size = 1; }) ==
+             -EINVAL);
   BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_JOB_AFTER, a.after = ~0ULL; }) == 0);
   BOOST_TEST(with([](auto& a) { a.group = 1; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.group = 1, a.group_size = AIACCEL_GROUP_MAX; }) == 0);
   BOOST_TEST(with([](auto& a) { a.group = 1, a.group_size = AIACCEL_GROUP_MAX + 1; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.group_size = 1; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.after = 1; }) == -EINVAL);
-  BOOST_TEST(with([](auto& a) { a.buffer = 1; }) == -EOPNOTSUPP);
-  BOOST_TEST(with([](auto& a) { a.buffer = 1, a.width = 0; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.buffer = 1; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.width = 0; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.__reserved = 1; }) == -EINVAL);
 }

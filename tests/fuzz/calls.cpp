@@ -275,7 +275,7 @@ constexpr Field kQueueCreateFields[] = {
     FIELD(aiaccel_queue_create, any_of, kId),     FIELD(aiaccel_queue_create, period_ns, kNumber),
     FIELD(aiaccel_queue_create, width, kNumber),  FIELD(aiaccel_queue_create, __reserved, kNumber),
     FIELD(aiaccel_queue_create, label, kBytes)};
-void fill_queue_create(Actor& actor, int, void* argument) {
+void fill_queue_create(Actor& actor, int index, void* argument) {
   auto& arg = *static_cast<aiaccel_queue_create*>(argument);
   arg.engine = actor.engine();
   arg.class_ = actor.random.below(AIACCEL_NR_CLASSES);
@@ -288,6 +288,9 @@ void fill_queue_create(Actor& actor, int, void* argument) {
     arg.period_ns = 200000000 + actor.random.below(2000000000);
   }
   if (arg.class_ <= AIACCEL_CLASS_LOW && actor.random.percent(50)) arg.flags = AIACCEL_QUEUE_FILL;
+  if (actor.random.percent(30))
+    arg.any_of = static_cast<uint32_t>(
+        actor.world.contexts[static_cast<size_t>(index)].queues.pick(actor.random));
   for (uint32_t i = actor.random.below(AIACCEL_LABEL_LEN); i-- > 0;)
     arg.label[i] = static_cast<char>(' ' + actor.random.below('~' - ' ' + 1));
 }
@@ -353,9 +356,12 @@ uint32_t fill_jobs(Actor& actor, int index, aiaccel_job* jobs) {
     if (random.percent(10)) {
       jobs[i].group = 1 + random.below(3);
       jobs[i].group_size = 1 + random.below(3);
+    } else if (random.percent(30)) {
+      jobs[i].flags = AIACCEL_JOB_ANY;
+      if (random.percent(30)) jobs[i].buffer = static_cast<uint32_t>(context.buffers.pick(random));
     }
     if (random.percent(25)) {
-      jobs[i].flags = AIACCEL_JOB_AFTER;
+      jobs[i].flags |= AIACCEL_JOB_AFTER;
       jobs[i].after = i && random.percent(50) ? jobs[i - 1].cookie : random.below(kCookies);
     }
   }

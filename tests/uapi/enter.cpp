@@ -109,9 +109,11 @@ BOOST_AUTO_TEST_CASE(jobs_are_refused_in_the_ladders_order) {
   const uint32_t slots = context.engine().slots;
   BOOST_REQUIRE_EQUAL(submit(context, job_of(scene.queue, 1, slots)), 0);
   Spoils<aiaccel_job> spoils;
-  for (const uint32_t flags : {2u, 0x80000000u, ~0u})
+  for (const uint32_t flags : {4u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "flags", [=](auto& j) { j.flags = flags; });
-  spoils.add(EOPNOTSUPP, "buffer", [](auto& j) { j.buffer = 1; });
+  spoils.add(EINVAL, "buffer of a job of no set", [&](auto& j) { j.buffer = scene.buffer; });
+  spoils.add(EINVAL, "group of any engine",
+             [](auto& j) { j.flags = AIACCEL_JOB_ANY, j.group = j.group_size = 1; });
   for (const uint64_t value : U64s{1, 1ULL << 63}) {
     spoils.add(EINVAL, "after, without its flag", [=](auto& j) { j.after = value; });
     spoils.add(EINVAL, "group of none", [=](auto& j) { j.group = value, j.group_size = 0; });
@@ -130,6 +132,9 @@ BOOST_AUTO_TEST_CASE(jobs_are_refused_in_the_ladders_order) {
   for (const uint64_t cookie : U64s{0, 2, 1 | 1ULL << 32, ~0ULL})
     spoils.add(ENOENT, "after nothing",
                [=](auto& j) { j.flags = AIACCEL_JOB_AFTER, j.after = cookie; });
+  for (const uint32_t id : {scene.queue, 999999u, 0x80000000u, ~0u})
+    spoils.add(ENOENT, "a buffer that is none",
+               [=](auto& j) { j.flags = AIACCEL_JOB_ANY, j.buffer = id; });
   const Use before(context);
   // of a job that would be refused with EDEADLK itself
   const auto call = [&](Bytes& bytes) { return submit(context, as<aiaccel_job>(bytes)); };

@@ -29,13 +29,12 @@ constexpr Field kFields[] = {
 };
 static_assert(fills(kFields, 120) && sizeof(aiaccel_queue_create) == 120);
 
-std::vector<Spoil> spoils_of(const Scene&) {
+std::vector<Spoil> spoils_of(const Scene& scene) {
   Spoils<aiaccel_queue_create> spoils;
   for (const uint32_t flags : {2u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "flags", [=](auto& a) { a.flags = flags; });
   for (const uint32_t class_ : {5u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "class", [=](auto& a) { a.class_ = class_; });
-  spoils.add(EOPNOTSUPP, "any_of", [](auto& a) { a.any_of = 1; });
   spoils.add(EINVAL, "realtime, no promise", [](auto& a) { a.class_ = AIACCEL_CLASS_REALTIME; });
   spoils.add(EINVAL, "period", [](auto& a) { a.period_ns = 1; });
   spoils.add(EINVAL, "width", [](auto& a) { a.width = 1; });
@@ -53,6 +52,8 @@ std::vector<Spoil> spoils_of(const Scene&) {
   spoils.add(EINVAL, "label with more after its NUL", [](auto& a) { a.label[63] = 'x'; });
   for (const uint32_t id : {0u, 999999u, 0x80000000u, ~0u})
     spoils.add(ENOENT, "engine", [=](auto& a) { a.engine = id; });
+  for (const uint32_t id : {scene.buffer, 999999u, 0x80000000u, ~0u})
+    spoils.add(ENOENT, "any_of", [=](auto& a) { a.any_of = id; });
   return spoils;
 }
 

@@ -119,6 +119,8 @@ struct aiaccel_grant {
  * @grant:	the result
  *
  * Events of other jobs that come meanwhile are kept for aiaccel_read_events(), or aiaccel_wait().
+ * A turn that was revoked before this thread got to it, as it was stopped, is asked for anew; where the
+ * job is of a group or after another that is -ESTALE.
  * -ETIMEDOUT, -ECANCELED, -EINTR (a signal), -ENOMEM: the job was withdrawn. -ENODEV: the
  * engine went away, or the job that it was to follow was not completed. -ECONNRESET: the
  * broker did. Others as struct aiaccel_job has them.
@@ -140,8 +142,8 @@ int aiaccel_submit(struct aiaccel_device *device, const struct aiaccel_job *job,
  *
  * Once for each, and soon: a turn that others want is revoked where its holder has not looked for it in a
  * second, in any of the functions that read the ring. A @timeout_ns that has gone by tells whether it
- * has its turn. Else like aiaccel_acquire(): on errors the job is withdrawn. -ENOENT: there is none to
- * wait for.
+ * has its turn. Else like aiaccel_acquire(): on errors the job is withdrawn. -ESTALE: it had its turn,
+ * which was revoked before anybody looked. -ENOENT: there is none to wait for.
  */
 int aiaccel_wait(struct aiaccel_device *device, uint64_t cookie, uint64_t timeout_ns, int cancel_fd,
 		 struct aiaccel_grant *grant);

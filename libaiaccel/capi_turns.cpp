@@ -33,18 +33,22 @@ bool is_told(const aiaccel_device& device, uint64_t cookie) {
          !is_pending(device, cookie);
 }
 
-enum class Met { nothing, granted, failed };
+// A turn that was revoked before we looked is none: we may have been stopped, or have had no
+// processor, for long.
+enum class Met { nothing, granted, revoked, failed };
 
-// What an event of a job that is waited for means.
-Met meet(const aiaccel_device& device, const aiaccel_event& event, aiaccel_grant* grant) {
+// What an event of a job that is waited for means, after `met`.
+Met meet(const aiaccel_device& device, const aiaccel_event& event, Met met, aiaccel_grant* grant) {
   if (event.events & AIACCEL_EVENT_FAILED) return Met::failed;
-  if (!(event.events & AIACCEL_EVENT_GRANTED)) return Met::nothing;
-  *grant = {};
-  grant->cookie = event.cookie;
-  grant->generation = event.generation;
-  grant->granted_ns = event.time_ns;
-  grant->yield_word = device.yield_word(event.slot);
-  return Met::granted;
+  if (event.events & AIACCEL_EVENT_GRANTED) {
+    *grant = {};
+    grant->cookie = event.cookie;
+    grant->generation = event.generation;
+    grant->granted_ns = event.time_ns;
+    grant->yield_word = device.yield_word(event.slot);
+    met = Met::granted;
+  }
+  return met == Met::granted && (event.events & AIACCEL_EVENT_REVOKED) ? Met::revoked : met;
 }
 
 // False where memory is short.
@@ -55,18 +59,19 @@ bool keep(aiaccel_device& device, const aiaccel_event& event) try {
   return false;
 }
 
-// Reads the ring up to the event that `cookie` waits for; others are kept.
-Met look_for(aiaccel_device& device, uint64_t cookie, aiaccel_grant* grant) {
+// Reads the ring for what `cookie` waits for, after `met`; other events are kept.
+Met look_for(aiaccel_device& device, uint64_t cookie, aiaccel_grant* grant,
+             Met met = Met::nothing) {
   aiaccel_event event;
-  while (device.peek_event(&event)) {
+  while (met != Met::failed && device.peek_event(&event)) {
     const bool others = event.cookie != cookie;
+    const bool of_turn = met != Met::nothing && !(event.events & AIACCEL_EVENT_REVOKED);
     // Before it is taken, so that none is lost where memory is short.
-    if (others && !is_told(device, event.cookie)) device.kept.push_back(event);
+    if ((others || of_turn) && !is_told(device, event.cookie)) device.kept.push_back(event);
     device.take_event();
-    if (others) continue;
-    if (const Met met = meet(device, event, grant); met != Met::nothing) return met;
+    if (!others) met = meet(device, event, met, grant);
   }
-  return Met::nothing;
+  return met;
 }
 
 // The same of what was kept.
@@ -74,7 +79,7 @@ Met look_back_for(aiaccel_device& device, uint64_t cookie, aiaccel_grant* grant)
   Met met = Met::nothing;
   std::erase_if(device.kept, [&](const aiaccel_event& event) {
     if (event.cookie != cookie) return false;
-    if (const Met now = meet(device, event, grant); now != Met::nothing) met = now;
+    met = meet(device, event, met, grant);
     return true;
   });
   return met;
@@ -134,11 +139,18 @@ int wait_events(aiaccel_device& device, uint64_t timeout_ns, int cancel_fd) {
 }
 
 int wait_turn(aiaccel_device& device, uint64_t cookie, uint64_t timeout_ns, int cancel_fd,
-              aiaccel_grant* grant) try {
+              aiaccel_grant* grant, Met met = Met::nothing) try {
   for (;;) {
-    const Met met = look_for(device, cookie, grant);
-    if (met == Met::granted) return 0;
-    if (met == Met::failed) return -ENODEV;
+    switch (met = look_for(device, cookie, grant, met)) {
+      case Met::granted:
+        return 0;
+      case Met::revoked:
+        return -ESTALE;
+      case Met::failed:
+        return -ENODEV;
+      case Met::nothing:
+        break;
+    }
     const int error = cancel_fd < 0 ? wait_events(device, timeout_ns)
                                     : wait_events(device, timeout_ns, cancel_fd);
     if (error) return error;
@@ -189,22 +201,26 @@ unsigned int aiaccel_read_events(aiaccel_device* device, aiaccel_event* events, 
 int aiaccel_acquire(aiaccel_device* device, const aiaccel_job* job, uint64_t timeout_ns,
                     int cancel_fd, aiaccel_grant* grant) try {
   const aiaccel_job submitted = named(*device, *job);
-  aiaccel_enter arg{};
-  arg.jobs = reinterpret_cast<uintptr_t>(&submitted);
-  arg.nr_jobs = 1;
-  if (cancel_fd < 0) {  // one system call where the turn is free
-    arg.min_events = 1;
-    arg.timeout_ns = timeout_ns;
+  for (;;) {
+    aiaccel_enter arg{};
+    arg.jobs = reinterpret_cast<uintptr_t>(&submitted);
+    arg.nr_jobs = 1;
+    if (cancel_fd < 0) {  // one system call where the turn is free
+      arg.min_events = 1;
+      arg.timeout_ns = timeout_ns;
+    }
+    int error = enter(*device, arg);
+    if (error) return error;
+    if (cancel_fd < 0 && arg.nr_events == 0 && monotonic_ns() < timeout_ns) {
+      error =
+          -EINTR;  // submitted, but a signal ended the wait; or the arbiter's end, as told below
+    } else {
+      error = wait_turn(*device, submitted.cookie, timeout_ns, cancel_fd, grant);
+    }
+    error = withdraw_unless(error, *device, submitted.cookie);
+    // Others of its group, or what it came after, will not be there again.
+    if (error != -ESTALE || submitted.group || submitted.after) return error;
   }
-  if (int error = enter(*device, arg)) return error;
-
-  int error;
-  if (cancel_fd < 0 && arg.nr_events == 0 && monotonic_ns() < timeout_ns) {
-    error = -EINTR;  // submitted, but a signal ended the wait; or the arbiter's end, as told below
-  } else {
-    error = wait_turn(*device, submitted.cookie, timeout_ns, cancel_fd, grant);
-  }
-  return withdraw_unless(error, *device, submitted.cookie);
 } catch (const std::bad_alloc&) {
   return -ENOMEM;
 }
@@ -227,9 +243,8 @@ int aiaccel_wait(aiaccel_device* device, uint64_t cookie, uint64_t timeout_ns, i
                  aiaccel_grant* grant) try {
   if (device->pending.erase(cookie) == 0) return -ENOENT;
   const Met met = look_back_for(*device, cookie, grant);
-  if (met == Met::granted) return 0;
-  if (met == Met::failed) return -ENODEV;
-  return withdraw_unless(wait_turn(*device, cookie, timeout_ns, cancel_fd, grant), *device, cookie);
+  return withdraw_unless(wait_turn(*device, cookie, timeout_ns, cancel_fd, grant, met), *device,
+                         cookie);
 } catch (const std::bad_alloc&) {
   return -ENOMEM;
 }

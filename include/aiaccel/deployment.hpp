@@ -5,7 +5,8 @@
 //
 // It has a number of instances. Each is a thread with a context of its own, because a context holds
 // at most one turn on an engine at a time; it takes the oldest request, waits for a turn as wide as
-// the deployment, runs, and gives the turn back. The threads also get what the operating system's
+// the deployment, runs, and gives the turn back. On CPU engines, the only ones that it is for, turns
+// have no budget, so that an inference may last. The threads also get what the operating system's
 // scheduler can do for the class: see os_help().
 //
 // Where the arbiter goes (a broker ends, a module is upgraded), the instances close their contexts.

@@ -211,8 +211,8 @@ class Job {
   std::uint64_t cookie() const noexcept { return cookie_; }
 
   // Waits for its turn, once and soon: a turn that others want is revoked where nobody has looked
-  // for it in a second. Throws Error, and the job is withdrawn: as Queue::acquire(); ENODEV also
-  // where the job that it was after was not completed.
+  // for it in a second (Revoked). Throws Error, and the job is withdrawn: as Queue::acquire();
+  // ENODEV also where the job that it was after was not completed.
   Grant wait(std::optional<Clock::time_point> timeout = {}, std::stop_token stop = {}) {
     if (!handle_) throw Error(ENOENT, "a job is waited for once");
     aiaccel_grant grant{};
@@ -258,7 +258,9 @@ class Queue {
   std::uint32_t id() const noexcept { return id_; }
 
   // Waits for a turn. Throws Error: ECANCELED when `stop` asked for it, ETIMEDOUT, EDEADLK, EINVAL
-  // for a width that the engine does not have, ENODEV when the engine went away.
+  // for a width that the engine does not have, ENODEV when the engine went away; Revoked where that
+  // happened to a job of a group before this thread got to its turn. Others are asked for anew
+  // then.
   Grant acquire(const AcquireOptions& options = {}, std::stop_token stop = {}) {
     const aiaccel_job job = job_of(options);
     aiaccel_grant grant{};
@@ -308,7 +310,7 @@ class Queue {
     job.cost_ns = static_cast<std::uint64_t>(options.cost.count());
     job.group = options.group;
     job.group_size = options.group_size;
-    
+
     job.after = options.after;
     if (options.after) job.flags = AIACCEL_JOB_AFTER;
     if (options.deadline) job.deadline_ns = detail::nanoseconds(*options.deadline);

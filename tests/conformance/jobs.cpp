@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "child.hpp"
 #include "device.hpp"
 #include "gated_engine.hpp"
 
@@ -107,6 +108,35 @@ BOOST_AUTO_TEST_CASE(a_wait_ends_as_that_of_acquire_does) {
   aiaccel::Job late = queue.submit();
   BOOST_TEST(code_of([&] { late.wait(aiaccel::Clock::now()); }) == ETIMEDOUT);
   BOOST_TEST(reader.engine_stats().jobs_waiting == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_turn_that_nobody_looked_for_in_a_second_is_lost) {
+  aiaccel::Job job = queue.submit({.width = engine.slots()});
+  Device rival;
+  rival.must_hold(1, rival.must_queue(), 1);
+  BOOST_CHECK_THROW(job.wait(hang), aiaccel::Revoked);
+  BOOST_TEST(reader.engine().contended == 0u);
+  queue.acquire({.timeout = hang}).complete();  // beside the rival
+}
+
+BOOST_AUTO_TEST_CASE(who_was_stopped_as_its_turn_came_has_another) {
+  if (on("embedded")) SKIP("a process alone");
+  Device holder;
+  const uint32_t generation = holder.must_hold(1, holder.must_queue(), engine.slots());
+  Child child([this](Child&) {
+    const aiaccel::Device own = aiaccel::Device::open(transport());
+    aiaccel::Queue line = own.engine("cpu0").queue();
+    aiaccel::Grant grant = line.acquire({.width = engine.slots()});
+    std::error_code error;
+    grant.complete(error);
+    return error.value();
+  });
+  BOOST_REQUIRE(eventually([&] { return reader.engine_stats().jobs_waiting == 1; }));
+  child.kill(SIGSTOP);
+  BOOST_TEST(holder.complete(1, generation) == 0);
+  queue.acquire({.timeout = hang}).complete();  // once the child's turn is revoked
+  child.kill(SIGCONT);
+  BOOST_TEST(child.wait() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_job_of_the_callers_name_is_waited_for_once) {

@@ -125,7 +125,7 @@ static bool is_next(const struct aia_sched_job *job, const struct choice *choice
 
 	if (engine == choice->job->queue->seat->engine)
 		return true;
-	if (engine->stirred)
+	if (!aia_sched_is_settled(engine))
 		return false;
 	return engine->wanting ? engine->wanting->group == job->group :
 				 engine->wide[job->queue->class_].paused;
@@ -179,7 +179,7 @@ static struct choice prefer(const struct choice *choice, __u64 now_ns)
 		if (place->state != AIA_SCHED_WAITING)
 			continue;
 		engine = place->queue->seat->engine;
-		if (!engine->stirred) /* it could not, when it was dispatched */
+		if (aia_sched_is_settled(engine)) /* it could not, when it was dispatched */
 			continue;
 		aia_classes_count(engine, now_ns);
 		aia_wide_count(engine, now_ns);

@@ -13,6 +13,13 @@
 
 /* ---- who is there ---- */
 
+/* That somebody dispatches then is all. */
+static void ring_put_off(struct aia_timer *timer, __u64 now_ns)
+{
+	(void)timer;
+	(void)now_ns;
+}
+
 void aia_sched_engine_init(struct aia_sched_engine *engine, __u32 slots)
 {
 	__u32 c;
@@ -20,6 +27,7 @@ void aia_sched_engine_init(struct aia_sched_engine *engine, __u32 slots)
 	*engine = (struct aia_sched_engine){
 		.slots = slots,
 		.state = AIACCEL_ENGINE_ACTIVE,
+		.put_off.ring = ring_put_off,
 		.numa_node = -1,
 	};
 	for (c = 0; c < AIACCEL_NR_CLASSES; c++) {

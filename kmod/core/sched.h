@@ -103,6 +103,7 @@ struct aia_sched_engine {
 	struct aia_timers timers;
 	struct aia_sched_engine *next_stirred;	/* turns.h: chain of those to dispatch */
 	bool stirred;
+	struct aia_timer put_off;	/* turns.h: what was stirred is dispatched then */
 	struct aia_classes classes;
 	__u32 wide_stirs;		/* classes whose wide is not at rest, as bits */
 	struct aia_wide wide[AIACCEL_NR_CLASSES];
@@ -202,6 +203,12 @@ void aia_sched_queue_set_class(struct aia_sched_queue *queue, __u32 class_);
 
 /* Another order (enum aiaccel_order), while jobs wait and run; dispatch after. See order.h. */
 void aia_sched_set_order(struct aia_sched_engine *engine, __u32 order, __u64 now_ns);
+
+/* Whether what the last dispatch came to still holds. */
+static inline bool aia_sched_is_settled(const struct aia_sched_engine *engine)
+{
+	return !engine->stirred && !engine->put_off.at_ns;
+}
 
 /* 0; -ESHUTDOWN: the engine drains or is faulted; -ENODEV: it leaves. */
 int aia_sched_takes_work(const struct aia_sched_engine *engine);

@@ -52,6 +52,8 @@ struct aia_sched_engine *aia_turns_next_stirred(struct aia_news *news)
 	if (engine) {
 		news->stirred = engine->next_stirred;
 		engine->stirred = false;
+	} else {
+		news->steps = 0;
 	}
 	return engine;
 }
@@ -440,10 +442,16 @@ int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion 
 
 /* ---- the choice ---- */
 
+static bool has_steps(const struct aia_news *news)
+{
+	return news->steps < AIA_TURNS_STEPS;
+}
+
 static void tell_granted(struct aia_turn *turn, __u64 now_ns, struct aia_news *news)
 {
 	if (!++turn->turns->generation)
 		turn->turns->generation = 1;
+	news->steps++;
 	turn->note.generation = turn->turns->generation;
 	turn->note.queue = turn->job.queue->who ? turn->job.queue->who->queue : 0;
 	witness(turn, AIACCEL_TURN_RUNNING, now_ns);
@@ -534,7 +542,8 @@ static void grant_all(struct aia_sched_engine *engine, __u64 now_ns, struct aia_
 {
 	struct aia_sched_job *job;
 
-	while ((job = aia_choice_grant_next(engine, now_ns))) {
+	news->steps++;
+	while (has_steps(news) && (job = aia_choice_grant_next(engine, now_ns))) {
 		struct aia_turn *turn = turn_of_job(job);
 
 		if (job->any)
@@ -544,7 +553,7 @@ static void grant_all(struct aia_sched_engine *engine, __u64 now_ns, struct aia_
 		else
 			tell_granted(turn, now_ns, news);
 	}
-	if (engine->wanting && engine->wanting->group)
+	if (has_steps(news) && engine->wanting && engine->wanting->group)
 		claim(engine->wanting, news);
 }
 
@@ -553,14 +562,19 @@ void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct ai
 	struct aia_sched_job *job;
 	__u32 left = AIA_TIMERS_RUN;
 
-	aia_timers_run(&engine->timers, now_ns);
-	do
-		grant_all(engine, now_ns, news);
-	while (left-- && end_next(engine, now_ns, news));
-	while ((job = aia_choice_yield_next(engine))) {
+	if (has_steps(news)) {
+		aia_timer_set(&engine->timers, &engine->put_off, 0);
+		aia_timers_run(&engine->timers, now_ns);
+		do
+			grant_all(engine, now_ns, news);
+		while (left-- && has_steps(news) && end_next(engine, now_ns, news));
+	}
+	for (; has_steps(news) && (job = aia_choice_yield_next(engine)); news->steps++) {
 		aia_terms_asked(job, now_ns);
 		ask(turn_of_job(job), now_ns, news);
 	}
+	if (!has_steps(news))
+		aia_timer_set(&engine->timers, &engine->put_off, now_ns);
 }
 
 __u64 aia_turns_next_ns(struct aia_sched_engine *engine)

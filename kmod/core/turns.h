@@ -14,6 +14,12 @@
  * dispatches each of them (and sets its clock for the engine's timers) until the chain is empty, before
  * it lets go of its lock.
  *
+ * Users choose how many turns one change lets begin: a wide turn that ends may make room for thousands, or
+ * for groups at many engines. So what is done in one hold of the lock is counted: choices, turns that begin
+ * and holders asked to yield. Past AIA_TURNS_STEPS of them, what is left on the chain is put off to a timer that is
+ * due at once; a group begins all the same. So a hold takes AIA_TURNS_STEPS - 1 steps and those of one group at most,
+ * and AIA_TIMERS_RUN timers for each engine on the chain that was not put off.
+ *
  * A job after another is held outside the scheduler, on its predecessor's list, until that one is
  * completed; then it is put in line, and its wait begins. When the predecessor ends otherwise, it has
  * FAILED, and those after it. A chain of them takes one call at most AIA_TURNS_MAX steps, and no
@@ -38,6 +44,8 @@
 
 #define AIA_TURNS_MAX_LOG2 8
 #define AIA_TURNS_MAX (1 << AIA_TURNS_MAX_LOG2) /* also the entries of the ring */
+
+#define AIA_TURNS_STEPS 512
 
 struct aia_turn {
 	struct aia_sched_job job;
@@ -77,6 +85,7 @@ struct aia_news {
 	struct aia_turn *freed;		/* turns to free */
 	struct aia_turn *uncharged;	/* the adapter's: taken from `freed`, to be freed later */
 	struct aia_sched_engine *stirred;	/* to dispatch: aia_turns_next_stirred() */
+	__u32 steps;			/* taken since the chain was empty */
 };
 
 /* @seed: a number that the context's user cannot know. */

@@ -160,6 +160,58 @@ BOOST_AUTO_TEST_CASE(after_and_a_group) {
   BOOST_TEST(b.held(1) == 1u);
 }
 
+// A turn at each of many engines ends in one hold of the lock, and for each a group of 64 may
+// begin.
+BOOST_AUTO_TEST_CASE(one_hold_lets_no_more_begin_than_it_may) {
+  constexpr unsigned kEngines = 16, kRanks = AIACCEL_GROUP_MAX;
+  Floor floor(kEngines, kRanks);
+  Party hog(floor, 1);
+  std::vector<std::unique_ptr<Party>> ranks;
+  for (unsigned i = 0; i < kRanks; i++) ranks.push_back(std::make_unique<Party>(floor, 0));
+  for (unsigned e = 0; e < kEngines; e++) {
+    BOOST_TEST(hog.submit(e, job(1 + e, 0, 0, kRanks), AIACCEL_NEVER) == 0);
+    for (auto& rank : ranks)
+      BOOST_TEST(rank->submit(e, job(1 + e, 1 + e, kRanks), AIACCEL_NEVER) == 0);
+  }
+  std::uint64_t before = kEngines, most = 0, begun = 0;
+  floor.after_each = [&] {
+    begun = 0;
+    for (auto& engine : floor.engines) begun += engine->granted;
+    most = std::max(most, begun - before);
+    before = begun;
+  };
+  const std::uint64_t now = floor.now;
+  aia_news news{};
+  for (unsigned e = 0; e < kEngines; e++) {
+    const aiaccel_completion arg{1 + e, 0, AIACCEL_COMPLETE_CANCEL};
+    BOOST_TEST(aia_turns_complete(&hog.turns, &arg, !e, floor.now, &news) == 0);
+  }
+  floor.act(news);
+  BOOST_TEST(begun > kEngines);
+  while (begun < kEngines + kEngines * kRanks) BOOST_TEST_REQUIRE(floor.step());
+  BOOST_TEST(floor.now == now);  // the rest comes at once
+  BOOST_TEST(most < AIA_TURNS_STEPS + kRanks);
+  BOOST_TEST(most > AIA_TURNS_STEPS / 2);
+}
+
+// The same of singles, where a turn as wide as the engine ends.
+BOOST_AUTO_TEST_CASE(one_hold_lets_no_more_singles_begin_than_it_may) {
+  constexpr unsigned kSingles = AIA_TURNS_STEPS + 100;
+  Floor floor(1, kSingles);
+  Party hog(floor, 1);
+  BOOST_TEST(hog.submit(0, job(1, 0, 0, kSingles), AIACCEL_NEVER) == 0);
+  std::vector<std::unique_ptr<Party>> singles;
+  for (unsigned i = 0; i < kSingles; i++) {
+    singles.push_back(std::make_unique<Party>(floor, 0));
+    BOOST_TEST(singles[i]->submit(0, job(1), AIACCEL_NEVER) == 0);
+  }
+  BOOST_TEST(hog.end(1) == 0);
+  BOOST_TEST(floor.engines[0]->granted > kSingles / 2);
+  BOOST_TEST(floor.engines[0]->granted <= 1u + AIA_TURNS_STEPS);
+  BOOST_TEST(floor.step());
+  BOOST_TEST(floor.engines[0]->granted == 1u + kSingles);
+}
+
 // Two groups that are next at one engine each, and want each other's.
 BOOST_AUTO_TEST_CASE(the_older_of_two_goes_first) {
   Floor floor(2, 1);

@@ -796,7 +796,8 @@ struct aiaccel_queue_create {
  *		   and the number is free. %EINVAL where their sizes or classes differ,
  *		   or they are wider together than an engine, and for a REALTIME queue: what the
  *		   others wait for could delay it; %EBUSY while all of them
- *		   are there and wait; %EDEADLK for two of one context on one engine.
+ *		   are there and wait; %EDEADLK for two of one context on one engine, and
+ *		   for one that is after one of its group, or after one that is after one.
  * @after:	   With %AIACCEL_JOB_AFTER the cookie of a job of the context that was
  *		   submitted before and has not ended (%ENOENT), in whichever queue; else
  *		   zero. Once that one is completed, this one is put in line, and its wait

@@ -293,6 +293,7 @@ static void let_go_on(struct aia_link *held, __u64 now_ns, struct aia_news *news
 		struct aia_turn *turn = turn_of_followed(held->next);
 
 		aia_list_remove(&turn->of_followed);
+		turn->after = NULL;
 		make_ready(turn, now_ns, news);
 	}
 }
@@ -341,14 +342,25 @@ int aia_turns_check(struct aia_turns *turns, const struct aia_sched_queue *queue
 	return 0;
 }
 
+/* Whether a job is after one of the group, or after one that is, and so on. */
+static bool awaits(const struct aia_turn *after, const struct aia_group *group)
+{
+	while (after && after->job.group != group)
+		after = after->after;
+	return after;
+}
+
 static int hold(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
 		const struct aiaccel_job *arg, __u64 now_ns)
 {
+	const struct aia_group *group = group_of(turns, arg);
 	bool after = arg->flags & AIACCEL_JOB_AFTER;
 	int err = group_takes(turns, queue, arg);
 
 	if (turn->job.any)
 		return aia_any_hold(queue, &turn->job, after, now_ns);
+	if (group && awaits(predecessor(turns, arg), group))
+		err = -EDEADLK;
 	if (!after && queue->seat->turn)
 		err = -EDEADLK;
 	return err && !aia_sched_takes_work(queue->seat->engine) ?
@@ -387,10 +399,12 @@ int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, str
 	if (arg->group)
 		aia_group_join(turns->groups, group_of(turns, arg), &turn->job, turns->tenant,
 			       arg->group, arg->group_size);
-	if (after)
+	if (after) {
 		aia_list_add_last(&after->followers, &turn->of_followed);
-	else
+		turn->after = after;
+	} else {
 		make_ready(turn, now_ns, news);
+	}
 	return 0;
 }
 

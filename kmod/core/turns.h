@@ -28,7 +28,10 @@
  * A job of a set of queues is held, while it has places in the lines of all of them (any.h).
  *
  * A job of a group is held until all of the group are ready (group.h), then they come into line
- * together. One that is after another is ready once that one is completed.
+ * together. One that is after another is ready once that one is completed. A job after one of its own group,
+ * or after one that is, and so on, would wait for itself: it is refused, which takes a look at each of those before
+ * it. Two groups whose jobs are after each other's are not looked for: they may lie in any number of contexts. They wait until
+ * one is cancelled, out of every line, and hold nothing.
  *
  * Invariants: at most AIA_TURNS_MAX turns live; each has a cookie and a ring slot
  * (index of its yield word) of its own; generations are never 0 and never repeat
@@ -55,6 +58,7 @@ struct aia_turn {
 	struct aia_turn *next_freed;
 	struct aia_link followers;	/* turns held until this one is completed */
 	struct aia_link of_followed;	/* while it is held for another one: among them */
+	struct aia_turn *after;		/* that one, then */
 	bool revoked;			/* kept until its completion was answered */
 	bool renewed;			/* its holder knows of its turn */
 	void *owner;			/* the adapter's: what it was charged to */
@@ -102,7 +106,7 @@ int aia_turns_check(struct aia_turns *turns, const struct aia_sched_queue *queue
  * @arg was checked by aia_turns_check(); @turn is zeroed, but for job.any: memory for the places of an ANY
  * job, whose node is set. On 0 the turn is taken. Errors as
  * struct aiaccel_job lists them, in this order: -EAGAIN, -EEXIST, those of
- * aia_sched_submit(), and those of aia_group_takes(). A job refused for the engine's state is in its history.
+ * aia_sched_submit(), and those of aia_group_takes() or -EDEADLK for a job that is after one of its group. A job refused for the engine's state is in its history.
  */
 int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
 		     const struct aiaccel_job *arg, __u64 now_ns, struct aia_news *news);

@@ -160,6 +160,56 @@ BOOST_AUTO_TEST_CASE(after_and_a_group) {
   BOOST_TEST(b.held(1) == 1u);
 }
 
+aiaccel_job after(std::uint64_t before, aiaccel_job arg) {
+  arg.flags = AIACCEL_JOB_AFTER;
+  arg.after = before;
+  return arg;
+}
+
+BOOST_AUTO_TEST_CASE(after_one_of_its_own_group_is_refused) {
+  for (const bool founded : {false, true}) BOOST_TEST_CONTEXT("founded by another " << founded) {
+      Floor floor(4, 1);
+      Party a(floor, 0), b(floor, 0);
+      if (founded) BOOST_TEST(b.submit(3, job(1, 7, 3), AIACCEL_NEVER) == 0);
+      BOOST_TEST(a.submit(0, job(1, 7, 3), AIACCEL_NEVER) == 0);
+      BOOST_TEST(a.submit(1, after(1, job(2, 7, 3)), AIACCEL_NEVER) == -EDEADLK);
+      BOOST_TEST(a.submit(1, after(1, job(2)), AIACCEL_NEVER) == 0);
+      BOOST_TEST(a.submit(1, after(2, job(3, 8, 2)), AIACCEL_NEVER) == 0);
+      BOOST_TEST(a.submit(2, after(3, job(4, 7, 3)), AIACCEL_NEVER) == -EDEADLK);
+      BOOST_TEST(a.submit(2, after(2, job(4, 8, 2)), AIACCEL_NEVER) == 0);  // beside one of it
+      BOOST_TEST(a.submit(2, job(5, 7, 3), AIACCEL_NEVER) == 0);
+      if (!founded) BOOST_TEST(b.submit(3, job(1, 7, 3), AIACCEL_NEVER) == 0);
+      BOOST_TEST(a.held(0) == 1u);
+      // It has begun, and is a group no more.
+      BOOST_TEST(a.submit(1, after(1, job(6, 7, 1)), AIACCEL_NEVER) == 0);
+      BOOST_TEST(a.end(1) == 0);
+      BOOST_TEST(a.held(1) == 2u);
+    }
+}
+
+// Two groups, each with a job after one of the other: nobody sees it, and nothing is held.
+BOOST_AUTO_TEST_CASE(groups_after_each_other_wait_until_one_is_cancelled) {
+  Floor floor(4, 1);
+  Party a(floor, 0), b(floor, 0), single(floor, 1);
+  BOOST_TEST(a.submit(0, job(1, 7, 2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(b.submit(1, job(1, 8, 2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(a.submit(2, after(1, job(2, 8, 2)), AIACCEL_NEVER) == 0);
+  BOOST_TEST(b.submit(3, after(1, job(2, 7, 2)), AIACCEL_NEVER) == 0);
+  for (unsigned e = 0; e < 4; e++) {
+    BOOST_TEST(floor.engines[e]->waiting == 0u);
+    BOOST_TEST(single.submit(e, job(10 + e), AIACCEL_NEVER) == 0);
+    BOOST_TEST(single.held(e) == 10 + e);
+    BOOST_TEST(single.end(10 + e) == 0);
+  }
+  BOOST_TEST(b.end(2) == 0);
+  BOOST_TEST(b.submit(3, job(3, 7, 2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(a.held(0) == 1u);
+  BOOST_TEST(b.held(3) == 3u);
+  BOOST_TEST(a.end(1) == 0);
+  BOOST_TEST(a.held(2) == 2u);
+  BOOST_TEST(b.held(1) == 1u);
+}
+
 // A turn at each of many engines ends in one hold of the lock, and for each a group of 64 may
 // begin.
 BOOST_AUTO_TEST_CASE(one_hold_lets_no_more_begin_than_it_may) {

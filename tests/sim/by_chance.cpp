@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Workloads by chance under the oracle. What fails is made smaller, by halves, as long as it fails,
-// and told with its seed: AIACCEL_SIM_PLAN="SEED EVENTS STREAMS" plays that one alone.
+// Workloads by chance under the oracle. What fails is made smaller, as long as it fails, and told
+// with its seed: AIACCEL_SIM_PLAN="SEED EVENTS STREAMS" plays that one alone.
 
 #include <tap/tap.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <sstream>
 
@@ -22,13 +23,21 @@ Outcome play(std::uint64_t seed, Size size) {
   return sim::play(Random(seed), Random(~seed), size);
 }
 
-// The smallest of those tried that fails like the whole.
+// The smallest of those tried that fails like the whole: fewer streams, and no event after the one
+// at which it shows.
 Size shrink(std::uint64_t seed, Size size) {
-  const auto fails = [&](Size smaller) { return !play(seed, smaller).broken.empty(); };
   for (bool smaller = true; smaller;) {
     smaller = false;
-    if (size.events > 1 && fails({size.events / 2, size.streams})) size.events /= 2, smaller = true;
-    if (size.streams > 1 && fails({size.events, size.streams - 1})) size.streams--, smaller = true;
+    for (const Size tried :
+         {Size{size.events, size.streams - 1}, Size{size.events / 2, size.streams},
+          Size{size.events - (size.events + 7) / 8, size.streams}}) {
+      if (!tried.streams || !tried.events) continue;
+      const Outcome outcome = play(seed, tried);
+      if (outcome.broken.empty()) continue;
+      size = {std::min(tried.events, outcome.events), tried.streams};
+      smaller = true;
+      break;
+    }
   }
   return size;
 }

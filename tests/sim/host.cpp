@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::uint64_t kCookie = 1;  // a context has one job at a time
 
+// More than ever happens at one time: an engine asks to be looked at again, and again.
+constexpr std::uint64_t kAtOnceMax = 100'000;
+
 // What cannot be, whatever the workload.
 [[noreturn]] void broken(const std::string& what) {
   throw std::logic_error("host: " + what);
@@ -185,6 +188,12 @@ Ns Host::next_look_ns() {
   Ns next_ns = aia_turns_next_ns(&engine);
   for (aia_sched_engine& e : others_) next_ns = std::min<Ns>(next_ns, aia_turns_next_ns(&e));
   return next_ns;
+}
+
+void Host::pass_time(Ns until_ns) {
+  at_once_ = until_ns > now_ns ? 0 : at_once_ + 1;
+  if (at_once_ > kAtOnceMax) broken("time stands still");
+  now_ns = std::max(now_ns, until_ns);
 }
 
 void Host::dispatch() {

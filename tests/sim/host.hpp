@@ -95,7 +95,7 @@ class Host {
         now_ns = end_ns;
         break;
       }
-      now_ns = std::max(now_ns, next_ns);
+      pass_time(next_ns);
       if (next_ns == event_ns) happen();
       dispatch();
       if (settled) settled();
@@ -144,6 +144,7 @@ class Host {
 
   // What an adapter does after each change.
   Ns next_look_ns();
+  void pass_time(Ns until_ns);
   void dispatch();
   void read(Client& c);
   void take_freed();
@@ -171,6 +172,7 @@ class Host {
   std::priority_queue<Event> agenda_;
   std::uint64_t foreseen_ = 0;
   bool stops_work_ = false;
+  std::uint64_t at_once_ = 0;  // so often has something happened at this time
 };
 
 }  // namespace sim

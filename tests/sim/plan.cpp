@@ -44,14 +44,13 @@ class Play {
   }
 
   void run(std::uint64_t events) {
-    std::uint64_t played = 0;
     const auto enough = [&] {
-      if (played % 64 == 32) administrate();
-      return played++ >= events;
+      if (played_ % 64 == 32) administrate();
+      return played_++ >= events;
     };
     do host_.run(AIACCEL_NEVER - 1, enough);
-    while (played < events && thaw());
-    if (played < events && host_.engine.waiting)
+    while (played_ < events && thaw());
+    if (played_ < events && host_.engine.waiting)
       throw Broken("work: jobs wait, and nothing will happen");
   }
 
@@ -65,6 +64,7 @@ class Play {
   }
 
   std::uint64_t turns() const { return oracle_.turns(); }
+  std::uint64_t events() const { return played_; }
 
  private:
   void enforce() {
@@ -178,6 +178,7 @@ class Play {
   Oracle oracle_;
   aia_sched_node* tenants_[kTenants] = {};
   std::vector<Stream*> streams_;
+  std::uint64_t played_ = 0;
   bool ends_turns_ = false;
   bool keeps_order_ = false;
 };
@@ -189,10 +190,10 @@ Outcome play(Random who, Random what, Size size) {
   try {
     play.run(size.events);
     play.end();
-  } catch (const Broken& broken) {
-    return {broken.what(), play.turns()};
+  } catch (const std::exception& broken) {
+    return {broken.what(), play.turns(), play.events()};
   }
-  return {"", play.turns()};
+  return {"", play.turns(), play.events()};
 }
 
 }  // namespace sim

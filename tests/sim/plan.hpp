@@ -22,6 +22,7 @@ struct Size {
 struct Outcome {
   std::string broken;  // what did not hold, or empty
   std::uint64_t turns = 0;
+  std::uint64_t events = 0;  // played, of those that were to be
 };
 
 // `who` chooses who is there, `what` all that happens.

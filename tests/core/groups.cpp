@@ -262,25 +262,46 @@ BOOST_AUTO_TEST_CASE(one_hold_lets_no_more_singles_begin_than_it_may) {
   BOOST_TEST(floor.engines[0]->granted == 1u + kSingles);
 }
 
-// Two groups that are next at one engine each, and want each other's.
+// Two groups that are next at one engine each, and want each other's; either of them the older.
 BOOST_AUTO_TEST_CASE(the_older_of_two_goes_first) {
-  Floor floor(2, 1);
-  Party a(floor, 0), b(floor, 0), c(floor, 1), d(floor, 1), s(floor, 2), t(floor, 2);
-  // Tenant 0 has had much of engine 0, and tenant 1 of engine 1.
-  BOOST_TEST(a.submit(0, job(1), 100 * kMs) == 0);
-  BOOST_TEST(c.submit(1, job(1), 100 * kMs) == 0);
+  for (const bool swapped : {false, true}) BOOST_TEST_CONTEXT("swapped " << swapped) {
+      Floor floor(2, 1);
+      Party a(floor, 0), b(floor, 0), c(floor, 1), d(floor, 1), s(floor, 2), t(floor, 2);
+      // Tenant 0 has had much of engine 0, and tenant 1 of engine 1.
+      BOOST_TEST(a.submit(0, job(1), 100 * kMs) == 0);
+      BOOST_TEST(c.submit(1, job(1), 100 * kMs) == 0);
+      floor.step();
+      BOOST_TEST(s.submit(0, job(1), 50 * kMs) == 0);
+      BOOST_TEST(t.submit(1, job(1), 50 * kMs) == 0);
+      Party* const older[] = {swapped ? &c : &a, swapped ? &d : &b};
+      Party* const younger[] = {swapped ? &a : &c, swapped ? &b : &d};
+      for (Party* const* group : {older, younger})
+        for (const unsigned e : {0u, 1u})
+          BOOST_TEST(group[e]->submit(e, job(1, 7, 2), 10 * kMs) == 0);
+      floor.step();
+      BOOST_TEST(older[0]->held(0) == 1u);
+      BOOST_TEST(older[1]->held(1) == 1u);
+      while (floor.step() && !younger[0]->held(0)) BOOST_TEST_REQUIRE(floor.now < 400 * kMs);
+      BOOST_TEST(younger[1]->held(1) == 1u);
+    }
+}
+
+// There is room, but another one is next, and its tenant is ahead by too much to go before.
+BOOST_AUTO_TEST_CASE(who_is_ahead_goes_before_nobody) {
+  Floor floor(2, 2);
+  Party a(floor, 0), b(floor, 0), wide(floor, 1), holder(floor, 2);
+  BOOST_TEST(b.submit(1, job(1, 0, 0, 2), 1000 * kMs) == 0);
   floor.step();
-  BOOST_TEST(s.submit(0, job(1), 50 * kMs) == 0);
-  BOOST_TEST(t.submit(1, job(1), 50 * kMs) == 0);
-  BOOST_TEST(a.submit(0, job(1, 7, 2), 10 * kMs) == 0);
-  BOOST_TEST(b.submit(1, job(1, 7, 2), 10 * kMs) == 0);
-  BOOST_TEST(c.submit(0, job(1, 7, 2), 10 * kMs) == 0);
-  BOOST_TEST(d.submit(1, job(1, 7, 2), 10 * kMs) == 0);
+  BOOST_TEST(holder.submit(1, job(1), AIACCEL_NEVER) == 0);
+  BOOST_TEST(wide.submit(1, job(1, 0, 0, 2), 10 * kMs) == 0);
+  BOOST_TEST(a.submit(0, job(1, 7, 2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(b.submit(1, job(1, 7, 2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(a.held(0) == 0u);
+  BOOST_TEST(holder.end(1) == 0);
+  BOOST_TEST(wide.held(1) == 1u);
   floor.step();
   BOOST_TEST(a.held(0) == 1u);
   BOOST_TEST(b.held(1) == 1u);
-  while (floor.step() && !c.held(0)) BOOST_TEST_REQUIRE(floor.now < 400 * kMs);
-  BOOST_TEST(d.held(1) == 1u);
 }
 
 // Whatever groups there are: all end, and each has all of its turns from the same instant on.

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "device.hpp"
+#include "gated_engine.hpp"
 
 using namespace conformance;
 
@@ -109,6 +110,31 @@ BOOST_AUTO_TEST_CASE(who_leaves_is_waited_for_again) {
   c.must_event(1, AIACCEL_EVENT_GRANTED);
   BOOST_TEST(c.destroy(queue) == 0);
   BOOST_TEST(a.events().empty());
+}
+
+// On an engine of its own each: where it has a seat there is only one reason to refuse it.
+BOOST_AUTO_TEST_CASE(after_one_of_its_own_group_is_refused) {
+  const GatedEngine gated;
+  if (!gated) SKIP(kNoGatedEngine);
+  Device a;
+  aiaccel_queue_create create = a.queue_arg();
+  create.engine = gated.id();
+  BOOST_REQUIRE_EQUAL(a.call(AIACCEL_IOC_QUEUE_CREATE, create), 0);
+  const auto after = [](uint64_t before, aiaccel_job arg) {
+    arg.flags = AIACCEL_JOB_AFTER;
+    arg.after = before;
+    return arg;
+  };
+  BOOST_REQUIRE(a.submit(one_of(7, 2, 1, a.must_queue())) == 0);
+  BOOST_TEST(a.submit(after(1, one_of(7, 2, 2, create.id))) == -EDEADLK);
+  BOOST_REQUIRE(a.submit(after(1, job(2, create.id))) == 0);
+  BOOST_TEST(a.submit(after(2, one_of(7, 2, 3, create.id))) == -EDEADLK);
+  BOOST_TEST(a.events().empty());
+  BOOST_REQUIRE(a.submit(one_of(7, 2, 3, create.id)) == 0);
+  const aiaccel_event first = a.must_event();
+  const aiaccel_event second = a.must_event();
+  BOOST_TEST(first.time_ns == second.time_ns);
+  BOOST_TEST(first.cookie + second.cookie == 4u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

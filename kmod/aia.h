@@ -187,7 +187,12 @@ struct aia_engine {
 	char name[AIACCEL_NAME_LEN];
 	char alias[AIACCEL_NAME_LEN];	/* or empty */
 	char provider[AIACCEL_NAME_LEN];
+	void (*stop)(void *data, const struct aia_engine_turn *turn); /* NULL: not preemptible */
+	void *data;
+	struct aia_stop *stops;		/* as many as it has slots, or NULL */
 	struct device *sysfs;		/* aia_config_lock; while it is registered */
+	struct work_struct stop_work;	/* calls stop() */
+	struct delayed_work watchdog;	/* while it does */
 	/* aia_turn_lock */
 	struct aia_sched_engine sched;
 	struct aia_history history;	/* empty until it has memory: sched.history tells */
@@ -196,6 +201,9 @@ struct aia_engine {
 	u64 armed_ns;			/* when the alarm rings at the latest */
 	struct hrtimer alarm;		/* queues the work */
 	struct work_struct work;	/* dispatches: something is due */
+	u32 told;			/* enum aiaccel_engine_state: what CONTROL said */
+	u32 faults;			/* enum aia_fault; stop.c */
+	bool overdue;			/* a stop() has not returned in time */
 	/* aia_limit_lock */
 	struct aia_limit bytes;		/* of reservations by all; its max is constant */
 	bool gone;			/* unregistered: nothing more is reserved */
@@ -222,6 +230,23 @@ bool aia_engine_is_node(int node);
  * is recorded until the next queue finds some: a record is not worth a refusal.
  */
 void aia_engine_keep_history(struct aia_engine *engine);
+/* Why an engine is faulted: bits. */
+enum aia_fault {
+	AIA_FAULT_GONE = 1 << 0,
+	AIA_FAULT_PROVIDER = 1 << 1,
+	AIA_FAULT_STOP = 1 << 2,
+};
+
+/* What it is to be; it is once it is not faulted. ACTIVE takes faults away unless it is stuck (stop.c). */
+void aia_engine_tell_locked(struct aia_engine *engine, u32 state);
+bool aia_engine_is_stuck_locked(const struct aia_engine *engine);
+/* Faulted for ever. */
+void aia_engine_go_locked(struct aia_engine *engine);
+
+/* Stopping work: for an engine that was just made, where something may be due, for one that is gone. */
+void aia_stop_init(struct aia_engine *engine);
+void aia_stop_kick_locked(struct aia_engine *engine);
+void aia_stop_finish(struct aia_engine *engine);
 /* Counted for the caller. */
 struct aia_engine *aia_engine_register_by_user(const struct aia_engine_desc *desc);
 /* As aia_engine_unregister(); false when it was done before. */
@@ -401,6 +426,8 @@ void aia_queue_settle_locked(struct aia_queue *queue);
 
 /* Of all contexts; aia_turn_lock. */
 extern struct aia_groups aia_groups;
+
+extern struct workqueue_struct *aia_workqueue;
 
 int aia_turn_init(void);
 void aia_turn_exit(void);

@@ -36,6 +36,7 @@ static void engine_free(struct kref *ref)
 	history_kept -= engine->history.capacity;
 	spin_unlock(&aia_turn_lock);
 	kvfree(engine->history.records);
+	kvfree(engine->stops);
 	kfree(engine);
 }
 
@@ -106,6 +107,14 @@ bool aia_engine_is_node(int node)
 	return node_possible(array_index_nospec(node, MAX_NUMNODES));
 }
 
+/* A driver stops work on what is preemptible, and on nothing else; a CPU has a scheduler that does. */
+static bool has_right_stop(const struct aia_engine_desc *desc)
+{
+	if (desc->enforcement == AIACCEL_PREEMPTIBLE)
+		return desc->stop && desc->kind != AIACCEL_ENGINE_CPU;
+	return !desc->stop;
+}
+
 /* Drivers', too, which no aia_check_engine_register() has seen, and which may more. */
 static bool is_possible(const struct aia_engine_desc *desc)
 {
@@ -113,7 +122,8 @@ static bool is_possible(const struct aia_engine_desc *desc)
 	       (!desc->alias || good_name(desc->alias)) && desc->kind >= AIACCEL_ENGINE_CPU &&
 	       desc->kind <= AIACCEL_ENGINE_OTHER && desc->enforcement >= AIACCEL_ADVISORY &&
 	       desc->enforcement <= AIACCEL_PREEMPTIBLE && desc->slots >= 1 &&
-	       desc->slots <= AIA_MAX_SLOTS && aia_engine_is_node(desc->numa_node);
+	       desc->slots <= AIA_MAX_SLOTS && aia_engine_is_node(desc->numa_node) &&
+	       has_right_stop(desc);
 }
 
 /* As sysfs has it, in which a / is a !. */
@@ -144,7 +154,9 @@ static int add_locked(struct aia_engine *engine)
 		return -ENOSPC;
 	engine->id = next_id;
 	engine->sched.number = engine->id;
-	engine->sched.state = all_states;
+	spin_lock(&aia_turn_lock);
+	aia_engine_tell_locked(engine, all_states);
+	spin_unlock(&aia_turn_lock);
 	aia_sched_set_order(&engine->sched, all_orders, ktime_get_ns());
 	err = aia_sysfs_add_locked(engine);
 	if (err)
@@ -170,6 +182,13 @@ static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 	engine = kzalloc(sizeof(*engine), GFP_KERNEL);
 	if (!engine)
 		return ERR_PTR(-ENOMEM);
+	if (desc->stop) {
+		engine->stops = kvcalloc(desc->slots, sizeof(*engine->stops), GFP_KERNEL);
+		if (!engine->stops) {
+			kfree(engine);
+			return ERR_PTR(-ENOMEM);
+		}
+	}
 	kref_init(&engine->ref);
 	if (by_user) /* the caller's: anybody could unregister it at once */
 		kref_get(&engine->ref);
@@ -189,6 +208,9 @@ static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 	engine->sched.numa_node = desc->numa_node;
 	engine->sched.gives_way = desc->kind == AIACCEL_ENGINE_CPU;
 	aia_terms_set_engine(&engine->sched, desc->enforcement, desc->grace_ns);
+	engine->stop = desc->stop;
+	engine->data = desc->data;
+	aia_stop_init(engine);
 	err = mutex_lock_killable(&aia_config_lock);
 	if (!err) {
 		err = add_locked(engine);
@@ -219,7 +241,7 @@ static bool fail_next_queue(struct aia_engine *engine, struct list_head *done)
 	struct aia_queue *queue;
 
 	spin_lock(&aia_turn_lock);
-	WRITE_ONCE(engine->sched.state, AIACCEL_ENGINE_FAULTED);
+	aia_engine_go_locked(engine);
 	queue = list_first_entry_or_null(&engine->queues, struct aia_queue, of_engine);
 	if (queue) {
 		list_move(&queue->of_engine, done);
@@ -255,6 +277,7 @@ bool aia_engine_remove(struct aia_engine *engine)
 	while (fail_next_queue(engine, &done))
 		cond_resched();
 	aia_turn_stop_alarm(engine);
+	aia_stop_finish(engine);
 	spin_lock(&aia_limit_lock);
 	engine->gone = true;
 	spin_unlock(&aia_limit_lock);
@@ -321,28 +344,28 @@ void aia_engine_dispatch_all(void)
 }
 
 /* Of a state and an order what is 0 stays. */
-static int tell(struct aia_engine *engine, u32 state, u32 order)
+static void tell_locked(struct aia_engine *engine, u32 state, u32 order)
 {
-	int err = -ENOENT; /* it went just now, and its id names nothing */
-
-	spin_lock(&aia_turn_lock);
-	if (engine->sched.state != AIACCEL_ENGINE_FAULTED) {
-		if (state)
-			WRITE_ONCE(engine->sched.state, state);
-		if (order)
-			aia_sched_set_order(&engine->sched, order, ktime_get_ns());
-		err = 0;
-	}
-	spin_unlock(&aia_turn_lock);
-	return err;
+	if (state)
+		aia_engine_tell_locked(engine, state);
+	if (order)
+		aia_sched_set_order(&engine->sched, order, ktime_get_ns());
 }
 
 int aia_engine_control(struct aia_engine *engine, u32 state, u32 order)
 {
-	int err = tell(engine, state, order);
+	struct aia_news news = {};
+	int err = 0;
 
-	if (!err)
-		aia_turn_dispatch(engine);
+	spin_lock(&aia_turn_lock);
+	if (engine->faults & AIA_FAULT_GONE)
+		err = -ENOENT; /* just now, and its id names nothing */
+	else if (state == AIACCEL_ENGINE_ACTIVE && aia_engine_is_stuck_locked(engine))
+		err = -EBUSY;
+	else
+		tell_locked(engine, state, order);
+	aia_turns_stir(&engine->sched, &news);
+	aia_turn_unlock(&news);
 	return err;
 }
 
@@ -355,8 +378,11 @@ void aia_engine_control_all(u32 state, u32 order)
 	mutex_lock(&aia_config_lock);
 	all_states = state ?: all_states;
 	all_orders = order ?: all_orders;
-	xa_for_each(&engines, index, engine)
-		tell(engine, state, order); /* none that is registered is faulted */
+	xa_for_each(&engines, index, engine) {
+		spin_lock(&aia_turn_lock);
+		tell_locked(engine, state, order);
+		spin_unlock(&aia_turn_lock);
+	}
 	mutex_unlock(&aia_config_lock);
 	aia_engine_dispatch_all();
 }

@@ -23,7 +23,7 @@
 struct aia_groups aia_groups;
 
 static struct kmem_cache *turn_cache;
-static struct workqueue_struct *workqueue;
+struct workqueue_struct *aia_workqueue;
 
 int aia_turn_init(void)
 {
@@ -32,8 +32,8 @@ int aia_turn_init(void)
 	if (!turn_cache)
 		return -ENOMEM;
 	/* Who overruns shall not delay the end of its turn by keeping the CPUs busy. */
-	workqueue = alloc_workqueue("aiaccel", WQ_UNBOUND | WQ_HIGHPRI, 0);
-	if (workqueue)
+	aia_workqueue = alloc_workqueue("aiaccel", WQ_UNBOUND | WQ_HIGHPRI, 0);
+	if (aia_workqueue)
 		return 0;
 	kmem_cache_destroy(turn_cache);
 	return -ENOMEM;
@@ -41,7 +41,7 @@ int aia_turn_init(void)
 
 void aia_turn_exit(void)
 {
-	destroy_workqueue(workqueue);
+	destroy_workqueue(aia_workqueue);
 	kmem_cache_destroy(turn_cache);
 }
 
@@ -68,7 +68,7 @@ static enum hrtimer_restart ring(struct hrtimer *alarm)
 {
 	struct aia_engine *engine = container_of(alarm, struct aia_engine, alarm);
 
-	queue_work(workqueue, &engine->work);
+	queue_work(aia_workqueue, &engine->work);
 	return HRTIMER_NORESTART;
 }
 
@@ -104,7 +104,7 @@ static void arm_locked(struct aia_engine *engine)
 	u64 next_ns = aia_turns_next_ns(&engine->sched);
 
 	lockdep_assert_held(&aia_turn_lock);
-	if (next_ns >= engine->armed_ns || engine->sched.state == AIACCEL_ENGINE_FAULTED)
+	if (next_ns >= engine->armed_ns || (engine->faults & AIA_FAULT_GONE))
 		return;
 	engine->armed_ns = next_ns;
 	hrtimer_start(&engine->alarm, next_ns, HRTIMER_MODE_ABS);
@@ -122,6 +122,7 @@ static void dispatch_stirred_locked(struct aia_news *news)
 	while ((engine = aia_turns_next_stirred(news))) {
 		aia_turns_dispatch(engine, now_ns, news);
 		arm_locked(container_of(engine, struct aia_engine, sched));
+		aia_stop_kick_locked(container_of(engine, struct aia_engine, sched));
 	}
 }
 

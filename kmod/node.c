@@ -65,7 +65,7 @@ static bool owes(struct aia_node *node)
 	bool owes;
 
 	spin_lock(&aia_turn_lock);
-	owes = node->engine->sched.state != AIACCEL_ENGINE_FAULTED &&
+	owes = !(node->engine->faults & AIA_FAULT_GONE) &&
 	       aia_sched_node_owes(&node->sched, ktime_get_ns());
 	spin_unlock(&aia_turn_lock);
 	return owes;

@@ -91,6 +91,17 @@ static struct load load_of(struct device *dev)
 	return load;
 }
 
+static const char *fault_of(struct aia_engine *engine)
+{
+	u32 faults;
+
+	spin_lock(&aia_turn_lock);
+	faults = engine->faults;
+	spin_unlock(&aia_turn_lock);
+	return faults & AIA_FAULT_PROVIDER ? "provider" : faults & AIA_FAULT_STOP ? "stop" : "none";
+}
+
+FILE(fault, "%s", fault_of(engine_of(dev)));
 FILE(state, "%s", states[READ_ONCE(engine_of(dev)->sched.state)]);
 FILE(order, "%s", orders[READ_ONCE(engine_of(dev)->sched.order)]);
 FILE(slots_used, "%u", load_of(dev).slots_used);
@@ -110,6 +121,7 @@ static struct attribute *engine_attrs[] = {
 	&dev_attr_slots.attr,
 	&dev_attr_device_bytes.attr,
 	&dev_attr_state.attr,
+	&dev_attr_fault.attr,
 	&dev_attr_order.attr,
 	&dev_attr_slots_used.attr,
 	&dev_attr_jobs_waiting.attr,

@@ -250,7 +250,9 @@ enum aiaccel_enforcement {
  * @AIACCEL_ENGINE_ACTIVE:    Jobs are taken and granted.
  * @AIACCEL_ENGINE_DRAINING:  New jobs and queues are refused (%ESHUTDOWN). What
  *			      waits is still granted. Come back later.
- * @AIACCEL_ENGINE_FAULTED:   Likewise, and nothing is granted.
+ * @AIACCEL_ENGINE_FAULTED:   Broken, as its driver says, or as it did not stop a turn in
+ *			      time. New jobs and queues are refused (%ESHUTDOWN), nothing is
+ *			      granted, turns are revoked, jobs wait until it works again.
  * @AIACCEL_ENGINE_LEAVING:   The implementation is about to be replaced or removed.
  *			      New jobs and queues are refused (%ENODEV), waiting
  *			      jobs have FAILED, turns go on to their end. Close the
@@ -634,6 +636,11 @@ struct aiaccel_reserve {
  * (%AIACCEL_COMPLETE_RENEW), which succeeds if its job would be next again. After the engine's
  * grace the turn is REVOKED: its tenant pays for what it really took, completing it answers
  * %ESTALE, and the slots go on. While nobody waits for its slots nothing of this happens.
+ *
+ * On a preemptible engine its driver stops the work, and the slots go on once it has. Until then
+ * the tenant pays, and the context has no other turn there (%EDEADLK). So it is with the work
+ * of a holder that ended or closed the device. A driver that takes longer than a second makes
+ * the engine FAULTED.
  *
  * On an engine that is not preemptible the work may run on after that. The slots then count
  * as contended (&aiaccel_engine_info.contended) until the holder completes the turn
@@ -1528,7 +1535,12 @@ struct aiaccel_policy {
  *
  * What engine 0 was told holds for engines registered later until it is told otherwise.
  *
- * Errors: %ENOENT, also for an engine that is faulted; %EPERM without CAP_SYS_ADMIN;
+ * An engine that is faulted takes on the state that it was told last when it works again: when
+ * its driver says so, or, where that did not stop a turn in time and has by now, when it is told
+ * to be ACTIVE.
+ *
+ * Errors: %ENOENT; %EPERM without CAP_SYS_ADMIN; %EBUSY for ACTIVE where the engine is faulted
+ * and does not work yet;
  * %EOPNOTSUPP for another state or order, and for no state without an order; %EINVAL for LEAVING
  * and an engine.
  */

@@ -90,12 +90,18 @@ static struct choice owed_beside(struct aia_sched_engine *engine)
 	return choice;
 }
 
+/* Faulted, or about to be no more. */
+static bool grants_none(const struct aia_sched_engine *engine)
+{
+	return engine->state == AIACCEL_ENGINE_FAULTED || engine->state == AIACCEL_ENGINE_LEAVING;
+}
+
 static struct choice choose(struct aia_sched_engine *engine)
 {
 	__u32 c = AIACCEL_NR_CLASSES, crossed = 0;
 	struct choice beside;
 
-	if (engine->state == AIACCEL_ENGINE_FAULTED || engine->state == AIACCEL_ENGINE_LEAVING)
+	if (grants_none(engine))
 		return (struct choice){};
 	if (engine->line == AIA_LINE_AGES) {
 		c = aia_order_oldest_class(engine);
@@ -125,7 +131,7 @@ static bool is_next(const struct aia_sched_job *job, const struct choice *choice
 
 	if (engine == choice->job->queue->seat->engine)
 		return true;
-	if (!aia_sched_is_settled(engine))
+	if (!aia_sched_is_settled(engine) || grants_none(engine))
 		return false;
 	return engine->wanting ? engine->wanting->group == job->group :
 				 engine->wide[job->queue->class_].paused;

@@ -29,7 +29,7 @@
  * the queues of the seat are not eligible.
  *
  * Invariants
- *  - slots_used is the sum of the widths of granted jobs, and at most slots; on an engine that
+ *  - slots_used is the sum of the widths of granted jobs, and of those being stopped (stop.h), and at most slots; on an engine that
  *    gives way this holds for background turns and for the others, each by themselves.
  *  - Every job is in one state; waiting jobs are in their queue; granted ones
  *    on their engine's list of their class: those asked to yield, or not to be asked since they were
@@ -48,6 +48,7 @@
 #include "rbtree.h"
 #include "realtime.h"
 #include "share.h"
+#include "stop.h"
 #include "terms.h"
 #include "timers.h"
 #include "types.h"
@@ -93,6 +94,7 @@ struct aia_sched_engine {
 	__u32 contended;		/* slots of revoked turns whose holders did not end; not used */
 	__u64 budget_ns;		/* of queues that have none of their own; 0: no end */
 	__u64 grace_ns;
+	struct aia_stops stops;
 	__u64 seq;			/* numbers jobs, for their order */
 	struct aia_share root[AIACCEL_NR_CLASSES];
 	/* Granted jobs, by the class that they were granted in. */
@@ -115,7 +117,7 @@ struct aia_sched_engine {
 /* Its queues are of one node. */
 struct aia_sched_seat {
 	struct aia_sched_engine *engine;
-	struct aia_sched_job *turn;	/* the job that holds it, granted or contended, or NULL */
+	struct aia_sched_job *turn;	/* the job that holds it, granted or revoked, or NULL */
 	__u64 busy_held_back_ns;	/* how long its tenant was, while it had turns */
 	__u64 granted, busy_ns;		/* turns begun; slots x ns of those ended */
 	struct aia_link queues;
@@ -149,6 +151,7 @@ enum aia_sched_state {
 	AIA_SCHED_WAITING,
 	AIA_SCHED_GRANTED,
 	AIA_SCHED_CONTENDED,		/* revoked; its holder did not say that it ended */
+	AIA_SCHED_STOPPING,		/* revoked, or its context ended; see stop.h */
 };
 
 struct aia_sched_job {
@@ -178,6 +181,7 @@ struct aia_sched_job {
 	struct aia_group *group;	/* that it is to begin with, or NULL */
 	struct aia_link of_group;
 	struct aia_group founded;	/* memory for one */
+	struct aia_stop *stop;		/* stop.h; while it is being stopped */
 };
 
 /* What an engine that gives way runs beside other work. */

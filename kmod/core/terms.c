@@ -120,12 +120,20 @@ static struct aia_timer *first_of(const struct aia_sched_engine *engine, __u32 t
 	return first;
 }
 
+/* Once what is being stopped has been: nobody else is in its way. */
+static bool has_room_coming(const struct aia_sched_engine *engine,
+			    const struct aia_sched_job *wanting)
+{
+	return engine->stops.slots &&
+	       wanting->width <= engine->slots - engine->slots_used + engine->stops.slots;
+}
+
 /* The turn that is due first of those in the way of the job that is next. */
 static struct aia_timer *first_in_way(struct aia_sched_engine *engine)
 {
 	const struct aia_sched_job *wanting = engine->wanting;
 
-	if (!wanting)
+	if (!wanting || has_room_coming(engine, wanting))
 		return NULL;
 	return first_of(engine, wanting->queue->class_ < AIACCEL_CLASS_NORMAL ? 2 : 1);
 }

@@ -11,12 +11,14 @@
  *
  * Bound: a turn that stands in the way of a job that is next, alone or as the one that was over first, is
  * revoked at most budget + grace after it began, or grace after the job came where that is later,
- * plus what the adapter is late.
+ * plus what the adapter is late. Where work is stopped, its slots go on as much later as that takes.
  *
  * The turns of an engine lie in trees by when they are due: those that go on in `asks`, those asked because
  * of their terms in `graces`. The trees count as timers only while a job is next that finds no room,
  * so that nobody is woken for turns that are in nobody's way. On an engine that gives way background
  * turns have trees of their own, since they are in the way of their like alone.
+ *
+ * Where the provider can stop work (stop.h) the slots go on once it has.
  *
  * Where revoked work cannot be stopped its slots go on, and are contended until the holder says that
  * it ended, which it must before it gets another turn there: the seat stays taken. Its tenant pays for that

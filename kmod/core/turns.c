@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * The turns of one context; see turns.h. Every live turn is in the hash, whatever its
- * state, until retire() hands it back; one whose failure waits to be told (note.last) is not
- * found by cookie any more.
+ * state, until retire() hands it back; one whose failure waits to be told (note.last), or that waits
+ * for nothing but that its work is stopped (answered), is not found by cookie any more.
  *
  * The caller serialises: turns of several contexts meet at an engine, and dispatch
  * reaches them all.
@@ -15,6 +15,7 @@
 
 #define turn_of_job(ptr) aia_container_of(ptr, struct aia_turn, job)
 #define turn_of_followed(ptr) aia_container_of(ptr, struct aia_turn, of_followed)
+#define job_of_engine(ptr) aia_container_of(ptr, struct aia_sched_job, of_engine)
 #define job_of_group(ptr) aia_container_of(ptr, struct aia_sched_job, of_group)
 #define turn_of_note(ptr) aia_container_of(ptr, struct aia_turn, note)
 
@@ -79,7 +80,7 @@ static struct aia_turn *find(struct aia_turns *turns, __u64 cookie)
 {
 	struct aia_turn *turn = *bucket(turns, cookie);
 
-	while (turn && (turn->note.cookie != cookie || turn->note.last))
+	while (turn && (turn->note.cookie != cookie || turn->note.last || turn->answered))
 		turn = turn->next_hash;
 	return turn;
 }
@@ -105,6 +106,12 @@ static void witness(const struct aia_turn *turn, __u32 state, __u64 now_ns)
 
 	if (engine->witness)
 		engine->witness(turn, state, now_ns);
+}
+
+static void record(const struct aia_turn *turn, enum aiaccel_turn_state state, __u64 now_ns)
+{
+	aia_history_add(&turn->job, state, now_ns);
+	witness(turn, state, now_ns);
 }
 
 /* ---- groups ---- */
@@ -196,6 +203,10 @@ static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 	switch (turn->job.state) {
 	case AIA_SCHED_IDLE:
 		return;
+	case AIA_SCHED_STOPPING:
+		aia_stop_leave(&turn->job, now_ns);
+		aia_turns_stir(turn->job.queue->seat->engine, news);
+		return;
 	case AIA_SCHED_CONTENDED:
 		aia_sched_release(&turn->job, now_ns);
 		aia_turns_stir(turn->job.queue->seat->engine, news);
@@ -220,8 +231,19 @@ static void take_back(struct aia_turn *turn, enum aiaccel_turn_state if_granted,
 		break;
 	}
 	aia_turns_stir(turn->job.queue->seat->engine, news);
-	aia_history_add(&turn->job, state, now_ns);
-	witness(turn, state, now_ns);
+	record(turn, state, now_ns);
+}
+
+/* Its slots stay taken until its provider has stopped its work. */
+static void begin_stop(struct aia_turn *turn)
+{
+	const struct aia_history_who *who = turn->job.queue->who;
+	struct aia_stop *stop = aia_stop_begin(&turn->job);
+
+	stop->context = who->context;
+	stop->pid = who->pid;
+	stop->cookie = turn->note.cookie;
+	stop->generation = turn->note.generation;
 }
 
 static bool waits(const struct aia_turn *turn)
@@ -420,6 +442,14 @@ static int renew(struct aia_turns *turns, struct aia_turn *turn, __u64 now_ns,
 	return err;
 }
 
+/* Who held a turn knows that it has none any more; it goes once its work was stopped. */
+static void answer(struct aia_turn *turn, bool first)
+{
+	turn->answered = first;
+	if (first)
+		aia_ring_forget(&turn->turns->ring, &turn->note);
+}
+
 int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion *arg, bool first,
 		       __u64 now_ns, struct aia_news *news)
 {
@@ -437,6 +467,10 @@ int aia_turns_complete(struct aia_turns *turns, const struct aiaccel_completion 
 	if (turn->revoked && arg->flags & AIACCEL_COMPLETE_RENEW)
 		return -ESTALE;
 	if (turn->revoked) {
+		if (turn->job.state == AIA_SCHED_STOPPING) {
+			answer(turn, first);
+			return -ESTALE;
+		}
 		take_back(turn, AIACCEL_TURN_REVOKED, AIACCEL_TURN_FAILED, now_ns, news);
 		if (first)
 			retire(turns, turn, news);
@@ -501,15 +535,16 @@ static void claim(struct aia_sched_job *wanting, struct aia_news *news)
 	}
 }
 
-/* Ends a granted turn. Where its work may run on, the slots are contended. */
+/* Ends a granted turn. Where its work may run on, it is stopped, or the slots are contended. */
 static void revoke(struct aia_turn *turn, bool runs_on, __u64 now_ns, struct aia_news *news)
 {
-	if (runs_on)
+	if (runs_on && turn->job.queue->seat->engine->stops.possible)
+		begin_stop(turn);
+	else if (runs_on)
 		aia_sched_contend(&turn->job, now_ns);
 	else
 		aia_sched_complete(&turn->job, now_ns);
-	aia_history_add(&turn->job, AIACCEL_TURN_REVOKED, now_ns);
-	witness(turn, AIACCEL_TURN_REVOKED, now_ns);
+	record(turn, AIACCEL_TURN_REVOKED, now_ns);
 	turn->revoked = true;
 	tell(turn->turns, turn, AIACCEL_EVENT_REVOKED, now_ns, news);
 	fail_held(&turn->followers, now_ns, news);
@@ -525,6 +560,12 @@ static void ask(struct aia_turn *turn, __u64 now_ns, struct aia_news *news)
 static bool is_claimed(const struct aia_turn *turn)
 {
 	return turn->renewed || aia_ring_read_granted(&turn->turns->ring, &turn->note);
+}
+
+/* To stop what does not run costs little; who has not read of its turn may do so at this moment. */
+static bool may_run_on(const struct aia_turn *turn)
+{
+	return turn->job.queue->seat->engine->stops.possible || is_claimed(turn);
 }
 
 /* One turn whose time is over; false when there is none. */
@@ -544,7 +585,7 @@ static bool end_next(struct aia_sched_engine *engine, __u64 now_ns, struct aia_n
 			ask(turn, now_ns, news);
 		break;
 	case AIA_TERMS_REVOKE:
-		revoke(turn, claimed, now_ns, news);
+		revoke(turn, may_run_on(turn), now_ns, news);
 		break;
 	case AIA_TERMS_LEAVE:
 		break;
@@ -633,14 +674,25 @@ void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue,
 	fail_held(&withdrawn, now_ns, news);
 }
 
+/* Nobody has said that its work ended. */
+static void leave_to_stop(struct aia_turn *turn, __u64 now_ns)
+{
+	if (turn->job.state != AIA_SCHED_GRANTED || !turn->job.queue->seat->engine->stops.possible)
+		return;
+	begin_stop(turn);
+	record(turn, AIACCEL_TURN_COMPLETED, now_ns);
+}
+
 void aia_turns_end_all(struct aia_turns *turns, __u64 now_ns, struct aia_news *news)
 {
 	__u32 i;
 
 	/* Followers leave the list of one that may be over; its memory is freed later. */
 	for (i = 0; i < AIA_TURNS_MAX; i++)
-		while (turns->hash[i])
+		while (turns->hash[i]) {
+			leave_to_stop(turns->hash[i], now_ns);
 			end(turns->hash[i], now_ns, news);
+		}
 }
 
 __u32 aia_turns_revoke(struct aia_sched_queue *queue, __u64 now_ns, struct aia_news *news)
@@ -650,8 +702,38 @@ __u32 aia_turns_revoke(struct aia_sched_queue *queue, __u64 now_ns, struct aia_n
 	if (!job)
 		return 0;
 	aia_turns_stir(queue->seat->engine, news);
-	revoke(turn_of_job(job), is_claimed(turn_of_job(job)), now_ns, news);
+	revoke(turn_of_job(job), may_run_on(turn_of_job(job)), now_ns, news);
 	return 1;
+}
+
+void aia_turns_stopped(struct aia_stop *stop, __u64 now_ns, struct aia_news *news)
+{
+	struct aia_turn *turn = stop->job ? turn_of_job(stop->job) : NULL;
+
+	aia_stop_end(stop, now_ns);
+	aia_turns_stir(stop->engine, news);
+	if (turn && turn->answered)
+		retire(turn->turns, turn, news);
+}
+
+void aia_turns_fault(struct aia_sched_engine *engine, bool runs_on, __u64 now_ns,
+		     struct aia_news *news)
+{
+	__u32 c;
+
+	for (c = 0; c < AIACCEL_NR_CLASSES; c++) {
+		struct aia_link *link = engine->running[c].next, *next;
+
+		for (; link != &engine->running[c]; link = next) {
+			struct aia_sched_job *job = job_of_engine(link);
+
+			next = link->next;
+			if (job->state == AIA_SCHED_GRANTED)
+				revoke(turn_of_job(job), runs_on && may_run_on(turn_of_job(job)),
+				       now_ns, news);
+		}
+	}
+	aia_turns_stir(engine, news);
 }
 
 /* Takes the queue's held turns together. How many. */

@@ -60,6 +60,7 @@ struct aia_turn {
 	struct aia_link of_followed;	/* while it is held for another one: among them */
 	struct aia_turn *after;		/* that one, then */
 	bool revoked;			/* kept until its completion was answered */
+	bool answered;			/* its completion was, while its work is being stopped */
 	bool renewed;			/* its holder knows of its turn */
 	void *owner;			/* the adapter's: what it was charged to */
 };
@@ -153,6 +154,13 @@ void aia_turns_end_all(struct aia_turns *turns, __u64 now_ns, struct aia_news *n
 __u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
 			     struct aia_news *news);
 __u32 aia_turns_revoke(struct aia_sched_queue *queue, __u64 now_ns, struct aia_news *news);
+
+/* The adapter took it by aia_stop_next(), and the provider has stopped what it names. */
+void aia_turns_stopped(struct aia_stop *stop, __u64 now_ns, struct aia_news *news);
+
+/* The engine is in state FAULTED now: its turns, as many as it has slots at most, are REVOKED. */
+void aia_turns_fault(struct aia_sched_engine *engine, bool runs_on, __u64 now_ns,
+		     struct aia_news *news);
 
 /* Both, because its engine goes: nothing runs on it any more. */
 void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,

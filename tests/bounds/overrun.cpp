@@ -32,18 +32,18 @@ uint32_t queue_of(Device& device, uint32_t engine) {
   return create.id;
 }
 
-uint64_t grace_ns(Device& device, uint32_t engine) {
+aiaccel_engine_info info_of(Device& device, uint32_t engine) {
   aiaccel_engine_info info{};
   info.id = engine;
   BOOST_REQUIRE_EQUAL(device.call(AIACCEL_IOC_ENGINE_INFO, info), 0);
-  return info.grace_ns;
+  return info;
 }
 
-// The slot of twenty turns that go on for ever.
-void must_lose_slots(uint32_t engine) {
+// The slot of twenty turns that go on for ever. Where their work is not stopped, it is contended.
+void must_lose_slots(uint32_t engine, bool is_stopped) {
   Device holder, waiter;
   const uint32_t held = queue_of(holder, engine), waits = queue_of(waiter, engine);
-  const uint64_t least_ns = kBudgetNs + grace_ns(holder, engine);
+  const uint64_t least_ns = kBudgetNs + info_of(holder, engine).grace_ns;
   std::vector<uint64_t> lost_after_ns;
   for (uint64_t i = 1; i <= 20; ++i) {
     const uint64_t begin_ns = now_ns();
@@ -55,6 +55,7 @@ void must_lose_slots(uint32_t engine) {
     const uint64_t lost_ns = now_ns();
     BOOST_TEST(lost_ns - begin_ns >= least_ns);
     lost_after_ns.push_back(lost_ns - learned_ns);
+    BOOST_TEST(info_of(waiter, engine).contended == (is_stopped ? 0u : 1u));
     BOOST_TEST(holder.complete(i, generation) == -ESTALE);
     BOOST_TEST(waiter.complete(i, next) == 0);
     holder.events();
@@ -70,7 +71,7 @@ void must_lose_slots(uint32_t engine) {
 class Preemptible {
  public:
   Preemptible() {
-    BOOST_REQUIRE_EQUAL(raw::load_module("provider/aiaccel_provider.ko", "preemptible=1"), 0);
+    BOOST_REQUIRE_EQUAL(raw::load_module("provider/aiaccel_provider.ko", "preemptible=1 slots=1"), 0);
   }
   Preemptible(const Preemptible&) = delete;
   ~Preemptible() { BOOST_TEST(raw::unload_module("aiaccel_provider") == 0); }
@@ -98,13 +99,13 @@ BOOST_AUTO_TEST_SUITE(overrun)
 
 BOOST_AUTO_TEST_CASE(its_slot_goes_on_after_budget_and_grace) {
   const bounds::OneSlot engine;
-  must_lose_slots(engine.id());
+  must_lose_slots(engine.id(), false);
 }
 
 BOOST_AUTO_TEST_CASE(it_does_on_a_preemptible_engine) {
   if (!conformance::on("kernel")) SKIP("only a driver has a preemptible engine");
   const Preemptible engine;
-  must_lose_slots(engine.id());
+  must_lose_slots(engine.id(), true);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -16,7 +16,7 @@ BOOST_AUTO_TEST_SUITE(fail_nth_provider)
 BOOST_AUTO_TEST_CASE(registering_an_engine) {
   NEED_DEVICE();
   NEED_FAULTS();
-  BOOST_REQUIRE_EQUAL(load_module("provider/aiaccel_provider.ko", ""), 0);
+  BOOST_REQUIRE_EQUAL(load_module("provider/aiaccel_provider.ko", "preemptible=1"), 0);
   {
     const Context context;
     const Fd parameter(open("/sys/module/aiaccel_provider/parameters/engine", O_WRONLY));

@@ -81,6 +81,7 @@ void expect_as_told(const Context& context, uint32_t id) {
   BOOST_TEST(value_of(directory + "numa_node") == std::to_string(info.numa_node));
   BOOST_TEST(value_of(directory + "device_bytes") == std::to_string(info.device_bytes));
   BOOST_TEST(value_of(directory + "state") == states[stats.state]);
+  BOOST_TEST(value_of(directory + "fault") == "none");
   BOOST_TEST(value_of(directory + "order") == orders[info.order]);
   BOOST_TEST(value_of(directory + "slots") == std::to_string(stats.slots));
   BOOST_TEST(value_of(directory + "slots_used") == std::to_string(stats.slots_used));

@@ -2,10 +2,13 @@
 /*
  * A module that registers engines as a vendor's driver would, for the tests: one of no device, there
  * from loading on and whenever its parameter `engine` is set, and one for each of QEMU's edu devices
- * that it is bound to. It refuses to load when a bad description is accepted.
+ * that it is bound to. It refuses to load when a bad description is accepted. Where test-engine is preemptible, what the
+ * tests run there runs nowhere: stopping it takes as long as `stop_ms` says, and is counted.
  *
- * Locking: the parameter's, and the device's around probe and remove.
+ * Locking: the parameters', which is one for all of them, and the device's around probe and remove. stop() takes none: it writes what
+ * only it writes, for test-engine alone.
  */
+#include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -30,7 +33,34 @@ static struct aia_engine *engine; /* NULL: not registered */
 
 static bool preemptible;
 module_param(preemptible, bool, 0400);
-MODULE_PARM_DESC(preemptible, "whether test-engine is preemptible, with one slot");
+MODULE_PARM_DESC(preemptible, "whether test-engine is preemptible");
+
+static uint slots = 4;
+module_param(slots, uint, 0400);
+MODULE_PARM_DESC(slots, "of test-engine");
+
+static uint stop_ms;
+module_param(stop_ms, uint, 0600);
+MODULE_PARM_DESC(stop_ms, "how long it takes to stop a turn");
+
+static uint stops;
+module_param(stops, uint, 0400);
+MODULE_PARM_DESC(stops, "turns that were stopped");
+
+static uint stopped_pid;
+module_param(stopped_pid, uint, 0400);
+MODULE_PARM_DESC(stopped_pid, "whose turn that was last");
+
+static void stop(void *data, const struct aia_engine_turn *turn)
+{
+	uint ms = READ_ONCE(stop_ms);
+
+	WARN_ON(data != &engine || !turn->context || !turn->generation);
+	if (ms)
+		msleep(ms);
+	WRITE_ONCE(stopped_pid, turn->pid);
+	WRITE_ONCE(stops, stops + 1);
+}
 
 static int add_engine(void)
 {
@@ -41,8 +71,10 @@ static int add_engine(void)
 		return 0;
 	if (preemptible) {
 		desc.enforcement = AIACCEL_PREEMPTIBLE;
-		desc.slots = 1;
+		desc.stop = stop;
+		desc.data = &engine;
 	}
+	desc.slots = slots;
 	added = aia_engine_register(&desc);
 	if (IS_ERR(added))
 		return PTR_ERR(added);
@@ -73,6 +105,23 @@ static int set_engine(const char *value, const struct kernel_param *param)
 static const struct kernel_param_ops engine_ops = { .set = set_engine };
 module_param_cb(engine, &engine_ops, NULL, 0200);
 MODULE_PARM_DESC(engine, "whether test-engine is registered");
+
+static int set_fault(const char *value, const struct kernel_param *param)
+{
+	bool wanted;
+	int err = kstrtobool(value, &wanted);
+
+	if (err || !engine)
+		return err ?: -ENODEV;
+	if (!wanted)
+		return aia_engine_recover(engine);
+	aia_engine_fault(engine);
+	return 0;
+}
+
+static const struct kernel_param_ops fault_ops = { .set = set_fault };
+module_param_cb(fault, &fault_ops, NULL, 0200);
+MODULE_PARM_DESC(fault, "whether test-engine is broken");
 
 /* ---- of a device ---- */
 
@@ -135,6 +184,16 @@ static bool refuses_bad_ones(void)
 	ok = refused(desc, -EINVAL) && ok;
 	desc.slots = 1;
 	desc.kind = 99;
+	ok = refused(desc, -EINVAL) && ok;
+	desc.kind = AIACCEL_ENGINE_CPU;
+	desc.enforcement = AIACCEL_PREEMPTIBLE;
+	desc.stop = stop;
+	ok = refused(desc, -EINVAL) && ok;
+	desc.kind = AIACCEL_ENGINE_OTHER;
+	desc.stop = NULL;
+	ok = refused(desc, -EINVAL) && ok;
+	desc.enforcement = AIACCEL_GATED;
+	desc.stop = stop;
 	return refused(desc, -EINVAL) && ok;
 }
 

@@ -171,6 +171,8 @@ class Deployment::State::Instance {
       if (Queue* queue = reach(version)) try {
           return queue->acquire({}, stop);
         } catch (const Error& error) {
+          // No signal reaches this thread: the process was stopped, and goes on.
+          if (error.code().value() == EINTR) continue;
           if (!has_gone(error)) throw;
           let_go();
           continue;  // there may be another already; who was evicted asks again

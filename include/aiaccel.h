@@ -108,7 +108,7 @@ struct aiaccel_grant {
 	uint64_t granted_ns;		/* CLOCK_MONOTONIC */
 	const uint32_t *yield_word;	/* equals generation when the turn is wanted */
 	uint32_t generation;
-	uint32_t __reserved;
+	uint32_t queue;			/* whose turn it is; of a set (AIACCEL_JOB_ANY) it tells the engine */
 };
 
 /**

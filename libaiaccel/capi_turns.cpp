@@ -45,6 +45,7 @@ Met meet(const aiaccel_device& device, const aiaccel_event& event, Met met, aiac
     grant->cookie = event.cookie;
     grant->generation = event.generation;
     grant->granted_ns = event.time_ns;
+    grant->queue = event.queue;
     grant->yield_word = device.yield_word(event.slot);
     met = Met::granted;
   }

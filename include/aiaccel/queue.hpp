@@ -52,6 +52,9 @@ struct QueueOptions {
   // is promised one turn of `width` slots, over at its end. EDQUOT where that cannot be kept beside
   // what others were promised; see "Promises of time" in <uapi/aiaccel.h>.
   std::chrono::nanoseconds period{0};
+  // The id() of another Queue of the Device, at another engine: this one joins its set of up to
+  // eight. 0: a set of its own. See AcquireOptions::any.
+  std::uint32_t any_of = 0;
 };
 
 struct AcquireOptions {
@@ -65,6 +68,10 @@ struct AcquireOptions {
   // comes into line when that one is completed, and fails (ENODEV) when it is withdrawn or revoked.
   // 0: none. For submit(): acquire() would wait for what only its own thread can complete.
   std::uint64_t after = 0;
+  // At whichever engine of the queue's set has room first; Grant::queue() tells which. Where several
+  // have, on the node of `buffer`, the id() of a Buffer of the Device, or 0. Not with a group.
+  bool any = false;
+  std::uint32_t buffer = 0;
 };
 
 // A turn. Completes itself when it goes out of scope.
@@ -94,6 +101,9 @@ class Grant {
 
   // What a later job of the Device may name as `after`.
   std::uint64_t cookie() const noexcept { return grant_.cookie; }
+
+  // The id() of the Queue whose turn it is, which tells the engine where it could be any of a set.
+  std::uint32_t queue() const noexcept { return grant_.queue; }
 
   // When the turn began.
   Clock::time_point since() const noexcept {
@@ -293,6 +303,7 @@ class Queue {
     create.weight = options.weight;
     create.budget_ns = static_cast<std::uint64_t>(options.budget.count());
     create.flags = options.fill ? AIACCEL_QUEUE_FILL : 0;
+    create.any_of = options.any_of;
     create.period_ns = static_cast<std::uint64_t>(options.period.count());
     create.width = options.priority == Class::realtime ? options.width : 0;
     if (options.label.size() >= sizeof create.label)
@@ -310,9 +321,10 @@ class Queue {
     job.cost_ns = static_cast<std::uint64_t>(options.cost.count());
     job.group = options.group;
     job.group_size = options.group_size;
-
     job.after = options.after;
-    if (options.after) job.flags = AIACCEL_JOB_AFTER;
+    if (options.after) job.flags |= AIACCEL_JOB_AFTER;
+    if (options.any) job.flags |= AIACCEL_JOB_ANY;
+    job.buffer = options.buffer;
     if (options.deadline) job.deadline_ns = detail::nanoseconds(*options.deadline);
     return job;
   }

@@ -2,6 +2,8 @@
 //
 // Jobs that may have their turn at any engine of a set of queues: the first engine of this machine
 // and the gated one. What many engines make of many sets is in core/any.cpp.
+#include <aiaccel.hpp>
+
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -188,6 +190,26 @@ BOOST_AUTO_TEST_CASE(cancelled_it_is_gone_from_both) {
   holder.let_go(1);
   holder.let_go(2);
   BOOST_TEST(mine.device.events().empty());
+}
+
+BOOST_AUTO_TEST_CASE(with_the_classes) {
+  GatedEngine gated;
+  NEED_GATED_ENGINE(gated);
+  Holder holder(gated);
+  const aiaccel::Device device = aiaccel::Device::open(transport());
+  const aiaccel::Engine gated_engine = device.engine(gated.name());
+  aiaccel::Queue first = device.engine("cpu0").queue();
+  const aiaccel::Queue second = gated_engine.queue({.any_of = first.id()});
+  BOOST_CHECK_EXCEPTION(gated_engine.queue({.any_of = first.id()}), aiaccel::Error,
+                        [](const aiaccel::Error& error) { return error.code().value() == EINVAL; });
+  const aiaccel::Buffer buffer = device.alloc(4096);
+  aiaccel::Job job = first.submit({.any = true, .buffer = buffer.id()});
+  holder.let_go(2);
+  const aiaccel::Grant grant =
+      job.wait(aiaccel::Clock::time_point(std::chrono::nanoseconds(late())));
+  BOOST_TEST(grant.queue() == second.id());
+  holder.let_go(1);
+  BOOST_TEST(first.acquire().queue() == first.id());
 }
 
 BOOST_AUTO_TEST_CASE(it_goes_on_without_an_engine_that_leaves) {

@@ -146,6 +146,44 @@ BOOST_AUTO_TEST_CASE(jobs_are_refused_in_the_ladders_order) {
   BOOST_TEST(Use(context) == before);
 }
 
+BOOST_AUTO_TEST_CASE(groups_refuse_in_the_ladders_order) {
+  NEED_DEVICE();
+  const Scene scene;
+  const Context &holder = scene.context, member, other, late;
+  const uint32_t slots = holder.engine().slots;
+  if (slots < 2) SKIP("one slot: two jobs cannot run together");
+  holder.take_turn(scene.queue, 1, slots);
+  const auto one_of = [](const Context& context, uint64_t cookie) {
+    aiaccel_job job = job_of(context.queue(), cookie);
+    job.group = 5;
+    job.group_size = 2;
+    return job;
+  };
+  const aiaccel_job founder = one_of(member, 1);
+  BOOST_REQUIRE_EQUAL(submit(member, founder), 0);
+  Spoils<aiaccel_job> spoils;
+  for (const uint32_t size : {1u, 3u, uint32_t{AIACCEL_GROUP_MAX}})
+    spoils.add(EINVAL, "another size", [=](auto& j) { j.group_size = size; });
+  spoils.add(EINVAL, "wider together than the engine", [=](auto& j) { j.width = slots; });
+  for (const uint64_t cookie : U64s{0, 3, ~0ULL})
+    spoils.add(ENOENT, "after nothing",
+               [=](auto& j) { j.flags = AIACCEL_JOB_AFTER, j.after = cookie; });
+  // of a job that would be refused with EDEADLK itself
+  const auto call = [&](Bytes& bytes) { return submit(member, as<aiaccel_job>(bytes)); };
+  aiaccel_job second = founder;
+  second.cookie = 2;
+  Bytes good = bytes_of(second);
+  const Use before(member);
+  spoil_one_and_two("job of a group", good, spoils, call);
+  BOOST_TEST(call(good) == EDEADLK);
+  as<aiaccel_job>(good).flags = AIACCEL_JOB_AFTER;
+  as<aiaccel_job>(good).after = 1;
+  BOOST_TEST(call(good) == EDEADLK);
+  BOOST_TEST(Use(member) == before);
+  BOOST_TEST(submit(other, one_of(other, 1)) == 0);
+  BOOST_TEST(submit(late, one_of(late, 1)) == EBUSY);
+}
+
 BOOST_AUTO_TEST_CASE(completions_are_refused_in_the_ladders_order) {
   NEED_DEVICE();
   const Scene scene;

@@ -32,6 +32,31 @@ struct World {
   }
   World(const World&) = delete;
 
+  // What an adapter does after it let go of the lock; all read their rings.
+  void finish(aia_news& news) {
+    while (aia_turn* turn = news.freed) {
+      news.freed = turn->next_freed;
+      delete turn;
+    }
+    while (aia_turns* woken = news.woken) {
+      news.woken = woken->next_woken;
+      woken->woken = false;
+      *consumed.at(woken) += aia_ring_unread(&woken->ring);
+    }
+  }
+
+  // What is due at the first engine at once. How long it took longest, in us.
+  double settle() {
+    double longest_us = 0;
+    while (aia_turns_next_ns(&engines[0]) <= now_ns) {
+      aia_news news{};
+      longest_us = std::max(
+          longest_us, bench::mean_us(1, [&] { aia_turns_dispatch(&engines[0], now_ns, &news); }));
+      finish(news);
+    }
+    return longest_us;
+  }
+
   std::deque<aia_sched_engine> engines;
   std::deque<aia_sched_node> nodes;
   aia_groups groups{};
@@ -69,15 +94,7 @@ class Context {
     world_.now_ns += 1'000'000;
     aia_news news{};
     const double took_us = bench::mean_us(1, [&] { hold(ends, jobs, turns, news); });
-    while (aia_turn* turn = news.freed) {
-      news.freed = turn->next_freed;
-      delete turn;
-    }
-    while (aia_turns* woken = news.woken) {
-      news.woken = woken->next_woken;
-      woken->woken = false;
-      *world_.consumed.at(woken) += aia_ring_unread(&woken->ring);
-    }
+    world_.finish(news);
     return took_us;
   }
 
@@ -177,6 +194,30 @@ void groups() {
   bench::print(broken);
 }
 
+// A turn of 1,024 slots ends, and as many contexts are next with one each: as many begin as may at
+// once, the others with what is due then.
+void begin() {
+  constexpr std::uint32_t slots = 1024;
+  World world(1, slots);
+  Context holder(world);
+  aiaccel_job wide = jobs_at(1, 1)[0];
+  wide.width = slots;
+  std::deque<Context> contexts;
+  for (std::uint32_t i = 0; i < slots; ++i) contexts.emplace_back(world);
+  bench::Row samples = row("turns/hold-begin-1024");
+  for (int round = 0; round < kRounds; ++round) {
+    holder.enter({}, {wide});
+    for (Context& context : contexts) context.enter({}, jobs_at(1, 1));
+    const double first_us = holder.enter(cookies(1), {});
+    samples.ours.push_back(std::max(first_us, world.settle()));
+    for (Context& context : contexts) {
+      if (context.turns() != 1) throw std::runtime_error("a context has no turn");
+      context.enter(cookies(1), {});
+    }
+  }
+  bench::print(samples);
+}
+
 // The longest step while 4,096 queues change their order, and what is granted in it.
 void order() {
   World world(1, 1);
@@ -187,18 +228,13 @@ void order() {
   bench::Row samples = row("turns/hold-order-step");
   for (int round = 0; round < kRounds; ++round) {
     const __u32 wanted = round % 2 ? AIACCEL_ORDER_FAIR : AIACCEL_ORDER_EDF;
-    double longest = bench::mean_us(1, [&] {
-      aia_news news{};
+    aia_news news{};
+    const double first_us = bench::mean_us(1, [&] {
       aia_sched_set_order(engine, wanted, world.now_ns);
       aia_turns_dispatch(engine, world.now_ns, &news);
     });
-    while (aia_turns_next_ns(engine) <= world.now_ns) {
-      longest = std::max(longest, bench::mean_us(1, [&] {
-                           aia_news news{};
-                           aia_turns_dispatch(engine, world.now_ns, &news);
-                         }));
-    }
-    samples.ours.push_back(longest);
+    world.finish(news);
+    samples.ours.push_back(std::max(first_us, world.settle()));
   }
   bench::print(samples);
 }
@@ -237,6 +273,7 @@ void snapshot(const char* name, int contexts, int queues, std::uint32_t jobs) {
 void measure() {
   enter();
   groups();
+  begin();
   order();
   snapshot("turns/hold-snapshot-queues", 62, 64, 0);
   snapshot("turns/hold-snapshot-jobs", 15, 1, 256);

@@ -196,9 +196,19 @@ void Host::pass_time(Ns until_ns) {
   now_ns = std::max(now_ns, until_ns);
 }
 
-void Host::dispatch() {
+void Host::look_where_due() {
+  if (aia_turns_next_ns(&engine) <= now_ns) aia_turns_stir(&engine, &news_);
+  for (aia_sched_engine& e : others_)
+    if (aia_turns_next_ns(&e) <= now_ns) aia_turns_stir(&e, &news_);
+}
+
+void Host::look() {
   aia_turns_stir(&engine, &news_);
   for (aia_sched_engine& e : others_) aia_turns_stir(&e, &news_);
+  dispatch();
+}
+
+void Host::dispatch() {
   while (aia_sched_engine* stirred = aia_turns_next_stirred(&news_)) {
     aia_turns_dispatch(stirred, now_ns, &news_);
     while (aia_turns* woken = news_.woken) {

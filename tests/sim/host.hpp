@@ -56,6 +56,9 @@ class Host {
     c.wants_more = true;
     submit(c);
   }
+  // After something was changed that stirs no engine by itself: an order, a ceiling.
+  void look();
+
   // Jobs of them that begin together, time and again.
   Gang& gang(std::vector<Client*> members);
   // Takes no turn after the one it has or waits for.
@@ -87,7 +90,7 @@ class Host {
   // Plays until `end_ns`, or until enough() says so after an event.
   template <typename Enough>
   void run(Ns end_ns, Enough enough) {
-    dispatch();
+    look();
     while (!enough()) {
       const Ns event_ns = agenda_.empty() ? AIACCEL_NEVER : agenda_.top().at_ns;
       const Ns next_ns = std::min(event_ns, next_look_ns());
@@ -97,6 +100,7 @@ class Host {
       }
       pass_time(next_ns);
       if (next_ns == event_ns) happen();
+      look_where_due();
       dispatch();
       if (settled) settled();
     }
@@ -144,6 +148,7 @@ class Host {
 
   // What an adapter does after each change.
   Ns next_look_ns();
+  void look_where_due();
   void pass_time(Ns until_ns);
   void dispatch();
   void read(Client& c);

@@ -94,7 +94,10 @@ void Oracle::slots() const {
   const aia_sched_engine& e = host_.engine;
   must(used == e.slots_used, "slots: those of turns are not those in use");
   std::uint32_t contended = 0;
-  for (const Client* c : overrunning_) contended += c->width;
+  for (const Client* c : overrunning_) {
+    contended += c->width;
+    must(c->seat.turn == &c->job(), "slots: a context could have a turn beside work that overruns");
+  }
   must(contended == e.contended, "slots: those of work that overruns are not contended");
   if (e.gives_way)
     must(background <= e.slots && used - background <= e.slots, "slots: more than there are");

@@ -171,6 +171,7 @@ class Play {
       default:
         break;
     }
+    host_.look();
   }
 
   Random who_;

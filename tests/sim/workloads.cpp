@@ -79,7 +79,7 @@ constexpr Row kTable[] = {
      "its slots go on after budget and grace; it pays for all of its work: half each",
      sim::overruns_gated},
     {"stopped", "a process is stopped in its turn, and goes on after ten seconds",
-     "its slot goes on after budget and grace; it has no other turn meanwhile, and is owed none",
+     "its slot goes on after budget and grace; it pays until it goes on, and is owed nothing",
      sim::stopped},
     {"frozen", "all eight processes of a tenant are frozen while they wait",
      "each loses its turn after a second; others have their share all the while", sim::frozen},

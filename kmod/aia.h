@@ -244,7 +244,7 @@ bool aia_engine_is_stuck_locked(const struct aia_engine *engine);
 void aia_engine_go_locked(struct aia_engine *engine);
 
 /* Stopping work: for an engine that was just made, where something may be due, for one that is gone. */
-void aia_stop_init(struct aia_engine *engine);
+void aia_stop_init(struct aia_engine *engine, u64 stop_ns);
 void aia_stop_kick_locked(struct aia_engine *engine);
 void aia_stop_finish(struct aia_engine *engine);
 /* Counted for the caller. */

@@ -111,8 +111,9 @@ bool aia_engine_is_node(int node)
 static bool has_right_stop(const struct aia_engine_desc *desc)
 {
 	if (desc->enforcement == AIACCEL_PREEMPTIBLE)
-		return desc->stop && desc->kind != AIACCEL_ENGINE_CPU;
-	return !desc->stop;
+		return desc->stop && desc->kind != AIACCEL_ENGINE_CPU &&
+		       desc->stop_ns <= AIA_STOP_MS * NSEC_PER_MSEC;
+	return !desc->stop && !desc->stop_ns;
 }
 
 /* Drivers', too, which no aia_check_engine_register() has seen, and which may more. */
@@ -210,7 +211,7 @@ static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 	aia_terms_set_engine(&engine->sched, desc->enforcement, desc->grace_ns);
 	engine->stop = desc->stop;
 	engine->data = desc->data;
-	aia_stop_init(engine);
+	aia_stop_init(engine, desc->stop_ns ?: AIA_STOP_MS * NSEC_PER_MSEC);
 	err = mutex_lock_killable(&aia_config_lock);
 	if (!err) {
 		err = add_locked(engine);

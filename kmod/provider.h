@@ -54,6 +54,8 @@ struct aia_engine_turn {
  *		   called for one turn at a time. If it takes longer than
  *		   %AIA_STOP_MS the engine is faulted. aia_engine_unregister() waits for it: never
  *		   hold a lock there that it takes
+ * @stop_ns:	   what @stop takes at most, up to %AIA_STOP_MS; 0 for that. Promises of time (class realtime)
+ *		   count it for every turn, so that few can be given where it is long
  * @data:	   for @stop
  */
 struct aia_engine_desc {
@@ -67,6 +69,7 @@ struct aia_engine_desc {
 	u64 device_bytes;
 	u64 grace_ns;
 	void (*stop)(void *data, const struct aia_engine_turn *turn);
+	u64 stop_ns;
 	void *data;
 };
 

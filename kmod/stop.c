@@ -162,12 +162,12 @@ static void stop_all(struct work_struct *work)
 	}
 }
 
-void aia_stop_init(struct aia_engine *engine)
+void aia_stop_init(struct aia_engine *engine, u64 stop_ns)
 {
 	INIT_WORK(&engine->stop_work, stop_all);
 	INIT_DELAYED_WORK(&engine->watchdog, watch);
 	if (engine->stop)
-		aia_stops_init(&engine->sched, engine->stops);
+		aia_stops_init(&engine->sched, engine->stops, stop_ns);
 }
 
 void aia_stop_kick_locked(struct aia_engine *engine)

@@ -2,7 +2,8 @@
 /*
  * Promises of time: what class REALTIME is told when a queue is made, and what keeps it.
  *
- * A queue of it says how long its turns last at most (C: its budget, and the engine's grace), how often
+ * A queue of it says how long its turns last at most (C: its budget, the engine's grace, and where work is
+ * stopped what that may take, see stop.h), how often
  * it has one (T, its period) and how wide they are (w). It has one job a period: a job is released when it
  * comes, or at the deadline of the one before where that is later, and until then it is out of line;
  * its deadline is T after its release. So coming early gains nothing, and lower classes keep what admission
@@ -35,7 +36,7 @@
  * slots go on, whoever works there still); the ceilings of tenants do not hold REALTIME back (node.h:
  * what was admitted is the ceiling); a job that becomes eligible late, since its context had another
  * turn, is released then. A queue that closes may leave a job's window behind: those made after it
- * are released after that. Not under FIFO. What timers and stopping a provider's work take comes on top.
+ * are released after that. Not under FIFO. What timers take comes on top.
  *
  * Cost: QUEUE_CREATE looks at AIA_REALTIME_MAX queues at most. The caller serialises.
  */

@@ -14,15 +14,21 @@ static struct aia_stop *take_first(struct aia_link *list)
 	return stop;
 }
 
-void aia_stops_init(struct aia_sched_engine *engine, struct aia_stop *entries)
+void aia_stops_init(struct aia_sched_engine *engine, struct aia_stop *entries, __u64 longest_ns)
 {
 	__u32 i;
 
 	aia_list_init(&engine->stops.free);
 	aia_list_init(&engine->stops.due);
 	engine->stops.possible = true;
+	engine->stops.longest_ns = longest_ns;
 	for (i = 0; i < engine->slots; i++)
 		aia_list_add_last(&engine->stops.free, &entries[i].of_stops);
+}
+
+__u64 aia_stops_longest_ns(const struct aia_sched_engine *engine)
+{
+	return (3ULL * (engine->slots - 1) + 1) * engine->stops.longest_ns;
 }
 
 struct aia_stop *aia_stop_begin(struct aia_sched_job *job)

@@ -9,6 +9,11 @@
  * What is being stopped outlives the turn, the queue and the context that it was of. So it is an entry of
  * the engine's own, of which it has one for each slot from the beginning: a turn has a slot at least.
  *
+ * One is stopped after the other, and while that makes room for the job that is next nobody else is asked or
+ * revoked. So a turn that is over may wait for the stops of all others at the engine three times: until it is
+ * asked, until it is revoked, and until it is stopped itself. So much is counted where time is promised
+ * (realtime.h). Not counted: that who was promised time dies with its turn meanwhile, which is one stop more.
+ *
  * Invariants
  *  - engine->stops.slots is the sum of the widths of entries in use; these slots count in slots_used and
  *    slots_yielding, too.
@@ -38,11 +43,18 @@ struct aia_stop {
 struct aia_stops {
 	struct aia_link free, due;
 	__u32 slots;
+	__u64 longest_ns;		/* that one takes: for promises of time */
 	bool possible;			/* the provider can */
 };
 
-/* After the engine's init, for a provider that can: engine->slots zeroed entries. It gives way to none. */
-void aia_stops_init(struct aia_sched_engine *engine, struct aia_stop *entries);
+/*
+ * After the engine's init, for a provider that can, and takes @longest_ns for one: engine->slots zeroed
+ * entries. It gives way to none.
+ */
+void aia_stops_init(struct aia_sched_engine *engine, struct aia_stop *entries, __u64 longest_ns);
+
+/* How much longer than budget and grace a turn may have its slots. */
+__u64 aia_stops_longest_ns(const struct aia_sched_engine *engine);
 
 /* ---- for turns.c ---- */
 

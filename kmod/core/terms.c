@@ -26,7 +26,9 @@ __u64 aia_terms_longest_ns(const struct aia_sched_queue *queue)
 {
 	const struct aia_sched_engine *engine = queue->seat->engine;
 
-	return engine->budget_ns ? queue->budget_ns + engine->grace_ns : 0;
+	if (!engine->budget_ns)
+		return 0;
+	return queue->budget_ns + engine->grace_ns + aia_stops_longest_ns(engine);
 }
 
 /* ---- the trees ---- */

@@ -51,7 +51,7 @@ void aia_terms_set_engine(struct aia_sched_engine *engine, __u32 enforcement, __
 /* After the queue's init, with what QUEUE_CREATE was given. */
 void aia_terms_set_queue(struct aia_sched_queue *queue, __u32 flags, __u64 budget_ns);
 
-/* The queue's longest turn, with the grace; 0 on an advisory engine, where turns need no end. */
+/* The queue's longest turn, with the grace and what stopping it may take; 0 on an advisory engine, where turns need no end. */
 __u64 aia_terms_longest_ns(const struct aia_sched_queue *queue);
 
 /* ---- for sched.c ---- */

@@ -14,14 +14,14 @@
 
 namespace {
 
-constexpr std::uint64_t kMs = 1000000, kBudget = 50 * kMs, kEnd = kBudget + 10 * kMs;
+constexpr std::uint64_t kMs = 1000000, kBudget = 50 * kMs, kEnd = kBudget + 10 * kMs, kStop = 7 * kMs;
 constexpr std::uint32_t kGranted = AIACCEL_EVENT_GRANTED, kYield = AIACCEL_EVENT_YIELD,
                         kRevoked = AIACCEL_EVENT_REVOKED;
 
 struct Preemptible : Stage {
   explicit Preemptible(std::uint32_t slots) : Stage(slots) {
     aia_terms_set_engine(&engine, AIACCEL_PREEMPTIBLE, 0);
-    aia_stops_init(&engine, entries.data());
+    aia_stops_init(&engine, entries.data(), kStop);
   }
   // What is to be stopped next, or NULL.
   aia_stop* next() { return aia_stop_next(&engine); }

@@ -190,9 +190,14 @@ static bool refuses_bad_ones(void)
 	desc.stop = stop;
 	ok = refused(desc, -EINVAL) && ok;
 	desc.kind = AIACCEL_ENGINE_OTHER;
+	desc.stop_ns = (AIA_STOP_MS + 1) * NSEC_PER_MSEC;
+	ok = refused(desc, -EINVAL) && ok;
+	desc.stop_ns = 1;
 	desc.stop = NULL;
 	ok = refused(desc, -EINVAL) && ok;
 	desc.enforcement = AIACCEL_GATED;
+	ok = refused(desc, -EINVAL) && ok;
+	desc.stop_ns = 0;
 	desc.stop = stop;
 	return refused(desc, -EINVAL) && ok;
 }

@@ -221,9 +221,10 @@ struct aia_sched_job *aia_choice_grant_next(struct aia_sched_engine *engine, __u
 	struct choice choice;
 
 	aia_classes_count(engine, now_ns);
-	aia_wide_count(engine, now_ns);
+	if (engine->wide_stirs)
+		aia_wide_count(engine, now_ns);
 	for (;;) {
-		choice = choose(engine);
+		choice = engine->waiting ? choose(engine) : (struct choice){};
 		if (!choice.job) {
 			if (retried || !aia_wide_retry(engine))
 				break;

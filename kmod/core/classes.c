@@ -31,6 +31,8 @@ static bool is_anybody_in_line(const struct aia_sched_engine *engine)
 {
 	__u32 c;
 
+	if (!engine->waiting)
+		return false;
 	for (c = 0; c < AIACCEL_NR_CLASSES; c++)
 		if (is_in_line(engine, c))
 			return true;

@@ -28,6 +28,11 @@ static struct aia_history_record *record_at(const struct aia_history *history, _
 	return &history->records[number & (history->capacity - 1)];
 }
 
+static struct aia_history_record *next_record(struct aia_history *history)
+{
+	return record_at(history, history->added++);
+}
+
 static __u64 oldest(const struct aia_history *history)
 {
 	return history->added > history->capacity ? history->added - history->capacity : 0;
@@ -39,19 +44,18 @@ void aia_history_describe(struct aia_history_record *record, const struct aia_sc
 	bool live = state == AIACCEL_TURN_WAITING || state == AIACCEL_TURN_RUNNING;
 	__u64 wait_ns = (job->granted_ns ? job->granted_ns : now_ns) - job->submitted_ns;
 
-	*record = (struct aia_history_record){
-		.who = *job->queue->who,
-		.submitted_ns = job->submitted_ns,
-		.granted_ns = job->granted_ns,
-		.ended_ns = live ? 0 : now_ns,
-		.capped_ns = aia_sched_capped_ns(job, now_ns),
-		.wait_ns = wait_ns,
-		.max_wait_ns = wait_ns,
-		.state = state,
-		.class_ = job->queue->class_,
-		.width = job->width,
-		.count = 1,
-	};
+	/* Not as a whole, which would be built beside it and copied. */
+	record->who = *job->queue->who;
+	record->submitted_ns = job->submitted_ns;
+	record->granted_ns = job->granted_ns;
+	record->ended_ns = live ? 0 : now_ns;
+	record->capped_ns = aia_sched_capped_ns(job, now_ns);
+	record->wait_ns = wait_ns;
+	record->max_wait_ns = wait_ns;
+	record->state = state;
+	record->class_ = job->queue->class_;
+	record->width = job->width;
+	record->count = 1;
 }
 
 /* ---- several jobs in one record ---- */
@@ -128,27 +132,31 @@ static void extend(struct aia_history_record *last, const struct aia_history_rec
 		last->count++;
 }
 
+/* A job was refused or withdrawn. */
 static void keep(struct aia_history *history, const struct aia_history_record *record)
 {
-	struct aia_history_record *last = NULL;
+	struct aia_history_record *last = last_like(history, record);
 
-	if (record->state == AIACCEL_TURN_REFUSED || record->state == AIACCEL_TURN_WITHDRAWN)
-		last = last_like(history, record);
 	if (last && continues(last, record))
 		extend(last, record);
 	else
-		*record_at(history, history->added++) = *record;
+		*next_record(history) = *record;
 }
 
 void aia_history_add(const struct aia_sched_job *job, enum aiaccel_turn_state state, __u64 now_ns)
 {
 	struct aia_history *history = job->queue->seat->engine->history;
-	struct aia_history_record record;
 
 	if (!history)
 		return;
-	aia_history_describe(&record, job, state, now_ns);
-	keep(history, &record);
+	if (state == AIACCEL_TURN_WITHDRAWN) {
+		struct aia_history_record record;
+
+		aia_history_describe(&record, job, state, now_ns);
+		keep(history, &record);
+	} else {
+		aia_history_describe(next_record(history), job, state, now_ns);
+	}
 }
 
 void aia_history_refused(struct aia_history *history, const struct aia_history_who *who,

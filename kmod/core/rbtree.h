@@ -43,6 +43,15 @@ static inline void aia_rb_insert(struct aia_rb_root *root, struct aia_rb_node *n
 	struct aia_rb_node **link = &root->top, *parent = NULL;
 	bool first = true;
 
+	if (!root->top) {
+		node->parent = NULL;
+		node->left = NULL;
+		node->right = NULL;
+		node->red = false;
+		root->top = node;
+		root->first = node;
+		return;
+	}
 	while (*link) {
 		parent = *link;
 		if (less(node, parent)) {

@@ -142,9 +142,12 @@ static struct aia_timer *first_in_way(struct aia_sched_engine *engine)
 
 struct aia_sched_job *aia_terms_due(struct aia_sched_engine *engine, __u64 now_ns)
 {
-	struct aia_timer *timer = first_of(engine, 2);
+	struct aia_timer *timer;
 
+	if (!engine->wanting)
+		return NULL;
 	/* Most often nothing is due at all, which is found out soonest. */
+	timer = first_of(engine, 2);
 	if (!timer || timer->at_ns > now_ns)
 		return NULL;
 	timer = first_in_way(engine);

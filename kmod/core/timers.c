@@ -21,20 +21,6 @@ void aia_timer_set(struct aia_timers *timers, struct aia_timer *timer, __u64 at_
 		aia_rb_insert(&timers->pending, &timer->node, rings_before);
 }
 
-struct aia_timer *aia_timers_first(const struct aia_timers *timers)
-{
-	struct aia_rb_node *first = aia_rb_first(&timers->pending);
-
-	return first ? timer_of(first) : NULL;
-}
-
-struct aia_timer *aia_timers_earlier(struct aia_timer *a, struct aia_timer *b)
-{
-	if (!a || !b)
-		return a ? a : b;
-	return b->at_ns < a->at_ns ? b : a;
-}
-
 void aia_timers_run(struct aia_timers *timers, __u64 now_ns)
 {
 	struct aia_timer *timer;

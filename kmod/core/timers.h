@@ -34,10 +34,20 @@ void aia_timer_set(struct aia_timers *timers, struct aia_timer *timer, __u64 at_
 void aia_timers_run(struct aia_timers *timers, __u64 now_ns);
 
 /* The one that rings first, or NULL. */
-struct aia_timer *aia_timers_first(const struct aia_timers *timers);
+static inline struct aia_timer *aia_timers_first(const struct aia_timers *timers)
+{
+	struct aia_rb_node *first = aia_rb_first(&timers->pending);
+
+	return first ? aia_container_of(first, struct aia_timer, node) : NULL;
+}
 
 /* The one of two that rings earlier; either may be NULL. */
-struct aia_timer *aia_timers_earlier(struct aia_timer *a, struct aia_timer *b);
+static inline struct aia_timer *aia_timers_earlier(struct aia_timer *a, struct aia_timer *b)
+{
+	if (!a || !b)
+		return a ? a : b;
+	return b->at_ns < a->at_ns ? b : a;
+}
 
 /* When the next one rings; AIACCEL_NEVER: none is set. */
 __u64 aia_timers_next_ns(const struct aia_timers *timers);

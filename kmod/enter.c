@@ -7,6 +7,7 @@
  * after a call that may have filled one. User memory is read, and turns are allocated, before
  * it is taken.
  */
+#include <linux/fault-inject-usercopy.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/poll.h>
@@ -135,21 +136,28 @@ void aia_turn_dispatch(struct aia_engine *engine)
 	aia_turn_unlock(&news);
 }
 
+/* A turn that nobody has any more, and that counts for nobody: to be used again, or freed. */
+static void put_turn_locked(struct aia_turn *turn, struct aia_news *news)
+{
+	struct aia_context *ctx = container_of(turn->turns, struct aia_context, turns);
+
+	lockdep_assert_held(&aia_turn_lock);
+	news->freed = turn->next_freed;
+	if (!turn->job.any && !cmpxchg(&ctx->spare, NULL, turn))
+		return;
+	turn->next_freed = news->uncharged;
+	news->uncharged = turn;
+}
+
 /* Under the lock, as the owner and the context may go as soon as it is free. */
 static void uncharge_locked(struct aia_news *news)
 {
-	struct aia_context *ctx;
 	struct aia_turn *turn;
 
 	lockdep_assert_held(&aia_turn_lock);
 	while ((turn = news->freed)) {
 		aia_tenant_uncharge(turn->owner, AIA_CEILING_JOBS, 1);
-		news->freed = turn->next_freed;
-		ctx = container_of(turn->turns, struct aia_context, turns);
-		if (!turn->job.any && !cmpxchg(&ctx->spare, NULL, turn))
-			continue;
-		turn->next_freed = news->uncharged;
-		news->uncharged = turn;
+		put_turn_locked(turn, news);
 	}
 }
 
@@ -241,17 +249,43 @@ struct entries {
 };
 
 /*
+ * How many entries could be read. By words in one go: for so few bytes a call of copy_from_user() for each
+ * would take longer than the copy. Entries are whole words. Faults are injected as they would be there.
+ */
+static __always_inline u32 read_words(void *to, const void __user *from, u32 nr, size_t entry)
+{
+	const unsigned long __user *user = from;
+	unsigned long *words = to;
+	u32 i, nr_words;
+
+	for (i = 0; i < nr; i++)
+		if (should_fail_usercopy())
+			nr = i;
+	while (nr && !user_read_access_begin(user, nr * entry))
+		nr--;
+	if (!nr)
+		return 0;
+	nr_words = nr * entry / sizeof(*words);
+	for (i = 0; i < nr_words; i++)
+		unsafe_get_user(words[i], &user[i], err_fault);
+	user_read_access_end();
+	return nr;
+
+err_fault:
+	user_read_access_end();
+	return i * sizeof(*words) / entry;
+}
+
+/*
  * Returns @few, or an array of its own, or NULL; *nr becomes how many entries could be read. Inlined, so that
- * the length of each copy is known and none is checked.
+ * the length of an entry is known.
  */
 static __always_inline void *read_array(void *few, u64 from, u32 *nr, size_t entry)
 {
 	void *to = *nr <= FEW ? few : kvmalloc_array(*nr, entry, GFP_KERNEL_ACCOUNT);
-	u32 i;
 
-	for (i = 0; to && i < *nr; i++)
-		if (copy_from_user(to + i * entry, u64_to_user_ptr(from + i * entry), entry))
-			*nr = i;
+	if (to)
+		*nr = read_words(to, u64_to_user_ptr(from), *nr, entry);
 	return to;
 }
 
@@ -344,6 +378,18 @@ static int complete_locked(struct aia_context *ctx, const struct aiaccel_complet
 	       aia_turns_complete(&ctx->turns, completion, first, now_ns, news);
 }
 
+/* What was completed in the same call makes room for what is submitted: that one's charge goes on for this one. */
+static int charge_locked(struct aia_context *ctx, struct aia_news *news)
+{
+	u32 refused_by;
+
+	lockdep_assert_held(&aia_turn_lock);
+	if (!news->freed)
+		return aia_tenant_charge(ctx->tenant, AIA_CEILING_JOBS, 1, &refused_by);
+	put_turn_locked(news->freed, news);
+	return 0;
+}
+
 static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struct entries *entries,
 			 u64 now_ns, struct aia_news *news)
 {
@@ -351,7 +397,6 @@ static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struc
 	struct aia_object *object;
 	struct aia_queue *queue;
 	int node = NUMA_NO_NODE;
-	u32 refused_by;
 	int err;
 
 	lockdep_assert_held(&aia_turn_lock);
@@ -364,7 +409,7 @@ static int submit_locked(struct aia_context *ctx, struct aiaccel_job *job, struc
 	queue = container_of(object, struct aia_queue, object);
 	err = aia_turns_check(&ctx->turns, &queue->sched, job) ?:
 	      (job->buffer ? aia_buffer_node(ctx, job->buffer, &node) : 0) ?:
-	      aia_tenant_charge(ctx->tenant, AIA_CEILING_JOBS, 1, &refused_by);
+	      charge_locked(ctx, news);
 	if (err)
 		return err;
 	err = -ENOMEM;
@@ -431,7 +476,6 @@ static int take_entries(struct aia_context *ctx, struct entries *entries,
 	spin_lock(&aia_turn_lock);
 	now_ns = ktime_get_ns();
 	err = complete_all_locked(ctx, entries, arg, now_ns, &news, &progress->completed);
-	uncharge_locked(&news); /* what was completed makes room for what is submitted */
 	if (!err)
 		err = submit_all_locked(ctx, entries, arg, now_ns, &news, &progress->submitted);
 	dispatch_stirred_locked(&news);

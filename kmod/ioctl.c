@@ -143,15 +143,16 @@ static void reply_refusal(struct aia_call *call, const struct row *row)
 long aia_ioctl(struct file *file, unsigned int cmd, unsigned long user)
 {
 	const struct row *row = find_row(cmd);
-	struct aia_call call = {
-		.ctx = file->private_data,
-		.user = (void __user *)user,
-	};
 	union any arg;
+	/* What is set later is no zero before: a path that is walked for each turn. */
+	struct aia_call call;
 	int err;
 
 	if (!row)
 		return -ENOTTY;
+	call.ctx = file->private_data;
+	call.user = (void __user *)user;
+	call.refused_by = 0;
 	if (current->mm != call.ctx->mm || (current->flags & PF_KTHREAD))
 		return -EPERM;
 	if (get_user(call.user_size, (u32 __user *)call.user))

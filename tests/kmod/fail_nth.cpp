@@ -40,8 +40,12 @@ int cancel(const Context& context, uint64_t cookie) {
 // The swept ENTER: jobs with cookies from 0, and the withdrawal of those from 100.
 class Entries {
  public:
-  explicit Entries(bool with_completions, uint64_t nr_jobs = kJobs, uint32_t flags = 0)
-      : nr_completions_(with_completions ? kJobs : 0), nr_jobs_(nr_jobs), flags_(flags) {
+  explicit Entries(bool with_completions, uint64_t nr_jobs = kJobs, uint32_t flags = 0,
+                   bool in_groups = false)
+      : nr_completions_(with_completions ? kJobs : 0),
+        nr_jobs_(nr_jobs),
+        flags_(flags),
+        in_groups_(in_groups) {
     ring_ = context_.map(context_.query().ring_bytes, AIACCEL_RING_OFFSET, PROT_READ);
     consumed_ = context_.map(kPage, AIACCEL_CONSUMED_OFFSET);
     BOOST_REQUIRE(!ring_.error() && !consumed_.error());
@@ -57,7 +61,11 @@ class Entries {
     BOOST_REQUIRE_EQUAL(enter.nr_jobs, nr_completions_);
     *reinterpret_cast<volatile uint32_t*>(consumed_.data()) =
         reinterpret_cast<const volatile aiaccel_ring*>(ring_.data())->produced;
-    for (uint64_t i = 0; i < nr_jobs_; i++) jobs_[i] = job_of(queue_, i), jobs_[i].flags = flags_;
+    for (uint64_t i = 0; i < nr_jobs_; i++) {
+      jobs_[i] = job_of(queue_, i);
+      jobs_[i].flags = flags_;
+      if (in_groups_) jobs_[i].group = i + 1, jobs_[i].group_size = 1;
+    }
     for (uint64_t i = 0; i < nr_completions_; i++)
       completions_[i] = {100 + i, 0, AIACCEL_COMPLETE_CANCEL};
   }
@@ -113,6 +121,7 @@ class Entries {
   const uint32_t nr_completions_;
   const uint32_t nr_jobs_;
   const uint32_t flags_;
+  const bool in_groups_;
   Map ring_, consumed_;
   aiaccel_job jobs_[kJobs] = {};
   aiaccel_completion completions_[kJobs] = {};
@@ -422,6 +431,7 @@ BOOST_AUTO_TEST_CASE(enter) {
   sweep_enter("ENTER, 10 jobs", 10, Entries(false), true);
   // With memory for their places.
   sweep_enter("ENTER, 10 jobs of a set", 20, Entries(false, kJobs, AIACCEL_JOB_ANY), true);
+  sweep_enter("ENTER, 10 groups", 10, Entries(false, kJobs, 0, true), true);
   sweep_enter("ENTER, 10 cancels", 4, Entries(true, 0), true);
   sweep_enter("ENTER, 10 cancels and 10 jobs", 10, Entries(true), true);
 }

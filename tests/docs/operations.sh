@@ -57,6 +57,8 @@ did() {
 		;;
 	0,'aiaccel policy show') said 'unit=aiaccel-exec-batch ' ;;
 	0,'aiaccel policy unset '*) ! aiaccel policy show | grep -q aiaccel-exec-batch ;;
+	0,'aiaccel evict '*' --freeze') said '/cgroup.freeze: 1$' ;;
+	0,'aiaccel evict '*' --kill') said '/cgroup.kill: 1$' ;;
 	0,'aiaccel evict '*) said ' [1-9][0-9]* turns ended' ;;
 	0,*' && modprobe aiaccel') [ -e /dev/aiaccel ] && aiaccel engines --register && serves ;;
 	0,*' && make uninstall') [ ! -e /dev/aiaccel ] && [ -e "$TMP/uninstalled" ] ;;

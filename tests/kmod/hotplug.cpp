@@ -47,7 +47,8 @@ int put(const std::string& path, const std::string& text) {
 // by what they tell.
 class Client {
  public:
-  Client(const std::string& engine, Told& told) : engine_(engine), told_(told) {
+  Client(const std::string& engine, uint64_t budget_ns, Told& told)
+      : engine_(engine), budget_ns_(budget_ns), told_(told) {
     ring_ = context_.map(context_.query().ring_bytes, AIACCEL_RING_OFFSET, PROT_READ);
     consumed_ = context_.map(kPage, AIACCEL_CONSUMED_OFFSET);
   }
@@ -125,6 +126,7 @@ class Client {
       aiaccel_queue_create create{};
       create.engine = info.id;
       create.class_ = class_;
+      create.budget_ns = budget_ns_;
       const int err = context_(AIACCEL_IOC_QUEUE_CREATE, create);
       if (err == ENOENT || err == ESHUTDOWN)
         told_.refused++;
@@ -171,25 +173,26 @@ class Client {
 
   const Context context_;
   const std::string engine_;
+  const uint64_t budget_ns_;  // 0: as it is where none is given
   Told& told_;
   Map ring_, consumed_;
   uint32_t queue_ = 0;
   uint64_t cookie_ = 0;
 };
 
-// Three processes, until the end.
+// Processes of three kinds, so many of each, until the end.
 class Load {
  public:
-  explicit Load(const std::string& engine)
+  explicit Load(const std::string& engine, unsigned each = 1, uint64_t budget_ns = 0)
       : shared_(sizeof(Told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
         told_(*new (shared_.data()) Told{}) {
     using Doing = void (Client::*)();
     const Doing doings[] = {&Client::churn, &Client::hold, &Client::wait};
-    for (size_t i = 0; i < 3; i++) {
-      pids_[i] = fork();
-      if (pids_[i]) continue;
+    for (unsigned i = 0; i < 3 * each; i++) {
+      pids_.push_back(fork());
+      if (pids_.back()) continue;
       prctl(PR_SET_PDEATHSIG, SIGKILL);
-      (Client(engine, told_).*doings[i])();
+      (Client(engine, budget_ns, told_).*doings[i % 3])();
     }
   }
   ~Load() {
@@ -222,7 +225,7 @@ class Load {
  private:
   const Map shared_;
   Told& told_;
-  pid_t pids_[3] = {};
+  std::vector<pid_t> pids_;
 };
 
 // The name of QEMU's edu device on the bus.
@@ -238,10 +241,13 @@ std::string find_edu() {
 
 // Loads the provider, and sees that nothing of the load stays.
 struct Stage {
+  explicit Stage(const std::string& parameters = "")
+      : error(load_module("provider/aiaccel_provider.ko", parameters)) {
+    BOOST_REQUIRE_EQUAL(error, 0);
+  }
   const Context watcher;
-  const int error = load_module("provider/aiaccel_provider.ko", "");
+  const int error;
   const Use before{watcher};  // its engine included
-  Stage() { BOOST_REQUIRE_EQUAL(error, 0); }
   ~Stage() {
     BOOST_TEST(eventually([&] { return Use(watcher) == before; }));
     BOOST_TEST(unload_module("aiaccel_provider") == 0);
@@ -257,6 +263,17 @@ BOOST_AUTO_TEST_CASE(unregistered_under_load) {
   Load load("test-engine");
   load.rounds(
       50, [&] { return put(parameter, "0"); }, [&] { return put(parameter, "1"); });
+}
+
+// With many at it, and their work being stopped: turns last 20 ms there, stopping one takes 5.
+BOOST_AUTO_TEST_CASE(a_module_is_unloaded_under_load) {
+  NEED_DEVICE();
+  const std::string parameters = "preemptible=1 stop_ms=5";
+  const Stage stage(parameters);
+  Load load("test-engine", 10, 20'000'000);
+  load.rounds(
+      10, [&] { return unload_module("aiaccel_provider"); },
+      [&] { return load_module("provider/aiaccel_provider.ko", parameters); });
 }
 
 BOOST_AUTO_TEST_CASE(unbound_under_load) {

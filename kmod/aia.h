@@ -176,6 +176,8 @@ void aia_node_settle_locked(struct aia_node *node);
 
 /* ---- engines (engine.c) ---- */
 
+struct aia_context;
+
 struct aia_engine {
 	struct kref ref;
 	/* constant */
@@ -193,11 +195,13 @@ struct aia_engine {
 	struct device *sysfs;		/* aia_config_lock; while it is registered */
 	struct work_struct stop_work;	/* calls stop() */
 	struct delayed_work watchdog;	/* while it does */
+	struct work_struct farewell;	/* removes it: its maker has ended */
 	/* aia_turn_lock */
 	struct aia_sched_engine sched;
 	struct aia_history history;	/* empty until it has memory: sched.history tells */
 	struct list_head queues;
 	u32 nr_queues;
+	struct list_head of_maker;	/* a context's engines; counted while on the list */
 	u64 armed_ns;			/* when the alarm rings at the latest */
 	struct hrtimer alarm;		/* queues the work */
 	struct work_struct work;	/* dispatches: something is due */
@@ -249,6 +253,10 @@ void aia_stop_kick_locked(struct aia_engine *engine);
 void aia_stop_finish(struct aia_engine *engine);
 /* Counted for the caller. */
 struct aia_engine *aia_engine_register_by_user(const struct aia_engine_desc *desc);
+/* It goes with the context's address space, which is watched. */
+void aia_engine_bind(struct aia_engine *engine, struct aia_context *ctx);
+/* That begins to go. */
+void aia_engine_end_bound(struct aia_context *ctx);
 /* As aia_engine_unregister(); false when it was done before. */
 bool aia_engine_remove(struct aia_engine *engine);
 
@@ -308,6 +316,7 @@ struct aia_context {
 	/* aia_turn_lock */
 	struct aia_turns turns;
 	struct list_head queues;
+	struct list_head engines;	/* made by ENGINE_REGISTER, to go with the address space */
 	struct list_head of_tenant;
 	u64 granted_before, busy_ns_before; /* at seats that are gone */
 

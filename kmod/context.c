@@ -4,7 +4,7 @@
  *
  * What ends when:
  *  - The address space begins to go away (exit, exec, a kill): the notifier's release
- *    ends all turns and sets all reservations to 0 bytes. This comes before its memory is torn down,
+ *    ends all turns, sets all reservations to 0 bytes, and has the engines go that are bound to it. This comes before its memory is torn down,
  *    which may take seconds.
  *  - The last reference to the file goes: turns (where the address space lives on), then
  *    queues, then buffers, then the ring. Mappings of the ring hold the file. Mapped
@@ -111,6 +111,7 @@ static void release_mm(struct mmu_notifier *notifier, struct mm_struct *mm)
 	struct aia_context *ctx = container_of(notifier, struct aia_context, notifier);
 
 	aia_turn_end_context(ctx);
+	aia_engine_end_bound(ctx);
 	aia_reservations_empty(ctx);
 }
 
@@ -183,6 +184,7 @@ static int context_open(struct inode *inode, struct file *file)
 	xa_init(&ctx->offsets);
 	INIT_LIST_HEAD(&ctx->seats);
 	INIT_LIST_HEAD(&ctx->queues);
+	INIT_LIST_HEAD(&ctx->engines);
 	ring = page_address(ctx->ring_pages);
 	aia_turns_init(&ctx->turns, ring, ring + aia_ring_map_bytes(), get_random_u64());
 	ctx->turns.ring.time_offset_ns = aia_time_offset_ns();

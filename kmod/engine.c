@@ -173,6 +173,14 @@ static int add_locked(struct aia_engine *engine)
 	return 0;
 }
 
+static void farewell(struct work_struct *work)
+{
+	struct aia_engine *engine = container_of(work, struct aia_engine, farewell);
+
+	aia_engine_remove(engine);
+	aia_engine_put(engine);
+}
+
 static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 {
 	struct aia_engine *engine;
@@ -203,6 +211,8 @@ static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 		strscpy(engine->alias, desc->alias, sizeof(engine->alias));
 	strscpy(engine->provider, desc->provider, sizeof(engine->provider));
 	INIT_LIST_HEAD(&engine->queues);
+	INIT_LIST_HEAD(&engine->of_maker);
+	INIT_WORK(&engine->farewell, farewell);
 	aia_turn_init_alarm(engine);
 	aia_sched_engine_init(&engine->sched, desc->slots);
 	engine->sched.witness = aia_trace_decision;
@@ -253,6 +263,18 @@ static bool fail_next_queue(struct aia_engine *engine, struct list_head *done)
 	return queue;
 }
 
+static void unbind(struct aia_engine *engine)
+{
+	bool bound;
+
+	spin_lock(&aia_turn_lock);
+	bound = !list_empty(&engine->of_maker);
+	list_del_init(&engine->of_maker);
+	spin_unlock(&aia_turn_lock);
+	if (bound)
+		aia_engine_put(engine);
+}
+
 /* From the index of engines; false when it was done before. */
 static bool take_out(struct aia_engine *engine)
 {
@@ -275,6 +297,7 @@ bool aia_engine_remove(struct aia_engine *engine)
 
 	if (!take_out(engine))
 		return false;
+	unbind(engine);
 	while (fail_next_queue(engine, &done))
 		cond_resched();
 	aia_turn_stop_alarm(engine);
@@ -288,6 +311,28 @@ bool aia_engine_remove(struct aia_engine *engine)
 	aia_node_prune_owing(); /* nothing is owed to it any more */
 	aia_engine_put(engine);
 	return true;
+}
+
+/* Nothing is lost where somebody has removed it by now: then that is found out when the context ends. */
+void aia_engine_bind(struct aia_engine *engine, struct aia_context *ctx)
+{
+	kref_get(&engine->ref);
+	spin_lock(&aia_turn_lock);
+	list_add(&engine->of_maker, &ctx->engines);
+	spin_unlock(&aia_turn_lock);
+}
+
+/* Removing one takes aia_config_lock, and may wait: not what the end of an address space is held up by. */
+void aia_engine_end_bound(struct aia_context *ctx)
+{
+	struct aia_engine *engine, *next;
+
+	spin_lock(&aia_turn_lock);
+	list_for_each_entry_safe(engine, next, &ctx->engines, of_maker) {
+		list_del_init(&engine->of_maker);
+		queue_work(aia_workqueue, &engine->farewell);
+	}
+	spin_unlock(&aia_turn_lock);
 }
 
 void aia_engine_unregister(struct aia_engine *engine)
@@ -434,6 +479,7 @@ void aia_engine_exit(void)
 	struct aia_engine *engine;
 	unsigned long index;
 
+	flush_workqueue(aia_workqueue); /* those whose makers ended just now */
 	xa_for_each(&engines, index, engine)
 		aia_engine_unregister(engine);
 	xa_destroy(&engines);

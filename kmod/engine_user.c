@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * ENGINE_REGISTER and ENGINE_UNREGISTER: engines that no driver registers, made by a
- * privileged process, which need not stay.
+ * privileged process, which need not stay. One that is bound to its maker is removed by a work item that the end of the maker's
+ * address space queues.
  *
  * Locking: that of engine.c. Of two who unregister an engine at once, one is told that there is
  * none.
@@ -25,6 +26,11 @@ int aia_engine_make(struct aia_call *call)
 		return err;
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
+	if (arg->flags & AIACCEL_REGISTER_BOUND) {
+		err = aia_context_watch(call->ctx);
+		if (err)
+			return err;
+	}
 	desc = (struct aia_engine_desc){
 		.name = arg->name,
 		.alias = *arg->alias ? arg->alias : NULL,
@@ -38,6 +44,8 @@ int aia_engine_make(struct aia_call *call)
 	engine = aia_engine_register_by_user(&desc);
 	if (IS_ERR(engine))
 		return PTR_ERR(engine);
+	if (arg->flags & AIACCEL_REGISTER_BOUND)
+		aia_engine_bind(engine, call->ctx);
 	arg->id = engine->id;
 	err = aia_reply(call);
 	if (err)

@@ -332,10 +332,13 @@ struct aiaccel_engine_info {
 	__u32 __reserved;
 };
 
+/* The engine goes, as by ENGINE_UNREGISTER, when its maker does: with the address space, or the file. */
+#define AIACCEL_REGISTER_BOUND	(1U << 0)
+
 /**
  * struct aiaccel_engine_register - ioctl(AIACCEL_IOC_ENGINE_REGISTER)
  * @size:	   sizeof(struct aiaccel_engine_register)
- * @flags:	   in: none is defined
+ * @flags:	   in: %AIACCEL_REGISTER_BOUND
  * @kind:	   in: &enum aiaccel_engine_kind, not CPU
  * @enforcement:   in: %AIACCEL_ADVISORY or %AIACCEL_GATED; %EOPNOTSUPP for
  *		   PREEMPTIBLE, which only a driver can be
@@ -351,11 +354,11 @@ struct aiaccel_engine_info {
  *
  * Makes an engine that no kernel driver registers: a GPU of a closed driver, say.
  * It stays when the caller is gone, until ENGINE_UNREGISTER or the end of the
- * implementation, so a short-lived helper at boot is enough.
+ * implementation, so a short-lived helper at boot is enough; unless it is bound to its maker.
  *
  * Errors: %EPERM without CAP_SYS_ADMIN; %EEXIST when an engine has the name or
  * the alias as its name or its alias (in which / counts as !, as in sysfs); %ENOSPC
- * when there are 1024 engines so made; %ENOMEM.
+ * when there are 1024 engines so made; %ENOMEM; %EINTR when a fatal signal came.
  */
 struct aiaccel_engine_register {
 	__u32 size;

@@ -71,7 +71,8 @@ void must_lose_slots(uint32_t engine, bool is_stopped) {
 class Preemptible {
  public:
   Preemptible() {
-    BOOST_REQUIRE_EQUAL(raw::load_module("provider/aiaccel_provider.ko", "preemptible=1 slots=1"), 0);
+    BOOST_REQUIRE_EQUAL(raw::load_module("provider/aiaccel_provider.ko", "preemptible=1 slots=1"),
+                        0);
   }
   Preemptible(const Preemptible&) = delete;
   ~Preemptible() { BOOST_TEST(raw::unload_module("aiaccel_provider") == 0); }

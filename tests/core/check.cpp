@@ -86,7 +86,8 @@ BOOST_AUTO_TEST_CASE(engine_register) {
   const aiaccel_engine_register good = register_arg();
   auto with = [&](auto spoil) { return after(aia_check_engine_register, good, spoil); };
   BOOST_TEST(with([](auto&) {}) == 0);
-  BOOST_TEST(with([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_REGISTER_BOUND; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = 2; }) == -EOPNOTSUPP);
   for (__u32 kind : {0U, __u32{AIACCEL_ENGINE_CPU}, AIACCEL_ENGINE_OTHER + 1U, ~0U})
     BOOST_TEST(with([=](auto& a) { a.kind = kind; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.kind = AIACCEL_ENGINE_OTHER; }) == 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Turns whose work a provider stops: their slots are taken until it has, whoever goes meanwhile; who
-// pays; that no more is stopped than makes room. And engines that are faulted.
+// Turns whose work a provider stops: their slots are taken until it has, whoever goes meanwhile;
+// who pays; that no more is stopped than makes room. And engines that are faulted.
 
 #include <tap/tap.hpp>
 

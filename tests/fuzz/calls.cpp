@@ -60,6 +60,7 @@ constexpr Field kEngineRegisterFields[] = {FIELD(aiaccel_engine_register, size, 
 void fill_engine_register(Actor& actor, int, void* argument) {
   auto& arg = *static_cast<aiaccel_engine_register*>(argument);
   Random& random = actor.random;
+  if (random.percent(30)) arg.flags = AIACCEL_REGISTER_BOUND;
   arg.kind = AIACCEL_ENGINE_GPU + random.below(3);
   arg.enforcement = AIACCEL_ADVISORY + random.below(2);
   arg.slots = 1 + random.below(8);

@@ -2,6 +2,7 @@
 //
 // The faults of device memory: RESERVE, IMPORT, ENGINE_REGISTER and ENGINE_UNREGISTER.
 #include <cerrno>
+#include <optional>
 
 #include "account.hpp"
 #include "cgroup.hpp"
@@ -95,6 +96,22 @@ BOOST_AUTO_TEST_CASE(engines) {
              },
          .prepare = {},
          .look = {}});
+  // Of a context each time that watches nothing yet.
+  std::optional<Context> maker;
+  make.flags = AIACCEL_REGISTER_BOUND;
+  sweep({.name = "ENGINE_REGISTER, bound",
+         .errors = {ENOMEM, EFAULT},
+         .least = 5,
+         .call = [&] { return (*maker)(AIACCEL_IOC_ENGINE_REGISTER, make); },
+         .undo =
+             [&] {
+               end.id = make.id;
+               BOOST_TEST(context(AIACCEL_IOC_ENGINE_UNREGISTER, end) == 0);
+             },
+         .prepare = [&] { maker.emplace(); },
+         .look = {}});
+  maker.reset();
+  make.flags = 0;
   sweep({.name = "ENGINE_UNREGISTER",
          .errors = {EFAULT},
          .least = 1,

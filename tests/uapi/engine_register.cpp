@@ -30,7 +30,7 @@ static_assert(fills(kFields, 232) && sizeof(aiaccel_engine_register) == 232);
 
 std::vector<Spoil> spoils_of(const Scene& scene) {
   Spoils<aiaccel_engine_register> spoils;
-  for (const uint32_t flags : {1u, 0x80000000u, ~0u})
+  for (const uint32_t flags : {2u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "flags", [=](auto& a) { a.flags = flags; });
   for (const uint32_t kind : {0u, uint32_t{AIACCEL_ENGINE_CPU}, 5u, ~0u})
     spoils.add(EOPNOTSUPP, "kind", [=](auto& a) { a.kind = kind; });

@@ -28,7 +28,7 @@ struct aia_explanation aia_explain(const struct aia_sched_job *job)
 	if (engine->state == AIACCEL_ENGINE_FAULTED || engine->state == AIACCEL_ENGINE_LEAVING)
 		return because(AIACCEL_WAIT_ENGINE, NULL);
 	if (queue->seat->turn)
-		return because(queue->seat->turn->state == AIA_SCHED_CONTENDED ?
+		return because(queue->seat->turn->state != AIA_SCHED_GRANTED ?
 				       AIACCEL_WAIT_CONTENDED : AIACCEL_WAIT_OWN,
 			       queue->seat->turn);
 	if (aia_node_is_held_back(queue->node))

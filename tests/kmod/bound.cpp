@@ -58,21 +58,23 @@ uint32_t must_event(const Context& context, uint32_t number) {
 class Maker {
  public:
   explicit Maker(const std::function<void(Context&)>& then = [](Context&) {}) {
-    int told[2];
-    BOOST_REQUIRE_EQUAL(pipe(told), 0);
+    int told[2], may[2];
+    BOOST_REQUIRE(!pipe(told) && !pipe(may));
     pid_ = fork();
     if (!pid_) {
       Context context;
       aiaccel_engine_register arg = bound_engine();
       if (context(AIACCEL_IOC_ENGINE_REGISTER, arg)) _exit(1);
       if (write(told[1], &arg.id, sizeof arg.id) != sizeof arg.id) _exit(2);
-      if (read(told[0], &arg.id, 1) != 1) _exit(3);  // until it is told to go on
+      if (read(may[0], &arg.id, 1) != 1) _exit(3);  // until it is told to go on
       then(context);
       for (;;) pause();
     }
-    out_ = Fd(told[0]);
-    in_ = Fd(told[1]);
-    BOOST_REQUIRE(read(out_.get(), &id, sizeof id) == sizeof id);
+    close(told[1]);
+    close(may[0]);
+    in_ = Fd(may[1]);
+    const Fd out(told[0]);
+    BOOST_REQUIRE(read(out.get(), &id, sizeof id) == sizeof id);
   }
   Maker(const Maker&) = delete;
   ~Maker() { end(); }
@@ -86,7 +88,7 @@ class Maker {
 
  private:
   pid_t pid_;
-  Fd out_, in_;
+  Fd in_;
 };
 
 }  // namespace

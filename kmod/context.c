@@ -4,8 +4,8 @@
  *
  * What ends when:
  *  - The address space begins to go away (exit, exec, a kill): the notifier's release
- *    ends all turns, sets all reservations to 0 bytes, and has the engines go that are bound to it. This comes before its memory is torn down,
- *    which may take seconds.
+ *    ends all turns, sets all reservations to 0 bytes, and has the engines go that are bound to it.
+ *    This comes before its memory is torn down, which may take seconds.
  *  - The last reference to the file goes: turns (where the address space lives on), then
  *    queues, then buffers, then the ring. Mappings of the ring hold the file. Mapped
  *    buffers do not: they have a file of their own (buffer.c).

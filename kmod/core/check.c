@@ -145,7 +145,8 @@ static bool is_name(const char name[AIACCEL_NAME_LEN])
 
 int aia_check_engine_register(const struct aiaccel_engine_register *arg)
 {
-	if (arg->flags & ~AIACCEL_REGISTER_BOUND || arg->kind <= AIACCEL_ENGINE_CPU || arg->kind > AIACCEL_ENGINE_OTHER ||
+	if (arg->flags & ~AIACCEL_REGISTER_BOUND || arg->kind <= AIACCEL_ENGINE_CPU ||
+	    arg->kind > AIACCEL_ENGINE_OTHER ||
 	    arg->enforcement < AIACCEL_ADVISORY || arg->enforcement > AIACCEL_GATED)
 		return -EOPNOTSUPP;
 	if (arg->__reserved || !arg->slots || arg->slots > AIA_MAX_SLOTS || arg->numa_node < -1 ||

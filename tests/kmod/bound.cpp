@@ -37,14 +37,6 @@ int unregister(const Context& context, uint32_t id) {
   return context(AIACCEL_IOC_ENGINE_UNREGISTER, arg);
 }
 
-uint32_t queue_to(const Context& context, uint32_t engine) {
-  aiaccel_queue_create create{};
-  create.engine = engine;
-  create.class_ = AIACCEL_CLASS_NORMAL;
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_QUEUE_CREATE, create), 0);
-  return create.id;
-}
-
 // What has happened to the context's last job, once anything has.
 uint32_t must_event(const Context& context, uint32_t number) {
   const Map ring = context.map(context.query().ring_bytes, AIACCEL_RING_OFFSET, PROT_READ);
@@ -54,7 +46,8 @@ uint32_t must_event(const Context& context, uint32_t number) {
       .events;
 }
 
-// A process that makes an engine, tells its id, then does `then`, and waits to be killed.
+// A process that makes an engine, tells its id, does `then` when told to go on, and lasts until
+// end().
 class Maker {
  public:
   explicit Maker(const std::function<void(Context&)>& then = [](Context&) {}) {
@@ -62,13 +55,15 @@ class Maker {
     BOOST_REQUIRE(!pipe(told) && !pipe(may));
     pid_ = fork();
     if (!pid_) {
+      close(told[0]);
+      close(may[1]);
       Context context;
       aiaccel_engine_register arg = bound_engine();
       if (context(AIACCEL_IOC_ENGINE_REGISTER, arg)) _exit(1);
       if (write(told[1], &arg.id, sizeof arg.id) != sizeof arg.id) _exit(2);
-      if (read(may[0], &arg.id, 1) != 1) _exit(3);  // until it is told to go on
+      if (read(may[0], &arg.id, 1) != 1) _exit(3);
       then(context);
-      for (;;) pause();
+      _exit(read(may[0], &arg.id, 1) == 0 ? 0 : 4);
     }
     close(told[1]);
     close(may[0]);
@@ -80,6 +75,7 @@ class Maker {
   ~Maker() { end(); }
   void go_on() const { BOOST_REQUIRE(write(in_.get(), "", 1) == 1); }
   void end() {
+    in_.close();
     if (pid_) kill(pid_, SIGKILL);
     if (pid_) waitpid(pid_, nullptr, 0);
     pid_ = 0;
@@ -98,7 +94,7 @@ BOOST_AUTO_TEST_CASE(it_goes_with_its_maker) {
   const Context holder, waiter;
   const Use before(holder);
   Maker maker;
-  const uint32_t held = queue_to(holder, maker.id), waits = queue_to(waiter, maker.id);
+  const uint32_t held = holder.queue_at(maker.id), waits = waiter.queue_at(maker.id);
   const uint32_t generation = holder.take_turn(held, 1);
   BOOST_REQUIRE_EQUAL(submit(waiter, job_of(waits, 1)), 0);
   maker.end();
@@ -123,8 +119,7 @@ BOOST_AUTO_TEST_CASE(it_goes_with_the_file_and_with_the_address_space) {
   }
   {  // a copy of the descriptor in a child keeps nothing
     Maker maker([](Context&) {
-      if (!fork()) pause();
-      _exit(0);
+      if (fork()) _exit(0);
     });
     maker.go_on();
     BOOST_TEST(eventually([&] { return !is_there(watcher, maker.id); }));

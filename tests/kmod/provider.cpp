@@ -43,14 +43,6 @@ uint32_t find_engine(const Context& context) {
   return 0;
 }
 
-uint32_t queue_to(const Context& context, uint32_t engine) {
-  aiaccel_queue_create create{};
-  create.engine = engine;
-  create.class_ = AIACCEL_CLASS_NORMAL;
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_QUEUE_CREATE, create), 0);
-  return create.id;
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(an_engine_is_described_as_registered) {
@@ -81,12 +73,12 @@ BOOST_AUTO_TEST_CASE(its_end_fails_jobs_and_revokes_turns) {
   Provider provider;
   const Context context;
   const uint32_t engine = find_engine(context);
-  const uint32_t queue = queue_to(context, engine);
+  const uint32_t queue = context.queue_at(engine);
   const uint32_t elsewhere = context.take_turn(context.queue(), 2);
   const uint32_t generation = context.take_turn(queue, 1);
   // A second queue of the context is in line behind its own turn only: another context waits.
   const Context waiting;
-  const uint32_t wide = queue_to(waiting, engine);
+  const uint32_t wide = waiting.queue_at(engine);
   aiaccel_job job{};
   job.cookie = 7;
   job.queue = wide;
@@ -141,7 +133,7 @@ BOOST_AUTO_TEST_CASE(its_end_while_the_ring_is_full) {
   const uint32_t engine = find_engine(context);
   const uint32_t max = context.query().max_jobs;
   // Fill the ring with turns that were had.
-  const uint32_t own = queue_to(context, engine);
+  const uint32_t own = context.queue_at(engine);
   const Map ring = context.map(context.query().ring_bytes, AIACCEL_RING_OFFSET, PROT_READ);
   const auto* head = reinterpret_cast<const aiaccel_ring*>(ring.data());
   const auto* events = reinterpret_cast<const aiaccel_event*>(ring.data() + head->events_offset);
@@ -149,7 +141,7 @@ BOOST_AUTO_TEST_CASE(its_end_while_the_ring_is_full) {
     BOOST_REQUIRE_EQUAL(submit(context, job_of(own, i)), 0);
     BOOST_REQUIRE_EQUAL(complete(context, i, events[i].generation), 0);
   }
-  const uint32_t generation = holder.take_turn(queue_to(holder, engine), 1);
+  const uint32_t generation = holder.take_turn(holder.queue_at(engine), 1);
   (void)generation;
   // Four slots, one held: three jobs of width 4 wait.
   for (uint64_t cookie = 1000; cookie < 1003; cookie++) {
@@ -179,14 +171,14 @@ BOOST_AUTO_TEST_CASE(contexts_close_after_the_engine) {
   Provider provider;
   {
     const Context context;
-    const uint32_t queue = queue_to(context, find_engine(context));
+    const uint32_t queue = context.queue_at(find_engine(context));
     context.take_turn(queue, 1);
     BOOST_REQUIRE_EQUAL(submit(context, job_of(queue, 2)), EDEADLK);
     provider.unload();
   }
   const Provider again;  // with nothing of the first left behind
   const Context context;
-  context.take_turn(queue_to(context, find_engine(context)), 1, 4);
+  context.take_turn(context.queue_at(find_engine(context)), 1, 4);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 
+#include "account.hpp"
 #include "raw.hpp"
 
 using namespace raw;
@@ -35,14 +36,7 @@ std::map<std::string, std::string> read(const Context& context) {
 
 aiaccel_stats_context told(const Context& context) {
   const uint64_t number = std::stoull(read(context).at("aiaccel-context"));
-  std::vector<aiaccel_stats_context> records(256);
-  aiaccel_stats stats{};
-  stats.kind = AIACCEL_STATS_CONTEXTS;
-  stats.records = address(records.data());
-  stats.count = static_cast<uint32_t>(records.size());
-  stats.record_size = sizeof(records[0]);
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
-  for (const aiaccel_stats_context& record : records)
+  for (const auto& record : list<aiaccel_stats_context>(context, AIACCEL_STATS_CONTEXTS))
     if (record.context == number) return record;
   BOOST_ERROR("the context is not listed");
   return {};

@@ -98,10 +98,13 @@ aiaccel_stats_engine Context::engine_stats() const {
   return record;
 }
 
-uint32_t Context::queue(uint32_t class_) const {
+uint32_t Context::queue(uint32_t class_) const { return queue_at(engine().id, class_); }
+
+uint32_t Context::queue_at(uint32_t engine, uint32_t class_, const char* label) const {
   aiaccel_queue_create create{};
-  create.engine = engine().id;
+  create.engine = engine;
   create.class_ = class_;
+  strncpy(create.label, label, sizeof(create.label) - 1);
   BOOST_REQUIRE_EQUAL((*this)(AIACCEL_IOC_QUEUE_CREATE, create), 0);
   return create.id;
 }

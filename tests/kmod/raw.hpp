@@ -83,7 +83,9 @@ class Context {
   // The rest asserts that the call succeeds.
   aiaccel_query query() const;
   aiaccel_alloc alloc(uint64_t length) const;
-  uint32_t queue(uint32_t class_ = AIACCEL_CLASS_NORMAL) const;
+  uint32_t queue(uint32_t class_ = AIACCEL_CLASS_NORMAL) const;  // at the first engine
+  uint32_t queue_at(uint32_t engine, uint32_t class_ = AIACCEL_CLASS_NORMAL,
+                    const char* label = "") const;
   // Submits one job and waits for its turn; its generation.
   uint32_t take_turn(uint32_t queue, uint64_t cookie, uint32_t width = 1) const;
   // The first engine.

@@ -14,6 +14,7 @@
 #include <set>
 #include <thread>
 
+#include "account.hpp"
 #include "raw.hpp"
 
 using namespace raw;
@@ -41,14 +42,7 @@ std::string directory_of(const aiaccel_engine_info& info) {
 }
 
 aiaccel_stats_engine stats_of(const Context& context, uint32_t engine) {
-  std::vector<aiaccel_stats_engine> engines(64);
-  aiaccel_stats stats{};
-  stats.kind = AIACCEL_STATS_ENGINES;
-  stats.records = address(engines.data());
-  stats.count = static_cast<uint32_t>(engines.size());
-  stats.record_size = sizeof(aiaccel_stats_engine);
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
-  for (const aiaccel_stats_engine& record : engines)
+  for (const auto& record : list<aiaccel_stats_engine>(context, AIACCEL_STATS_ENGINES))
     if (record.id == engine) return record;
   BOOST_ERROR("the engine is not listed");
   return {};
@@ -92,14 +86,6 @@ void expect_as_told(const Context& context, uint32_t id) {
   BOOST_TEST(value_of(directory + "reserved_bytes") == std::to_string(stats.reserved_bytes));
 }
 
-uint32_t queue_at(const Context& context, uint32_t engine) {
-  aiaccel_queue_create create{};
-  create.engine = engine;
-  create.class_ = AIACCEL_CLASS_NORMAL;
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_QUEUE_CREATE, create), 0);
-  return create.id;
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(shows_what_calls_say) {
@@ -110,9 +96,9 @@ BOOST_AUTO_TEST_CASE(shows_what_calls_say) {
   expect_as_told(context, context.engine().id);
   expect_as_told(context, engine.id());
 
-  const uint32_t queue = queue_at(context, engine.id());
+  const uint32_t queue = context.queue_at(engine.id());
   const uint32_t generation = context.take_turn(queue, 1, 2);
-  BOOST_TEST(submit(other, job_of(queue_at(other, engine.id()), 1, 3)) == 0);
+  BOOST_TEST(submit(other, job_of(other.queue_at(engine.id()), 1, 3)) == 0);
   reserve(context, engine.id(), 4096);
   expect_as_told(context, engine.id());
   BOOST_TEST(value_of(directory + "slots_used") == "2");
@@ -183,7 +169,7 @@ BOOST_AUTO_TEST_CASE(goes_with_the_engine) {
   const Context context;
   const auto engine = std::make_unique<Engine>(context);
   const std::string directory = directory_of(engine->info());
-  context.take_turn(queue_at(context, engine->id()), 1);  // which outlives it
+  context.take_turn(context.queue_at(engine->id()), 1);  // which outlives it
   const Fd open_file(open((directory + "slots_used").c_str(), O_RDONLY | O_CLOEXEC));
   char text[8] = {};
   BOOST_TEST(pread(open_file.get(), text, sizeof text, 0) == 2);

@@ -11,6 +11,7 @@
 #include <map>
 #include <sstream>
 
+#include "account.hpp"
 #include "raw.hpp"
 
 using namespace raw;
@@ -63,24 +64,8 @@ class Trace {
   bool there_ = false;
 };
 
-uint32_t queue_at(const Context& context, uint32_t engine, uint32_t class_) {
-  aiaccel_queue_create create{};
-  create.engine = engine;
-  create.class_ = class_;
-  strcpy(create.label, "traced");
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_QUEUE_CREATE, create), 0);
-  return create.id;
-}
-
 uint64_t number_of(const Context& context, uint32_t engine, uint32_t class_) {
-  std::vector<aiaccel_stats_queue> queues(256);
-  aiaccel_stats stats{};
-  stats.kind = AIACCEL_STATS_QUEUES;
-  stats.records = address(queues.data());
-  stats.count = static_cast<uint32_t>(queues.size());
-  stats.record_size = sizeof(aiaccel_stats_queue);
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_STATS, stats), 0);
-  for (const aiaccel_stats_queue& record : queues)
+  for (const auto& record : list<aiaccel_stats_queue>(context, AIACCEL_STATS_QUEUES))
     if (record.engine == engine && record.class_ == class_) return record.context;
   BOOST_ERROR("the queue is not listed");
   return 0;
@@ -94,8 +79,8 @@ BOOST_AUTO_TEST_CASE(a_jobs_life_in_order) {
   if (!trace.there()) SKIP("this kernel has no tracefs, or no events in it");
   const Context one, two;
   auto engine = std::make_unique<Engine>(one, 0, 2);
-  const uint32_t low = queue_at(one, engine->id(), AIACCEL_CLASS_LOW);
-  const uint32_t high = queue_at(two, engine->id(), AIACCEL_CLASS_HIGH);
+  const uint32_t low = one.queue_at(engine->id(), AIACCEL_CLASS_LOW, "traced");
+  const uint32_t high = two.queue_at(engine->id(), AIACCEL_CLASS_HIGH, "traced");
   const uint64_t number = number_of(one, engine->id(), AIACCEL_CLASS_LOW);
 
   const uint32_t generation = one.take_turn(low, 7, 2);
@@ -107,7 +92,7 @@ BOOST_AUTO_TEST_CASE(a_jobs_life_in_order) {
   BOOST_TEST(two(AIACCEL_IOC_REVOKE, revoke) == 0);  // 8 has its turn
   BOOST_TEST(revoke.count == 1u);
   const Context three;
-  const uint32_t normal = queue_at(three, engine->id(), AIACCEL_CLASS_NORMAL);
+  const uint32_t normal = three.queue_at(engine->id(), AIACCEL_CLASS_NORMAL, "traced");
   for (const uint64_t cookie : {10, 11}) BOOST_TEST(submit(three, job_of(normal, cookie, 1)) == 0);
   aiaccel_completion cancel{};
   cancel.cookie = 10;

@@ -156,4 +156,16 @@ BOOST_AUTO_TEST_CASE(a_snapshot_that_breaks_off_ends_there) {
   BOOST_TEST(parse_snapshot(units.data(), units.size()).turns.empty());
 }
 
+BOOST_AUTO_TEST_CASE(nothing_behind_a_snapshot_is_read) {
+  std::vector<std::uint64_t> units;
+  put(units, AIACCEL_STATS_CONTEXTS, std::uint64_t{42});
+  const std::size_t count = units.size();
+  units.push_back(~0ull);
+  const aiaccel_stats_head head{AIACCEL_STATS_CONTEXTS, 16 + 7};  // no multiple of 8
+  std::memcpy(units.data(), &head, sizeof head);
+  const Snapshot snapshot = parse_snapshot(units.data(), count);
+  BOOST_TEST(snapshot.contexts.at(0).context == 42u);
+  BOOST_TEST(snapshot.contexts.at(0).tenant == 0u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -23,7 +23,7 @@ Snapshot parse_snapshot(const std::uint64_t* units, std::size_t count) {
     std::memcpy(&head, units, sizeof head);
     const std::size_t length = head.bytes / sizeof *units;
     if (!length || length > count) break;
-    const std::size_t bytes = head.bytes - sizeof head;
+    const std::size_t bytes = (length - 1) * sizeof *units;
     if (head.kind == AIACCEL_STATS_ENGINES) add(snapshot.engines, units + 1, bytes);
     if (head.kind == AIACCEL_STATS_TENANTS) add(snapshot.tenants, units + 1, bytes);
     if (head.kind == AIACCEL_STATS_CONTEXTS) add(snapshot.contexts, units + 1, bytes);
@@ -50,7 +50,7 @@ Snapshot read_snapshot(const aiaccel::Device& device) {
       snapshot.time_ns = stats.time_ns;
       return snapshot;
     }
-    units.resize(stats.count + stats.count / 4);  // more may come until the next try
+    units.resize(std::size_t{stats.count} + stats.count / 4);  // more may come until the next try
   }
 }
 

@@ -83,7 +83,8 @@ int aiaccel_map(struct aiaccel_device *device, uint64_t offset, size_t length, i
 
 /*
  * A descriptor that polls readable while events are unread. It belongs to the device. It
- * knows nothing of the events that aiaccel_acquire() has kept: read events before you poll.
+ * knows nothing of the events that aiaccel_acquire() and aiaccel_wait() have kept: read events
+ * before you poll.
  */
 int aiaccel_fd(const struct aiaccel_device *device);
 
@@ -122,8 +123,8 @@ struct aiaccel_grant {
  * A turn that was revoked before this thread got to it, as it was stopped, is asked for anew; where the
  * job is of a group or after another that is -ESTALE.
  * -ETIMEDOUT, -ECANCELED, -EINTR (a signal), -ENOMEM: the job was withdrawn. -ENODEV: the
- * engine went away, or the job that it was to follow was not completed. -ECONNRESET: the
- * broker did. Others as struct aiaccel_job has them.
+ * engine went away, an administrator said so, or the job that it was to follow was not completed.
+ * -ECONNRESET: the broker went. Others as struct aiaccel_job has them.
  */
 int aiaccel_acquire(struct aiaccel_device *device, const struct aiaccel_job *job,
 		    uint64_t timeout_ns, int cancel_fd, struct aiaccel_grant *grant);
@@ -141,9 +142,9 @@ int aiaccel_submit(struct aiaccel_device *device, const struct aiaccel_job *job,
  * aiaccel_wait - Wait for the turn of a job of aiaccel_submit()
  *
  * Once for each, and soon: a turn that others want is revoked where its holder has not looked for it in a
- * second, in any of the functions that read the ring. A @timeout_ns that has gone by tells whether it
- * has its turn. Else like aiaccel_acquire(): on errors the job is withdrawn. -ESTALE: it had its turn,
- * which was revoked before anybody looked. -ENOENT: there is none to wait for.
+ * second, in any of the functions that read the ring. Else like aiaccel_acquire(): on errors the job is
+ * withdrawn, so a @timeout_ns that has gone by takes the turn that there is, or the job back. -ESTALE:
+ * it had its turn, which was revoked before anybody looked. -ENOENT: there is none to wait for.
  */
 int aiaccel_wait(struct aiaccel_device *device, uint64_t cookie, uint64_t timeout_ns, int cancel_fd,
 		 struct aiaccel_grant *grant);

@@ -23,7 +23,11 @@ class Engine {
   std::uint32_t slots() const noexcept { return info_.slots; }
   const aiaccel_engine_info& info() const noexcept { return info_; }
 
-  // A line to this engine, of the context that the engine was looked up in.
+  // A line to this engine, of the context that the engine was looked up in. Throws Error: EPERM for
+  // a class above the tenant's ceiling, EDQUOT for another limit, both with refused_by(); EINVAL
+  // for options that do not go together, ENOENT for an `any_of` that is no queue of the Device,
+  // EOPNOTSUPP for realtime where turns need not end, ESHUTDOWN or ENODEV when the engine takes no
+  // new work.
   Queue queue(const QueueOptions& options = {}) const {
     return Queue(handle_, info_.id, options);
   }

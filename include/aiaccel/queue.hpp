@@ -50,7 +50,8 @@ struct QueueOptions {
   bool fill = false;
   // For the class realtime, which needs it and a budget: of each period, up to a minute, the queue
   // is promised one turn of `width` slots, over at its end. EDQUOT where that cannot be kept beside
-  // what others were promised; see "Promises of time" in <uapi/aiaccel.h>.
+  // what others were promised; see "Promises of time" in <uapi/aiaccel.h>. Its jobs are as wide as
+  // the queue, have no deadline of their own, no group and no `any`, and are not renewed.
   std::chrono::nanoseconds period{0};
   // The id() of another Queue of the Device, at another engine: this one joins its set of up to
   // eight. 0: a set of its own. See AcquireOptions::any.
@@ -62,14 +63,17 @@ struct AcquireOptions {
   std::optional<Clock::time_point> timeout{};   // when to stop waiting
   std::chrono::nanoseconds cost{0};             // expected length of the turn, 0: unknown
   std::uint32_t width = 0;                      // slots; 0: the queue's
-  std::uint64_t group = 0;       // jobs of this number have their turns together; 0: none
+  // Jobs of the tenant's programs with this number, up to 64 of one class, have their turns
+  // together, or none of them; 0: none. A thread with several of them submit()s all, then waits.
+  std::uint64_t group = 0;
   std::uint32_t group_size = 0;  // of how many jobs, with a group
   // The cookie() of a Grant that is held or of a Job, of whichever queue of the Device: this one
   // comes into line when that one is completed, and fails (ENODEV) when it is withdrawn or revoked.
   // 0: none. For submit(): acquire() would wait for what only its own thread can complete.
   std::uint64_t after = 0;
-  // At whichever engine of the queue's set has room first; Grant::queue() tells which. Where several
-  // have, on the node of `buffer`, the id() of a Buffer of the Device, or 0. Not with a group.
+  // At whichever engine of the queue's set has room first; Grant::queue() tells which. Where
+  // several have, on the node of `buffer`, the id() of a Buffer of the Device, or 0. Not with a
+  // group.
   bool any = false;
   std::uint32_t buffer = 0;
 };
@@ -267,10 +271,12 @@ class Queue {
 
   std::uint32_t id() const noexcept { return id_; }
 
-  // Waits for a turn. Throws Error: ECANCELED when `stop` asked for it, ETIMEDOUT, EDEADLK, EINVAL
-  // for a width that the engine does not have, ENODEV when the engine went away; Revoked where that
-  // happened to a job of a group before this thread got to its turn. Others are asked for anew
-  // then.
+  // Waits for a turn. Throws Error, and there is no job: ECANCELED when `stop` asked for it,
+  // ETIMEDOUT, EINTR for a signal, EDEADLK, EINVAL for a width that the engine does not have,
+  // ENODEV when the engine went away or an administrator said so, ESHUTDOWN when it takes no new
+  // work, EDQUOT for the tenant's ceiling of jobs, and what else struct aiaccel_job has; Revoked
+  // where that happened to a job of a group before this thread got to its turn. Others are asked
+  // for anew then.
   Grant acquire(const AcquireOptions& options = {}, std::stop_token stop = {}) {
     const aiaccel_job job = job_of(options);
     aiaccel_grant grant{};

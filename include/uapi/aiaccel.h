@@ -266,7 +266,7 @@ enum aiaccel_engine_state {
 };
 
 /**
- * enum aiaccel_order - Who is next at an engine, where it is not who is named here
+ * enum aiaccel_order - Who is next at an engine
  * @AIACCEL_ORDER_FAIR:	  Class, with a guaranteed part for each lower one; in the class
  *			  shares of tenants. What an engine begins with.
  * @AIACCEL_ORDER_STRICT: Likewise without guarantees: lower classes may starve.
@@ -656,6 +656,26 @@ struct aiaccel_reserve {
  */
 
 /*
+ * Groups and sets
+ *
+ * A group is of jobs that have their turns together or not at all, such as the ranks of a collective.
+ * They name it by a number (&aiaccel_job.group), which programs of one tenant agree on and no other
+ * tenant meets, and say how many they are, %AIACCEL_GROUP_MAX at most. They may be of several
+ * contexts and engines, all of one class, but no two of one context on one engine, and wait until
+ * all of them are there. Then all are granted in one step, when at each of their engines they are next
+ * and there is room. From when they are next at one, slots are kept free for them at all of their
+ * engines as for a wide job, for no more than half of the time; what is kept in vain is paid for
+ * by their tenant as if they had had it. Where turns last 100 ms at most, a group waits no longer than that
+ * once they are kept at all of its engines; beyond that nothing is promised. Once it was granted each
+ * of its turns ends by itself, also by being revoked.
+ *
+ * A set is of queues of one context at different engines (&aiaccel_queue_create.any_of),
+ * %AIACCEL_ANY_MAX at most, whatever their classes and weights. A job of it (%AIACCEL_JOB_ANY) waits
+ * in all of them, counts as one job, and has one turn, at the first engine that has room for it. It waits
+ * at none of them longer than a job of that queue alone would in its place.
+ */
+
+/*
  * Promises of time
  *
  * A queue of class REALTIME says how long its turns last (its budget), how often it has one (its
@@ -775,7 +795,8 @@ struct aiaccel_queue_create {
  * have room, on one of the node of @buffer, where all of its pages are on one and that is known, then on
  * the one with the lowest id. The event tells which. Engines of the set that are narrower than the job, or take
  * no new work, are left out. When a queue of the set goes, or its engine does, the job waits for
- * the others; with the last it ends, or has FAILED, as a job of one queue.
+ * the others; with the last it ends, or has FAILED, as a job of one queue. Not of a REALTIME
+ * queue (%EINVAL).
  */
 #define AIACCEL_JOB_ANY		(1U << 1)
 
@@ -789,7 +810,8 @@ struct aiaccel_queue_create {
  *		   cancelled.
  * @queue:	   The queue it waits in (%ENOENT).
  * @flags:	   %AIACCEL_JOB_AFTER, %AIACCEL_JOB_ANY
- * @width:	   Slots, 1 to the engine's number (%EINVAL), or to that of the widest of its set.
+ * @width:	   Slots, 1 to the engine's number (%EINVAL), or with %AIACCEL_JOB_ANY to that
+ *		   of the widest of its set. Of a REALTIME queue what that was created with.
  * @group_size:	   With a @group, how many jobs it has, 1 to %AIACCEL_GROUP_MAX; else
  *		   zero.
  * @cost_ns:	   How long the turn is expected to take; 0 where unknown. It is a
@@ -798,12 +820,9 @@ struct aiaccel_queue_create {
  *		   queue are taken in this order. A job that misses it stays. Of a
  *		   REALTIME queue zero: its period tells.
  * @group:	   A number that the tenant's programs agreed on, or 0; and 0 with
- *		   %AIACCEL_JOB_ANY (%EINVAL). The jobs of a
- *		   group, of one context or of several, wait until all group_size of them
- *		   were submitted, and have their turns together: each is granted in the same
- *		   step as the others, or not. Until then one that is withdrawn leaves the
- *		   group, and the others wait for another one; after it each ends by itself,
- *		   and the number is free. %EINVAL where their sizes or classes differ,
+ *		   %AIACCEL_JOB_ANY (%EINVAL). See "Groups and sets". Until the group is granted
+ *		   one that is withdrawn leaves it, and the others wait for another one; after
+ *		   that the number is free. %EINVAL where their sizes or classes differ,
  *		   or they are wider together than an engine, and for a REALTIME queue: what the
  *		   others wait for could delay it; %EBUSY while all of them
  *		   are there and wait; %EDEADLK for two of one context on one engine, and

@@ -36,7 +36,8 @@ static __u32 background_used(const struct aia_sched_engine *engine)
 /* Whether turns of @holder are in the way of jobs of @class_. */
 static bool stands_in_way(const struct aia_sched_engine *engine, __u32 holder, __u32 class_)
 {
-	return !engine->gives_way || aia_sched_is_background(class_) || !aia_sched_is_background(holder);
+	return !engine->gives_way || aia_sched_is_background(class_) ||
+	       !aia_sched_is_background(holder);
 }
 
 const struct aia_sched_job *aia_choice_in_way(const struct aia_sched_engine *engine, __u32 class_)

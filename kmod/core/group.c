@@ -183,5 +183,7 @@ struct aia_sched_engine *aia_group_claim(struct aia_sched_job *wanting,
 	}
 	if (hold(member))
 		return there;
-	return (!other || !other->group) && there->wide[member->queue->class_].paused ? there : NULL;
+	if (other && other->group)
+		return NULL;
+	return there->wide[member->queue->class_].paused ? there : NULL;
 }

@@ -221,8 +221,10 @@ void aia_wide_forget(struct aia_sched_job *job, bool begins, __u64 now_ns)
 	aia_wide_release(job);
 	if (wide->job != job)
 		return;
-	if (begins)
-		wide->owed_slot_ns = wide->owed_slots = 0;
+	if (begins) {
+		wide->owed_slot_ns = 0;
+		wide->owed_slots = 0;
+	}
 	pay(wide, now_ns);
 	wide->job = NULL;
 	wide->limit_ns = AIA_WIDE_FIRST_NS;

@@ -51,10 +51,12 @@ uint32_t must_create(Device& device, const aiaccel_queue_create& arg) {
   BOOST_REQUIRE(create(device, arg, &id) == 0);
   return id;
 }
-// A machine that is slow may take longer for it than the budget and the grace.
-void end(Device& device, uint64_t cookie, uint32_t generation) {
+// Whether it was in time: a machine that is slow may take longer for it than the budget and the
+// grace.
+bool end(Device& device, uint64_t cookie, uint32_t generation) {
   const int result = device.complete(cookie, generation);
   BOOST_TEST((result == 0 || result == -ESTALE));
+  return result == 0;
 }
 uint64_t end_turn(Device& device, uint64_t cookie) {
   aiaccel_event granted;
@@ -111,9 +113,11 @@ BOOST_AUTO_TEST_CASE(it_goes_first_and_once_a_period) {
   BOOST_REQUIRE(high.submit(job(2, must_create(high, beside))) == 0);
   const uint64_t from = now_ns();
   BOOST_REQUIRE(device.submit(job(3, queue)) == 0);
-  end(holder, 1, generation);
+  // Else the one of class high may have come while it was alone in line.
+  const bool were_both_in_line = end(holder, 1, generation);
   const uint64_t first = end_turn(device, 3);
-  BOOST_TEST(end_turn(high, 2) >= first);
+  const uint64_t second = end_turn(high, 2);
+  BOOST_TEST((second >= first || !were_both_in_line));
   // It may come early, and has its turn when its period is over.
   BOOST_REQUIRE(device.submit(job(4, queue)) == 0);
   BOOST_TEST(end_turn(device, 4) >= from + kPeriod);

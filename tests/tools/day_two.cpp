@@ -422,8 +422,8 @@ BOOST_AUTO_TEST_CASE(what_waits_now) {
   NEED_OTHERS();
   Worker holder("now-holder-" + me()), next("now-next-" + me(), aiaccel::Class::high),
       last("now-last-" + me());
-  auto grant = holder.queue.acquire();
   std::vector<std::jthread> waiting;
+  auto grant = holder.queue.acquire();
   const auto wait = [&](Worker& worker) {
     waiting.emplace_back([&] { worker.queue.acquire().complete(); });
   };

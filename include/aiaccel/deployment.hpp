@@ -77,8 +77,8 @@ class [[gnu::visibility("default")]] Deployment {
   using Done = std::function<void(Answer, std::exception_ptr)>;
 
   // Throws Error: what Device::open() and Device::engine() throw; EOPNOTSUPP for an engine that is
-  // no CPU; EINVAL for no instances, a width that the engine has not, a wrong
-  // $AIACCEL_ON_MISSING.
+  // no CPU, or the class realtime, which CPUs have not; EINVAL for no instances, a width that the
+  // engine has not, a wrong $AIACCEL_ON_MISSING.
   Deployment(Model model, const DeploymentOptions& options);
   Deployment(Deployment &&) noexcept = default;
   Deployment& operator=(Deployment&&) noexcept;

@@ -310,6 +310,8 @@ void Deployment::State::start(Model model) {
   aiaccel_engine_info engine = device.engine(options.engine).info();
   if (engine.kind != AIACCEL_ENGINE_CPU)
     throw Error(EOPNOTSUPP, options.engine + " is no CPU engine; models run on those only");
+  if (options.priority == Class::realtime)
+    throw Error(EOPNOTSUPP, "CPU engines promise no time: there is no class realtime");
   if (options.instances == 0) throw Error(EINVAL, "a deployment has at least one instance");
   if (options.width == 0 || options.width > engine.slots)
     throw Error(EINVAL, options.engine + " has " + std::to_string(engine.slots) +

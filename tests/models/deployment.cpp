@@ -218,6 +218,8 @@ BOOST_AUTO_TEST_CASE(refuses_what_it_cannot_do) {
   BOOST_TEST(wide.first == EINVAL);
   BOOST_TEST(contains(wide.second, "an inference of width 1000 is asked for"), wide.second);
   BOOST_TEST(with([](DeploymentOptions& options) { options.instances = 0; }).first == EINVAL);
+  BOOST_TEST(with([](DeploymentOptions& options) { options.priority = Class::realtime; }).first ==
+             EOPNOTSUPP);
   BOOST_TEST(with([](DeploymentOptions& options) { options.engine = "gpu7"; }).first == ENOENT);
 
   Deployment deployment(v5(), embedded());

@@ -60,6 +60,7 @@ BOOST_AUTO_TEST_CASE(misuse_ends_with_2_and_says_what_to_do) {
       {"aiaccel", "run"},
       {"aiaccel", "run", "x.onnx", "--width", "0"},
       {"aiaccel", "run", "x.onnx", "--class", "urgent"},
+      {"aiaccel", "run", "x.onnx", "--class", "realtime"},
       {"aiaccel", "run", "x.onnx", "--dim", "n"},
       {"aiaccel", "engines", "--transport", "pigeon"},
   };

@@ -11,12 +11,12 @@
 
 #include "aiaccel/command.hpp"
 #include "aiaccel/inputs.hpp"
+#include "aiaccel/scheduling.hpp"
 #include "aiaccel/summary.hpp"
 #include "common/command_line.hpp"
 #include "common/failure.hpp"
 #include "common/find_engine.hpp"
 #include "common/json.hpp"
-#include "common/names.hpp"
 #include "common/table.hpp"
 
 namespace tools {
@@ -45,13 +45,6 @@ struct Outcome {
   std::string os_help;
 };
 
-aiaccel::Class class_of(const std::string& name) {
-  for (std::uint32_t value = 0; value < AIACCEL_NR_CLASSES; value++)
-    if (class_name(value) == name) return static_cast<aiaccel::Class>(value);
-  throw Failure(fmt::format("there is no class '{}'", name), "idle, low, normal, high or realtime",
-                exit_usage);
-}
-
 aiaccel::Model open_model(const std::string& path) {
   try {
     return aiaccel::Model::open(path);
@@ -68,7 +61,7 @@ Outcome run_all(const std::string& transport, const aiaccel::Model& model,
   wanted.engine = options.engine;
   wanted.instances = options.instances;
   wanted.width = options.width;
-  wanted.priority = class_of(options.priority);
+  wanted.priority = static_cast<aiaccel::Class>(read_class(options.priority));
   wanted.transport = transport;
   aiaccel::Deployment deployment(model, wanted);
 
@@ -203,7 +196,7 @@ std::string advice_for(const aiaccel::Error& error) {
 int run(Options& options, const std::string& transport) {
   const InputChoice choice = parse_choice(options.inputs, options.values, options.dimensions);
   // What is wrong in the words is told before anything is loaded, which may take seconds.
-  class_of(options.priority);
+  read_class(options.priority);
   std::string reached;
   {
     // Closed at once: the deployment has its own, and closes them where the arbiter leaves.

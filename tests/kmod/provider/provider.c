@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A module that registers engines as a vendor's driver would, for the tests: one of no device, there
- * from loading on and whenever its parameter `engine` is set, and one for each of QEMU's edu devices
- * that it is bound to. It refuses to load when a bad description is accepted. Where test-engine is preemptible, what the
- * tests run there runs nowhere: stopping it takes as long as `stop_ms` says, and is counted.
+ * A module that registers engines as a vendor's driver would, for the tests: one of no device,
+ * there from loading on and whenever its parameter `engine` is set, and one for each of QEMU's edu
+ * devices that it is bound to. It refuses to load when a bad description is accepted. Where
+ * test-engine is preemptible, what the tests run there runs nowhere: stopping it takes as long as
+ * `stop_ms` says, and is counted.
  *
- * Locking: the parameters', which is one for all of them, and the device's around probe and remove. stop() takes none: it writes what
- * only it writes, for test-engine alone.
+ * Locking: the parameters', which is one for all of them, and the device's around probe and
+ * remove. stop() takes none: it writes what only it writes, for test-engine alone.
  */
 #include <linux/delay.h>
 #include <linux/err.h>

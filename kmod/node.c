@@ -5,7 +5,8 @@
  * Their limits on bytes are a chain from the tenant up to the engine.
  *
  * A node whose tenant owes engine time (kmod/core/cap.h) stays until it is paid off: else who opens and
- * closes for each turn would owe nothing. It keeps its tenant, and goes with its engine. Who makes
+ * closes for each turn would owe nothing. It keeps its tenant, and goes with its engine. So does one
+ * whose turn is being stopped, and has no queue any more (kmod/core/stop.h). Who makes
  * a cgroup for each turn leaves one for each behind, but the time that they owe was had: under a ceiling of
  * 1/N of the engine, turn after turn of one length leaves N tenants that owe, on each level.
  *
@@ -65,8 +66,9 @@ static bool owes(struct aia_node *node)
 	bool owes;
 
 	spin_lock(&aia_turn_lock);
-	owes = !(node->engine->faults & AIA_FAULT_GONE) &&
-	       aia_sched_node_owes(&node->sched, ktime_get_ns());
+	/* Of an engine that is gone, only until its provider has stopped what it was told to. */
+	owes = node->engine->faults & AIA_FAULT_GONE ?
+		       node->sched.stops : aia_sched_node_owes(&node->sched, ktime_get_ns());
 	spin_unlock(&aia_turn_lock);
 	return owes;
 }

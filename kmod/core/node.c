@@ -132,5 +132,5 @@ void aia_sched_node_set_caps(struct aia_sched_node *node, __u32 engine_time, __u
 
 bool aia_sched_node_owes(struct aia_sched_node *node, __u64 now_ns)
 {
-	return aia_cap_owes(&node->cap, now_ns);
+	return node->stops || aia_cap_owes(&node->cap, now_ns);
 }

@@ -35,6 +35,7 @@ struct aia_sched_node {
 	/* Its ceilings; its children's turns count. */
 	struct aia_cap cap;
 	__u32 turns, turns_max;		/* held now; at once, 0: as many as it gets */
+	__u32 stops;			/* of turns, those that stop.h has alone */
 	bool held_back;
 	struct aia_timer rested;	/* set while it is without engine time: when that ends */
 	__u64 held_back_ns, since_ns;	/* aia_node_held_back_ns() */
@@ -54,7 +55,10 @@ void aia_sched_node_set_weight(struct aia_sched_node *node, __u32 weight);
 void aia_sched_node_set_caps(struct aia_sched_node *node, __u32 engine_time, __u32 turns,
 			     __u64 now_ns);
 
-/* Whether it took engine time that has not come in again; forgotten with the node. */
+/*
+ * Whether it is to be kept although nothing lies below it: it took engine time that has not come in again, which would be
+ * forgotten with it, or it pays for work that is being stopped.
+ */
 bool aia_sched_node_owes(struct aia_sched_node *node, __u64 now_ns);
 
 /*

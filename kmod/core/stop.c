@@ -55,23 +55,42 @@ void aia_stop_leave(struct aia_sched_job *job, __u64 now_ns)
 	struct aia_sched_engine *engine = stop->engine;
 
 	stop->job = NULL;
+	stop->node = job->queue->node;
+	stop->left_ns = now_ns;
 	aia_sched_complete(job, now_ns);
+	stop->node->stops++;
+	aia_node_count_turns(stop->node, 1, 0, 0, 0, now_ns);
 	engine->slots_used += stop->width;
 	engine->slots_yielding += stop->width;
 	engine->classes.held[stop->class_] += stop->width;
+}
+
+/* Its slots go, for a job whose queue went. */
+static void end_left(struct aia_stop *stop, __u64 now_ns)
+{
+	struct aia_sched_engine *engine = stop->engine;
+	struct aia_sched_node *node = stop->node;
+	__u64 ns = aia_since_ns(stop->left_ns, now_ns);
+	__u64 paid = (ns < AIA_SCHED_TURN_MAX_NS ? ns : AIA_SCHED_TURN_MAX_NS) * stop->width;
+
+	engine->slots_used -= stop->width;
+	engine->slots_yielding -= stop->width;
+	engine->classes.held[stop->class_] -= stop->width;
+	engine->busy_ns += paid;
+	node->busy_ns += paid;
+	node->stops--;
+	aia_share_charge(&node->share[stop->class_], paid, 0, 0);
+	aia_node_count_turns(node, -1U, paid, 0, 0, now_ns);
 }
 
 void aia_stop_end(struct aia_stop *stop, __u64 now_ns)
 {
 	struct aia_sched_engine *engine = stop->engine;
 
-	if (stop->job) {
+	if (stop->job)
 		aia_sched_complete(stop->job, now_ns);
-	} else {
-		engine->slots_used -= stop->width;
-		engine->slots_yielding -= stop->width;
-		engine->classes.held[stop->class_] -= stop->width;
-	}
+	else
+		end_left(stop, now_ns);
 	engine->stops.slots -= stop->width;
 	aia_list_add_last(&engine->stops.free, &stop->of_stops);
 }

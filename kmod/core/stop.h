@@ -3,8 +3,9 @@
  * Turns whose work a provider is told to stop.
  *
  * Where a provider can stop work, a turn that is revoked, or whose context ends, keeps its slots until the
- * provider has stopped it. Its tenant pays until then, and its seat stays taken: no later turn of the
- * context is there to be stopped by mistake, unless it destroyed its queue meanwhile.
+ * provider has stopped it. Its tenant pays until then, whoever goes meanwhile: else who closes its context time and again
+ * would have an engine for nothing. Its seat stays taken: no later turn of the context is there to be stopped by
+ * mistake, unless it destroyed its queue meanwhile.
  *
  * What is being stopped outlives the turn, the queue and the context that it was of. So it is an entry of
  * the engine's own, of which it has one for each slot from the beginning: a turn has a slot at least.
@@ -19,6 +20,7 @@
  *    slots_yielding, too.
  *  - An entry is free, or due, or in the hands of the adapter, which took it by aia_stop_next(). One in use
  *    has its job, in state STOPPING, until the job's queue goes.
+ *  - A node has one turn for each entry whose queue went, and is kept (aia_sched_node_owes).
  * The caller serialises.
  */
 #ifndef AIA_CORE_STOP_H
@@ -32,7 +34,9 @@ struct aia_sched_job;
 struct aia_stop {
 	struct aia_link of_stops;	/* free or due */
 	struct aia_sched_engine *engine;
-	struct aia_sched_job *job;	/* NULL: its queue went */
+	struct aia_sched_job *job;	/* NULL: its queue went, */
+	struct aia_sched_node *node;	/* and its tenant pays here from then on */
+	__u64 left_ns;
 	__u32 class_, width;
 	/* whose it is, told by turns.c */
 	__u64 context, cookie;

@@ -220,6 +220,52 @@ BOOST_AUTO_TEST_CASE(no_more_is_stopped_than_makes_room) {
   BOOST_TEST(p.next() == nullptr);
 }
 
+// Who closes its context as soon as its turn begins has had no time but what stopping takes.
+BOOST_AUTO_TEST_CASE(who_is_gone_pays_for_what_stopping_took) {
+  Preemptible p(2);
+  aia_sched_node nodes[2]{};
+  std::uint64_t ran[2]{};
+  for (aia_sched_node& node : nodes) aia_sched_node_init(&node, &p.engine, nullptr, 0);
+  const auto holder_of = [&](aia_sched_node& node) {
+    auto holder = std::make_unique<Holder>(p);
+    aia_sched_queue_fini(&holder->queue);
+    aia_sched_queue_init(&holder->queue, &holder->seat, &node, AIACCEL_CLASS_NORMAL, 0);
+    holder->queue.who = &holder->who;
+    BOOST_TEST(holder->submit(1, 2) == 0);
+    return holder;
+  };
+  auto honest = holder_of(nodes[0]), closes = holder_of(nodes[1]);
+  for (int turn = 0; turn < 100; ++turn) {
+    p.dispatch();
+    const std::uint64_t since = p.now;
+    p.now += 10 * kMs;
+    if (honest->told() & kGranted) {
+      BOOST_TEST(honest->complete(1, honest->generation) == 0);
+      BOOST_TEST(honest->submit(1, 2) == 0);
+      ran[0] += p.now - since;
+      continue;
+    }
+    BOOST_TEST(closes->told() == kGranted);
+    p.now = since;
+    closes->end_all();
+    aia_sched_queue_fini(&closes->queue);
+    closes.reset();
+    BOOST_TEST(nodes[1].turns == 1u);                // as its ceiling has it
+    BOOST_TEST(aia_sched_node_owes(&nodes[1], p.now));  // it is to stay
+    aia_stop* stop = p.next();
+    BOOST_REQUIRE(stop);
+    closes = holder_of(nodes[1]);
+    p.now += 10 * kMs;
+    p.stopped(stop);
+    BOOST_TEST(!aia_sched_node_owes(&nodes[1], p.now));
+    ran[1] += p.now - since;
+  }
+  BOOST_TEST(ran[0] >= ran[1] - 20 * kMs);
+  BOOST_TEST(ran[1] >= ran[0] - 20 * kMs);
+  BOOST_TEST(nodes[1].busy_ns == 2 * ran[1]);
+  BOOST_TEST(p.engine.busy_ns == 2 * (ran[0] + ran[1]));
+}
+
 BOOST_AUTO_TEST_CASE(each_slot_may_be_stopped_at_once) {
   Preemptible p(8);
   std::array<std::unique_ptr<Holder>, 8> holders;

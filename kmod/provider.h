@@ -83,7 +83,7 @@ void aia_engine_unregister(struct aia_engine *engine);
 
 /*
  * Nothing is granted any more, running turns are revoked, jobs wait. The caller sees to it that nothing of
- * those turns runs when it says that the engine works again.
+ * those turns runs when it says that the engine works again, which it does after this has returned.
  */
 void aia_engine_fault(struct aia_engine *engine);
 

@@ -66,21 +66,33 @@ void aia_engine_go_locked(struct aia_engine *engine)
 
 /* ---- faults ---- */
 
-static void fault_locked(struct aia_engine *engine, u32 fault, bool runs_on, struct aia_news *news)
+static void fault_locked(struct aia_engine *engine, u32 fault)
 {
 	lockdep_assert_held(&aia_turn_lock);
 	engine->faults |= fault;
 	settle_locked(engine);
-	aia_turns_fault(&engine->sched, runs_on, ktime_get_ns(), news);
+}
+
+/* False when none is left, or the engine works again. */
+static bool revoke_next(struct aia_engine *engine, u32 fault, bool runs_on)
+{
+	struct aia_news news = {};
+	bool any;
+
+	spin_lock(&aia_turn_lock);
+	any = (engine->faults & fault) &&
+	      aia_turns_fault_next(&engine->sched, runs_on, ktime_get_ns(), &news);
+	aia_turn_unlock(&news);
+	return any;
 }
 
 void aia_engine_fault(struct aia_engine *engine)
 {
-	struct aia_news news = {};
-
 	spin_lock(&aia_turn_lock);
-	fault_locked(engine, AIA_FAULT_PROVIDER, false, &news);
-	aia_turn_unlock(&news);
+	fault_locked(engine, AIA_FAULT_PROVIDER);
+	spin_unlock(&aia_turn_lock);
+	while (revoke_next(engine, AIA_FAULT_PROVIDER, false))
+		cond_resched();
 }
 EXPORT_SYMBOL_GPL(aia_engine_fault);
 
@@ -108,15 +120,16 @@ static void watch(struct work_struct *work)
 {
 	struct aia_engine *engine = container_of(to_delayed_work(work), struct aia_engine,
 						 watchdog);
-	struct aia_news news = {};
 
 	pr_warn_ratelimited("aiaccel: %s: its driver did not stop a turn within %u ms; faulted\n",
 			    engine->name, AIA_STOP_MS);
 	spin_lock(&aia_turn_lock);
 	engine->overdue = true;
+	fault_locked(engine, AIA_FAULT_STOP);
+	spin_unlock(&aia_turn_lock);
 	/* The others' work may run on: it is stopped once this one is. */
-	fault_locked(engine, AIA_FAULT_STOP, true, &news);
-	aia_turn_unlock(&news);
+	while (revoke_next(engine, AIA_FAULT_STOP, true))
+		cond_resched();
 }
 
 static struct aia_stop *next_stop(struct aia_engine *engine, struct aia_engine_turn *turn)

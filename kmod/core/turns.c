@@ -716,24 +716,31 @@ void aia_turns_stopped(struct aia_stop *stop, __u64 now_ns, struct aia_news *new
 		retire(turn->turns, turn, news);
 }
 
-void aia_turns_fault(struct aia_sched_engine *engine, bool runs_on, __u64 now_ns,
-		     struct aia_news *news)
+/* Those that are being stopped are on the list, too. */
+static struct aia_turn *any_granted(const struct aia_sched_engine *engine)
 {
 	__u32 c;
 
 	for (c = 0; c < AIACCEL_NR_CLASSES; c++) {
-		struct aia_link *link = engine->running[c].next, *next;
+		const struct aia_link *link = engine->running[c].next;
 
-		for (; link != &engine->running[c]; link = next) {
-			struct aia_sched_job *job = job_of_engine(link);
-
-			next = link->next;
-			if (job->state == AIA_SCHED_GRANTED)
-				revoke(turn_of_job(job), runs_on && may_run_on(turn_of_job(job)),
-				       now_ns, news);
-		}
+		for (; link != &engine->running[c]; link = link->next)
+			if (job_of_engine(link)->state == AIA_SCHED_GRANTED)
+				return turn_of_job(job_of_engine(link));
 	}
+	return NULL;
+}
+
+bool aia_turns_fault_next(struct aia_sched_engine *engine, bool runs_on, __u64 now_ns,
+			  struct aia_news *news)
+{
+	struct aia_turn *turn = any_granted(engine);
+
+	if (!turn)
+		return false;
 	aia_turns_stir(engine, news);
+	revoke(turn, runs_on && may_run_on(turn), now_ns, news);
+	return true;
 }
 
 /* Takes the queue's held turns together. How many. */

@@ -158,9 +158,12 @@ __u32 aia_turns_revoke(struct aia_sched_queue *queue, __u64 now_ns, struct aia_n
 /* The adapter took it by aia_stop_next(), and the provider has stopped what it names. */
 void aia_turns_stopped(struct aia_stop *stop, __u64 now_ns, struct aia_news *news);
 
-/* The engine is in state FAULTED now: its turns, as many as it has slots at most, are REVOKED. */
-void aia_turns_fault(struct aia_sched_engine *engine, bool runs_on, __u64 now_ns,
-		     struct aia_news *news);
+/*
+ * The engine is in state FAULTED now: one of its turns is REVOKED; false when it has none. For each a hold of the lock: users
+ * choose how many jobs come after it, which have FAILED then.
+ */
+bool aia_turns_fault_next(struct aia_sched_engine *engine, bool runs_on, __u64 now_ns,
+			  struct aia_news *news);
 
 /* Both, because its engine goes: nothing runs on it any more. */
 void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,

@@ -217,6 +217,18 @@ BOOST_AUTO_TEST_CASE(the_engine_may_go_while_work_is_stopped) {
   BOOST_TEST(a.submit(2) == ESHUTDOWN);
 }
 
+// Nobody has anything at the engine any more but what is being stopped, and then it goes, too.
+BOOST_AUTO_TEST_CASE(the_engine_may_go_after_its_last_client) {
+  NEED_DEVICE();
+  Provider provider(400, 2);
+  {
+    Client a, b;
+    a.must_hold(1);
+    b.must_hold(1);
+  }
+  provider.unload();
+}
+
 BOOST_AUTO_TEST_CASE(a_provider_that_does_not_stop_is_faulted) {
   NEED_DEVICE();
   const Provider provider(4000, 2);

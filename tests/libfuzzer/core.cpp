@@ -44,7 +44,10 @@ void check_arguments(fuzz::Input& in) {
   const int created = aia_check_queue_create(&create);
   MUST(of_ladder(created));
   if (!created) {
-    MUST(create.class_ < AIACCEL_CLASS_REALTIME && create.weight <= AIACCEL_WEIGHT_MAX);
+    MUST(create.class_ <= AIACCEL_CLASS_REALTIME && create.weight <= AIACCEL_WEIGHT_MAX);
+    const bool is_promised = create.class_ == AIACCEL_CLASS_REALTIME;
+    MUST(!create.period_ns == !is_promised && !create.width == !is_promised);
+    if (is_promised) MUST(create.budget_ns >= AIACCEL_BUDGET_MIN_NS);
     const std::size_t length = strnlen(create.label, sizeof create.label);
     MUST(length < sizeof create.label);
     for (std::size_t i = 0; i < length; ++i) MUST(create.label[i] >= 32 && create.label[i] < 127);
@@ -82,7 +85,7 @@ void check_arguments(fuzz::Input& in) {
   if (!ruled) {
     aia_rule_apply(&rule, rule.match == AIACCEL_MATCH_USER ? nullptr : text.c_str(), rule.uid,
                    &settings);
-    MUST(settings.max_class <= AIACCEL_CLASS_HIGH && settings.weight && settings.engine_time);
+    MUST(settings.max_class <= AIACCEL_CLASS_REALTIME && settings.weight && settings.engine_time);
   }
 }
 

@@ -4,8 +4,8 @@
 //
 // A client is a process: a context with one queue, which wants turns of a known length. It reads
 // its ring as soon as something is there, its work begins with its turn, and it says when that has
-// ended, which it does not before even if its turn is revoked. While it is frozen it does none of
-// this; work that was begun goes on.
+// ended, which it does not before even if its turn is revoked, unless the work was stopped. While
+// it is frozen it does none of this; work that was begun goes on.
 //
 // A stream is a crowd of clients to whom jobs come: as many as it needs, since a context holds one
 // turn at a time.
@@ -33,6 +33,7 @@ struct Client {
   aia_sched_seat seat{};
   aia_sched_queue queue{};
   aia_turns turns{};
+  aia_history_who who{};     // its context is the client's address
   aia_turn turn{};           // of its job, where it has one
   Stream* stream = nullptr;  // whose it is, or
   Gang* gang = nullptr;      // of which it is one, or
@@ -44,10 +45,10 @@ struct Client {
 
   Ns came_ns = 0;     // its job, where it has one
   Ns revoked_ns = 0;  // its turn; 0: it was not
+  Ns killed_ns = 0;   // 0: it lives
   bool works = false;
   bool frozen = false;
-  bool has_slept = false;  // over what it was to do, since it was frozen
-  bool killed = false;
+  bool has_slept = false;   // over what it was to do, since it was frozen
   std::uint64_t epoch = 0;  // what was foreseen in an earlier one is void
 
   Ns had_ns = 0;      // slots times time of its turns,
@@ -62,6 +63,7 @@ struct Client {
 
   const aia_sched_job& job() const { return turn.job; }
   bool is_engaged() const { return job().state == AIA_SCHED_GRANTED; }
+  bool is_being_stopped() const { return job().state == AIA_SCHED_STOPPING; }
   bool overruns() const { return job().state == AIA_SCHED_CONTENDED; }
 };
 

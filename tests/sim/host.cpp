@@ -33,9 +33,11 @@ Host::Host(std::uint32_t slots, Random random) : random_(std::move(random)) {
   root = tenant_below(nullptr, &engine, 0);
 }
 
-void Host::enforce(std::uint32_t enforcement, Ns grace_ns) {
+void Host::enforce(std::uint32_t enforcement, Ns grace_ns, Ns longest_stop_ns) {
   aia_terms_set_engine(&engine, enforcement, grace_ns);
-  stops_work_ = enforcement == AIACCEL_PREEMPTIBLE;
+  if (enforcement != AIACCEL_PREEMPTIBLE) return;
+  stops_.resize(engine.slots);
+  aia_stops_init(&engine, stops_.data(), longest_stop_ns);
 }
 
 aia_sched_node* Host::another(std::uint32_t slots) {
@@ -60,6 +62,8 @@ int Host::init(Client& c, aia_sched_node* node, std::uint32_t class_, std::uint3
   c.turns.groups = &groups_;
   aia_sched_seat_init(&c.seat, node->engine);
   aia_sched_queue_init(&c.queue, &c.seat, node, class_, weight);
+  c.who.context = reinterpret_cast<std::uintptr_t>(&c);
+  c.queue.who = &c.who;
   aia_terms_set_queue(&c.queue, 0, budget_ns);
   return aia_realtime_join(&c.queue, aia_terms_longest_ns(&c.queue), period_ns,
                            period_ns ? c.width : 0, now_ns);
@@ -216,9 +220,28 @@ void Host::dispatch() {
       woken->woken = false;
       read(*aia_container_of(woken, Client, turns));
     }
-    for (Client* c : std::exchange(told_, {})) stop_work(*c);
     take_freed();
   }
+  if (!stopping_) begin_stop();
+}
+
+// What a provider does: one after the other.
+void Host::begin_stop() {
+  const Ns longest_ns = engine.stops.longest_ns;
+  stopping_ = aia_stop_next(&engine);
+  if (stopping_) stopped_ns_ = now_ns + (longest_ns ? random_.below(longest_ns + 1) : 0);
+}
+
+void Host::end_stop() {
+  Client& c = *reinterpret_cast<Client*>(stopping_->context);
+  aia_turns_stopped(std::exchange(stopping_, nullptr), now_ns, &news_);
+  stopped_ns_ = AIACCEL_NEVER;
+  give_back(c);
+  take_freed();
+  if (c.killed_ns) return;
+  c.works = false;
+  c.epoch++;
+  wake(c);
 }
 
 void Host::read(Client& c) {
@@ -242,7 +265,8 @@ void Host::witness(const aia_turn* turn, __u32 state, __u64) {
     case AIACCEL_TURN_RUNNING:
       return c.host->begin(c);
     case AIACCEL_TURN_COMPLETED:
-      return c.host->give_back(c);
+      if (!c.is_being_stopped()) c.host->give_back(c);
+      return;
     case AIACCEL_TURN_REVOKED:
       return c.host->revoked(c);
     default:
@@ -283,30 +307,19 @@ void Host::give_back(Client& c) {
 }
 
 void Host::revoked(Client& c) {
-  give_back(c);
+  if (!c.is_being_stopped()) give_back(c);
   c.revoked_ns = now_ns;
   c.revoked++;
   if (c.stream) c.stream->revoked++;
-  if (stops_work_ && c.works) told_.push_back(&c);
-}
-
-// What a provider does.
-void Host::stop_work(Client& c) {
-  if (c.overruns()) {
-    aia_sched_release(&c.turn.job, now_ns);
-    is_released(c);
-  }
-  aia_turns_stir(c.seat.engine, &news_);
-  c.works = false;
-  c.epoch++;
-  wake(c);
 }
 
 // Its time has come to do something, or it is thawed.
 void Host::wake(Client& c) {
   c.has_slept = c.frozen;
   if (c.frozen) return;
-  if (c.works || c.revoked_ns)
+  if (c.revoked_ns && !c.turn.owner)
+    go_on(c);
+  else if (c.works || c.revoked_ns)
     end_turn(c);
   else if (c.is_engaged())
     begin_work(c);
@@ -322,7 +335,10 @@ void Host::end_turn(Client& c) {
   if (overran) is_released(c);
   if (c.stream && !err && c.stream->ended) c.stream->ended(now_ns - c.came_ns);
   take_freed();
-  go_on(c);
+  // Else its seat is taken until its work was stopped.
+  if (!c.turn.owner) return go_on(c);
+  c.works = false;
+  c.epoch++;
 }
 
 void Host::is_released(Client& c) {
@@ -364,7 +380,7 @@ void Host::kill(Client& c) {
   const bool overran = c.overruns();
   aia_turns_end_all(&c.turns, now_ns, &news_);
   if (overran) is_released(c);
-  c.killed = true;
+  c.killed_ns = now_ns;
   c.wants_more = false;
   c.works = false;
   c.epoch++;

@@ -6,7 +6,8 @@
 // wakes who has news, and looks again when an engine says so. Only the clock is played, and it is
 // never late.
 //
-// On a preemptible engine the work of a turn that is revoked stops at once, as a provider's would.
+// On a preemptible engine there is a provider, which stops work when it is told to: one turn after
+// the other (core/stop.h), and each takes its time.
 //
 // Invariants: what the scheduler knows of lives in deques, so that addresses hold; events of one
 // time happen in the order in which they were foreseen, so that the same seed plays the same.
@@ -30,8 +31,9 @@ class Host {
   explicit Host(std::uint32_t slots, Random random = Random(1));
   Host(const Host&) = delete;
 
-  // Before there are queues. Else the engine is advisory, and turns have no end.
-  void enforce(std::uint32_t enforcement, Ns grace_ns = 0);
+  // Before there are queues. Else the engine is advisory, and turns have no end. To stop work takes
+  // any time up to `longest_stop_ns`.
+  void enforce(std::uint32_t enforcement, Ns grace_ns = 0, Ns longest_stop_ns = 0);
 
   aia_sched_node* tenant(std::uint32_t weight = 0, aia_sched_node* parent = nullptr) {
     return tenant_below(parent ? parent : root, &engine, weight);
@@ -93,13 +95,14 @@ class Host {
     look();
     while (!enough()) {
       const Ns event_ns = agenda_.empty() ? AIACCEL_NEVER : agenda_.top().at_ns;
-      const Ns next_ns = std::min(event_ns, next_look_ns());
+      const Ns next_ns = std::min({event_ns, next_look_ns(), stopped_ns_});
       if (next_ns > end_ns) {
         now_ns = end_ns;
         break;
       }
       pass_time(next_ns);
       if (next_ns == event_ns) happen();
+      if (stopped_ns_ <= now_ns) end_stop();
       look_where_due();
       dispatch();
       if (settled) settled();
@@ -160,14 +163,17 @@ class Host {
   void begin_work(Client& c);
   void give_back(Client& c);
   void revoked(Client& c);
-  void stop_work(Client& c);
+  void begin_stop();
+  void end_stop();
   void end_turn(Client& c);
   void is_released(Client& c);
   void go_on(Client& c);
 
   Random random_;
   aia_news news_{};
-  std::vector<Client*> told_;  // by the last dispatch: their work stops with their turns
+  std::vector<aia_stop> stops_;
+  aia_stop* stopping_ = nullptr;  // what the provider stops now
+  Ns stopped_ns_ = AIACCEL_NEVER;
   std::deque<aia_sched_engine> others_;
   aia_groups groups_{};
   std::deque<Gang> gangs_;
@@ -176,7 +182,6 @@ class Host {
   std::deque<Stream> streams_;
   std::priority_queue<Event> agenda_;
   std::uint64_t foreseen_ = 0;
-  bool stops_work_ = false;
   std::uint64_t at_once_ = 0;  // so often has something happened at this time
 };
 

@@ -4,6 +4,7 @@
 
 #include "sim/oracle.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace sim {
@@ -19,6 +20,12 @@ bool is_eligible(const Client& c) {
   if (c.job().state != AIA_SCHED_WAITING || c.seat.turn || c.queue.promise.release.at_ns)
     return false;
   return c.queue.class_ == AIACCEL_CLASS_REALTIME || !aia_node_is_held_back(c.queue.node);
+}
+
+bool is_below(const Client& c, const aia_sched_node* node) {
+  const aia_sched_node* n = c.queue.node;
+  while (n && n != node) n = n->parent;
+  return n;
 }
 
 bool is_background(std::uint32_t class_) {
@@ -48,6 +55,7 @@ void Oracle::ended(Client& c) {
   ended_ns_ += had_ns;
   of_tenant_[c.queue.node] += had_ns;
   took(c, c.job().granted_ns);
+  if (c.killed_ns) left_ns_.push_back(c.killed_ns);
   if (c.overruns()) overrunning_.insert(&c);
 }
 
@@ -99,6 +107,20 @@ void Oracle::slots() const {
     must(c->seat.turn == &c->job(), "slots: a context could have a turn beside work that overruns");
   }
   must(contended == e.contended, "slots: those of work that overruns are not contended");
+  std::uint32_t stopping = 0;
+  for (const Client* c : running_) {
+    if (!c->revoked_ns && !c->killed_ns) continue;
+    stopping += c->width;
+    must(c->killed_ns || c->seat.turn == &c->job(),
+         "slots: a context could have a turn beside work that is being stopped");
+  }
+  must(stopping == e.stops.slots, "slots: those of work that is being stopped are not kept");
+  must(!e.stops.possible || !contended, "slots: contended, and work can be stopped");
+  for (const aia_sched_node& n : host_.tenants()) {
+    std::uint32_t turns = 0;
+    for (const Client* c : running_) turns += is_below(*c, &n);
+    must(turns == n.turns, "slots: a tenant's turns are not those that have slots");
+  }
   if (e.gives_way)
     must(background <= e.slots && used - background <= e.slots, "slots: more than there are");
   else
@@ -106,8 +128,17 @@ void Oracle::slots() const {
 }
 
 void Oracle::time() const {
-  must(host_.engine.busy_ns == ended_ns_, "time: the engine's is not that of its turns");
-  for (const auto& [node, had_ns] : of_tenant_)
+  // Who went has paid up to then.
+  Ns ended_ns = ended_ns_;
+  auto of_tenant = of_tenant_;
+  for (const Client* c : running_) {
+    if (!c->killed_ns) continue;
+    const Ns had_ns = (c->killed_ns - c->job().granted_ns) * c->width;
+    ended_ns += had_ns;
+    of_tenant[c->queue.node] += had_ns;
+  }
+  must(host_.engine.busy_ns == ended_ns, "time: the engine's is not that of its turns");
+  for (const auto& [node, had_ns] : of_tenant)
     must(node->busy_ns == had_ns, "time: a tenant's is not that of its turns");
 }
 
@@ -140,7 +171,7 @@ void Oracle::work() {
 // the lag and a charge of each; and how far its charges, which are estimates while turns run, are
 // from what these took.
 double Oracle::lag_ns(const aia_share& a, const aia_share& b) {
-  return 2 * (AIA_SHARE_LAG_NS + 2 * (accounts_[&a].charge_ns(a) + accounts_[&b].charge_ns(b)));
+  return 2 * (AIA_SHARE_LAG_NS + 2 * (accounts_[&a].charge_ns() + accounts_[&b].charge_ns()));
 }
 
 // Its work goes on, and is not in what was had.
@@ -152,12 +183,12 @@ void Oracle::runs(const Client& c, Ns since_ns) {
     account.running_ns += ns * c.width;
     account.slots += c.width;
     account.most_slots = std::max(account.most_slots, account.slots);
+    account.least_weight = std::min(account.least_weight, s->weight);
   }
 }
 
 void Oracle::lags() {
   const aia_sched_engine& e = host_.engine;
-  if (e.line != AIA_LINE_SHARES || !aia_list_empty(&e.parked)) return pairs_.clear();
   for (auto& [share, account] : accounts_) account.running_ns = account.slots = 0;
   for (const Client* c : running_) runs(*c, c->job().granted_ns);
   for (const Client* c : overrunning_) {
@@ -165,6 +196,7 @@ void Oracle::lags() {
     for (const aia_share* s = &c->queue.share; s->parent; s = s->parent)
       accounts_[s].longest_ns = std::max<Ns>(accounts_[s].longest_ns, AIA_TERMS_PAY_NS);
   }
+  if (e.line != AIA_LINE_SHARES || !aia_list_empty(&e.parked)) return pairs_.clear();
   std::map<const aia_share*, std::vector<const aia_share*>> in_line;
   for (const Client* c : clients())
     if (c->queue.share.queued) in_line[c->queue.share.parent].push_back(&c->queue.share);
@@ -191,8 +223,7 @@ void Oracle::ceilings(const Client& c) const {
   if (c.queue.class_ == AIACCEL_CLASS_REALTIME) return;
   for (const aia_sched_node* n = c.queue.node; n; n = n->parent) {
     std::uint32_t turns = 0;
-    for (const Client* other : running_)
-      for (const aia_sched_node* of = other->queue.node; of; of = of->parent) turns += of == n;
+    for (const Client* other : running_) turns += is_below(*other, n);
     must(!n->turns_max || turns <= n->turns_max, "ceilings: a turn more than a tenant may hold");
     const auto w = windows_.find(n);
     if (!n->cap.refill || w == windows_.end()) continue;
@@ -221,8 +252,23 @@ void Oracle::terms() {
     const Ns since_ns = in_way_since_ns_[is_background(c->job().class_)];
     if (!c->queue.budget_ns || since_ns == AIACCEL_NEVER) continue;
     const Ns over_ns = std::max<Ns>(c->job().granted_ns + c->queue.budget_ns, since_ns);
-    must(host_.now_ns < over_ns + e.grace_ns, "terms: a turn in the way goes on after its grace");
+    const Ns end_ns = over_ns + e.grace_ns + stops_ns(*c, over_ns);
+    must(host_.now_ns < end_ns || (e.stops.possible && host_.now_ns == end_ns),
+         "terms: a turn in the way goes on after its grace");
   }
+}
+
+// What stops may make of a turn that is over: those of all others, until it is asked and until it
+// is revoked; then those before its own, and that one. And those of processes that were killed.
+Ns Oracle::stops_ns(const Client& c, Ns over_ns) const {
+  const aia_sched_engine& e = host_.engine;
+  if (!e.stops.possible) return 0;
+  const Ns since_ns = over_ns - std::min<Ns>(over_ns, 3 * e.slots * e.stops.longest_ns);
+  Ns stops = 2 * (e.slots - 1);
+  if (c.revoked_ns || c.killed_ns) stops += e.slots;
+  for (const Ns ns : left_ns_) stops += ns >= since_ns;
+  for (const Client* other : running_) stops += other->killed_ns >= since_ns;
+  return stops * e.stops.longest_ns;
 }
 
 void Oracle::starvation() {
@@ -279,7 +325,7 @@ std::vector<const Client*> Oracle::clients() const {
   std::vector<const Client*> all;
   for (const Stream& s : host_.streams())
     for (const Client& c : s.clients)
-      if (!c.killed) all.push_back(&c);
+      if (!c.killed_ns) all.push_back(&c);
   return all;
 }
 

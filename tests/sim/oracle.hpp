@@ -4,9 +4,10 @@
 // own. What does not hold is thrown, as Broken.
 //
 // - slots: what runs is what was granted and has not ended; none is lost, none is given twice;
-// those
-//   of revoked turns are contended until the work has ended.
-// - time: what the engine and its tenants were paid is what their turns took.
+//   those of revoked turns are contended until the work has ended, or stay taken until it was
+//   stopped, whoever goes meanwhile.
+// - time: what the engine and its tenants were paid is what their turns took, until they were
+//   stopped.
 // - work: no slot stays free for a job that could begin; but for a wider one that is in line, and
 //   then another turn begins before the longest turn is over.
 // - lag: of members of one share that were in line all the while, none got more beyond its weight
@@ -14,7 +15,7 @@
 // - ceilings: no turn begins beyond a tenant's ceiling of turns, or while more engine time was used
 //   than came in; REALTIME apart.
 // - terms: no turn goes on beyond budget and grace, or the grace after somebody came, while a job
-//   is in line.
+//   is in line; but where work is stopped for what stop.h says.
 // - starvation: what lies below a class has what it is owed (classes.h), where all are one slot
 //   wide.
 // - structure: the invariants of sched.h (core/sound.hpp).
@@ -54,18 +55,19 @@ class Oracle {
 
  private:
   // What a share got, and how much it may be charged at once: for its longest turn, seen or said,
-  // on all the slots that it ever held.
+  // on all the slots that it ever held, at the least weight that it had then.
   struct Account {
     Ns had_ns = 0;
     Ns longest_ns = AIA_SCHED_FIRST_NS;
     std::uint32_t slots = 0, most_slots = 0;  // of work that goes on
     Ns running_ns = 0;                        // of that
-    double virtual_ns(const aia_share& share) const { return weighted(had_ns + running_ns, share); }
-    double charge_ns(const aia_share& share) const {
-      return weighted(most_slots * longest_ns, share);
+    std::uint32_t least_weight = ~0U;
+    double virtual_ns(const aia_share& share) const {
+      return weighted(had_ns + running_ns, share.weight);
     }
-    static double weighted(Ns ns, const aia_share& share) {
-      return static_cast<double>(ns) * AIACCEL_WEIGHT_DEFAULT / share.weight;
+    double charge_ns() const { return weighted(most_slots * longest_ns, least_weight); }
+    static double weighted(Ns ns, std::uint32_t weight) {
+      return static_cast<double>(ns) * AIACCEL_WEIGHT_DEFAULT / weight;
     }
   };
 
@@ -80,6 +82,7 @@ class Oracle {
   void lags();
   void ceilings(const Client& c) const;
   void terms();
+  Ns stops_ns(const Client& c, Ns over_ns) const;
   void starvation();
   void structure() const;
   void runs(const Client& c, Ns since_ns);
@@ -89,9 +92,11 @@ class Oracle {
   Host& host_;
   Ns longest_ns_;  // seen, or said
   std::uint64_t turns_ = 0;
-  std::set<const Client*> running_, overrunning_;
-  Ns ended_ns_ = 0;                                // slots times time of turns that ended
-  std::map<const aia_share*, Account> accounts_;   // of queues, and of tenants by class
+  std::set<const Client*> running_;  // or are being stopped
+  std::set<const Client*> overrunning_;
+  std::vector<Ns> left_ns_;                       // when who was killed whose work was stopped then
+  Ns ended_ns_ = 0;                               // slots times time of turns that ended
+  std::map<const aia_share*, Account> accounts_;  // of queues, and of tenants by class
   std::map<const aia_sched_node*, Ns> of_tenant_;  // of its own queues
   Ns free_since_ns_ = AIACCEL_NEVER;
   // Since when somebody waits of those in whose way turns are: of all, of background ones.

@@ -32,7 +32,6 @@ class Play {
       : who_(std::move(who)),
         host_(static_cast<std::uint32_t>(1 + who_.below(6)), std::move(what)),
         oracle_(host_, kLongest) {
-    host_.engine.gives_way = who_.below(4) == 0;
     keeps_order_ = who_.below(2);
     for (unsigned i = 0; i < kTenants; i++) {
       aia_sched_node* parent = who_.below(2) && i ? tenants_[who_.below(i)] : nullptr;
@@ -71,7 +70,8 @@ class Play {
     static constexpr std::uint32_t kEnforcements[] = {AIACCEL_ADVISORY, AIACCEL_GATED,
                                                       AIACCEL_PREEMPTIBLE};
     const std::uint32_t enforcement = kEnforcements[who_.below(std::size(kEnforcements))];
-    host_.enforce(enforcement, kMs * who_.below(4));
+    host_.enforce(enforcement, kMs * who_.below(4), kMs / 4 * who_.below(8));
+    host_.engine.gives_way = enforcement != AIACCEL_PREEMPTIBLE && who_.below(3) == 0;
     ends_turns_ = enforcement != AIACCEL_ADVISORY;
   }
 
@@ -136,7 +136,7 @@ class Play {
     Stream& s = *streams_[who_.below(streams_.size())];
     if (s.clients.empty()) return;
     Client& c = s.clients[who_.below(s.clients.size())];
-    if (c.killed || !c.turn.owner) return;
+    if (c.killed_ns || !c.turn.owner) return;
     if (c.frozen)
       host_.thaw(c);
     else if (who_.below(8) == 0)

@@ -168,57 +168,61 @@ void promises() {
 }
 
 // Promises up to the limit of realtime.h, kept to the last nanosecond of grace, beside turns of
-// every class that end by force alone.
+// every class that end by force alone, once their work was stopped.
 void deadline_mix() {
-  for (const std::uint32_t slots : {1u, 2u, 4u}) BOOST_TEST_CONTEXT(slots << " slots") {
-      Random random(slots);
-      Host host(slots);
-      host.enforce(AIACCEL_PREEMPTIBLE, kMs);
-      std::vector<const Stream*> overrunning;
-      for (std::uint32_t c = AIACCEL_CLASS_IDLE; c < AIACCEL_CLASS_REALTIME; c++)
-        overrunning.push_back(&host.saturate({.tenant = host.tenant(),
-                                              .class_ = c,
-                                              .budget_ns = 10 * kMs,
-                                              .service = constant(3600 * kSecond)},
-                                             slots));
-      std::uint64_t late = 0, jobs = 0;
-      std::vector<Periodic> promised;
-      Ns longest_ns = 11 * kMs;
-      for (Ns i = 0; promised.size() < AIA_REALTIME_MAX && i < 1600; i++) {
-        const Periodic p{(100 + random.below(400)) * kMs, 0};
-        const Ns budget_ns = p.period_ns / (8 + i / 4);  // ever smaller ones
-        const Ns turn_ns = budget_ns + kMs;
-        if (!host.promise({.tenant = host.tenant(),
-                           .budget_ns = budget_ns,
-                           .service = constant(turn_ns - 1),
-                           .ended =
-                               [&, p](Ns sojourn_ns) {
-                                 jobs++;
-                                 late += sojourn_ns > p.period_ns;
-                               }},
-                          p.period_ns))
-          continue;
-        promised.push_back({p.period_ns, turn_ns});
-        longest_ns = std::max(longest_ns, turn_ns);
+  for (const std::uint32_t slots : {1u, 2u, 4u})
+    for (const Ns stop_ns : {Ns{0}, 4 * kMs})
+      BOOST_TEST_CONTEXT(slots << " slots, " << stop_ns << " ns to stop work") {
+        Random random(slots);
+        Host host(slots);
+        host.enforce(AIACCEL_PREEMPTIBLE, kMs, stop_ns);
+        const Ns stops_ns = (3 * (slots - 1) + 1) * stop_ns;  // as stop.h counts them
+        std::vector<const Stream*> overrunning;
+        for (std::uint32_t c = AIACCEL_CLASS_IDLE; c < AIACCEL_CLASS_REALTIME; c++)
+          overrunning.push_back(&host.saturate({.tenant = host.tenant(),
+                                                .class_ = c,
+                                                .budget_ns = 10 * kMs,
+                                                .service = constant(3600 * kSecond)},
+                                               slots));
+        std::uint64_t late = 0, jobs = 0;
+        std::vector<Periodic> promised;
+        Ns longest_ns = 11 * kMs + stops_ns;
+        for (Ns i = 0; promised.size() < AIA_REALTIME_MAX && i < 1600; i++) {
+          const Periodic p{(100 + random.below(400)) * kMs, 0};
+          const Ns budget_ns = p.period_ns / (8 + i / 4);  // ever smaller ones
+          const Ns turn_ns = budget_ns + kMs;
+          if (!host.promise({.tenant = host.tenant(),
+                             .budget_ns = budget_ns,
+                             .service = constant(turn_ns - 1),
+                             .ended =
+                                 [&, p](Ns sojourn_ns) {
+                                   jobs++;
+                                   late += sojourn_ns > p.period_ns;
+                                 }},
+                            p.period_ns))
+            continue;
+          promised.push_back({p.period_ns, turn_ns + stops_ns});
+          longest_ns = std::max(longest_ns, turn_ns + stops_ns);
+        }
+        double sum = 0, most = 0, load = 0;
+        for (const Periodic& p : promised) {
+          const double v = ratio(p.length_ns, p.period_ns - longest_ns);
+          sum += v;
+          most = std::max(most, v);
+          load += ratio(p.length_ns, p.period_ns);
+        }
+        const double limit = std::min(slots - (slots - 1) * most, slots * 0.85);
+        BOOST_TEST((sum >= 0.95 * limit && sum <= 1.000001 * limit));
+        const Ns start_ns = host.now_ns;
+        host.run(start_ns + 120 * kSecond);
+        BOOST_TEST(late == 0u);
+        std::uint64_t expected = 0;
+        Ns rest_ns = 0;
+        for (const Periodic& p : promised) expected += 120 * kSecond / p.period_ns - 1;
+        BOOST_TEST(jobs >= expected);
+        for (const Stream* s : overrunning) rest_ns += s->had_ns;
+        BOOST_TEST(ratio(rest_ns, 120 * kSecond) >= slots - load - 0.01 * slots);
       }
-      double sum = 0, most = 0, load = 0;
-      for (const Periodic& p : promised) {
-        const double v = ratio(p.length_ns, p.period_ns - longest_ns);
-        sum += v;
-        most = std::max(most, v);
-        load += ratio(p.length_ns, p.period_ns);
-      }
-      BOOST_TEST(sum >= 0.95 * std::min(slots - (slots - 1) * most, slots * 0.85));
-      const Ns start_ns = host.now_ns;
-      host.run(start_ns + 120 * kSecond);
-      BOOST_TEST(late == 0u);
-      std::uint64_t expected = 0;
-      Ns rest_ns = 0;
-      for (const Periodic& p : promised) expected += 120 * kSecond / p.period_ns - 1;
-      BOOST_TEST(jobs >= expected);
-      for (const Stream* s : overrunning) rest_ns += s->had_ns;
-      BOOST_TEST(ratio(rest_ns, 120 * kSecond) >= slots - load - 0.01 * slots);
-    }
 }
 
 }  // namespace sim

@@ -69,8 +69,9 @@ constexpr Row kTable[] = {
      "no promised deadline is missed", sim::promises},
     {"deadline_mix",
      "promises up to the limit, used to the last nanosecond of grace, beside turns of all classes "
-     "that are ended by force",
-     "95 % of what admission lets in is promised; no deadline is missed", sim::deadline_mix},
+     "that are ended by force, where stopping work takes no time and where it does",
+     "95 % of what realtime.h and stop.h allow is promised, and no more; no deadline is missed",
+     sim::deadline_mix},
     {"overruns_preemptible",
      "a tenant whose work never ends against one that keeps to its budget, on a preemptible engine",
      "no turn is longer than budget and grace; half each, to half a percent",

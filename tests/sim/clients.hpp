@@ -6,6 +6,8 @@
 // its ring as soon as something is there, its work begins with its turn, and it says when that has
 // ended, which it does not before even if its turn is revoked, unless the work was stopped. While
 // it is frozen it does none of this; work that was begun goes on.
+// One of a stream may look whether it is asked to yield; then it renews its turn, or ends it. One
+// may have a job after its job, too.
 //
 // A stream is a crowd of clients to whom jobs come: as many as it needs, since a context holds one
 // turn at a time.
@@ -33,8 +35,10 @@ struct Client {
   aia_sched_seat seat{};
   aia_sched_queue queue{};
   aia_turns turns{};
-  aia_history_who who{};     // its context is the client's address
-  aia_turn turn{};           // of its job, where it has one
+  aia_history_who who{};  // its context is the client's address
+  aia_turn turns_of_jobs[2]{};
+  aia_turn* turn =
+      &turns_of_jobs[0];     // of its job, where it has one; the other is of the one after it
   Stream* stream = nullptr;  // whose it is, or
   Gang* gang = nullptr;      // of which it is one, or
   bool wants_more = false;   // whether it goes on by itself:
@@ -43,7 +47,9 @@ struct Client {
   Ns claimed_ns = 0;         // what it says that it takes
   std::uint32_t width = 1;
 
-  Ns came_ns = 0;     // its job, where it has one
+  Ns came_ns = 0;   // its job, where it has one
+  Ns begun_ns = 0;  // its turn, or when it was renewed
+  Ns works_until_ns = 0;
   Ns revoked_ns = 0;  // its turn; 0: it was not
   Ns killed_ns = 0;   // 0: it lives
   bool works = false;
@@ -61,9 +67,10 @@ struct Client {
   std::uint32_t consumed = 0;
   alignas(64) std::byte ring[16384]{};
 
-  const aia_sched_job& job() const { return turn.job; }
+  const aia_sched_job& job() const { return turn->job; }
   bool is_engaged() const { return job().state == AIA_SCHED_GRANTED; }
   bool is_being_stopped() const { return job().state == AIA_SCHED_STOPPING; }
+  aia_turn* other() { return &turns_of_jobs[turn == &turns_of_jobs[0]]; }
   bool overruns() const { return job().state == AIA_SCHED_CONTENDED; }
 };
 
@@ -76,8 +83,12 @@ struct Stream {
   Ns claimed_ns = 0;         // what it says that turns take
   Ns due_ns = 0;             // from when a job comes to its deadline; 0: it has none
   Ns budget_ns = 0;          // of its turns; 0: that of the engine
-  Times gap{};               // from one arrival to the next
-  Times service{};           // how long its work takes
+  Ns yields_ns = 0;          // so long after they are asked to; 0: they do not look
+  bool renews = false;       // rather than yield, if it may
+  bool fills = false;
+  bool follows = false;                        // each job has one after it
+  Times gap{};                                 // from one arrival to the next
+  Times service{};                             // how long its work takes
   std::function<void(Ns wait_ns)> began{};     // called for each turn that begins,
   std::function<void(Ns sojourn_ns)> ended{};  // and for each job that is done
 
@@ -95,6 +106,7 @@ struct Gang {
   std::vector<Client*> members{};
   std::uint64_t number = 0;
   std::size_t ended = 0;
+  bool stopped = false;
 };
 
 }  // namespace sim

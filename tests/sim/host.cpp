@@ -12,7 +12,10 @@ namespace sim {
 
 namespace {
 
-constexpr std::uint64_t kCookie = 1;  // a context has one job at a time
+// The names of a context's jobs.
+std::uint64_t cookie_of(const Client& c, const aia_turn& turn) {
+  return 1 + static_cast<std::uint64_t>(&turn - c.turns_of_jobs);
+}
 
 // More than ever happens at one time: an engine asks to be looked at again, and again.
 constexpr std::uint64_t kAtOnceMax = 100'000;
@@ -58,13 +61,13 @@ aia_sched_node* Host::tenant_below(aia_sched_node* parent, aia_sched_engine* at,
 int Host::init(Client& c, aia_sched_node* node, std::uint32_t class_, std::uint32_t weight,
                Ns budget_ns, Ns period_ns) {
   c.host = this;
-  aia_turns_init(&c.turns, c.ring, &c.consumed, kCookie);
+  aia_turns_init(&c.turns, c.ring, &c.consumed, 1);
   c.turns.groups = &groups_;
   aia_sched_seat_init(&c.seat, node->engine);
   aia_sched_queue_init(&c.queue, &c.seat, node, class_, weight);
   c.who.context = reinterpret_cast<std::uintptr_t>(&c);
   c.queue.who = &c.who;
-  aia_terms_set_queue(&c.queue, 0, budget_ns);
+  aia_terms_set_queue(&c.queue, c.stream && c.stream->fills ? AIACCEL_QUEUE_FILL : 0, budget_ns);
   return aia_realtime_join(&c.queue, aia_terms_longest_ns(&c.queue), period_ns,
                            period_ns ? c.width : 0, now_ns);
 }
@@ -121,6 +124,20 @@ bool Host::promise(Stream options, Ns period_ns) {
   return true;
 }
 
+void Host::stop_all() {
+  for (Stream& s : streams_) s.stopped = true;
+  for (Gang& g : gangs_) g.stopped = true;
+  for (Client& c : clients_) c.wants_more = false;
+}
+
+std::vector<Client*> Host::clients() {
+  std::vector<Client*> all;
+  for (Stream& s : streams_)
+    for (Client& c : s.clients) all.push_back(&c);
+  for (Client& c : clients_) all.push_back(&c);
+  return all;
+}
+
 Stream& Host::saturate(Stream options, std::size_t jobs) {
   Stream& stream = streams_.emplace_back(std::move(options));
   if (!stream.tenant) stream.tenant = root;
@@ -164,10 +181,19 @@ void Host::come(Stream& stream) {
 
 void Host::put_in_line(Client& c, Ns came_ns) {
   c.came_ns = came_ns;
-  c.turn = {};
-  c.turn.owner = &c;
+  submit(c, *c.turn, nullptr, came_ns);
+  if (c.stream && c.stream->follows) submit(c, *c.other(), c.turn, came_ns);
+}
+
+void Host::submit(Client& c, aia_turn& turn, const aia_turn* after, Ns came_ns) {
+  turn = {};
+  turn.owner = &c;
   aiaccel_job arg{};
-  arg.cookie = kCookie;
+  arg.cookie = cookie_of(c, turn);
+  if (after) {
+    arg.flags = AIACCEL_JOB_AFTER;
+    arg.after = cookie_of(c, *after);
+  }
   arg.width = c.width;
   arg.cost_ns = c.claimed_ns;
   arg.deadline_ns = c.stream && c.stream->due_ns ? came_ns + c.stream->due_ns : 0;
@@ -176,7 +202,7 @@ void Host::put_in_line(Client& c, Ns came_ns) {
     arg.group_size = static_cast<std::uint32_t>(c.gang->members.size());
   }
   if (aia_turns_check(&c.turns, &c.queue, &arg) ||
-      aia_turns_submit(&c.turns, &c.queue, &c.turn, &arg, now_ns, &news_))
+      aia_turns_submit(&c.turns, &c.queue, &turn, &arg, now_ns, &news_))
     broken("a job was refused");
 }
 
@@ -263,7 +289,10 @@ void Host::witness(const aia_turn* turn, __u32 state, __u64) {
   Client& c = *static_cast<Client*>(turn->owner);
   switch (state) {
     case AIACCEL_TURN_RUNNING:
+      if (turn != c.turn) broken("a job began before the one that it is after has ended");
       return c.host->begin(c);
+    case AIA_TURN_ASKED:
+      return c.host->asked(c);
     case AIACCEL_TURN_COMPLETED:
       if (!c.is_being_stopped()) c.host->give_back(c);
       return;
@@ -277,6 +306,7 @@ void Host::witness(const aia_turn* turn, __u32 state, __u64) {
 void Host::begin(Client& c) {
   const Ns wait_ns = now_ns - c.came_ns;
   c.longest_wait_ns = std::max(c.longest_wait_ns, wait_ns);
+  c.begun_ns = now_ns;
   c.revoked_ns = 0;
   c.epoch++;
   if (c.stream) {
@@ -290,7 +320,21 @@ void Host::begin(Client& c) {
 
 void Host::begin_work(Client& c) {
   c.works = true;
+  c.works_until_ns = now_ns + c.turn_ns;
   foresee(c.turn_ns, c);
+}
+
+void Host::asked(Client& c) {
+  if (c.stream && c.stream->yields_ns && c.works) foresee(c.stream->yields_ns, c);
+}
+
+void Host::yield(Client& c) {
+  if (!c.stream->renews) return end_turn(c);
+  const int err = complete(c, AIACCEL_COMPLETE_RENEW);
+  if (err == -EAGAIN) return end_turn(c);
+  if (err) broken("a renewal was answered wrongly");
+  if (renewed) renewed(c);
+  c.begun_ns = now_ns;
 }
 
 // Its slots are given back. Called from within the scheduler, which is not to be called then.
@@ -317,26 +361,33 @@ void Host::revoked(Client& c) {
 void Host::wake(Client& c) {
   c.has_slept = c.frozen;
   if (c.frozen) return;
-  if (c.revoked_ns && !c.turn.owner)
+  if (c.revoked_ns && !c.turn->owner) {
     go_on(c);
-  else if (c.works || c.revoked_ns)
+  } else if (c.works && now_ns < c.works_until_ns) {
+    if (!c.revoked_ns) yield(c);
+  } else if (c.works || c.revoked_ns) {
     end_turn(c);
-  else if (c.is_engaged())
+  } else if (c.is_engaged()) {
     begin_work(c);
-  else if (c.wants_more && !c.turn.owner)
+  } else if (c.wants_more && !c.turn->owner) {
     put_in_line(c, now_ns);
+  }
+}
+
+int Host::complete(Client& c, std::uint32_t flags) {
+  const aiaccel_completion arg{cookie_of(c, *c.turn), c.turn->note.generation, flags};
+  return aia_turns_complete(&c.turns, &arg, true, now_ns, &news_);
 }
 
 void Host::end_turn(Client& c) {
-  const aiaccel_completion arg{kCookie, c.turn.note.generation, 0};
   const bool overran = c.overruns();
-  const int err = aia_turns_complete(&c.turns, &arg, true, now_ns, &news_);
+  const int err = complete(c, 0);
   if (err != (c.revoked_ns ? -ESTALE : 0)) broken("a completion was answered wrongly");
   if (overran) is_released(c);
   if (c.stream && !err && c.stream->ended) c.stream->ended(now_ns - c.came_ns);
   take_freed();
   // Else its seat is taken until its work was stopped.
-  if (!c.turn.owner) return go_on(c);
+  if (!c.turn->owner) return go_on(c);
   c.works = false;
   c.epoch++;
 }
@@ -349,11 +400,15 @@ void Host::is_released(Client& c) {
 }
 
 void Host::go_on(Client& c) {
+  const bool was_revoked = std::exchange(c.revoked_ns, 0);
   c.works = false;
-  c.revoked_ns = 0;
   c.epoch++;
-  if (Gang* gang = c.gang) {
-    if (++gang->ended == gang->members.size()) put_in_line(*gang);
+  if (c.other()->owner) {
+    if (was_revoked) broken("a job goes on after one that was revoked");
+    c.turn = c.other();
+    c.came_ns = now_ns;
+  } else if (Gang* gang = c.gang) {
+    if (++gang->ended == gang->members.size() && !gang->stopped) put_in_line(*gang);
   } else if (Stream* stream = c.stream) {
     if (!stream->backlog.empty()) {
       put_in_line(c, stream->backlog.front());

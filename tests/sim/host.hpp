@@ -66,6 +66,7 @@ class Host {
   // Takes no turn after the one it has or waits for.
   void stop(Client& c) { c.wants_more = false; }
   void stop(Stream& stream) { stream.stopped = true; }
+  void stop_all();
 
   void submit(Client& c) {
     put_in_line(c, now_ns);
@@ -115,13 +116,14 @@ class Host {
   aia_sched_engine engine{};
   aia_sched_node* root;
   Ns now_ns = kSecond;
-  // For who watches: a turn begins; its slots are given back; its work has ended that was revoked;
-  // all that was to be done at this time is done.
-  std::function<void(Client&)> granted, ended, released;
+  // For who watches: a turn begins; it is renewed; its slots are given back; its work has ended
+  // that was revoked; all that was to be done at this time is done.
+  std::function<void(Client&)> granted, renewed, ended, released;
   std::function<void()> settled;
 
   const std::deque<aia_sched_node>& tenants() const { return tenants_; }
-  const std::deque<Stream>& streams() const { return streams_; }
+  // All that there ever were.
+  std::vector<Client*> clients();
 
  private:
   struct Event {
@@ -143,6 +145,8 @@ class Host {
   void foresee(Ns after_ns, Client& wakes);
   void put_in_line(Client& c, Ns came_ns);
   void put_in_line(Gang& gang);
+  void submit(Client& c, aia_turn& turn, const aia_turn* after, Ns came_ns);
+  int complete(Client& c, std::uint32_t flags);
 
   // What happens to it: a job comes to a stream; the next event.
   void come(Stream& stream);
@@ -162,6 +166,8 @@ class Host {
   void begin(Client& c);
   void begin_work(Client& c);
   void give_back(Client& c);
+  void asked(Client& c);
+  void yield(Client& c);
   void revoked(Client& c);
   void begin_stop();
   void end_stop();

@@ -37,6 +37,7 @@ bool is_background(std::uint32_t class_) {
 Oracle::Oracle(Host& host, Ns longest_ns)
     : host_(host), longest_ns_(std::max<Ns>(longest_ns, AIA_SCHED_FIRST_NS)) {
   host.granted = [this](Client& c) { granted(c); };
+  host.renewed = [this](Client& c) { renewed(c); };
   host.ended = [this](Client& c) { ended(c); };
   host.released = [this](Client& c) { released(c); };
   host.settled = [this] { settled(); };
@@ -49,12 +50,22 @@ void Oracle::granted(Client& c) {
   ceilings(c);
 }
 
+void Oracle::renewed(const Client& c) {
+  took(c, c.begun_ns);
+  free_since_ns_ = AIACCEL_NEVER;
+  ceilings(c);
+  if (host_.engine.order != AIACCEL_ORDER_STRICT || !aia_list_empty(&host_.engine.parked)) return;
+  for (const Client* other : clients())
+    must(other->queue.class_ <= c.queue.class_ || other->width > 1 || !is_eligible(*other),
+         "terms: a turn was renewed before one of a higher class");
+}
+
 void Oracle::ended(Client& c) {
   must(running_.erase(&c) == 1, "slots: a turn ended that had not begun");
   const Ns had_ns = (host_.now_ns - c.job().granted_ns) * c.width;
   ended_ns_ += had_ns;
   of_tenant_[c.queue.node] += had_ns;
-  took(c, c.job().granted_ns);
+  took(c, c.begun_ns);
   if (c.killed_ns) left_ns_.push_back(c.killed_ns);
   if (c.overruns()) overrunning_.insert(&c);
 }
@@ -73,17 +84,16 @@ void Oracle::took(const Client& c, Ns since_ns) {
     accounts_[s].longest_ns = std::max(accounts_[s].longest_ns, ns);
   }
   for (const aia_sched_node* n = c.queue.node; n; n = n->parent)
-    if (const auto w = windows_.find(n);
-        w != windows_.end() && w->second.since_ns <= c.job().granted_ns)
+    if (const auto w = windows_.find(n); w != windows_.end() && w->second.since_ns <= since_ns)
       w->second.had_ns += had_ns;
   for (std::uint32_t b = c.job().class_ + 1; b < AIACCEL_NR_CLASSES; b++)
-    if (c.job().class_ != AIACCEL_CLASS_IDLE && below_[b].since_ns <= c.job().granted_ns)
+    if (c.job().class_ != AIACCEL_CLASS_IDLE && below_[b].since_ns <= since_ns)
       below_[b].had_ns += had_ns;
 }
 
 void Oracle::settled() {
   for (const Client* c : running_)
-    longest_ns_ = std::max<Ns>(longest_ns_, host_.now_ns - c->job().granted_ns);
+    longest_ns_ = std::max<Ns>(longest_ns_, host_.now_ns - c->begun_ns);
   slots();
   time();
   work();
@@ -190,7 +200,7 @@ void Oracle::runs(const Client& c, Ns since_ns) {
 void Oracle::lags() {
   const aia_sched_engine& e = host_.engine;
   for (auto& [share, account] : accounts_) account.running_ns = account.slots = 0;
-  for (const Client* c : running_) runs(*c, c->job().granted_ns);
+  for (const Client* c : running_) runs(*c, c->begun_ns);
   for (const Client* c : overrunning_) {
     runs(*c, c->revoked_ns);
     for (const aia_share* s = &c->queue.share; s->parent; s = s->parent)
@@ -251,7 +261,7 @@ void Oracle::terms() {
   for (const Client* c : running_) {
     const Ns since_ns = in_way_since_ns_[is_background(c->job().class_)];
     if (!c->queue.budget_ns || since_ns == AIACCEL_NEVER) continue;
-    const Ns over_ns = std::max<Ns>(c->job().granted_ns + c->queue.budget_ns, since_ns);
+    const Ns over_ns = std::max<Ns>(c->begun_ns + c->queue.budget_ns, since_ns);
     const Ns end_ns = over_ns + e.grace_ns + stops_ns(*c, over_ns);
     must(host_.now_ns < end_ns || (e.stops.possible && host_.now_ns == end_ns),
          "terms: a turn in the way goes on after its grace");
@@ -316,16 +326,14 @@ void Oracle::end() const {
   must(overrunning_.empty() && host_.engine.contended == 0, "end: a slot stays contended");
   for (const aia_sched_node& n : host_.tenants())
     must(n.turns == 0 && n.cap.booked == 0, "end: a tenant's turns stay booked");
-  for (const Stream& s : host_.streams())
-    for (const Client& c : s.clients)
-      must(aia_turns_empty(&c.turns), "end: a turn stays with its context");
+  for (const Client* c : host_.clients())
+    must(aia_turns_empty(&c->turns), "end: a turn stays with its context");
 }
 
 std::vector<const Client*> Oracle::clients() const {
   std::vector<const Client*> all;
-  for (const Stream& s : host_.streams())
-    for (const Client& c : s.clients)
-      if (!c.killed_ns) all.push_back(&c);
+  for (const Client* c : host_.clients())
+    if (!c->killed_ns) all.push_back(c);
   return all;
 }
 

@@ -15,7 +15,8 @@
 // - ceilings: no turn begins beyond a tenant's ceiling of turns, or while more engine time was used
 //   than came in; REALTIME apart.
 // - terms: no turn goes on beyond budget and grace, or the grace after somebody came, while a job
-//   is in line; but where work is stopped for what stop.h says.
+//   is in line; but where work is stopped for what stop.h says. A renewed turn begins anew, and is
+//   not renewed before one of a higher class where these go first.
 // - starvation: what lies below a class has what it is owed (classes.h), where all are one slot
 //   wide.
 // - structure: the invariants of sched.h (core/sound.hpp).
@@ -72,6 +73,7 @@ class Oracle {
   };
 
   void granted(Client& c);
+  void renewed(const Client& c);
   void ended(Client& c);
   void released(Client& c);
   void took(const Client& c, Ns since_ns);

@@ -55,7 +55,7 @@ class Play {
 
   // Whatever was held back comes in again.
   void end() {
-    for (const Stream& s : host_.streams()) host_.stop(const_cast<Stream&>(s));
+    host_.stop_all();
     thaw();
     for (aia_sched_node* node : tenants_) cap(node, AIACCEL_ENGINE_TIME_ALL, 0);
     host_.run(AIACCEL_NEVER - 1);
@@ -85,14 +85,18 @@ class Play {
     // Narrow as a rule.
     s.width = static_cast<std::uint32_t>(who_.below(3) ? 1 : 1 + who_.below(host_.engine.slots));
     if (who_.below(3) == 0) s.due_ns = any_length(who_);
+    s.yields_ns = who_.below(2) * any_length(who_);
+    s.renews = who_.below(2);
+    s.fills = s.class_ <= AIACCEL_CLASS_LOW && who_.below(2);
+    s.follows = who_.below(4) == 0;
     const Ns length_ns = any_length(who_);
     s.service = who_.below(2) ? constant(length_ns) : uniform(length_ns / 2, length_ns);
     if (who_.below(3)) {
       const std::size_t jobs = s.contexts;
-      streams_.push_back(&host_.saturate(std::move(s), jobs));
+      host_.saturate(std::move(s), jobs);
     } else {
       s.gap = uniform(length_ns / 2, 4 * length_ns);
-      streams_.push_back(&host_.open(std::move(s)));
+      host_.open(std::move(s));
     }
   }
 
@@ -122,21 +126,19 @@ class Play {
   // False when nobody was frozen.
   bool thaw() {
     bool any = false;
-    for (Stream* s : streams_)
-      for (Client& c : s->clients)
-        if (c.frozen) {
-          any = true;
-          host_.thaw(c);
-        }
+    for (Client* c : host_.clients())
+      if (c->frozen) {
+        any = true;
+        host_.thaw(*c);
+      }
     return any;
   }
 
   // Something happens to a process that has a job.
   void strike() {
-    Stream& s = *streams_[who_.below(streams_.size())];
-    if (s.clients.empty()) return;
-    Client& c = s.clients[who_.below(s.clients.size())];
-    if (c.killed_ns || !c.turn.owner) return;
+    const std::vector<Client*> all = host_.clients();
+    Client& c = *all[who_.below(all.size())];
+    if (c.killed_ns || !c.turn->owner || c.queue.class_ == AIACCEL_CLASS_REALTIME) return;
     if (c.frozen)
       host_.thaw(c);
     else if (who_.below(8) == 0)
@@ -178,7 +180,6 @@ class Play {
   Host host_;
   Oracle oracle_;
   aia_sched_node* tenants_[kTenants] = {};
-  std::vector<Stream*> streams_;
   std::uint64_t played_ = 0;
   bool ends_turns_ = false;
   bool keeps_order_ = false;

@@ -3,7 +3,7 @@
  * What became of the turns of one engine: a ring of records, the oldest pushed out by the newest.
  * Whose a turn was is copied into its record, so that it is known after its owner went.
  *
- * turns.c adds a record where a turn ends or a job is refused; adapters read. Adding happens under
+ * turn.c adds a record where a turn ends or a job is refused; adapters read. Adding happens under
  * the adapter's lock: it looks at 64 records at most, and at none where a turn ends. Memory is the
  * adapter's: sizeof(struct aia_history_record) for each record, 184 bytes, so 736 KiB for
  * AIA_HISTORY_RECORDS.

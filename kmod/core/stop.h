@@ -38,7 +38,7 @@ struct aia_stop {
 	struct aia_sched_node *node;	/* and its tenant pays here from then on */
 	__u64 left_ns;
 	__u32 class_, width;
-	/* whose it is, told by turns.c */
+	/* whose it is, told by turn.c */
 	__u64 context, cookie;
 	__u32 generation;
 	__s32 pid;
@@ -60,7 +60,7 @@ void aia_stops_init(struct aia_sched_engine *engine, struct aia_stop *entries, _
 /* How much longer than budget and grace a turn may have its slots. */
 __u64 aia_stops_longest_ns(const struct aia_sched_engine *engine);
 
-/* ---- for turns.c ---- */
+/* ---- for turn.c and turns_end.c ---- */
 
 /* A granted job: its work is to be stopped. */
 struct aia_stop *aia_stop_begin(struct aia_sched_job *job);

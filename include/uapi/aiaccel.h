@@ -665,7 +665,7 @@ struct aiaccel_reserve {
  * all of them are there. Then all are granted in one step, when at each of their engines they are next
  * and there is room. From when they are next at one, slots are kept free for them at all of their
  * engines as for a wide job, for no more than half of the time; what is kept in vain is paid for
- * by their tenant as if they had had it. Where turns last 100 ms at most, a group waits no longer than that
+ * by their tenant as for turns. Where turns last 100 ms at most, a group waits no longer than that
  * once they are kept at all of its engines; beyond that nothing is promised. Once it was granted each
  * of its turns ends by itself, also by being revoked.
  *

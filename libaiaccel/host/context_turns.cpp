@@ -95,7 +95,7 @@ int Context::submit(const aiaccel_job& job, uint64_t now_ns, aia_news& news) {
   if (found == queues_.end()) return -ENOENT;
   Queue& queue = *found->second;
   if (int error = aia_turns_check(&turns_.core, &queue.sched, &job)) return error;
-  if (job.buffer && !buffers_.count(job.buffer)) return -ENOENT;
+  if (job.buffer && !buffers_.contains(job.buffer)) return -ENOENT;
   std::unique_ptr<aia_turn> turn(new (std::nothrow) aia_turn());
   std::unique_ptr<aia_any> any;
   if (job.flags & AIACCEL_JOB_ANY) any.reset(new (std::nothrow) aia_any());

@@ -133,16 +133,16 @@ BOOST_AUTO_TEST_CASE(slots_are_held_for_one_no_matter_who_had_less) {
   Client& holder = host.client(host.tenant(), {.turn_ns = 50 * kMs});
   host.submit(holder);
   host.submit(rich);
-  BOOST_TEST(aia_wide_hold(&rich.turn.job));
+  BOOST_TEST(aia_wide_hold(&rich.turn->job));
   Client& poor = host.client(host.tenant());
   host.submit(poor);
   BOOST_TEST(poor.job().state == AIA_SCHED_WAITING);
-  aia_wide_release(&rich.turn.job);
+  aia_wide_release(&rich.turn->job);
   host.run(host.now_ns + 1);
   BOOST_TEST(poor.job().state == AIA_SCHED_GRANTED);
   host.run(host.now_ns + 49 * kMs);
   // Held until it begins, or the class pauses.
-  BOOST_TEST(aia_wide_hold(&rich.turn.job));
+  BOOST_TEST(aia_wide_hold(&rich.turn->job));
   host.run(host.now_ns + 2 * kMs);
   BOOST_TEST(rich.job().state == AIA_SCHED_GRANTED);
   BOOST_TEST(aia_wide_held(&host.engine, AIACCEL_CLASS_NORMAL) == nullptr);

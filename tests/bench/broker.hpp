@@ -14,6 +14,7 @@
 #include <string>
 
 #include "bench/measure.hpp"
+#include "bench/process.hpp"
 
 namespace bench {
 
@@ -35,20 +36,31 @@ class OwnBroker {
 
   bool is_there() const { return std::filesystem::exists(socket()); }
 
-  // The broker, and who started it: they become children of this process, one as the other ends.
   void end() const {
-    for (bool any = true; any;) {
-      any = false;
-      std::ifstream children("/proc/thread-self/children");
-      for (pid_t pid; children >> pid; any = true) {
-        kill(pid, SIGTERM);
-        waitpid(pid, nullptr, 0);
-      }
+    while (for_each_process([](pid_t pid) {
+      kill(pid, SIGTERM);
+      waitpid(pid, nullptr, 0);
+    })) {
     }
     std::filesystem::remove(socket());
   }
 
+  // Once it was started: it takes all processors for its own, whoever starts it.
+  void run_on_one_processor() const {
+    check(for_each_process([](pid_t pid) { bench::run_on_one_processor(pid); }), "no broker");
+  }
+
  private:
+  // The broker, and who started it: they become children of this process, one as the other ends.
+  // Whether there was any.
+  template <typename Each>
+  static bool for_each_process(Each each) {
+    bool any = false;
+    std::ifstream children("/proc/thread-self/children");
+    for (pid_t pid; children >> pid; any = true) each(pid);
+    return any;
+  }
+
   std::string socket() const { return folder_ + "/broker.sock"; }
 
   std::string folder_;

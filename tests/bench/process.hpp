@@ -36,15 +36,15 @@ class Partner {
   const pid_t pid_;
 };
 
-// This process, and those that it starts from now on.
-inline void run_on_one_processor() {
+// The process, and those that it starts from now on; 0 is this one.
+inline void run_on_one_processor(pid_t pid = 0) {
   cpu_set_t set;
   check(sched_getaffinity(0, sizeof set, &set) == 0, "sched_getaffinity");
   int processor = 0;
   while (!CPU_ISSET(processor, &set)) ++processor;
   CPU_ZERO(&set);
   CPU_SET(processor, &set);
-  check(sched_setaffinity(0, sizeof set, &set) == 0, "sched_setaffinity");
+  check(sched_setaffinity(pid, sizeof set, &set) == 0, "sched_setaffinity");
 }
 
 }  // namespace bench

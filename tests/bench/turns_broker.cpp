@@ -114,6 +114,7 @@ void measure() {
   aiaccel_engine_info engine{};
   bench::check(aiaccel_find_engine(taker.device(), "cpu0", &engine) == 0, "cpu0");
   const bench::Taker::Line line = taker.add_line(engine.id);
+  broker.run_on_one_processor();
   const auto turn = [&] { return bench::mean_us(kTimes, [&] { taker.turn(line); }); };
   against_socket(turn);
   against_memory(turn);

@@ -115,8 +115,9 @@ void aia_classes_note(struct aia_sched_engine *engine, __u32 crossed, __u32 kept
 			waits_below |= is_in_line(engine, c);
 		}
 		boundary->behind = grants && waits_below && (waits || above);
-		boundary->waited_for = waits;
-		if (!waits)
+		/* What lower classes have by age is no debt: they were owed none of it. */
+		boundary->waited_for = waits && engine->line != AIA_LINE_AGES;
+		if (!boundary->waited_for)
 			used = engine->slots > above ? engine->slots - above : 0;
 		boundary->kept = used + (crossed >> b & 1 ? kept : 0);
 	}

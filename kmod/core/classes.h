@@ -13,9 +13,10 @@
  * While nobody above waits, the slots that are not held above count, used or not, down to what
  * AIA_CLASSES_GAP_NS brings, where the credit begins: what lower classes could have had in gaps
  * counts for what they are owed, so that a class above which leaves G of each such window free never
- * meets a turn that it would not have met in strict order. What is held below while somebody above
- * waits counts in full; a debt beyond that window's comes in by time alone, whoever waits. Savings are
- * what AIA_CLASSES_SAVED_NS brings at most: the longest wait for a turn that has an end.
+ * meets a turn that it would not have met in strict order. Likewise while all go by age (FIFO), where
+ * nobody is owed what it has. Else what is held below while somebody above waits counts in full; a debt
+ * beyond that window's comes in by time alone, whoever waits. Savings are what AIA_CLASSES_SAVED_NS
+ * brings at most: the longest wait for a turn that has an end.
  *
  * Bounds, with S slots, where turns end within AIA_CLASSES_SAVED_NS
  *  - Over any time T in which a job below a boundary is in line at all times, the classes below have

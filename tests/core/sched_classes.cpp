@@ -77,6 +77,19 @@ BOOST_AUTO_TEST_CASE(each_lower_class_gets_its_part_beside_saturating_ones) {
         }
 }
 
+BOOST_AUTO_TEST_CASE(what_lower_classes_had_by_age_is_no_debt) {
+  Host host(1);
+  aia_sched_set_order(&host.engine, AIACCEL_ORDER_FIFO, host.now_ns);
+  Crowd high(host, AIACCEL_CLASS_HIGH, 10 * kMs);
+  Crowd low(host, AIACCEL_CLASS_LOW, 10 * kMs);
+  host.run(host.now_ns + 20 * kSecond);
+  BOOST_TEST(low.had() > 9 * kSecond);
+  aia_sched_set_order(&host.engine, AIACCEL_ORDER_FAIR, host.now_ns);
+  const Ns had_ns = low.had(), time_ns = 10 * kSecond;
+  host.run(host.now_ns + time_ns);
+  BOOST_TEST(low.had() - had_ns + 20 * kMs >= (time_ns - AIA_CLASSES_GAP_NS) / AIA_CLASSES_PARTS);
+}
+
 BOOST_AUTO_TEST_CASE(the_first_turn_comes_after_a_window) {
   Host host(1);
   Crowd high(host, AIACCEL_CLASS_HIGH, 10 * kMs);

@@ -38,7 +38,7 @@ namespace {
 
 bool send_all(int socket, const std::vector<std::byte>& message) {
   for (size_t at = 0; at < message.size();) {
-    const ssize_t sent = send_with_fds(socket, message.data() + at, message.size() - at, {}, 0);
+    const ssize_t sent = send_bytes(socket, message.data() + at, message.size() - at, 0);
     if (sent <= 0) return false;
     at += static_cast<size_t>(sent);
   }

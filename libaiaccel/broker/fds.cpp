@@ -26,18 +26,24 @@ struct Message {
 
 }  // namespace
 
+ssize_t send_bytes(int socket, const void* data, size_t bytes, int flags) {
+  ssize_t sent;
+  do {
+    sent = send(socket, data, bytes, MSG_NOSIGNAL | flags);
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -errno : sent;
+}
+
 ssize_t send_with_fds(int socket, const void* data, size_t bytes, std::initializer_list<int> fds,
                       int flags) {
   Message message(data, bytes);
-  if (fds.size()) {
-    message.header.msg_control = message.control;
-    message.header.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
-    cmsghdr* rights = CMSG_FIRSTHDR(&message.header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
-    std::memcpy(CMSG_DATA(rights), fds.begin(), fds.size() * sizeof(int));
-  }
+  message.header.msg_control = message.control;
+  message.header.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
+  cmsghdr* rights = CMSG_FIRSTHDR(&message.header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+  std::memcpy(CMSG_DATA(rights), fds.begin(), fds.size() * sizeof(int));
   ssize_t sent;
   do {
     sent = sendmsg(socket, &message.header, MSG_NOSIGNAL | flags);

@@ -33,7 +33,10 @@ class Fd {
   int fd_;
 };
 
-// As sendmsg(MSG_NOSIGNAL | flags) with descriptors along: bytes sent or -errno.
+// As send(MSG_NOSIGNAL | flags): bytes sent or -errno.
+ssize_t send_bytes(int socket, const void* data, size_t bytes, int flags);
+
+// The same with descriptors along, at least one. It costs more.
 ssize_t send_with_fds(int socket, const void* data, size_t bytes, std::initializer_list<int> fds,
                       int flags);
 

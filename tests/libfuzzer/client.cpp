@@ -85,10 +85,9 @@ class Server {
     std::string message(reinterpret_cast<const char*>(&header), sizeof header);
     message += rest;
     const ssize_t sent =
-        with_fds
-            ? aiaccel::send_with_fds(ours_.get(), message.data(), message.size(),
-                                     {ring_.get(), consumed_.get()}, MSG_DONTWAIT)
-            : aiaccel::send_with_fds(ours_.get(), message.data(), message.size(), {}, MSG_DONTWAIT);
+        with_fds ? aiaccel::send_with_fds(ours_.get(), message.data(), message.size(),
+                                          {ring_.get(), consumed_.get()}, MSG_DONTWAIT)
+                 : aiaccel::send_bytes(ours_.get(), message.data(), message.size(), MSG_DONTWAIT);
     MUST(sent == static_cast<ssize_t>(message.size()));
   }
 

@@ -93,7 +93,7 @@ bool Connection::greet(int error) {
   append(&message, &hello, sizeof hello);
   // The first bytes of a fresh socket: there is room, or something is wrong.
   const ssize_t sent =
-      error ? aiaccel::send_with_fds(socket(), message.data(), message.size(), {}, MSG_DONTWAIT)
+      error ? aiaccel::send_bytes(socket(), message.data(), message.size(), MSG_DONTWAIT)
             : aiaccel::send_with_fds(socket(), message.data(), message.size(),
                                      {context_->ring().fd(), context_->consumed().fd()},
                                      MSG_DONTWAIT);
@@ -104,7 +104,7 @@ bool Connection::greet(int error) {
 void Connection::tell() {
   aiaccel::wake_ring(context_->ring().data(), context_->consumed().data());
   // Full is as good as sent: it polls readable.
-  if (news_) aiaccel::send_with_fds(news_.get(), "", 1, {}, MSG_DONTWAIT);
+  if (news_) aiaccel::send_bytes(news_.get(), "", 1, MSG_DONTWAIT);
 }
 
 bool Connection::is_acceptable(const wire::Header& header) const {
@@ -217,8 +217,7 @@ bool Connection::answer_poll() {
   wire::Header header{sizeof header, 0, 0, 0};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
     header.word = static_cast<uint32_t>(errno);
-    return aiaccel::send_with_fds(socket(), &header, sizeof header, {}, MSG_DONTWAIT) ==
-           sizeof header;
+    return aiaccel::send_bytes(socket(), &header, sizeof header, MSG_DONTWAIT) == sizeof header;
   }
   news_ = Fd(pair[0]);
   const Fd theirs(pair[1]);
@@ -229,7 +228,7 @@ bool Connection::answer_poll() {
 bool Connection::send() {
   while (unsent()) {
     const ssize_t sent =
-        aiaccel::send_with_fds(socket(), out_.data() + out_at_, unsent(), {}, MSG_DONTWAIT);
+        aiaccel::send_bytes(socket(), out_.data() + out_at_, unsent(), MSG_DONTWAIT);
     if (sent == -EAGAIN) return true;
     if (sent < 0) return false;
     out_at_ += static_cast<size_t>(sent);

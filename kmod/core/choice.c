@@ -8,6 +8,8 @@
 #include "order.h"
 #include "sched.h"
 
+#define member_of(link) aia_container_of(link, struct aia_sched_job, of_group)
+
 /* The job that is next, and the slots that are free for it. */
 struct choice {
 	struct aia_sched_job *job;	/* NULL: there is none */
@@ -146,8 +148,7 @@ static bool group_fits(const struct aia_group *group, const struct choice *choic
 	const struct aia_link *link;
 
 	for (link = group->members.next; link != &group->members; link = link->next) {
-		const struct aia_sched_job *job =
-			aia_container_of(link, struct aia_sched_job, of_group);
+		const struct aia_sched_job *job = member_of(link);
 		const struct aia_sched_queue *queue = job->queue;
 		const struct aia_sched_engine *engine = queue->seat->engine;
 
@@ -202,12 +203,17 @@ static void begin_all(const struct choice *choice, __u64 now_ns)
 	const struct aia_group *group = choice->job->group;
 	struct aia_link *link;
 
-	aia_sched_begin(choice->job, choice->crossed, now_ns);
-	if (!group)
+	if (!group) {
+		aia_share_serve(&choice->job->queue->share);
+		aia_sched_begin(choice->job, choice->crossed, now_ns);
 		return;
+	}
+	/* All before any is charged: what one brings their tenant to is not where the next one stood. */
+	for (link = group->members.next; link != &group->members; link = link->next)
+		aia_share_serve(&member_of(link)->queue->share);
+	aia_sched_begin(choice->job, choice->crossed, now_ns);
 	for (link = group->members.next; link != &group->members; link = link->next) {
-		struct aia_sched_job *job =
-			aia_container_of(link, struct aia_sched_job, of_group);
+		struct aia_sched_job *job = member_of(link);
 
 		if (job != choice->job)
 			aia_sched_begin(job, job->queue->seat->engine->classes.pledged, now_ns);

@@ -333,7 +333,6 @@ void aia_sched_begin(struct aia_sched_job *job, bool owed, __u64 now_ns)
 	held_back_ns = aia_node_held_back_ns(queue->node, now_ns) - seat->busy_held_back_ns;
 	job->capped_ns = held_back_ns - job->capped_ns;
 	seat->busy_held_back_ns = -held_back_ns;
-	aia_share_serve(&queue->share);
 	aia_realtime_begin(queue, now_ns);
 	take_out_of_line(job, true, now_ns);
 	seat->turn = job;

@@ -254,7 +254,7 @@ __u64 aia_sched_capped_ns(const struct aia_sched_job *job, __u64 now_ns);
 /* Marks a granted job as asked to yield; false when it was before. */
 bool aia_sched_ask(struct aia_sched_job *job);
 
-/* A waiting job has its turn from now on; @owed: passing higher classes, see classes.h. */
+/* A waiting job, whose share was served, has its turn from now on; @owed: passing higher classes (classes.h). */
 void aia_sched_begin(struct aia_sched_job *job, bool owed, __u64 now_ns);
 
 /* Ends a granted job's turn, frees its slots, settles its cost. */

@@ -176,6 +176,20 @@ BOOST_AUTO_TEST_CASE(a_wide_job_is_not_starved) {
   BOOST_TEST(wide.longest_wait_ns < 25 * kMs);
 }
 
+// Each of its jobs begins where their tenant stood before the first, not where that one's charge
+// brought it.
+BOOST_AUTO_TEST_CASE(a_group_pays_for_all_of_its_jobs) {
+  Host host(2);
+  aia_sched_node *a = host.tenant(), *b = host.tenant();
+  host.gang({&host.client(a, {.turn_ns = 500 * kMs}), &host.client(a, {.turn_ns = 500 * kMs})});
+  Client *x = &host.client(b, {.turn_ns = 5 * kMs}), *y = &host.client(b, {.turn_ns = 5 * kMs});
+  host.start(*x);
+  host.start(*y);
+  host.run(host.now_ns + 60000 * kMs);
+  BOOST_TEST(static_cast<double>(x->had_ns + y->had_ns) == 60000.0 * kMs,
+             boost::test_tools::tolerance(0.02));
+}
+
 BOOST_AUTO_TEST_CASE(liars_about_cost_gain_nothing) {
   for (std::uint64_t claim : {std::uint64_t{1}, 3600000 * kMs, ~std::uint64_t{0}}) {
     Host host(2);

@@ -46,10 +46,6 @@ uint64_t used(const Context& context) {
   return context.query().pinned_bytes;
 }
 
-bool has_node(int node) {
-  return access(("/sys/devices/system/node/node" + std::to_string(node)).c_str(), F_OK) == 0;
-}
-
 // Bytes that the host has free.
 int64_t free_bytes() {
   std::ifstream file("/proc/meminfo");

@@ -181,8 +181,10 @@ aiaccel_policy_rule rule_of(uint32_t match, const std::string& pattern, uint32_t
   return rule;
 }
 
-Engine::Engine(const Context& context, uint64_t device_bytes, uint32_t slots) : context_(context) {
+Engine::Engine(const Context& context, uint64_t device_bytes, uint32_t slots, int numa_node)
+    : context_(context) {
   aiaccel_engine_register make = engine_of(device_bytes, slots);
+  make.numa_node = numa_node;
   BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ENGINE_REGISTER, make), 0);
   id_ = make.id;
 }
@@ -269,6 +271,10 @@ int in_child(const std::function<int()>& body) {
 void become_user(unsigned uid) {
   if (setgroups(0, nullptr) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid)) _exit(100);
   prctl(PR_SET_DUMPABLE, 1);  // so that /proc/self stays its own
+}
+
+bool has_node(int node) {
+  return access(("/sys/devices/system/node/node" + std::to_string(node)).c_str(), F_OK) == 0;
 }
 
 uint64_t now_ns() {

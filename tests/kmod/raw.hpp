@@ -115,7 +115,8 @@ struct Administrator {
 // An engine made by ENGINE_REGISTER; unregistered at the end.
 class Engine {
  public:
-  explicit Engine(const Context& context, uint64_t device_bytes = 0, uint32_t slots = 1);
+  explicit Engine(const Context& context, uint64_t device_bytes = 0, uint32_t slots = 1,
+                  int numa_node = 0);
   Engine(const Engine&) = delete;
   ~Engine() { unregister(); }
   int unregister() const;  // 0 or an errno
@@ -147,6 +148,8 @@ int in_child(const std::function<int()>& body);
 
 // Makes the calling process an ordinary user without capabilities.
 void become_user(unsigned uid);
+
+bool has_node(int node);
 
 uint64_t now_ns();
 

@@ -22,7 +22,7 @@ tests: $(TEST_BINS) ## the test programs in build/tests
 # Not of those: fuzz targets are built by another compiler, once, without the other sanitizers.
 include tests/libfuzzer/build.mk
 ifeq ($(SAN),)
-tests: $(FUZZ_BINS) build/bench/report
+tests: $(FUZZ_BINS) $(BENCH_BINS)
 endif
 
 include tests/build/tidy.mk

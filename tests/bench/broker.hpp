@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -50,6 +51,10 @@ class OwnBroker {
     check(for_each_process([](pid_t pid) { bench::run_on_one_processor(pid); }), "no broker");
   }
 
+ protected:
+  std::string file(const char* name) const { return folder_ + '/' + name; }
+  std::string socket() const { return file("broker.sock"); }
+
  private:
   // The broker, and who started it: they become children of this process, one as the other ends.
   // Whether there was any.
@@ -61,9 +66,26 @@ class OwnBroker {
     return any;
   }
 
-  std::string socket() const { return folder_ + "/broker.sock"; }
-
   std::string folder_;
+};
+
+// One that has a GPU of the stand-in for NVML: an engine with one slot. Started at once, as what
+// the library starts has the libraries of the system.
+class OwnBrokerWithGpu : public OwnBroker {
+ public:
+  OwnBrokerWithGpu() {
+    namespace fs = std::filesystem;
+    const fs::path build = fs::read_symlink("/proc/self/exe").parent_path().parent_path();
+    if (!fs::exists(build / "standin/libnvidia-ml.so.1")) throw Missing("there is no stand-in");
+    std::ofstream(file("nvml")) << "gpu GPU-bench\npci 0000:65:00.0\nmemory 8589934592 0\n";
+    if (fork() == 0) {
+      setenv("AIACCEL_STANDIN", file("").c_str(), 1);
+      setenv("LD_LIBRARY_PATH", (build / "standin").c_str(), 1);
+      execl((build / "bin/aiacceld").c_str(), "aiacceld", "--socket", socket().c_str(), nullptr);
+      _exit(127);
+    }
+    for (int i = 0; i < 1000 && !is_there(); ++i) usleep(10'000);
+  }
 };
 
 }  // namespace bench

@@ -18,7 +18,7 @@ std::uint32_t last_engine(aiaccel_device* device) {
 
 void measure() {
   bench::ahead_of_other_programs();
-  const bench::Broker broker;
+  const bench::OwnBrokerWithGpu broker;
   const bench::Taker asks("broker");
   bench::Beside("broker", last_engine(asks.device())).measure();
 }

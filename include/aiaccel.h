@@ -120,8 +120,8 @@ struct aiaccel_grant {
  * @grant:	the result
  *
  * Events of other jobs that come meanwhile are kept for aiaccel_read_events(), or aiaccel_wait().
- * A turn that was revoked before this thread got to it, as it was stopped, is asked for anew (-EDEADLK
- * while a driver still stops its work); where the job is of a group or after another that is -ESTALE.
+ * A turn that was revoked before this thread got to it, as it was stopped, is asked for anew, once a
+ * driver that stops its work has done so; where the job is of a group or after another that is -ESTALE.
  * -ETIMEDOUT, -ECANCELED, -EINTR (a signal), -ENOMEM: the job was withdrawn. -ENODEV: the
  * engine went away, an administrator said so, or the job that it was to follow was not completed.
  * -ECONNRESET: the broker went. Others as struct aiaccel_job has them.

@@ -14,6 +14,7 @@
 namespace {
 
 constexpr uint64_t kChosen = 1ULL << 63;  // cookies that the library chose
+constexpr uint64_t kPauseNs = 10'000'000;
 
 uint64_t monotonic_ns() {
   timespec now;
@@ -118,11 +119,8 @@ int wait_events(aiaccel_device& device, uint64_t timeout_ns) {
   return enter(device, arg);
 }
 
-// The same, or until `cancel_fd` is readable (-ECANCELED).
-int wait_events(aiaccel_device& device, uint64_t timeout_ns, int cancel_fd) {
-  const int fd = device.transport->fd();
-  if (fd < 0) return fd;
-  pollfd fds[] = {{cancel_fd, POLLIN, 0}, {fd, POLLIN, 0}};
+// Waits for `fds`, the first of which cancels: 0, or why not.
+int poll_until(pollfd* fds, nfds_t count, uint64_t timeout_ns) {
   timespec left{};
   if (timeout_ns != AIACCEL_NEVER) {
     const uint64_t now = monotonic_ns();
@@ -130,13 +128,30 @@ int wait_events(aiaccel_device& device, uint64_t timeout_ns, int cancel_fd) {
     left.tv_sec = static_cast<time_t>(ns / 1'000'000'000);
     left.tv_nsec = static_cast<long>(ns % 1'000'000'000);
   }
-  const int ready = ppoll(fds, 2, timeout_ns == AIACCEL_NEVER ? nullptr : &left, nullptr);
+  const int ready = ppoll(fds, count, timeout_ns == AIACCEL_NEVER ? nullptr : &left, nullptr);
   if (ready < 0) return -errno;
   if (ready == 0) return -ETIMEDOUT;
-  if (fds[0].revents) return -ECANCELED;
+  return fds[0].revents ? -ECANCELED : 0;
+}
+
+// The same as above, or until `cancel_fd` is readable (-ECANCELED).
+int wait_events(aiaccel_device& device, uint64_t timeout_ns, int cancel_fd) {
+  const int fd = device.transport->fd();
+  if (fd < 0) return fd;
+  pollfd fds[] = {{cancel_fd, POLLIN, 0}, {fd, POLLIN, 0}};
+  if (const int error = poll_until(fds, 2, timeout_ns)) return error;
   // Also says so where the arbiter is gone, which polls as an error or as readable.
   aiaccel_enter arg{};
   return enter(device, arg);
+}
+
+// Waits before it is asked again whether work was stopped by now, which nobody tells. -1 as
+// `cancel_fd` is never readable.
+int wait_pause(uint64_t timeout_ns, int cancel_fd) {
+  const uint64_t pause_ns = monotonic_ns() + kPauseNs;
+  pollfd fd{cancel_fd, POLLIN, 0};
+  const int error = poll_until(&fd, 1, std::min(pause_ns, timeout_ns));
+  return error == -ETIMEDOUT && pause_ns < timeout_ns ? 0 : error;
 }
 
 int wait_turn(aiaccel_device& device, uint64_t cookie, uint64_t timeout_ns, int cancel_fd,
@@ -161,9 +176,11 @@ int wait_turn(aiaccel_device& device, uint64_t cookie, uint64_t timeout_ns, int 
 }
 
 // After a wait that failed: 0 where the turn came, else why there is none, and no job either.
-int withdraw_unless(int error, aiaccel_device& device, uint64_t cookie) {
+int withdraw_unless(int error, aiaccel_device& device, uint64_t cookie, uint32_t queue = 0) {
   if (!error || error == -ENODEV) return error;
-  if (complete(device, cookie, 0, AIACCEL_COMPLETE_CANCEL) == -ECONNRESET) return -ECONNRESET;
+  const int end = complete(device, cookie, 0, AIACCEL_COMPLETE_CANCEL);
+  if (end == -ECONNRESET) return end;
+  if (end == -ESTALE) device.lost_queue = queue;
   // What the ring still tells of it is of no use to anybody.
   aiaccel_grant late;
   look_for(device, cookie, &late);
@@ -211,14 +228,19 @@ int aiaccel_acquire(aiaccel_device* device, const aiaccel_job* job, uint64_t tim
       arg.timeout_ns = timeout_ns;
     }
     int error = enter(*device, arg);
+    if (error == -EDEADLK && device->lost_queue == submitted.queue) {
+      error = wait_pause(timeout_ns, cancel_fd);
+      if (!error) continue;
+    }
     if (error) return error;
+    device->lost_queue = 0;
     if (cancel_fd < 0 && arg.nr_events == 0 && monotonic_ns() < timeout_ns) {
       error =
           -EINTR;  // submitted, but a signal ended the wait; or the arbiter's end, as told below
     } else {
       error = wait_turn(*device, submitted.cookie, timeout_ns, cancel_fd, grant);
     }
-    error = withdraw_unless(error, *device, submitted.cookie);
+    error = withdraw_unless(error, *device, submitted.cookie, submitted.queue);
     // Others of its group, or what it came after, will not be there again.
     if (error != -ESTALE || submitted.group || submitted.after) return error;
   }
@@ -234,7 +256,10 @@ int aiaccel_submit(aiaccel_device* device, const aiaccel_job* job, uint64_t* coo
   const auto [at, is_new] = device->pending.insert(submitted.cookie);
   const int error = enter(*device, arg);
   if (error && is_new) device->pending.erase(at);
-  if (!error) *cookie = submitted.cookie;
+  if (!error) {
+    *cookie = submitted.cookie;
+    device->lost_queue = 0;
+  }
   return error;
 } catch (const std::bad_alloc&) {
   return -ENOMEM;

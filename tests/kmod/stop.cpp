@@ -3,8 +3,10 @@
 // Engines of another module that can stop work, and that break: slots go on once the provider has
 // stopped what ran there, whoever goes meanwhile; one that does not stop it in time is faulted.
 // Waits are for what must come; nothing here fails for being slow.
+#include <aiaccel.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,8 +15,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "account.hpp"
 #include "module.hpp"
-#include "raw.hpp"
 
 using namespace raw;
 
@@ -184,6 +186,57 @@ BOOST_AUTO_TEST_CASE(the_work_of_a_killed_holder_is_stopped) {
   waitpid(pid, nullptr, 0);
   close(held[0]);
   close(held[1]);
+}
+
+// A program of the C interface that waits, as its process is stopped, until its turn has come and
+// gone: it has another, although the work of the first, which it never began, is still being
+// stopped as it asks.
+BOOST_AUTO_TEST_CASE(who_was_stopped_as_its_turn_came_has_another) {
+  NEED_DEVICE();
+  const Context watcher;
+  for (const bool can_be_cancelled : {false, true})
+    BOOST_TEST_CONTEXT((can_be_cancelled ? "with a cancel_fd" : "without")) {
+      const Provider provider(500);
+      Client holder(AIACCEL_BUDGET_MAX_NS), waiter;
+      const uint32_t generation = holder.must_hold(1);
+      const pid_t pid = fork();
+      if (!pid) {
+        aiaccel_device* device;
+        aiaccel_engine_info engine;
+        if (aiaccel_open("kernel", &device)) _exit(1);
+        if (aiaccel_find_engine(device, "test-engine", &engine)) _exit(2);
+        aiaccel_queue_create queue{};
+        queue.size = sizeof queue;
+        queue.engine = engine.id;
+        queue.class_ = AIACCEL_CLASS_NORMAL;
+        if (aiaccel_call(device, AIACCEL_IOC_QUEUE_CREATE, &queue)) _exit(3);
+        const aiaccel_job job = job_of(queue.id, 0);
+        const int cancel_fd = can_be_cancelled ? eventfd(0, EFD_CLOEXEC) : -1;
+        aiaccel_grant grant;
+        int error;
+        do  // being stopped ends a wait
+          error = aiaccel_acquire(device, &job, AIACCEL_NEVER, cancel_fd, &grant);
+        while (error == -EINTR);
+        _exit(error ? -error : aiaccel_complete(device, &grant) ? 4 : 0);
+      }
+      const auto is = [&](uint32_t state) {
+        for (const auto& turn : list<aiaccel_stats_turn>(watcher, AIACCEL_STATS_TURNS))
+          if (turn.pid == pid && turn.state == state) return true;
+        return false;
+      };
+      BOOST_TEST(eventually([&] { return is(AIACCEL_TURN_WAITING); }));
+      BOOST_REQUIRE_EQUAL(kill(pid, SIGSTOP), 0);
+      int status = 0;
+      BOOST_REQUIRE_EQUAL(waitpid(pid, &status, WUNTRACED), pid);
+      BOOST_REQUIRE_EQUAL(waiter.submit(1), 0);
+      BOOST_TEST(holder.complete(1, generation) == 0);
+      BOOST_TEST(eventually([&] { return is(AIACCEL_TURN_REVOKED); }));
+      BOOST_REQUIRE_EQUAL(kill(pid, SIGCONT), 0);
+      const uint32_t next = waiter.must_event(AIACCEL_EVENT_GRANTED).generation;
+      BOOST_TEST(waiter.complete(1, next) == 0);
+      BOOST_REQUIRE_EQUAL(waitpid(pid, &status, 0), pid);
+      BOOST_TEST(status == 0);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(queues_and_contexts_may_go_while_work_is_stopped) {

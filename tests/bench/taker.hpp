@@ -117,11 +117,12 @@ class Taker {
 };
 
 // A new engine of the module with one slot. Wants root.
-inline std::uint32_t register_engine(aiaccel_device* device, const std::string& name) {
+inline std::uint32_t register_engine(aiaccel_device* device, const std::string& name,
+                                     std::uint32_t enforcement = AIACCEL_GATED) {
   aiaccel_engine_register arg{};
   arg.size = sizeof arg;
   arg.kind = AIACCEL_ENGINE_OTHER;
-  arg.enforcement = AIACCEL_GATED;
+  arg.enforcement = enforcement;
   arg.slots = 1;
   arg.numa_node = -1;
   name.copy(arg.name, sizeof arg.name - 1);

@@ -169,10 +169,9 @@ class Deployment::State::Instance {
                                std::stop_token stop) {
     for (;;) {
       if (Queue* queue = reach(version)) try {
+          // No signal reaches this thread, and the wait goes on after a stop (^Z) by itself.
           return queue->acquire({}, stop);
         } catch (const Error& error) {
-          // No signal reaches this thread: the process was stopped, and goes on.
-          if (error.code().value() == EINTR) continue;
           if (!has_gone(error)) throw;
           let_go();
           continue;  // there may be another already; who was evicted asks again

@@ -28,11 +28,13 @@
 #include "broker/fds.h"
 #include "broker/wire.h"
 #include "fixture.hpp"
+#include "private_place.hpp"
 
 using namespace aiaccel;
 using namespace std::chrono_literals;
 using fixture::contains;
 using fixture::error_of;
+using fixture::PrivatePlace;
 using fixture::silero;
 using fixture::tone;
 using fixture::vad_inputs;
@@ -84,34 +86,6 @@ struct Hold {
   Engine engine = device.engine("cpu0");
   Queue queue = engine.queue({.label = "hold", .priority = Class::high, .width = engine.slots()});
   Grant grant = queue.acquire();
-};
-
-// A place for a broker of the test's own, which is started on first need.
-struct PrivatePlace {
-  PrivatePlace() {
-    char name[] = "/tmp/aiaccel-test-XXXXXX";
-    BOOST_REQUIRE(mkdtemp(name));
-    folder = name;
-    setenv("AIACCEL_BROKER", (folder / "broker.sock").c_str(), 1);
-  }
-  ~PrivatePlace() {
-    if (pid_t pid = broker()) kill(pid, SIGKILL);
-    unsetenv("AIACCEL_BROKER");
-    std::filesystem::remove_all(folder);
-  }
-
-  // Who serves there, 0 where nobody does.
-  pid_t broker() const {
-    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-      std::string command;
-      std::getline(std::ifstream(entry.path() / "cmdline"), command);
-      pid_t pid = std::atoi(entry.path().filename().c_str());
-      if (pid != getpid() && contains(command, folder.string())) return pid;
-    }
-    return 0;
-  }
-
-  std::filesystem::path folder;
 };
 
 // A broker whose words a later library knows.

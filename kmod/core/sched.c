@@ -33,6 +33,8 @@ void aia_sched_engine_init(struct aia_sched_engine *engine, __u32 slots)
 	for (c = 0; c < AIACCEL_NR_CLASSES; c++) {
 		aia_share_init(&engine->root[c], NULL, 0);
 		aia_list_init(&engine->running[c]);
+		if (c < AIACCEL_CLASS_NORMAL)
+			aia_list_init(&engine->spared[c]);
 		aia_wide_init(&engine->wide[c]);
 	}
 	aia_classes_init(engine);

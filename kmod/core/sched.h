@@ -112,6 +112,7 @@ struct aia_sched_engine {
 	struct aia_sched_job *wanting;	/* after grant_next said NULL: who is next, and does not fit */
 	/* Granted jobs by when they are due, see terms.h. [1]: background where it gives way. */
 	struct aia_timers asks[2], graces[2];
+	struct aia_link spared[AIACCEL_CLASS_NORMAL];
 };
 
 /* Its queues are of one node. */
@@ -177,6 +178,7 @@ struct aia_sched_job {
 	__u64 capped_ns;		/* aia_sched_capped_ns() */
 	struct aia_timer term;		/* terms.h; contended: when it pays next */
 	bool in_grace;			/* terms.h: in which tree */
+	struct aia_link of_spared;
 	struct aia_any *any;		/* that it has places of, or is one of, or NULL */
 	struct aia_group *group;	/* that it is to begin with, or NULL */
 	struct aia_link of_group;

@@ -2,6 +2,7 @@
 /*
  * The end of a turn against its holder's will; see terms.h. The caller serialises.
  */
+#include "list.h"
 #include "sched.h"
 #include "terms.h"
 
@@ -41,15 +42,22 @@ static struct aia_timers *tree_of(const struct aia_sched_job *job)
 	return job->in_grace ? &engine->graces[beside] : &engine->asks[beside];
 }
 
-void aia_terms_forget(struct aia_sched_job *job)
+static void leave_tree(struct aia_sched_job *job)
 {
 	if (job->term.at_ns)
 		aia_timer_set(tree_of(job), &job->term, 0);
 }
 
+void aia_terms_forget(struct aia_sched_job *job)
+{
+	leave_tree(job);
+	if (job->of_spared.next)
+		aia_list_remove(&job->of_spared);
+}
+
 static void look_at(struct aia_sched_job *job, bool in_grace, __u64 at_ns)
 {
-	aia_terms_forget(job);
+	leave_tree(job);
 	job->in_grace = in_grace;
 	aia_timer_set(tree_of(job), &job->term, at_ns);
 }
@@ -74,6 +82,7 @@ static __u64 claim_ns(const struct aia_sched_job *job)
 
 void aia_terms_begin(struct aia_sched_job *job, __u64 now_ns)
 {
+	aia_terms_forget(job);
 	job->begun_ns = now_ns;
 	look_at(job, false, earlier(end_ns(job), claim_ns(job)));
 }
@@ -84,17 +93,42 @@ void aia_terms_asked(struct aia_sched_job *job, __u64 now_ns)
 		look_at(job, true, now_ns + job->queue->seat->engine->grace_ns);
 }
 
+/* It was asked to make room for a higher class, which has gone since. */
+static void spare(struct aia_sched_job *job)
+{
+	job->in_grace = false;
+	if (!job->of_spared.next)
+		aia_list_add_last(&job->queue->seat->engine->spared[job->class_], &job->of_spared);
+}
+
+struct aia_sched_job *aia_terms_next_spared(struct aia_sched_engine *engine)
+{
+	const struct aia_sched_job *wanting = engine->wanting;
+	__u32 c;
+
+	if (!wanting || engine->line == AIA_LINE_AGES)
+		return NULL;
+	for (c = 0; c < AIACCEL_CLASS_NORMAL && c < wanting->queue->class_; c++) {
+		struct aia_link *first = engine->spared[c].next;
+
+		if (first == &engine->spared[c])
+			continue;
+		aia_list_remove(first);
+		return aia_container_of(first, struct aia_sched_job, of_spared);
+	}
+	return NULL;
+}
+
 enum aia_terms_act aia_terms_look(struct aia_sched_job *job, bool claimed, __u64 now_ns)
 {
 	struct aia_sched_engine *engine = job->queue->seat->engine;
 	bool over = now_ns >= end_ns(job);
 
-	aia_terms_forget(job);
+	leave_tree(job);
 	if (!claimed && now_ns >= claim_ns(job))
 		return AIA_TERMS_REVOKE;
-	/* Asked to make room for a higher class, which has gone since. */
 	if (job->in_grace && !over && engine->wanting->queue->class_ <= job->class_)
-		job->in_grace = false;
+		spare(job);
 	if (job->in_grace)
 		return AIA_TERMS_REVOKE;
 	if (over) {

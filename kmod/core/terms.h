@@ -5,7 +5,9 @@
  * A turn may have a budget. When it is over and a job is next that finds no room, the holder is asked to
  * yield, and has the engine's grace to complete, or to renew; then the turn is revoked. While
  * nobody is in its way it goes on, and is looked at again when somebody comes. A turn that fills is
- * asked when a higher class wants its slots, and has the grace from then on. A turn whose holder has not
+ * asked when a higher class wants its slots, and has the grace from then on. When that has gone by the end of
+ * it, the turn is spared until its budget is over, or a higher class wants its slots again: then it has another
+ * grace, and is told no more, since it was asked. A turn whose holder has not
  * even taken notice of it after AIA_TERMS_CLAIM_NS (a stopped or a frozen process) is revoked at
  * once.
  *
@@ -27,6 +29,7 @@
  * Invariants
  *  - A granted job with a budget, or not claimed yet, is in one of the trees of its engine; others
  *    in none.
+ *  - A job on engine->spared has its turn, fills, and was asked to yield; it is there by the class of its turn.
  *  - engine->contended is the sum of the widths of contended jobs; each is its seat's turn.
  * The caller serialises.
  */
@@ -78,6 +81,9 @@ struct aia_sched_job *aia_terms_due(struct aia_sched_engine *engine, __u64 now_n
 
 /* @claimed: its holder has taken notice of the turn. */
 enum aia_terms_act aia_terms_look(struct aia_sched_job *job, bool claimed, __u64 now_ns);
+
+/* One that was spared while no higher class was next, as one is now; NULL: none is left. It is asked again. */
+struct aia_sched_job *aia_terms_next_spared(struct aia_sched_engine *engine);
 
 /* Its holder was asked because a higher class is next. */
 void aia_terms_asked(struct aia_sched_job *job, __u64 now_ns);

@@ -138,6 +138,8 @@ void aia_turns_dispatch(struct aia_sched_engine *engine, __u64 now_ns, struct ai
 			grant_all(engine, now_ns, news);
 		while (left-- && has_steps(news) && end_next(engine, now_ns, news));
 	}
+	for (; has_steps(news) && (job = aia_terms_next_spared(engine)); news->steps++)
+		aia_terms_asked(job, now_ns);
 	for (; has_steps(news) && (job = aia_choice_yield_next(engine)); news->steps++) {
 		aia_terms_asked(job, now_ns);
 		ask(turn_of_job(job), now_ns, news);

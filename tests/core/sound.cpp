@@ -95,6 +95,14 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
     left -= engine.classes.held[c] - width_of(engine.running[c], false, &sound);
   if (left) return false;
 
+  *why = "a turn that is spared does not fill, or was not asked to yield";
+  for (std::uint32_t c = 0; c < AIACCEL_CLASS_NORMAL; c++)
+    for (const aia_link* l = engine.spared[c].next; l != &engine.spared[c]; l = l->next) {
+      const aia_sched_job* job = aia_container_of(l, const aia_sched_job, of_spared);
+      if (job->state != AIA_SCHED_GRANTED || job->class_ != c) return false;
+      if (!job->queue->fill || !job->yield_asked) return false;
+    }
+
   *why = "a queue's jobs";
   for (const aia_sched_queue* q : queues) {
     std::vector<const aia_sched_job*> jobs;

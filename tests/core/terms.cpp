@@ -304,6 +304,41 @@ BOOST_AUTO_TEST_CASE(what_fills_goes_on_when_the_higher_class_goes) {
   BOOST_TEST(fill.told() == kRevoked);
 }
 
+// That was asked for one that has gone makes room for the next one, within the grace.
+BOOST_AUTO_TEST_CASE(what_fills_gives_way_again_though_it_was_spared) {
+  for (const std::uint64_t budget : {0 * kMs, 1000 * kBudget})
+    for (const bool renews : {false, true}) {
+      Terms t;
+      Holder fill(t, budget, AIACCEL_QUEUE_FILL, AIACCEL_CLASS_LOW),
+          low(t, 0, 0, AIACCEL_CLASS_LOW), normal(t, 0);
+      BOOST_TEST(fill.submit(1) == 0);
+      t.dispatch();
+      fill.told();
+      BOOST_TEST(low.submit(1) == 0);
+      for (int i = 0; i < 3; i++) {
+        BOOST_TEST(normal.submit(1) == 0);
+        t.dispatch();
+        BOOST_TEST(fill.told() == (i && !renews ? 0u : kYield));
+        t.pass(t.now + t.kGrace / 2);
+        BOOST_TEST(normal.cancel(1) == 0);
+        t.pass(t.now + t.kGrace);
+        BOOST_TEST(fill.told() == 0u);
+        if (!renews) continue;
+        BOOST_TEST(low.cancel(1) == 0);
+        BOOST_TEST(fill.renew() == 0);
+        BOOST_TEST(low.submit(1) == 0);
+        t.pass(t.now + t.kGrace);
+      }
+      BOOST_TEST(normal.submit(1) == 0);
+      t.pass(t.now + t.kGrace - 1);
+      BOOST_TEST(fill.told() == (renews ? kYield : 0u));
+      t.pass(t.now + 1);
+      t.dispatch();
+      BOOST_TEST(fill.told() == kRevoked);
+      BOOST_TEST(normal.told() == kGranted);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(nobody_is_revoked_for_whom_it_is_not_in_the_way) {
   Terms t;
   t.engine.gives_way = true;

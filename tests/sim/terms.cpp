@@ -52,6 +52,32 @@ void overruns_gated() {
   overruns(AIACCEL_GATED, 400 * kMs, 5 * kMs, 5 * kMs + AIA_TERMS_GRACE_NS);
 }
 
+// Long turns fill what work of a higher class leaves, and give way to it, time and again.
+void fills() {
+  constexpr Ns kGrace = 3 * kMs, kStop = kMs;
+  for (const std::uint32_t enforcement : {AIACCEL_GATED, AIACCEL_PREEMPTIBLE})
+    BOOST_TEST_CONTEXT("enforcement " << enforcement) {
+      Host host(2);
+      host.enforce(enforcement, kGrace, kStop);
+      const Stream& filling = host.saturate({.tenant = host.tenant(),
+                                             .class_ = AIACCEL_CLASS_LOW,
+                                             .budget_ns = AIACCEL_BUDGET_MAX_NS,
+                                             .fills = true,
+                                             .service = exponential(200 * kMs)},
+                                            6);
+      Client* above[2];
+      for (Ns i = 0; i < 2; i++) {
+        above[i] = &host.client(host.tenant(), {.turn_ns = kMs, .think_ns = (7 + 4 * i) * kMs});
+        host.start(*above[i]);
+      }
+      host.run(host.now_ns + kLength);
+      BOOST_TEST(filling.revoked > 1000u);
+      for (const Client* c : above)
+        BOOST_TEST(c->longest_wait_ns <=
+                   kGrace + kMs + (enforcement == AIACCEL_PREEMPTIBLE ? 2 * kStop : 0));
+    }
+}
+
 // The process is stopped in its turn, and goes on after ten seconds.
 void stopped() {
   for (const std::uint32_t enforcement : {AIACCEL_GATED, AIACCEL_PREEMPTIBLE})

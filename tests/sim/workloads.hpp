@@ -59,6 +59,7 @@ void promises();
 void deadline_mix();
 void overruns_preemptible();
 void overruns_gated();
+void fills();
 void stopped();
 void frozen();
 void killed();

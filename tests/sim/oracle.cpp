@@ -28,6 +28,14 @@ bool is_below(const Client& c, const aia_sched_node* node) {
   return n;
 }
 
+// What has to be free for it.
+std::uint32_t width_of(const Client& c) {
+  if (!c.gang) return c.width;
+  std::uint32_t width = 0;
+  for (const Client* member : c.gang->members) width += member->width;
+  return width;
+}
+
 bool is_background(std::uint32_t class_) {
   return class_ < AIACCEL_CLASS_NORMAL;
 }
@@ -56,7 +64,8 @@ void Oracle::renewed(const Client& c) {
   ceilings(c);
   if (host_.engine.order != AIACCEL_ORDER_STRICT || !aia_list_empty(&host_.engine.parked)) return;
   for (const Client* other : clients())
-    must(other->queue.class_ <= c.queue.class_ || other->width > 1 || !is_eligible(*other),
+    must(other->queue.class_ <= c.queue.class_ || other->width > 1 || other->gang ||
+             !is_eligible(*other),
          "terms: a turn was renewed before one of a higher class");
 }
 
@@ -98,6 +107,7 @@ void Oracle::settled() {
   time();
   work();
   terms();
+  groups();
   starvation();
   lags();
   structure();
@@ -165,7 +175,7 @@ void Oracle::work() {
     if (!is_eligible(*c)) continue;
     const std::uint32_t in_way = e.gives_way && !is_background(c->queue.class_) ? foreground : used;
     const std::uint32_t room = in_way < e.slots ? e.slots - in_way : 0;
-    (c->width <= room ? could_begin : reserved) = true;
+    (width_of(*c) <= room ? could_begin : reserved) = true;
   }
   must(!could_begin || reserved, "work: a slot is free, and a job that fits waits");
   if (!could_begin) {
@@ -214,12 +224,20 @@ void Oracle::lags() {
     for (const aia_share& s : node.share)
       if (s.queued) in_line[s.parent].push_back(&s);
 
+  // A group pays for what was kept free for it in vain, which it never had.
+  const auto pays_for_room = [&](const aia_share& share) {
+    const std::vector<const Client*> all = clients();
+    return std::any_of(all.begin(), all.end(), [&](const Client* c) {
+      return c->gang && (&c->queue.share == &share || c->queue.share.parent == &share);
+    });
+  };
   decltype(pairs_) pairs;
   for (const auto& [parent, members] : in_line)
     for (std::size_t i = 0; !parent->root->by_key && i < members.size(); i++)
       for (std::size_t j = i + 1; j < members.size(); j++) {
         const aia_share &a = *members[i], &b = *members[j];
         const double apart = accounts_[&a].virtual_ns(a) - accounts_[&b].virtual_ns(b);
+        if (pays_for_room(a) || pays_for_room(b)) continue;
         const auto before = pairs_.find({&a, &b});
         const double at_first = before == pairs_.end() ? apart : before->second;
         must(std::abs(apart - at_first) <= lag_ns(a, b),
@@ -281,6 +299,13 @@ Ns Oracle::stops_ns(const Client& c, Ns over_ns) const {
   return stops * e.stops.longest_ns;
 }
 
+void Oracle::groups() const {
+  for (const Client* c : running_)
+    if (c->gang && c->job().granted_ns == host_.now_ns)
+      for (const Client* member : c->gang->members)
+        must(member->job().granted_ns == host_.now_ns, "groups: one began without another");
+}
+
 void Oracle::starvation() {
   const aia_sched_engine& e = host_.engine;
   const bool owed = e.line != AIA_LINE_AGES && e.order != AIACCEL_ORDER_STRICT && !e.gives_way &&
@@ -289,7 +314,7 @@ void Oracle::starvation() {
   for (const Client* c : clients())
     if (is_eligible(*c)) {
       waits[c->queue.class_] = true;
-      wide |= c->width > 1;
+      wide |= width_of(*c) > 1;
     }
   bool below = false;
   for (std::uint32_t b = AIACCEL_CLASS_NORMAL; b < AIACCEL_NR_CLASSES; b++) {

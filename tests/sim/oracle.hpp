@@ -17,6 +17,7 @@
 // - terms: no turn goes on beyond budget and grace, or the grace after somebody came, while a job
 //   is in line; but where work is stopped for what stop.h says. A renewed turn begins anew, and is
 //   not renewed before one of a higher class where these go first.
+// - groups: their jobs begin together; they are as a wide job to those beside them.
 // - starvation: what lies below a class has what it is owed (classes.h), where all are one slot
 //   wide.
 // - structure: the invariants of sched.h (core/sound.hpp).
@@ -86,6 +87,7 @@ class Oracle {
   void terms();
   Ns stops_ns(const Client& c, Ns over_ns) const;
   void starvation();
+  void groups() const;
   void structure() const;
   void runs(const Client& c, Ns since_ns);
   double lag_ns(const aia_share& a, const aia_share& b);

@@ -39,6 +39,7 @@ class Play {
     }
     enforce();
     for (unsigned i = 0; i < streams; i++) stream();
+    if (who_.below(2)) gang();
     if (ends_turns_ && who_.below(3) == 0) promises();
   }
 
@@ -100,6 +101,23 @@ class Play {
     }
   }
 
+  // Of a tenant that has no ceiling: where it is at one, slots are kept in vain, which wide.h
+  // bounds.
+  void gang() {
+    aia_sched_node* tenant = host_.tenant(any_weight(who_));
+    Host::Options options{.class_ = static_cast<std::uint32_t>(who_.below(AIACCEL_CLASS_REALTIME)),
+                          .turn_ns = any_length(who_)};
+    if (ends_turns_) options.budget_ns = any_length(who_);
+    std::vector<Client*> members;
+    std::uint32_t room = host_.engine.slots;
+    for (auto left = 2 + who_.below(3); left > 0 && room; left--) {
+      options.width = static_cast<std::uint32_t>(1 + who_.below(2) * who_.below(room));
+      room -= options.width;
+      members.push_back(&host_.client(tenant, options));
+    }
+    host_.gang(std::move(members));
+  }
+
   // As long as they are kept nobody asks for another order.
   void promises() {
     for (auto left = 1 + who_.below(4); left > 0; left--) {
@@ -134,14 +152,15 @@ class Play {
     return any;
   }
 
-  // Something happens to a process that has a job.
+  // Something happens to a process that has a job. One of a group is not killed: the others would
+  // wait for ever.
   void strike() {
     const std::vector<Client*> all = host_.clients();
     Client& c = *all[who_.below(all.size())];
     if (c.killed_ns || !c.turn->owner || c.queue.class_ == AIACCEL_CLASS_REALTIME) return;
     if (c.frozen)
       host_.thaw(c);
-    else if (who_.below(8) == 0)
+    else if (who_.below(8) == 0 && !c.gang)
       host_.kill(c);
     else if (ends_turns_)
       host_.freeze(c);

@@ -19,12 +19,6 @@ void wait_a_while() {
   usleep(100'000);
 }
 
-void wait_until_waiting(Operator& operator_, uint32_t jobs) {
-  const uint64_t until = late();
-  while (operator_.stats().jobs_waiting < jobs && now_ns() < until) usleep(1000);
-  BOOST_REQUIRE_GE(operator_.stats().jobs_waiting, jobs);
-}
-
 struct Way {
   const char* name;
   Environment environment = {};

@@ -61,8 +61,8 @@ uint64_t late() {
   return now_ns() + kPatienceMs * kMs;
 }
 
-Operator::Operator(const char* engine) {
-  BOOST_REQUIRE_EQUAL(aiaccel_open("broker", &device_), 0);
+Operator::Operator(const char* engine, const char* transport) {
+  BOOST_REQUIRE_EQUAL(aiaccel_open(transport, &device_), 0);
   aiaccel_engine_info info{};
   BOOST_REQUIRE_EQUAL(aiaccel_find_engine(device_, engine, &info), 0);
   engine_ = info.id;
@@ -132,6 +132,14 @@ aiaccel_stats_engine Operator::stats() {
   return {};
 }
 
+aiaccel_engine_info Operator::info() {
+  aiaccel_engine_info info{};
+  info.size = sizeof info;
+  info.id = engine_;
+  BOOST_REQUIRE_EQUAL(aiaccel_call(device_, AIACCEL_IOC_ENGINE_INFO, &info), 0);
+  return info;
+}
+
 std::vector<aiaccel_stats_turn> Operator::turns_of(pid_t pid) {
   auto turns = listed<aiaccel_stats_turn>(device_, AIACCEL_STATS_TURNS, 8192);
   std::erase_if(turns, [&](const auto& turn) { return turn.pid != pid; });
@@ -149,7 +157,8 @@ uint64_t Operator::reserved() {
   return stats().reserved_bytes;
 }
 
-Program::Program(const std::string& way, const std::string& steps, const Environment& more) {
+Program::Program(const std::string& way, const std::string& steps, const Environment& more,
+                 const std::vector<std::string>& under) {
   char errors[] = "/tmp/aiaccel-shim-stderr-XXXXXX";
   const int error_fd = mkostemp(errors, O_CLOEXEC);
   BOOST_REQUIRE(error_fd >= 0);
@@ -163,7 +172,8 @@ Program::Program(const std::string& way, const std::string& steps, const Environ
       (is_client ? build() / "shim" / (way == "linked" ? "client-linked" : "client")
                  : build() / "standin" / way)
           .native();
-  std::vector<std::string> words = {program};
+  std::vector<std::string> words = under;
+  words.push_back(program);
   if (is_client) words.push_back(way);
   std::istringstream in(steps);
   for (std::string word; in >> word;) words.push_back(word);
@@ -178,10 +188,10 @@ Program::Program(const std::string& way, const std::string& steps, const Environ
     dup2(to[0], STDIN_FILENO);
     dup2(from[1], STDOUT_FILENO);
     dup2(error_fd, STDERR_FILENO);
-    setenv("LD_PRELOAD", (build() / "lib/libaiaccel-cuda.so").c_str(), 1);
+    if (under.empty()) setenv("LD_PRELOAD", (build() / "lib/libaiaccel-cuda.so").c_str(), 1);
     setenv("AIACCEL_TRANSPORT", "broker", 1);
     for (const auto& [name, value] : more) setenv(name.c_str(), value.c_str(), 1);
-    execv(program.c_str(), arguments.data());
+    execv(words.front().c_str(), arguments.data());
     _exit(127);
   }
   close(to[0]);
@@ -253,35 +263,43 @@ std::string Program::complaints() {
   return all.str();
 }
 
-Host::Host(const std::string& nvml) {
+void wait_until_waiting(Operator& operator_, uint32_t jobs) {
+  const uint64_t until = late();
+  while (operator_.stats().jobs_waiting < jobs && now_ns() < until) usleep(1000);
+  BOOST_REQUIRE_GE(operator_.stats().jobs_waiting, jobs);
+}
+
+Gpu::Gpu() {
   char name[] = "/tmp/aiaccel-shim-XXXXXX";
   BOOST_REQUIRE(mkdtemp(name));
   folder_ = name;
   setenv("AIACCEL_STANDIN", name, 1);
   setenv("LD_LIBRARY_PATH", (build() / "standin").c_str(), 1);
-  if (!nvml.empty()) std::ofstream(folder_ + "/nvml") << nvml;
-  broker_ = std::make_unique<conformance::BrokerServer>();
 }
 
-Host::~Host() {
-  broker_.reset();
+Gpu::~Gpu() {
   unsetenv("AIACCEL_STANDIN");
   unsetenv("LD_LIBRARY_PATH");
   std::error_code ignored;
   fs::remove_all(folder_, ignored);
 }
 
-std::vector<Ran> Host::log() const {
+std::vector<Ran> Gpu::log() const {
   std::ifstream log(folder_ + "/log");
   std::vector<Ran> all;
   for (Ran ran; log >> ran.tag >> ran.start_ns >> ran.end_ns >> ran.pid;) all.push_back(ran);
   return all;
 }
 
-std::vector<Ran> Host::log_of(pid_t pid) const {
+std::vector<Ran> Gpu::log_of(pid_t pid) const {
   std::vector<Ran> all = log();
   std::erase_if(all, [&](const Ran& ran) { return ran.pid != pid; });
   return all;
+}
+
+Host::Host(const std::string& nvml) {
+  if (!nvml.empty()) std::ofstream(folder_ + "/nvml") << nvml;
+  broker_ = std::make_unique<conformance::BrokerServer>();
 }
 
 }  // namespace shim_test

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A host of the test's own: a stand-in GPU with a log of what ran on it, a broker that knows it as
-// an engine, and programs in front of which the shim is.
+// A host of the test's own: a stand-in GPU with a log of what ran on it, an arbiter that knows it as
+// an engine (a broker, or the module of the virtual machine), and programs in front of which the shim
+// is.
 //
 // For the main thread.
 #pragma once
@@ -33,7 +34,7 @@ struct Ran {
 // An operator's own context: holds the GPU, or drains it.
 class Operator {
  public:
-  explicit Operator(const char* engine = "gpu0");
+  explicit Operator(const char* engine = "gpu0", const char* transport = "broker");
   ~Operator() { aiaccel_close(device_); }
   Operator(const Operator&) = delete;
   Operator& operator=(const Operator&) = delete;
@@ -44,6 +45,7 @@ class Operator {
   void evict(pid_t pid);
   void limit_memory(uint64_t bytes);  // the ceiling of this user's reservations
   aiaccel_stats_engine stats();
+  aiaccel_engine_info info();
   void wait_until_free();                               // nobody has a turn
   std::vector<aiaccel_stats_turn> turns_of(pid_t pid);  // ended ones and not, in no order
   uint64_t others();                                    // open contexts, but its own
@@ -61,8 +63,9 @@ using Environment = std::map<std::string, std::string>;
 class Program {
  public:
   // WAY and steps, as client/main.cpp has them; or a program of tests/standin/programs, cuda-NAME,
-  // and its options.
-  Program(const std::string& way, const std::string& steps, const Environment& more = {});
+  // and its options. `under`: the command before it that puts the shim there; none: LD_PRELOAD does.
+  Program(const std::string& way, const std::string& steps, const Environment& more = {},
+          const std::vector<std::string>& under = {});
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
@@ -90,20 +93,31 @@ class Program {
 // build/
 std::string build_folder();
 
-class Host {
+// Waits until so many jobs do, at the operator's engine; fails the test where they do not come.
+void wait_until_waiting(Operator& operator_, uint32_t jobs);
+
+// The stand-in GPU.
+class Gpu {
  public:
-  // `nvml`: what the broker is told of GPUs; see tests/standin/nvml.
-  explicit Host(const std::string& nvml = "");
-  ~Host();
-  Host(const Host&) = delete;
-  Host& operator=(const Host&) = delete;
+  Gpu();
+  ~Gpu();
+  Gpu(const Gpu&) = delete;
+  Gpu& operator=(const Gpu&) = delete;
 
   std::vector<Ran> log() const;
   std::vector<Ran> log_of(pid_t pid) const;
+
+ protected:
+  std::string folder_;
+};
+
+class Host : public Gpu {
+ public:
+  // `nvml`: what the broker is told of GPUs; see tests/standin/nvml.
+  explicit Host(const std::string& nvml = "");
   conformance::BrokerServer& broker() { return *broker_; }
 
  private:
-  std::string folder_;
   std::unique_ptr<conformance::BrokerServer> broker_;
 };
 

@@ -9,8 +9,9 @@ LIB_OBJECTS := $(call objects,$(LIB_SOURCES) $(CORE_SOURCES))
 LIB_LDLIBS := -lfmt -lnuma -ldl
 ALL_SOURCES += $(LIB_SOURCES) $(CORE_SOURCES)
 
-# The core is the same code as in the module: no hosted C library.
-$(call objects,$(CORE_SOURCES)): OBJ_FLAGS := -ffreestanding
+# The core is the same code as in the module: no hosted C library, and no vectors: a time
+# of two words, just written word by word, would be read as one, for which the processor has to wait.
+$(call objects,$(CORE_SOURCES)): OBJ_FLAGS := -ffreestanding -fno-tree-slp-vectorize
 
 lib: $(LIB_STATIC) $(LIB_SHARED) $(BUILD)/lib/libaiaccel.so ## libaiaccel, shared and static
 

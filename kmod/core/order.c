@@ -44,12 +44,13 @@ static __u64 deadline_of(const struct aia_sched_queue *queue, const struct aia_s
 
 static void set_key(struct aia_sched_queue *queue)
 {
-	const struct aia_sched_job *first = aia_sched_queue_first(queue);
+	const struct aia_sched_job *first;
 	struct aia_vtime key = {0};
 
 	/* A look at the job would bring it into the cache, long before it is needed. */
 	if (!queue->share.root->by_key)
 		return;
+	first = aia_sched_queue_first(queue);
 	key.low = first->seq;
 	if (queue->seat->engine->line != AIA_LINE_AGES)
 		key.high = deadline_of(queue, first) - 1; /* none: the last */

@@ -197,8 +197,9 @@ void aia_sched_put_in_line(struct aia_sched_job *job, __u64 now_ns)
 	if (!aia_realtime_release(queue, now_ns))
 		return;
 	aia_wide_recall(queue);
-	aia_order_line_up(queue);
-	if (aia_sched_queue_first(queue) == job)
+	if (!queue->of_line.next)
+		aia_order_line_up(queue);
+	else if (aia_sched_queue_first(queue) == job)
 		aia_order_follow_first(queue);
 }
 
@@ -443,7 +444,7 @@ static void free_seat(struct aia_sched_job *job, __u64 now_ns)
 			aia_container_of(link, struct aia_sched_queue, of_seat);
 
 		if (other->waiting && aia_realtime_release(other, now_ns))
-			line_up(other);
+			aia_order_line_up(other);
 	}
 }
 

@@ -65,8 +65,8 @@ struct aia_realtime {
 
 /* Of a queue. */
 struct aia_promise {
-	__u64 turn_ns;			/* its longest turn; 0: aia_realtime_join() was not called */
 	__u64 period_ns;		/* 0: it was promised nothing */
+	__u64 turn_ns;			/* its longest turn; 0: aia_realtime_join() was not called */
 	__u32 width;
 	__u64 deadline_ns;		/* of the job that is first, while in line; 0: none */
 	__u64 next_ns;			/* no release before */

@@ -125,7 +125,7 @@ struct aia_sched_seat {
 };
 
 struct aia_sched_queue {
-	/* What each turn touches, on five cache lines, of a thousand queues each time anew. */
+	/* What each turn touches, on five cache lines (it begins one), of a thousand queues each time anew. */
 	struct aia_share share;
 	struct aia_sched_seat *seat;
 	struct aia_sched_node *node;
@@ -141,10 +141,10 @@ struct aia_sched_queue {
 	__u64 budget_ns;		/* of its turns; 0: no end */
 	const struct aia_history_who *who;	/* set after init, where a history is kept */
 	bool fill;			/* its turns give way to higher classes after the grace */
+	struct aia_promise promise;	/* of it, the beginning */
 	struct aia_link of_set;		/* any.h */
-	struct aia_promise promise;
 	struct aiaccel_histogram wait, run;
-};
+} __attribute__((aligned(64)));
 
 enum aia_sched_state {
 	AIA_SCHED_IDLE = 0,		/* not with the scheduler */

@@ -63,12 +63,6 @@ struct Executed : Program {
                 {build_folder() + "/bin/aiaccel", "exec", "--class", class_, "--"}) {}
 };
 
-void wait_until_held(Operator& operator_) {
-  const uint64_t until = late();
-  while (operator_.stats().slots_used == 0 && now_ns() < until) usleep(1000);
-  BOOST_REQUIRE_EQUAL(operator_.stats().slots_used, 1U);
-}
-
 // Its turns that ended so.
 long ended(Operator& operator_, pid_t pid, uint32_t state) {
   const auto turns = operator_.turns_of(pid);
@@ -125,10 +119,10 @@ BOOST_AUTO_TEST_CASE(it_runs_in_the_order_of_classes) {
 // as long as the kernel runs, and the program works on.
 BOOST_AUTO_TEST_CASE(a_kernel_past_budget_and_grace_loses_the_slot) {
   NEED_MODULE();
-  Executed program("normal", "begin launch:1:5000000 sync launch:3:100 sync say:done");
+  Executed program("normal", "begin launch:1:5000000 say:launched sync launch:3:100 sync say:done");
   const pid_t pid = program.pid();
   Rival rival;
-  wait_until_held(rival);
+  program.expect("launched");
   rival.hold(AIACCEL_CLASS_NORMAL);
   BOOST_TEST(log_of(pid).empty());  // in the log when it is over
   BOOST_TEST(rival.info().contended == 1U);
@@ -149,9 +143,10 @@ BOOST_AUTO_TEST_CASE(a_kernel_past_budget_and_grace_loses_the_slot) {
 
 BOOST_AUTO_TEST_CASE(the_slot_of_a_killed_program_comes_back) {
   NEED_MODULE();
-  Executed program("normal", "begin launch:1000:50000");
+  Executed program("normal", "begin launch:1:50000000 say:launched sync");
   Rival rival;
-  wait_until_held(rival);
+  program.expect("launched");
+  BOOST_TEST(rival.stats().slots_used == 1U);
   program.kill();
   rival.hold();  // and not when its 50 s are over
   BOOST_TEST(rival.info().contended == 0U);

@@ -7,7 +7,8 @@
 // asks and the server answers, one at a time:
 //
 //   request  Header{request}, the struct of the call, for ENTER its completions and its jobs, for
-//            POLICY the rules that replace the others
+//            POLICY the rules that replace the others; before these the struct has a multiple of 8
+//            bytes
 //   answer   Header{status}, the struct, for ENGINE_LIST, STATS and POLICY what goes to the
 //            caller's array
 //

@@ -100,6 +100,14 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_parsed_ends_the_connection_and_no_other) {
   enter.nr_jobs = 3;
   aiaccel_query query{};
   query.size = 5000;
+  // Of a newer header, but no multiple of 8 bytes: what follows is not where a job can be.
+  unsigned char odd[sizeof enter + 4]{};
+  aiaccel_enter one_job{};
+  one_job.size = sizeof odd;
+  one_job.nr_jobs = 1;
+  std::memcpy(odd, &one_job, sizeof one_job);
+  Bytes unaligned = message(AIACCEL_IOC_ENTER, odd, sizeof odd, sizeof(aiaccel_job));
+  unaligned.resize(unaligned.size() + sizeof(aiaccel_job));
   auto header = [](uint32_t bytes, uint32_t word, uint32_t of_struct, uint32_t array) {
     const wire::Header made{bytes, word, of_struct, array};
     Bytes raw(sizeof made);
@@ -117,6 +125,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_parsed_ends_the_connection_and_no_other) {
       message(AIACCEL_IOC_QUERY, "\1\0", 2),
       message(AIACCEL_IOC_ENTER, &enter, sizeof enter),  // counts without their arrays
       message(AIACCEL_IOC_QUERY, &query, sizeof query),  // longer than what was sent
+      unaligned,
   };
   for (const Bytes& bytes : garbage) {
     RawClient client(server);

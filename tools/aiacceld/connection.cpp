@@ -35,23 +35,12 @@ void append(std::vector<std::byte>* to, const void* data, size_t bytes) {
   to->insert(to->end(), from, from + bytes);
 }
 
-// The arrays of an ENTER, copied to where they are aligned.
-struct Entries {
-  std::vector<aiaccel_completion> completions;
-  std::vector<aiaccel_job> jobs;
-
-  // False when the array is not what the counts say.
-  bool take(const aiaccel_enter& arg, const std::byte* array, size_t bytes) {
-    if (arg.nr_completions > AIACCEL_ENTER_MAX || arg.nr_jobs > AIACCEL_ENTER_MAX) return false;
-    const size_t first = arg.nr_completions * sizeof(aiaccel_completion);
-    if (bytes != first + arg.nr_jobs * sizeof(aiaccel_job)) return false;
-    completions.resize(arg.nr_completions);
-    jobs.resize(arg.nr_jobs);
-    if (first) std::memcpy(completions.data(), array, first);
-    if (bytes > first) std::memcpy(jobs.data(), array + first, bytes - first);
-    return true;
-  }
-};
+// Whether the array of an ENTER is what its counts say.
+bool is_whole(const aiaccel_enter& arg, size_t array_bytes) {
+  return arg.nr_completions <= AIACCEL_ENTER_MAX && arg.nr_jobs <= AIACCEL_ENTER_MAX &&
+         array_bytes ==
+             arg.nr_completions * sizeof(aiaccel_completion) + arg.nr_jobs * sizeof(aiaccel_job);
+}
 
 }  // namespace
 
@@ -162,22 +151,19 @@ bool Connection::carry_out(const wire::Header& header) {
   host::Call call;
   if (const int error = host::take_arg(*row, data, &call)) return answer(error, nullptr, 0, {});
 
-  Entries entries;
-  std::vector<aiaccel_policy_rule> rules;
+  // The message begins where memory was allocated, so what the array holds is aligned.
+  if (header.array_bytes && header.struct_bytes % alignof(aiaccel_job)) return false;
+  const auto array = reinterpret_cast<uintptr_t>(data + header.struct_bytes);
   if (row->request == AIACCEL_IOC_ENTER) {
     aiaccel_enter& arg = call.arg.enter;
-    if (!entries.take(arg, data + header.struct_bytes, header.array_bytes)) return false;
-    arg.completions = reinterpret_cast<uintptr_t>(entries.completions.data());
-    arg.jobs = reinterpret_cast<uintptr_t>(entries.jobs.data());
+    if (!is_whole(arg, header.array_bytes)) return false;
+    arg.completions = array;
+    arg.jobs = array + arg.nr_completions * sizeof(aiaccel_completion);
   } else if (row->request == AIACCEL_IOC_POLICY) {
     aiaccel_policy& arg = call.arg.policy;
     const bool replace = arg.flags & AIACCEL_POLICY_REPLACE;
-    rules.resize(header.array_bytes / sizeof rules[0]);
-    if (header.array_bytes % sizeof rules[0] || rules.size() != (replace ? arg.count : 0))
-      return false;
-    if (replace && arg.count)
-      std::memcpy(rules.data(), data + header.struct_bytes, header.array_bytes);
-    arg.rules = reinterpret_cast<uintptr_t>(rules.data());
+    if (header.array_bytes != (replace ? arg.count * sizeof(aiaccel_policy_rule) : 0)) return false;
+    arg.rules = array;
   } else if (header.array_bytes) {
     return false;
   }

@@ -271,7 +271,7 @@ struct aia_sched_job *aia_choice_yield_next(struct aia_sched_engine *engine)
 	__u32 c;
 
 	if (!wanting || !wanting->queue->share.queued || engine->line == AIA_LINE_AGES ||
-	    wanting->width <= room(engine, wanting->queue->class_, true))
+	    aia_group_width(wanting) <= room(engine, wanting->queue->class_, true))
 		return NULL;
 	for (c = 0; c < wanting->queue->class_; c++) {
 		struct aia_link *running = &engine->running[c];

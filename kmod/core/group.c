@@ -80,6 +80,19 @@ static struct aia_sched_job *member_at(const struct aia_group *group,
 	return NULL;
 }
 
+__u32 aia_group_width(const struct aia_sched_job *job)
+{
+	const struct aia_link *link;
+	__u32 width = 0;
+
+	if (!job->group)
+		return job->width;
+	for (link = job->group->members.next; link != &job->group->members; link = link->next)
+		if (engine_of(job_of(link)) == engine_of(job))
+			width += job_of(link)->width;
+	return width;
+}
+
 void aia_group_join(struct aia_groups *groups, struct aia_group *group, struct aia_sched_job *job,
 		    const void *tenant, __u64 number, __u32 size)
 {

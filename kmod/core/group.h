@@ -80,6 +80,9 @@ struct aia_group *aia_group_find(const struct aia_groups *groups, const void *te
 int aia_group_takes(const struct aia_group *group, const struct aia_sched_queue *queue,
 		    __u32 width, __u32 size);
 
+/* The slots that it needs at its engine, with the others of its group there, if it is of one. */
+__u32 aia_group_width(const struct aia_sched_job *job);
+
 /* A held job becomes one of the group, NULL for a new one. */
 void aia_group_join(struct aia_groups *groups, struct aia_group *group, struct aia_sched_job *job,
 		    const void *tenant, __u64 number, __u32 size);

@@ -156,12 +156,15 @@ static struct aia_timer *first_of(const struct aia_sched_engine *engine, __u32 t
 	return first;
 }
 
-/* Once what is being stopped has been: nobody else is in its way. */
-static bool has_room_coming(const struct aia_sched_engine *engine,
-			    const struct aia_sched_job *wanting)
+/*
+ * Nobody else is in its way: there is room for it once what is being stopped has been, or there is and its
+ * group waits for another engine.
+ */
+static bool has_room(const struct aia_sched_engine *engine, const struct aia_sched_job *wanting)
 {
-	return engine->stops.slots &&
-	       wanting->width <= engine->slots - engine->slots_used + engine->stops.slots;
+	__u32 used = engine->slots_used - engine->stops.slots;
+
+	return used < engine->slots && aia_group_width(wanting) <= engine->slots - used;
 }
 
 /* The turn that is due first of those in the way of the job that is next. */
@@ -169,7 +172,7 @@ static struct aia_timer *first_in_way(struct aia_sched_engine *engine)
 {
 	const struct aia_sched_job *wanting = engine->wanting;
 
-	if (!wanting || has_room_coming(engine, wanting))
+	if (!wanting || has_room(engine, wanting))
 		return NULL;
 	return first_of(engine, wanting->queue->class_ < AIACCEL_CLASS_NORMAL ? 2 : 1);
 }

@@ -61,6 +61,25 @@ BOOST_AUTO_TEST_CASE(none_begins_while_one_cannot) {
   BOOST_TEST(b.held(1) == 1u);
 }
 
+// As a job that is as wide as its jobs at an engine together.
+BOOST_AUTO_TEST_CASE(who_is_in_its_way_is_asked_and_nobody_else) {
+  Floor floor(2, 2);
+  for (auto& engine : floor.engines) aia_terms_set_engine(engine.get(), AIACCEL_GATED, 0);
+  Party low(floor, 1, AIACCEL_CLASS_LOW);
+  Party a(floor, 0), b(floor, 0), c(floor, 0);
+  for (unsigned e = 0; e < 2; e++)
+    aia_terms_set_queue(low.queues[e].get(), AIACCEL_QUEUE_FILL, 10 * kMs);
+  BOOST_TEST(low.submit(0, job(1), AIACCEL_NEVER) == 0);
+  BOOST_TEST(low.submit(1, job(2), AIACCEL_NEVER) == 0);
+  BOOST_TEST(a.submit(0, job(1, 7, 3), AIACCEL_NEVER) == 0);
+  BOOST_TEST(b.submit(0, job(1, 7, 3), AIACCEL_NEVER) == 0);
+  BOOST_TEST(c.submit(1, job(1, 7, 3), AIACCEL_NEVER) == 0);
+  BOOST_TEST(floor.engines[0]->slots_yielding == 1u);
+  BOOST_TEST(floor.engines[1]->slots_yielding == 0u);
+  BOOST_TEST(aia_terms_next_ns(floor.engines[0].get()) == floor.now + AIA_TERMS_GRACE_NS);
+  BOOST_TEST(aia_terms_next_ns(floor.engines[1].get()) == AIACCEL_NEVER);
+}
+
 BOOST_AUTO_TEST_CASE(slots_are_not_kept_for_ever) {
   Floor floor(2, 1);
   Party a(floor, 0), b(floor, 0), single(floor, 1), late(floor, 1);

@@ -200,8 +200,10 @@ static struct choice prefer(const struct choice *choice, __u64 now_ns)
 
 static void begin_all(const struct choice *choice, __u64 now_ns)
 {
+	const struct aia_sched_engine *here = choice->job->queue->seat->engine, *last = NULL;
 	const struct aia_group *group = choice->job->group;
 	struct aia_link *link;
+	bool owed = false;
 
 	if (!group) {
 		aia_share_serve(&choice->job->queue->share);
@@ -211,12 +213,15 @@ static void begin_all(const struct choice *choice, __u64 now_ns)
 	/* All before any is charged: what one brings their tenant to is not where the next one stood. */
 	for (link = group->members.next; link != &group->members; link = link->next)
 		aia_share_serve(&member_of(link)->queue->share);
-	aia_sched_begin(choice->job, choice->crossed, now_ns);
 	for (link = group->members.next; link != &group->members; link = link->next) {
 		struct aia_sched_job *job = member_of(link);
+		const struct aia_sched_engine *engine = job->queue->seat->engine;
 
-		if (job != choice->job)
-			aia_sched_begin(job, job->queue->seat->engine->classes.pledged, now_ns);
+		if (engine != last) {
+			last = engine;
+			owed = engine == here ? choice->crossed : engine->classes.pledged;
+		}
+		aia_sched_begin(job, owed, now_ns);
 	}
 }
 

@@ -153,6 +153,21 @@ BOOST_AUTO_TEST_CASE(a_turn_that_was_owed_is_not_asked_to_yield) {
   BOOST_TEST(gap.job().yield_asked);
 }
 
+BOOST_AUTO_TEST_CASE(no_job_of_a_group_that_was_owed_its_turn_is_asked_to_yield) {
+  Host host(2);
+  Crowd normal(host, AIACCEL_CLASS_NORMAL, 10 * kMs);
+  aia_sched_node* tenant = host.tenant();
+  const Gang& gang = host.gang({&host.client(tenant, {.class_ = AIACCEL_CLASS_LOW}),
+                                &host.client(tenant, {.class_ = AIACCEL_CLASS_LOW})});
+  unsigned asked = 0;
+  host.settled = [&] {
+    for (const Client* c : gang.members) asked += c->is_engaged() && c->job().yield_asked;
+  };
+  host.run(host.now_ns + 20 * kSecond);
+  BOOST_TEST(gang.members[0]->turns_had > 100u);
+  BOOST_TEST(asked == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(turns_that_are_owed_hold_no_more_than_the_part) {
   Host host(64);
   Crowd high(host, AIACCEL_CLASS_HIGH, 3 * kSecond);

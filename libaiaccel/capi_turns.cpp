@@ -100,6 +100,11 @@ int complete(aiaccel_device& device, uint64_t cookie, uint32_t generation, uint3
   return enter(device, arg);
 }
 
+// Jobs that went with their queue tell nothing. Renewing no generation of it changes nothing.
+bool is_gone(aiaccel_device& device, uint64_t cookie) {
+  return complete(device, cookie, 0, AIACCEL_COMPLETE_RENEW) == -ENOENT;
+}
+
 // What an acquire() has kept of the turn is of no use once it is over, or begins anew.
 int settle(aiaccel_device& device, const aiaccel_grant& grant, uint32_t flags) {
   const int result = complete(device, grant.cookie, grant.generation, flags);
@@ -268,7 +273,11 @@ int aiaccel_submit(aiaccel_device* device, const aiaccel_job* job, uint64_t* coo
 int aiaccel_wait(aiaccel_device* device, uint64_t cookie, uint64_t timeout_ns, int cancel_fd,
                  aiaccel_grant* grant) try {
   if (device->pending.erase(cookie) == 0) return -ENOENT;
-  const Met met = look_back_for(*device, cookie, grant);
+  Met met = look_for(*device, cookie, grant, look_back_for(*device, cookie, grant));
+  if (met == Met::nothing && is_gone(*device, cookie)) {
+    met = look_for(*device, cookie, grant);  // it may have failed just now
+    if (met == Met::nothing) return -ENOENT;
+  }
   return withdraw_unless(wait_turn(*device, cookie, timeout_ns, cancel_fd, grant, met), *device,
                          cookie);
 } catch (const std::bad_alloc&) {

@@ -46,7 +46,8 @@ struct aiaccel_device {
   std::deque<aiaccel_event> kept;  // met, and not what was looked for
   std::set<uint64_t> pending;      // cookies of aiaccel_submit() that were not waited for yet
   uint64_t last_cookie = 0;        // of those that the library chose
-  // Whose turn aiaccel_acquire() lost before it looked; 0: none. Its work may still be being stopped.
+  // Whose turn aiaccel_acquire() lost before it looked, 0 for none. Its work may still be being
+  // stopped.
   uint32_t lost_queue = 0;
 
  private:

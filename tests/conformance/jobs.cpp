@@ -110,6 +110,30 @@ BOOST_AUTO_TEST_CASE(a_wait_ends_as_that_of_acquire_does) {
   BOOST_TEST(reader.engine_stats().jobs_waiting == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_job_whose_queue_was_destroyed_is_not_waited_for) {
+  Device holder;
+  const uint32_t held = holder.must_queue();
+  holder.must_hold(1, held, engine.slots());
+  Device own;
+  const auto submit_and_destroy = [&] {
+    const uint32_t line = own.must_queue();
+    const aiaccel_job wanted = job(0, line);
+    uint64_t cookie = 0;
+    BOOST_REQUIRE(aiaccel_submit(own.handle(), &wanted, &cookie) == 0);
+    BOOST_TEST(own.destroy(line) == 0);
+    return cookie;
+  };
+  aiaccel_grant grant;
+  for (const int cancel_fd : {-1, 0})
+    BOOST_TEST(aiaccel_wait(own.handle(), submit_and_destroy(), AIACCEL_NEVER, cancel_fd, &grant) ==
+               -ENOENT);
+  // One that had begun.
+  BOOST_TEST(holder.destroy(held) == 0);
+  BOOST_TEST(aiaccel_wait(own.handle(), submit_and_destroy(), late(), -1, &grant) == 0);
+  BOOST_TEST(aiaccel_complete(own.handle(), &grant) == -ENOENT);
+  BOOST_TEST(reader.engine_stats().slots_used == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(a_turn_that_nobody_looked_for_in_a_second_is_lost) {
   aiaccel::Job job = queue.submit({.width = engine.slots()});
   Device rival;

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -86,9 +87,62 @@ bool is_stopped(pid_t pid) {
   return stat.find(") T ") != std::string::npos;
 }
 
+// The least time from one SNAPSHOT to the next, by the broker's clock, of one who asks for nothing
+// else.
+uint64_t least_pause_ns(Device& device) {
+  uint64_t least = AIACCEL_NEVER;
+  uint64_t last = 0;
+  for (int i = 0; i < 30; ++i) {
+    aiaccel_stats arg{};
+    arg.kind = AIACCEL_STATS_SNAPSHOT;
+    arg.record_size = 8;
+    if (device.call(AIACCEL_IOC_STATS, arg)) return 0;
+    if (i) least = std::min<uint64_t>(least, arg.time_ns - last);
+    last = arg.time_ns;
+  }
+  return least;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(others)
+
+// A SNAPSHOT keeps everybody, so that those of users are followed by a pause of eight times as long.
+// What an administrator asks for is not: here it tells how long one takes.
+BOOST_AUTO_TEST_CASE(users_snapshots_have_pauses_between_them) {
+  if (geteuid() != 0) SKIP("needs root, to be several users");
+  BrokerServer server;
+  server.open_to_all();
+  Device root;
+  Child user([](Child& self) {
+    if (setgid(65534) || setuid(65534)) return 10;
+    std::vector<Device> devices(40);
+    for (Device& device : devices)
+      for (int i = 0; i < 60; ++i) device.must_queue();
+    self.tell(least_pause_ns(devices[0]));
+    self.sleep();
+    self.tell(least_pause_ns(devices[0]));
+    return 0;
+  });
+  const uint64_t users_ns = user.must_hear();
+  const uint64_t roots_ns = least_pause_ns(root);
+  BOOST_TEST_MESSAGE("user " << users_ns << " ns, root " << roots_ns << " ns");
+  BOOST_TEST(roots_ns > 0u);
+  BOOST_TEST(users_ns > 3 * roots_ns);
+  // Two who ask at once have theirs one after the other, and one who goes meanwhile is no matter.
+  Child gone([](Child& self) {
+    if (setgid(65533) || setuid(65533)) return 10;
+    Device device;
+    self.tell(1);
+    return least_pause_ns(device) ? 0 : 11;
+  });
+  BOOST_REQUIRE(gone.must_hear() == 1u);
+  user.go_on();
+  gone.kill(SIGKILL);
+  BOOST_TEST(user.must_hear() > 3 * roots_ns);
+  BOOST_TEST(user.wait() == 0);
+  BOOST_TEST(root.query().size != 0u);
+}
 
 // The server sees at once that a client's socket closed, that another client came, whose
 // descriptors get the same numbers, and that the first one's process ended.

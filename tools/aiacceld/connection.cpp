@@ -22,6 +22,11 @@ namespace {
 using aiaccel::Fd;
 namespace host = aiaccel::host;
 namespace wire = aiaccel::wire;
+using Clock = std::chrono::steady_clock;
+
+// After a user's SNAPSHOT there is none of users for so many times as long as it took, as in the
+// module: whatever they ask for, the others have most of the time.
+constexpr int kRest = 8;
 
 std::string command_of(pid_t pid) {
   std::string comm;
@@ -105,6 +110,16 @@ bool Connection::is_acceptable(const wire::Header& header) const {
          header.struct_bytes <= host::kMaxStruct;
 }
 
+// To be had by who is not privileged. The whole message is there.
+bool Connection::is_users_snapshot(const wire::Header& header) const {
+  aiaccel_stats arg;
+  constexpr size_t kNeeded = offsetof(aiaccel_stats, kind) + sizeof arg.kind;
+  if (privileged_ || header.word != AIACCEL_IOC_STATS || header.struct_bytes < kNeeded)
+    return false;
+  std::memcpy(&arg, in_.data() + sizeof header, kNeeded);
+  return arg.kind == AIACCEL_STATS_SNAPSHOT;
+}
+
 bool Connection::has_message() const {
   wire::Header header;
   if (in_.size() < sizeof header) return false;
@@ -112,8 +127,8 @@ bool Connection::has_message() const {
   return in_.size() >= header.bytes;
 }
 
-bool Connection::receive() {
-  asked_much_ = false;
+bool Connection::receive(Clock::time_point* rested_at) {
+  asked_much_ = rests_ = false;
   // One message at a time, so that a client that talks without end does not keep others from
   // talking. Descriptors that a client passes are not taken: the kernel closes them.
   wire::Header header;
@@ -133,7 +148,15 @@ bool Connection::receive() {
     in_.resize(have + static_cast<size_t>(std::max<ssize_t>(got, 0)));
     if (got < 0) return errno == EAGAIN || errno == EINTR;
   }
+  const bool paced = is_users_snapshot(header);
+  const Clock::time_point began = paced ? Clock::now() : Clock::time_point();
+  rests_ = paced && began < *rested_at;
+  if (rests_) return true;
   const bool well = carry_out(header);
+  if (paced) {
+    const Clock::time_point ended = Clock::now();
+    *rested_at = ended + kRest * (ended - began);
+  }
   in_.erase(in_.begin(), in_.begin() + header.bytes);
   return well;
 }

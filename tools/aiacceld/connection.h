@@ -14,6 +14,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -46,8 +47,12 @@ class Connection {
   // Whether a whole message was read along with the last one: the socket does not tell of it.
   bool has_message() const;
 
-  // The socket is ready, or there is such a message. False: the connection is over.
-  bool receive();
+  // Whether such a message is a user's SNAPSHOT that has to wait until all users' have rested.
+  bool rests() const { return rests_; }
+
+  // The socket is ready, or there is such a message. False: the connection is over. A user's
+  // SNAPSHOT is not answered before `rested_at`, which is set anew where it is.
+  bool receive(std::chrono::steady_clock::time_point* rested_at);
   bool send();
 
  private:
@@ -56,6 +61,7 @@ class Connection {
   int watch(pid_t pid);  // 0 or -errno
   bool greet(int error);
   bool is_acceptable(const aiaccel::wire::Header& header) const;
+  bool is_users_snapshot(const aiaccel::wire::Header& header) const;
   bool carry_out(const aiaccel::wire::Header& header);
   bool answer(int result, const void* data, uint32_t struct_bytes,
               const std::vector<std::byte>& array);
@@ -68,6 +74,7 @@ class Connection {
   uint64_t uid_ = 0;
   bool privileged_ = false;
   bool asked_much_ = false;
+  bool rests_ = false;
   std::vector<std::byte> in_;
   std::vector<std::byte> out_;
   size_t out_at_ = 0;

@@ -21,6 +21,7 @@ namespace aiacceld {
 namespace {
 
 using aiaccel::Fd;
+using namespace std::chrono_literals;
 
 // What all answers together may take that the clients of one user have left unread.
 constexpr size_t kMaxUnsent = 16 << 20;
@@ -119,10 +120,12 @@ void Server::run() {
     epoll_event events[64];
     const bool may_end = idle_ && clients_.empty() && listening_;
     const std::chrono::milliseconds forever(-1);
-    const auto patience = !eager_.empty() ? std::chrono::milliseconds(0)
-                          : !listening_   ? kShortage
-                          : may_end       ? *idle_
-                                          : forever;
+    auto patience = !eager_.empty() ? std::chrono::milliseconds(0)
+                    : !listening_   ? kShortage
+                    : may_end       ? *idle_
+                                    : forever;
+    if (!resting_.empty())
+      patience = patience == forever ? left_to_rest() : std::min(patience, left_to_rest());
     const int count = epoll_wait(epoll_.get(), events, 64, static_cast<int>(patience.count()));
     if (count == 0 && may_end && !is_needed()) return;
     if (!listening_ && std::chrono::steady_clock::now() >= listen_again_at_) listen_again();
@@ -140,7 +143,17 @@ void Server::run() {
         serve(source.client, events[i].events);
     }
     for (const uint64_t number : std::exchange(eager_, {})) serve(number, EPOLLIN);
+    if (!resting_.empty() && left_to_rest() == 0ms) {
+      const uint64_t first = resting_.front();
+      resting_.pop_front();
+      serve(first, EPOLLIN);
+    }
   }
+}
+
+std::chrono::milliseconds Server::left_to_rest() const {
+  const auto left = rested_at_ - std::chrono::steady_clock::now();
+  return std::max(std::chrono::ceil<std::chrono::milliseconds>(left), 0ms);
 }
 
 void Server::accept_client() {
@@ -195,18 +208,24 @@ bool Server::serve(Connection& connection, uint64_t number, uint32_t events) {
     if (connection.has_message()) eager_.insert(number);
     return true;
   }
-  const bool waited = connection.unsent() > 0;
+  const bool waited = connection.unsent() > 0, rested = connection.rests();
   bool well = false;  // an error or a hang-up, and nothing left to read
   if (events & EPOLLOUT)
     well = connection.send();
   else if (asks)
-    well = connection.receive();
+    well = connection.receive(&rested_at_);
   const bool waits = connection.unsent() > 0;
   if (asks && (waits || connection.asked_much())) sated_.insert(connection.uid());
   if (!well || (waits && too_much_unsent(connection))) return false;
-  if (!waits && connection.has_message()) eager_.insert(number);
-  if (waits != waited)
-    watch(connection.socket(), {number, false}, waits ? EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
+  const bool rests = connection.rests();
+  if (rests)
+    resting_.push_back(number);
+  else if (!waits && connection.has_message())
+    eager_.insert(number);
+  if (waits != waited || rests != rested) {
+    const uint32_t wanted = waits ? EPOLLOUT : EPOLLIN;
+    watch(connection.socket(), {number, false}, rests ? 0 : wanted, EPOLL_CTL_MOD);
+  }
   return true;
 }
 

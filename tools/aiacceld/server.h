@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -51,6 +52,7 @@ class Server {
   void wake_at(uint64_t ns);
   void tick();
   bool is_needed();
+  std::chrono::milliseconds left_to_rest() const;
   void accept_client();
   void listen_again();
   void serve(uint64_t number, uint32_t events);
@@ -74,6 +76,10 @@ class Server {
   std::set<uint64_t> sated_;
   // Clients of whom there is a message that was read along with another.
   std::set<uint64_t> eager_;
+  // Clients whose SNAPSHOT waits, the first who came first, and until when. Nothing else of them is
+  // read meanwhile.
+  std::deque<uint64_t> resting_;
+  std::chrono::steady_clock::time_point rested_at_;
 };
 
 }  // namespace aiacceld

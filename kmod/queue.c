@@ -66,7 +66,7 @@ void aia_queue_settle_locked(struct aia_queue *queue)
 	u32 class_ = class_now_locked(queue);
 
 	if (class_ != queue->sched.class_)
-		aia_sched_queue_set_class(&queue->sched, class_);
+		aia_sched_queue_set_class(&queue->sched, class_, ktime_get_ns());
 }
 
 struct aia_queue *aia_queue_next_locked(unsigned long *number)

@@ -620,7 +620,9 @@ struct aiaccel_reserve {
  * A job that is next but wider than the free slots waits for more of them, and nobody
  * passes it but a higher class: for 100 ms at first, in which slots are kept free for it. If
  * that was not enough, others pass for as long, and then it is next for twice the time, up to 12.8 s.
- * Where turns last T it waits 5 T at most; where one never ends, half of the time is left to others.
+ * Where turns last T it waits 5 T at most; where one never ends, half of the time is left to others. What
+ * is kept in vain while others are in line, for one that is cancelled or goes on waiting, is paid for by its
+ * tenant as for turns.
  *
  * On a CPU engine turns of IDLE and LOW are in nobody's way but that of their like: the
  * kernel's own scheduler stops such work as soon as other work comes (the holder sets

@@ -126,20 +126,19 @@ void aia_any_put_in_line(struct aia_sched_job *job, __u64 now_ns)
 			aia_sched_put_in_line(&any->places[i], now_ns);
 }
 
-/* It is of no group, so it pays for no slots up to now. */
-static void leave_line(struct aia_sched_job *place)
+static void leave_line(struct aia_sched_job *place, __u64 now_ns)
 {
 	if (place->state == AIA_SCHED_WAITING)
-		aia_sched_take_back(place, 0);
+		aia_sched_take_back(place, now_ns);
 }
 
-void aia_any_withdraw(struct aia_sched_job *job)
+void aia_any_withdraw(struct aia_sched_job *job, __u64 now_ns)
 {
 	struct aia_any *any = job->any;
 	__u32 i;
 
 	for (i = 0; i < any->count; i++)
-		leave_line(&any->places[i]);
+		leave_line(&any->places[i], now_ns);
 }
 
 struct aia_sched_job *aia_any_place(const struct aia_sched_job *job,
@@ -154,7 +153,7 @@ struct aia_sched_job *aia_any_place(const struct aia_sched_job *job,
 	return NULL;
 }
 
-bool aia_any_give_up(struct aia_sched_job *place)
+bool aia_any_give_up(struct aia_sched_job *place, __u64 now_ns)
 {
 	struct aia_any *any = place->any;
 	struct aia_sched_queue *other = NULL;
@@ -163,7 +162,7 @@ bool aia_any_give_up(struct aia_sched_job *place)
 	for (i = 0; i < any->count && !other; i++)
 		if (&any->places[i] != place)
 			other = any->places[i].queue;
-	leave_line(place);
+	leave_line(place, now_ns);
 	if (!other)
 		return false;
 	if (any->job->queue == place->queue)
@@ -172,14 +171,14 @@ bool aia_any_give_up(struct aia_sched_job *place)
 	return true;
 }
 
-struct aia_sched_job *aia_any_take(struct aia_sched_job *place)
+struct aia_sched_job *aia_any_take(struct aia_sched_job *place, __u64 now_ns)
 {
 	struct aia_any *any = place->any;
 	__u32 i;
 
 	for (i = 0; i < any->count; i++)
 		if (&any->places[i] != place)
-			leave_line(&any->places[i]);
-	aia_sched_replace(place, any->job);
+			leave_line(&any->places[i], now_ns);
+	aia_sched_replace(place, any->job, now_ns);
 	return any->job;
 }

@@ -22,8 +22,8 @@
  *    ceilings and its slots kept free (wide.h) at each. So no engine of the set has room for it,
  *    and nobody before it, while it waits.
  *  - A choice costs AIACCEL_ANY_MAX looks more at most, and beginning it as many withdrawals.
- * The price: while it waits, a wide job keeps slots free at each of its engines, and one of a
- * higher class may ask holders at several to yield.
+ * The price: while it waits, a wide job keeps slots free at each of its engines, which its tenant pays where
+ * it does not begin (wide.h), and one of a higher class may ask holders at several to yield.
  *
  * Invariants
  *  - A set is a ring of its queues by the numbers of their engines; one queue alone is a set.
@@ -69,16 +69,16 @@ int aia_any_hold(struct aia_sched_queue *queue, struct aia_sched_job *job, bool 
 void aia_any_put_in_line(struct aia_sched_job *job, __u64 now_ns);
 
 /* Takes a held job out of every line. */
-void aia_any_withdraw(struct aia_sched_job *job);
+void aia_any_withdraw(struct aia_sched_job *job, __u64 now_ns);
 
 /* The job's place in the queue, or NULL. */
 struct aia_sched_job *aia_any_place(const struct aia_sched_job *job,
 				    const struct aia_sched_queue *queue);
 
 /* It leaves its line for good; false when it was the last, which stays the job's. */
-bool aia_any_give_up(struct aia_sched_job *place);
+bool aia_any_give_up(struct aia_sched_job *place, __u64 now_ns);
 
 /* The job, now waiting in place of this one alone, to begin at once. */
-struct aia_sched_job *aia_any_take(struct aia_sched_job *place);
+struct aia_sched_job *aia_any_take(struct aia_sched_job *place, __u64 now_ns);
 
 #endif

@@ -229,7 +229,7 @@ struct aia_sched_job *aia_choice_grant_next(struct aia_sched_engine *engine, __u
 {
 	struct aia_sched_job *passed = NULL;
 	__u32 passes = 0;
-	bool retried = false;
+	bool retried = false, paused;
 	struct choice choice;
 
 	aia_classes_count(engine, now_ns);
@@ -247,21 +247,24 @@ struct aia_sched_job *aia_choice_grant_next(struct aia_sched_engine *engine, __u
 		if (fits(&choice)) {
 			if (choice.job->any) {
 				choice = prefer(&choice, now_ns);
-				choice.job = aia_any_take(choice.job);
+				choice.job = aia_any_take(choice.job, now_ns);
 			}
 			begin_all(&choice, now_ns);
 			return choice.job;
 		}
-		if (choice.room && aia_wide_supersede(choice.job, now_ns))
-			continue;
-		if (!choice.room || !engine->wide[choice.job->queue->class_].paused)
+		if (!choice.room)
+			break;
+		paused = engine->wide[choice.job->queue->class_].paused;
+		if (!paused && !aia_wide_supersede(choice.job, now_ns))
 			break;
 		if (passes++ == AIA_WIDE_STEP) {
-			aia_wide_go_on(choice.job);
+			aia_wide_go_on(choice.job, now_ns);
 			return NULL;
 		}
-		passed = choice.job;
-		aia_wide_pass(passed->queue);
+		if (paused) {
+			passed = choice.job;
+			aia_wide_pass(passed->queue);
+		}
 	}
 	/* Nobody keeps slots free in a pause, but who overruns still ends for who waits. */
 	engine->wanting = choice.job ? choice.job : passed;

@@ -13,10 +13,10 @@
  * and not at the other are lost; but where the class pauses, or where its tenant is ahead of those that wait by more
  * than AIA_GROUP_AHEAD_NS. A job that leaves takes the others out of line, where they wait for another one.
  *
- * What was kept in vain is paid (wide.h). So a tenant whose groups can never begin costs an engine that goes by
- * shares no more than its share there, AIA_GROUP_AHEAD_NS and AIA_WIDE_MAX_NS twice; those beside it have the
- * rest. Where another order is set, and for groups that begin in the end, what bounds it is that half. A group that begins
- * pays for its turns alone: if waiting for each other cost it, those with slower neighbours would wait ever longer.
+ * What was kept in vain is paid, as for a wide job (wide.h). So a tenant whose groups can never begin costs an engine
+ * that goes by shares no more than its share there, AIA_GROUP_AHEAD_NS and AIA_WIDE_MAX_NS twice; those beside it
+ * have the rest. Where another order is set, and for groups that begin in the end, what bounds it is that half.
+ * A group that begins pays for its turns alone: if waiting for each other cost it, those with slower neighbours would wait ever longer.
  *
  * Nobody waits in a circle. What waits holds nothing but slots that are free, and those for a time. Where
  * two groups of one class want the same engine, slots are held for the one that was complete first. Where all that

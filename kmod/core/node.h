@@ -21,6 +21,7 @@
 #include "share.h"
 #include "timers.h"
 #include "types.h"
+#include "wide.h"
 
 struct aia_sched_engine;
 
@@ -39,6 +40,8 @@ struct aia_sched_node {
 	bool held_back;
 	struct aia_timer rested;	/* set while it is without engine time: when that ends */
 	__u64 held_back_ns, since_ns;	/* aia_node_held_back_ns() */
+
+	struct aia_wide_debt debt;	/* of a job of its own queues, not of its children's */
 };
 
 /* @parent is NULL for the root tenant's node. Weight 0 is the default, here and below. */

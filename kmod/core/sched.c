@@ -72,14 +72,14 @@ static void line_up(struct aia_sched_queue *queue)
 		aia_order_line_up(queue);
 }
 
-void aia_sched_queue_set_class(struct aia_sched_queue *queue, __u32 class_)
+void aia_sched_queue_set_class(struct aia_sched_queue *queue, __u32 class_, __u64 now_ns)
 {
 	struct aia_share *share = &queue->share;
 	__u64 booked = share->booked;
 
 	if (class_ == queue->class_)
 		return;
-	aia_wide_leave_class(queue);
+	aia_wide_leave_class(queue, now_ns);
 	aia_order_drop_out(queue);
 	aia_share_charge(share, 0, 0, booked);
 	aia_share_retire(share);
@@ -248,12 +248,12 @@ void aia_sched_take_back(struct aia_sched_job *job, __u64 now_ns)
 	job->capped_ns = 0;
 }
 
-void aia_sched_replace(struct aia_sched_job *place, struct aia_sched_job *job)
+void aia_sched_replace(struct aia_sched_job *place, struct aia_sched_job *job, __u64 now_ns)
 {
 	struct aia_sched_engine *engine = place->queue->seat->engine;
 
 	dequeue(place);
-	aia_wide_forget(place, false, 0); /* of no group: nothing to pay */
+	aia_wide_forget(place, true, now_ns);
 	if (engine->wanting == place)
 		engine->wanting = NULL;
 	place->state = AIA_SCHED_HELD;

@@ -205,7 +205,7 @@ void aia_sched_queue_fini(struct aia_sched_queue *queue);	/* it has no job */
  * What the queue counts as from now on. Its turn, if it has one, is paid for there; it goes on to be
  * asked to yield, or not, as what it was granted as.
  */
-void aia_sched_queue_set_class(struct aia_sched_queue *queue, __u32 class_);
+void aia_sched_queue_set_class(struct aia_sched_queue *queue, __u32 class_, __u64 now_ns);
 
 /* Another order (enum aiaccel_order), while jobs wait and run; dispatch after. See order.h. */
 void aia_sched_set_order(struct aia_sched_engine *engine, __u32 order, __u64 now_ns);
@@ -245,7 +245,7 @@ void aia_sched_withdraw(struct aia_sched_job *job, __u64 now_ns);
 void aia_sched_take_back(struct aia_sched_job *job, __u64 now_ns);
 
 /* A held job comes into line where the place waits, which leaves. To begin before the next choice. */
-void aia_sched_replace(struct aia_sched_job *place, struct aia_sched_job *job);
+void aia_sched_replace(struct aia_sched_job *place, struct aia_sched_job *job, __u64 now_ns);
 
 /*
  * How long ceilings of its tenant, or of one above it, have held a job back, of the time that it waited

@@ -140,6 +140,17 @@ bool aia_share_is_ahead(const struct aia_share *share, __u64 slot_ns)
 	return false;
 }
 
+bool aia_share_is_alone(const struct aia_share *share)
+{
+	for (; share->parent; share = share->parent) {
+		const struct aia_rb_node *top = share->parent->members.top;
+
+		if (top && (top->left || top->right))
+			return false;
+	}
+	return true;
+}
+
 void aia_share_serve(struct aia_share *share)
 {
 	for (; share->parent; share = share->parent)

@@ -80,6 +80,9 @@ bool aia_share_is_in_line(const struct aia_share *share);
  */
 bool aia_share_is_ahead(const struct aia_share *share, __u64 slot_ns);
 
+/* Whether nobody else is in line in its whole tree; it is. */
+bool aia_share_is_alone(const struct aia_share *share);
+
 /* A turn begins below @share: the members' time moves up to those it passes. */
 void aia_share_serve(struct aia_share *share);
 

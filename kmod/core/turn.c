@@ -87,7 +87,7 @@ void aia_turn_stir_set(const struct aia_any *any, struct aia_news *news)
 }
 
 bool aia_turn_is_left_to(struct aia_turn *turn, const struct aia_sched_queue *queue,
-			 struct aia_news *news)
+			 __u64 now_ns, struct aia_news *news)
 {
 	struct aia_sched_job *place;
 
@@ -97,7 +97,7 @@ bool aia_turn_is_left_to(struct aia_turn *turn, const struct aia_sched_queue *qu
 	if (!place)
 		return false;
 	aia_turns_stir(queue->seat->engine, news);
-	return !aia_any_give_up(place);
+	return !aia_any_give_up(place, now_ns);
 }
 
 /* ---- the life of a job ---- */
@@ -136,7 +136,7 @@ void aia_turn_take_back(struct aia_turn *turn, enum aiaccel_turn_state if_grante
 	case AIA_SCHED_HELD:
 		aia_turn_leave_group(turn, now_ns, news);
 		if (turn->job.any) {
-			aia_any_withdraw(&turn->job);
+			aia_any_withdraw(&turn->job, now_ns);
 			aia_turn_stir_set(turn->job.any, news);
 		}
 		if (turn->of_followed.next)

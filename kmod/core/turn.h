@@ -46,7 +46,7 @@ void aia_turn_stir_set(const struct aia_any *any, struct aia_news *news);
 
 /* Whether the turn is the queue's, and no other's. It may be one that can go on without the queue: then it does. */
 bool aia_turn_is_left_to(struct aia_turn *turn, const struct aia_sched_queue *queue,
-			 struct aia_news *news);
+			 __u64 now_ns, struct aia_news *news);
 
 /* Turns that are held, linked by of_followed: they failed, and those after them; or may go on. */
 void aia_turn_fail_held(struct aia_link *held, __u64 now_ns, struct aia_news *news);

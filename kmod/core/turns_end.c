@@ -30,7 +30,7 @@ void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue,
 		while (turn) {
 			struct aia_turn *next = turn->next_hash;
 
-			if (aia_turn_is_left_to(turn, queue, news)) {
+			if (aia_turn_is_left_to(turn, queue, now_ns, news)) {
 				aia_turn_move_all(&turn->followers,
 						  aia_turn_waits(turn) ? &withdrawn : &completed);
 				end(turn, now_ns, news);
@@ -122,7 +122,7 @@ static __u32 gather_held(struct aia_turns *turns, const struct aia_sched_queue *
 	for (i = 0; i < AIA_TURNS_MAX; i++)
 		for (turn = turns->hash[i]; turn; turn = turn->next_hash) {
 			if (turn->job.state != AIA_SCHED_HELD ||
-			    !aia_turn_is_left_to(turn, queue, news))
+			    !aia_turn_is_left_to(turn, queue, now_ns, news))
 				continue;
 			aia_turn_leave_group(turn, now_ns, news);
 			if (turn->of_followed.next)

@@ -27,28 +27,60 @@ static struct aia_wide *wide_of(const struct aia_sched_job *job)
 
 /* ---- what is paid ---- */
 
+static struct aia_wide_debt *debt_of(const struct aia_sched_job *job)
+{
+	return &job->queue->node->debt;
+}
+
 /* Counts the time up to now; a clock that jumps costs no more than the longest debt of a class. */
 static void owe(struct aia_wide *wide, __u64 now_ns)
 {
 	__u64 ns = aia_since_ns(wide->owed_since_ns, now_ns);
 
-	if (wide->owed_slots)
-		wide->owed_slot_ns += wide->owed_slots *
-				      (ns < AIA_CLASSES_DEBT_NS ? ns : AIA_CLASSES_DEBT_NS);
 	wide->owed_since_ns = now_ns;
+	if (!wide->owed_slots)
+		return;
+	if (ns > AIA_CLASSES_DEBT_NS)
+		ns = AIA_CLASSES_DEBT_NS;
+	debt_of(wide->job)->kept_ns += ns;
+	debt_of(wide->job)->slot_ns += wide->owed_slots * ns;
 }
 
-/* What was kept in vain. Whether there was any. */
-static bool pay(struct aia_wide *wide, __u64 now_ns)
+/* Nothing is kept for the job from now on, and it owes nothing. What it did, in slots times time. */
+static __u64 clear(struct aia_sched_job *job, __u64 now_ns)
 {
+	struct aia_wide *wide = wide_of(job);
+	__u64 slot_ns;
+
+	if (debt_of(job)->job != job)
+		return 0;
 	owe(wide, now_ns);
-	wide->owed_slots = 0;
-	if (!wide->owed_slot_ns)
+	if (wide->job == job)
+		wide->owed_slots = 0;
+	slot_ns = debt_of(job)->slot_ns;
+	*debt_of(job) = (struct aia_wide_debt){};
+	return slot_ns;
+}
+
+/* Whether there was anything to be paid. */
+static bool pay(struct aia_sched_job *job, __u64 now_ns)
+{
+	__u64 slot_ns = clear(job, now_ns);
+
+	if (!slot_ns)
 		return false;
-	aia_share_charge(&wide->job->queue->share, wide->owed_slot_ns, 0, 0);
-	aia_node_count_turns(wide->job->queue->node, 0, wide->owed_slot_ns, 0, 0, now_ns);
-	wide->owed_slot_ns = 0;
+	aia_share_charge(&job->queue->share, slot_ns, 0, 0);
+	aia_node_count_turns(job->queue->node, 0, slot_ns, 0, 0, now_ns);
 	return true;
+}
+
+/* Slots are kept for the job no more, at least for now. Whether it has paid. */
+static bool pay_if_long(struct aia_sched_job *job, __u64 now_ns)
+{
+	const struct aia_wide_debt *debt = debt_of(job);
+
+	owe(wide_of(job), now_ns);
+	return debt->job == job && debt->kept_ns >= AIA_WIDE_MAX_NS && pay(job, now_ns);
 }
 
 /* ---- for whom slots are kept ---- */
@@ -120,13 +152,13 @@ static void count(struct aia_wide *wide, __u64 now_ns)
 	if (wide->spent_ns >= wide->limit_ns && !wide->paused) {
 		wide->paused = true;
 		wide->held = NULL;
-		if (wide->limit_ns == AIA_WIDE_MAX_NS)
-			pay(wide, now_ns);
-		else if (wide->job)
+		if (wide->job && wide->limit_ns < AIA_WIDE_MAX_NS)
 			wide->limit_ns *= 2;
 	} else if (!wide->spent_ns) {
 		wide->paused = false;
 	}
+	if (wide->job && (wide->paused || !wide->keeping))
+		pay_if_long(wide->job, now_ns);
 	if (!wide->paused)
 		take_back(wide, AIA_WIDE_STEP);
 }
@@ -157,9 +189,17 @@ static __u64 next_look_ns(const struct aia_wide *wide)
 
 bool aia_wide_supersede(struct aia_sched_job *job, __u64 now_ns)
 {
-	struct aia_wide *wide = wide_of(job);
+	struct aia_sched_job *before = wide_of(job)->job, *other = debt_of(job)->job;
+	bool paid;
 
-	return wide->job != job && pay(wide, now_ns);
+	if (job->queue->class_ == AIACCEL_CLASS_REALTIME)
+		return false;
+	paid = other && other != job && pay(other, now_ns);
+	if (before && before != job) {
+		paid |= pay_if_long(before, now_ns);
+		wide_of(job)->owed_slots = 0;
+	}
+	return paid;
 }
 
 void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, __u32 slots,
@@ -167,7 +207,9 @@ void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, _
 {
 	__u32 c;
 
-	if (job && job->queue->class_ != AIACCEL_CLASS_REALTIME) {
+	if (job && job->queue->class_ == AIACCEL_CLASS_REALTIME)
+		job = NULL;
+	if (job) {
 		engine->wide_stirs |= 1U << job->queue->class_;
 		wide_of(job)->counted_ns = now_ns;
 		wide_of(job)->job = job;
@@ -180,7 +222,13 @@ void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, _
 			continue;
 		wide->keeping = job && wide == wide_of(job);
 		owe(wide, now_ns);
-		wide->owed_slots = wide->keeping && wide->job == job && job->group ? slots : 0;
+		wide->owed_slots = 0;
+		if (wide->keeping && !aia_share_is_alone(&job->queue->share)) {
+			if (wide->held != job)
+				aia_share_serve(&job->queue->share);
+			wide->owed_slots = slots;
+			debt_of(job)->job = job;
+		}
 		at_ns = next_look_ns(wide);
 		if (at_ns != wide->timer.at_ns)
 			aia_timer_set(&engine->timers, &wide->timer, at_ns);
@@ -205,38 +253,35 @@ bool aia_wide_retry(struct aia_sched_engine *engine)
 	return left < AIA_WIDE_STEP;
 }
 
-void aia_wide_go_on(struct aia_sched_job *job)
+void aia_wide_go_on(struct aia_sched_job *job, __u64 now_ns)
 {
-	struct aia_wide *wide = wide_of(job);
-
-	aia_timer_set(&job->queue->seat->engine->timers, &wide->timer, wide->counted_ns);
+	aia_timer_set(&job->queue->seat->engine->timers, &wide_of(job)->timer, now_ns);
 }
 
 void aia_wide_forget(struct aia_sched_job *job, bool begins, __u64 now_ns)
 {
 	struct aia_wide *wide = wide_of(job);
 
+	if (begins)
+		clear(job, now_ns);
+	else
+		pay(job, now_ns);
 	if (!(job->queue->seat->engine->wide_stirs >> job->queue->class_ & 1))
 		return;
 	aia_wide_release(job);
 	if (wide->job != job)
 		return;
-	if (begins) {
-		wide->owed_slot_ns = 0;
-		wide->owed_slots = 0;
-	}
-	pay(wide, now_ns);
 	wide->job = NULL;
 	wide->limit_ns = AIA_WIDE_FIRST_NS;
 }
 
-void aia_wide_leave_class(struct aia_sched_queue *queue)
+void aia_wide_leave_class(struct aia_sched_queue *queue, __u64 now_ns)
 {
 	struct aia_wide *wide = &queue->seat->engine->wide[queue->class_];
 
 	if (wide->job && wide->job->queue == queue)
-		aia_wide_forget(wide->job, false, wide->owed_since_ns);
+		aia_wide_forget(wide->job, false, now_ns);
 	if (wide->held && wide->held->queue == queue)
-		aia_wide_forget(wide->held, false, wide->owed_since_ns);
+		aia_wide_forget(wide->held, false, now_ns);
 	aia_wide_recall(queue);
 }

@@ -17,19 +17,30 @@
  *    the end of a pause, if there is one, and then AIA_WIDE_FIRST_NS or 5 T at most, the longer of both:
  *    it needs one stretch of T, the limits before it sum up to less than 2 T, the pauses
  *    as well. A job of a lower class has this in the time that is its class's.
- *  - One choice passes, and takes back into line, twice AIA_WIDE_STEP queues at most; a timer that is due
- *    at once goes on with the rest.
+ *  - One choice passes or lets pay, and takes back into line, twice AIA_WIDE_STEP queues at most; a timer that is
+ *    due at once goes on with the rest.
  *
  * REALTIME never pauses: what its turns may take was counted when they were promised (realtime.h). So it is always
  * at rest; nothing is held for it, since it is in no group.
  *
  * AIA_WIDE_MAX_NS is longer than any turn that has an end: the largest budget, and its grace.
  *
- * A group waits for what happens elsewhere, maybe for ever, by its tenant's own doing. So slots kept free in vain
- * for one of its jobs count as had, for the share and the ceilings of its tenant: when it leaves, when another job
- * keeps slots in its place, and from the first stretch of AIA_WIDE_MAX_NS on at the end of each. Not while it may
- * still begin: it would be next no more, and what was kept so far lost. The stretches before are shorter than
- * AIA_WIDE_MAX_NS together. A job that begins pays for its turn alone.
+ * What is kept in vain counts as had, for the share and the ceilings of its tenant: a job may wait for ever by its
+ * tenant's own doing, for a turn of its own, or for what happens elsewhere, or leave just before it could begin. So
+ * what is kept free while somebody else is in line is counted as a debt of the job's tenant (struct aia_wide_debt).
+ *  - The job begins: it is forgiven, and the job pays for its turn alone.
+ *  - It leaves the line without, or slots are to be kept for another job of its tenant: it is paid.
+ *  - Slots are kept for it no more for now, in a pause or since another tenant's job is next: it stays, and is paid
+ *    once it comes from AIA_WIDE_MAX_NS. The stretches before the first one of AIA_WIDE_MAX_NS are shorter than that
+ *    together. Not while the job may still begin: it would be next no more, and what was kept so far lost.
+ * A place of a set (any.h) is a job of its own: what was kept where the job does not begin is paid.
+ *
+ * So a tenant, and each below it by itself, owes for less than two times AIA_WIDE_MAX_NS. Whom slots are kept for is
+ * served by it (share.h): nobody saves up what it paid, where that kept nobody from a turn. And
+ *  - in an order by shares (order.h) slots kept in vain for jobs of a tenant come to no more than what is its share of
+ *    them, and that once. tests/core/sched_wide.cpp, any.cpp and groups.cpp play it.
+ *  - For jobs that begin in the end, however little they want then, and in other orders, half of the time bounds it
+ *    alone. What is kept from lower classes their tenants have by classes.h.
  *
  * Nobody is passed for nothing: while no job is in line, those passed may begin in a pause, too. A queue
  * that was passed comes back like one that slept (share.h), and at once when its jobs change.
@@ -55,14 +66,20 @@ struct aia_sched_engine;
 struct aia_sched_job;
 struct aia_sched_queue;
 
+/* Of one tenant at one engine: what was kept for one of its jobs, in vain so far. */
+struct aia_wide_debt {
+	struct aia_sched_job *job;	/* that waits; NULL: there is no debt */
+	__u64 kept_ns, slot_ns;
+};
+
 /* Of one class at one engine. */
 struct aia_wide {
 	__u64 counted_ns;
 	__u64 spent_ns;
 	__u64 limit_ns;
 	bool keeping;			/* slots were kept free since it was counted */
-	__u32 owed_slots;		/* that were kept since for a group */
-	__u64 owed_since_ns, owed_slot_ns;
+	__u32 owed_slots;		/* that its job owes for since */
+	__u64 owed_since_ns;
 	bool paused;
 	struct aia_sched_job *job;	/* for whom slots were kept last, while it waits */
 	struct aia_sched_job *held;	/* aia_wide_hold() */
@@ -87,8 +104,8 @@ struct aia_sched_job *aia_wide_held(const struct aia_sched_engine *engine, __u32
 void aia_wide_count(struct aia_sched_engine *engine, __u64 now_ns);
 
 /*
- * Slots are to be kept free for the job, and no more for another one of its class. True where that one's
- * tenant has paid now: choose again.
+ * Slots are to be kept free for the job, and no more for another one of its class or tenant. True where one
+ * was paid for now: choose again.
  */
 bool aia_wide_supersede(struct aia_sched_job *job, __u64 now_ns);
 
@@ -99,8 +116,8 @@ void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, _
 /* Takes a queue whose class pauses out of line. */
 void aia_wide_pass(struct aia_sched_queue *queue);
 
-/* The class of the job pauses, and more queues are to be passed than one step takes. */
-void aia_wide_go_on(struct aia_sched_job *job);
+/* More queues are to be passed in a pause of the job's class, or to pay before it, than one step takes. */
+void aia_wide_go_on(struct aia_sched_job *job, __u64 now_ns);
 
 /* Nobody is in line: those passed may try again, in their pause. False when there is none. */
 bool aia_wide_retry(struct aia_sched_engine *engine);
@@ -112,6 +129,6 @@ void aia_wide_forget(struct aia_sched_job *job, bool begins, __u64 now_ns);
 void aia_wide_recall(struct aia_sched_queue *queue);
 
 /* Before the class of the queue changes; line it up after. */
-void aia_wide_leave_class(struct aia_sched_queue *queue);
+void aia_wide_leave_class(struct aia_sched_queue *queue, __u64 now_ns);
 
 #endif

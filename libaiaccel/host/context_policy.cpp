@@ -46,7 +46,8 @@ uint32_t Context::counted_class(const Queue& queue) const {
 void Context::follow_policy() {
   for (auto& [id, queue] : queues_) {
     const uint32_t class_ = counted_class(*queue);
-    if (class_ != queue->sched.class_) aia_sched_queue_set_class(&queue->sched, class_);
+    if (class_ != queue->sched.class_)
+      aia_sched_queue_set_class(&queue->sched, class_, monotonic_ns());
   }
 }
 

@@ -423,4 +423,49 @@ BOOST_AUTO_TEST_CASE(any_calls_in_any_order) {
   BOOST_TEST(waited > 10u);
 }
 
+// A wide job that keeps slots free at engines where it does not begin, beside two tenants that want
+// them: one that waits for its own turns everywhere for ever, and one that begins at the first
+// engine, time and again. The others have their shares, but for what wide.h says.
+BOOST_AUTO_TEST_CASE(where_it_does_not_begin_it_takes_its_share_at_most) {
+  for (const bool begins : {false, true}) BOOST_TEST_CONTEXT("begins " << begins) {
+      constexpr std::uint32_t kSlots = 4;
+      constexpr unsigned kEngines = 4;
+      constexpr std::uint64_t kLength = 300'000 * kMs;
+      Floor floor(kEngines, kSlots);
+      Anywhere wide(floor, 0);
+      Party holder(floor, 0);
+      for (unsigned e = 0; e < kEngines; e++)
+        BOOST_TEST_REQUIRE(
+            holder.submit(e, plain(100 + e), begins && e == 0 ? 90 * kMs : AIACCEL_NEVER) == 0);
+      std::vector<std::unique_ptr<Party>> victims;
+      std::uint64_t had_ns = 0, turns = 0;
+      const auto lasts_ns = [](unsigned i) { return (40 + 3 * i) * kMs; };
+      for (unsigned i = 0; i < 2 * kSlots; i++) {
+        victims.push_back(std::make_unique<Party>(floor, 1 + i % 2));
+        victims.back()->begun = [&, i](std::uint64_t) { had_ns += lasts_ns(i); };
+        for (unsigned e = begins; e < kEngines; e++)
+          BOOST_TEST_REQUIRE(victims.back()->submit(e, plain(1 + e), lasts_ns(i)) == 0);
+      }
+      wide.begun = [&](std::uint64_t) { turns++; };
+      BOOST_TEST_REQUIRE(wide.submit(0, any(1, kSlots), kMs) == 0);
+      while (floor.now < kLength && floor.step()) {
+        for (unsigned i = 0; i < victims.size(); i++)
+          for (unsigned e = begins; e < kEngines; e++)
+            if (!victims[i]->held(e)) victims[i]->submit(e, plain(1 + e), lasts_ns(i));
+        if (!begins) continue;
+        if (!holder.held(0)) holder.submit(0, plain(100), 90 * kMs);
+        if (std::none_of(floor.live.begin(), floor.live.end(),
+                         [](const aia_turn* turn) { return turn->job.any; }))
+          wide.submit(0, any(1, kSlots), kMs);
+      }
+      BOOST_TEST(turns == (begins ? turns : 0u));
+      BOOST_TEST((!begins || turns > 1000));
+      const std::uint64_t slots = (kSlots - 1) * (kEngines - begins);
+      BOOST_TEST_MESSAGE("beside a wide job of a set: " << had_ns / (slots * kLength / 10000)
+                                                        << " of 10000");
+      const std::uint64_t once_ns = (begins ? 0 : 2 * AIA_WIDE_MAX_NS) + 100 * kMs;
+      BOOST_TEST(had_ns >= slots * (kLength * 2 / 3 - once_ns));
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

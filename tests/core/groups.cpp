@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(no_promised_job_is_of_a_group) {
   BOOST_TEST(a.submit(0, job(1, 7, 2), AIACCEL_NEVER) == -EINVAL);
   BOOST_TEST(a.submit(0, job(1, 7, 1), AIACCEL_NEVER) == -EINVAL);
   // Nor one that counts as of a lower class, since its tenant's ceiling fell.
-  aia_sched_queue_set_class(b.queues[0].get(), AIACCEL_CLASS_HIGH);
+  aia_sched_queue_set_class(b.queues[0].get(), AIACCEL_CLASS_HIGH, floor.now);
   BOOST_TEST(b.submit(0, job(1, 7, 1), AIACCEL_NEVER) == -EINVAL);
   BOOST_TEST(a.submit(0, job(1), AIACCEL_NEVER) == 0);
   BOOST_TEST(a.held(0) == 1u);
@@ -330,8 +330,8 @@ BOOST_AUTO_TEST_CASE(random_groups_all_have_their_turns) {
     const auto pick = [&](unsigned below) { return static_cast<unsigned>(random() % below); };
     const unsigned nr_engines = 1 + pick(5);
     Floor floor(nr_engines, 1 + pick(3));
-    const std::uint32_t classes[] = {pick(AIACCEL_NR_CLASSES), AIACCEL_CLASS_NORMAL,
-                                     pick(2) ? 2u : pick(AIACCEL_NR_CLASSES)};
+    const std::uint32_t classes[] = {pick(AIACCEL_CLASS_REALTIME), AIACCEL_CLASS_NORMAL,
+                                     pick(2) ? 2u : pick(AIACCEL_CLASS_REALTIME)};
     std::vector<std::unique_ptr<Party>> parties;
     for (unsigned i = 0; i < 9; i++)  // those of one tenant are of one class
       parties.push_back(

@@ -311,8 +311,8 @@ BOOST_AUTO_TEST_CASE(the_class_changes_while_jobs_wait_and_run) {
   host.start(urgent);
   host.start(plain);
   host.run(host.now_ns + kMs / 2);
-  aia_sched_queue_set_class(&holder.queue, AIACCEL_CLASS_LOW);
-  aia_sched_queue_set_class(&urgent.queue, AIACCEL_CLASS_LOW);
+  aia_sched_queue_set_class(&holder.queue, AIACCEL_CLASS_LOW, host.now_ns);
+  aia_sched_queue_set_class(&urgent.queue, AIACCEL_CLASS_LOW, host.now_ns);
   host.run(host.now_ns + 100 * kMs);
   BOOST_TEST(plain.turns_had >= 99u);
   BOOST_TEST(holder.turns_had == 1u);
@@ -322,7 +322,7 @@ BOOST_AUTO_TEST_CASE(the_class_changes_while_jobs_wait_and_run) {
   // The lie that was booked is returned where the turn ended: they are equal.
   BOOST_TEST(std::abs(static_cast<int>(holder.turns_had - urgent.turns_had)) <= 25);
   BOOST_TEST(holder.turns_had + urgent.turns_had >= 98u);
-  aia_sched_queue_set_class(&urgent.queue, AIACCEL_CLASS_HIGH);
+  aia_sched_queue_set_class(&urgent.queue, AIACCEL_CLASS_HIGH, host.now_ns);
   const std::uint64_t before = holder.turns_had;
   host.run(host.now_ns + 100 * kMs);
   BOOST_TEST(holder.turns_had <= before + 1);

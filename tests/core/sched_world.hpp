@@ -83,6 +83,7 @@ class World {
   std::uint64_t held_back() const { return held_back_; }
   std::uint64_t owed() const { return owed_; }
   std::uint64_t in_pauses() const { return in_pauses_; }
+  std::uint64_t paid() const { return paid_; }
 
   // Everything can be taken down from any state.
   void end() {
@@ -92,6 +93,7 @@ class World {
     BOOST_TEST_REQUIRE(engine_.slots_used == 0u);
     BOOST_TEST_REQUIRE(engine_.waiting == 0u);
     for (const auto& seat : seats_) BOOST_TEST_REQUIRE(aia_list_empty(&seat.queues));
+    for (const auto& node : nodes_) BOOST_TEST_REQUIRE(node.debt.job == nullptr);
     for (const auto& share : engine_.root)
       BOOST_TEST_REQUIRE(aia_rb_first(&share.members) == nullptr);
   }
@@ -161,7 +163,7 @@ class World {
     held_back_ += node.held_back;
   }
   void change_class(aia_sched_queue& queue) {
-    aia_sched_queue_set_class(&queue, pick(AIACCEL_NR_CLASSES));
+    aia_sched_queue_set_class(&queue, pick(AIACCEL_NR_CLASSES), now_);
   }
   // A random one of those that have a turn, or one that has none.
   aia_sched_job* any_granted() {
@@ -308,11 +310,23 @@ class World {
     });
   }
 
+  // Whoever is next and does not fit: others for whom slots were kept so far may have to pay first,
+  // and then somebody else may be next. Whether there was one.
+  bool supersede() {
+    for (auto& job : jobs_) {
+      if (!is_next(job) || engine_.wide[job.queue->class_].paused) continue;
+      const std::uint32_t room = room_for(job, false);
+      if (room && room < job.width && aia_wide_supersede(&job, now_)) return true;
+    }
+    return false;
+  }
+
   void grant_all() {
     wake_rested();
     for (;;) {
       aia_classes_count(&engine_, now_);
       aia_wide_count(&engine_, now_);
+      while (engine_.state != AIACCEL_ENGINE_FAULTED && supersede()) paid_++;
       const bool passing = is_passing();
       std::vector<const aia_sched_job*> candidates;
       for (const auto& job : jobs_)
@@ -375,6 +389,7 @@ class World {
   std::uint64_t held_back_ = 0;
   std::uint64_t owed_ = 0;
   std::uint64_t in_pauses_ = 0;
+  std::uint64_t paid_ = 0;
   std::uint64_t capped_[kJobs] = {};
   unsigned node_of_[kSeats] = {};
   aia_sched_engine engine_{};

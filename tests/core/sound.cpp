@@ -169,6 +169,16 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
   if (in_line != queued || in_line + parked + away != lined) return false;
   *why = "REALTIME pauses, or slots are held for it";
   if (engine.wide_stirs >> AIACCEL_CLASS_REALTIME & 1) return false;
+  *why = "a debt is of a job of the tenant that waits";
+  for (const aia_sched_node* n : nodes) {
+    const aia_wide_debt& debt = n->debt;
+    if (debt.job && (debt.job->state != AIA_SCHED_WAITING || debt.job->queue->node != n))
+      return false;
+    if (!debt.job && (debt.kept_ns || debt.slot_ns)) return false;
+  }
+  *why = "what is kept counts for nobody";
+  for (const aia_wide& wide : engine.wide)
+    if (wide.owed_slots && (!wide.job || wide.job->queue->node->debt.job != wide.job)) return false;
   *why = "parked, and no timer set";
   if (parked && !engine.reorder.at_ns) return false;
   *why = "a tenant is in line exactly while somebody below it is, and it is not held back";

@@ -56,6 +56,7 @@ void Oracle::granted(Client& c) {
   turns_++;
   free_since_ns_ = AIACCEL_NEVER;
   ceilings(c);
+  if (debts_[c.queue.node].job == &c.job()) debts_.erase(c.queue.node);
 }
 
 void Oracle::renewed(const Client& c) {
@@ -109,6 +110,7 @@ void Oracle::settled() {
   terms();
   groups();
   starvation();
+  debts();
   lags();
   structure();
 }
@@ -204,6 +206,27 @@ void Oracle::runs(const Client& c, Ns since_ns) {
     account.slots += c.width;
     account.most_slots = std::max(account.most_slots, account.slots);
     account.least_weight = std::min(account.least_weight, s->weight);
+  }
+}
+
+void Oracle::debts() {
+  for (const aia_sched_node& node : host_.tenants()) {
+    Debt& before = debts_[&node];
+    const aia_wide_debt& debt = node.debt;
+    if (before.job && (debt.job != before.job || debt.slot_ns < before.slot_ns)) {
+      const Ns paid_ns = before.slot_ns + before.slots * (host_.now_ns - before.since_ns);
+      for (const aia_share* s = before.share; s->parent; s = s->parent) {
+        accounts_[s].had_ns += paid_ns;
+        accounts_[s].most_paid_ns = std::max(accounts_[s].most_paid_ns, paid_ns);
+        accounts_[s].least_weight = std::min(accounts_[s].least_weight, s->weight);
+      }
+    }
+    before = {};
+    if (!debt.job) continue;
+    const aia_sched_queue& queue = *debt.job->queue;
+    const aia_wide& wide = node.engine->wide[queue.class_];
+    before = {debt.job, &queue.share, debt.slot_ns, wide.owed_since_ns,
+              wide.job == debt.job ? wide.owed_slots : 0};
   }
 }
 

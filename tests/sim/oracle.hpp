@@ -63,11 +63,14 @@ class Oracle {
     Ns longest_ns = AIA_SCHED_FIRST_NS;
     std::uint32_t slots = 0, most_slots = 0;  // of work that goes on
     Ns running_ns = 0;                        // of that
+    Ns most_paid_ns = 0;                      // at once, for slots kept in vain
     std::uint32_t least_weight = ~0U;
     double virtual_ns(const aia_share& share) const {
       return weighted(had_ns + running_ns, share.weight);
     }
-    double charge_ns() const { return weighted(most_slots * longest_ns, least_weight); }
+    double charge_ns() const {
+      return weighted(most_slots * longest_ns + most_paid_ns, least_weight);
+    }
     static double weighted(Ns ns, std::uint32_t weight) {
       return static_cast<double>(ns) * AIACCEL_WEIGHT_DEFAULT / weight;
     }
@@ -82,6 +85,7 @@ class Oracle {
   void slots() const;
   void time() const;
   void work();
+  void debts();
   void lags();
   void ceilings(const Client& c) const;
   void terms();
@@ -112,6 +116,14 @@ class Oracle {
   };
   std::map<const aia_sched_node*, Window> windows_;  // of ceilings
   Window below_[AIACCEL_NR_CLASSES];                 // of what lies below a class, while it waits
+  // What was kept for a job in vain, until it begins or its tenant pays: then it counts as had.
+  struct Debt {
+    const aia_sched_job* job = nullptr;
+    const aia_share* share = nullptr;
+    Ns slot_ns = 0, since_ns = 0;
+    std::uint32_t slots = 0;  // that are kept since then
+  };
+  std::map<const aia_sched_node*, Debt> debts_;
   // The difference of two siblings when both were in line first.
   std::map<std::pair<const aia_share*, const aia_share*>, double> pairs_;
 };

@@ -40,7 +40,7 @@ std::uint32_t stopping_of(const aia_link& head) {
 
 // The members of a share: all say so, in order; none too far behind, or each with its first one's
 // key.
-bool members_are_sound(const aia_share& parent) {
+bool members_are_sound(const aia_share& parent, std::uint64_t behind_ns) {
   const bool by_key = parent.root->by_key;
   const aia_share* before = nullptr;
   for (const aia_rb_node* i = aia_rb_first(&parent.members); i; i = aia_rb_next(i)) {
@@ -55,7 +55,7 @@ bool members_are_sound(const aia_share& parent) {
       return false;
     before = s;
     if (by_key) continue;
-    aia_vtime least = aia_vtime_sub(parent.floor, {0, AIA_SHARE_LAG_NS});
+    aia_vtime least = aia_vtime_sub(parent.floor, {0, behind_ns});
     if (aia_vtime_before(s->vtime, least)) return false;
   }
   return true;
@@ -64,7 +64,8 @@ bool members_are_sound(const aia_share& parent) {
 }  // namespace
 
 bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_node*>& nodes,
-              const std::vector<const aia_sched_queue*>& queues, const char** why) {
+              const std::vector<const aia_sched_queue*>& queues, const char** why,
+              std::uint64_t behind_ns) {
   std::uint32_t used = 0, yielding = 0, background = 0, background_yielding = 0, waiting = 0;
   bool sound = true;
   for (std::uint32_t c = 0; c < AIACCEL_NR_CLASSES; c++) {
@@ -191,9 +192,10 @@ bool is_sound(const aia_sched_engine& engine, const std::vector<const aia_sched_
 
   *why = "the members of a share";
   for (const aia_share& s : engine.root)
-    if (!members_are_sound(s)) return false;
+    if (!members_are_sound(s, behind_ns)) return false;
   for (const aia_sched_node* n : nodes)
-    if (!std::all_of(std::begin(n->share), std::end(n->share), members_are_sound)) return false;
+    for (const aia_share& s : n->share)
+      if (!members_are_sound(s, behind_ns)) return false;
   *why = "";
   return true;
 }

@@ -2,10 +2,10 @@
 //
 // Who comes to a host of the simulator (host.hpp), and what became of it, as it sees it itself.
 //
-// A client is a process: a context with one queue, which wants turns of a known length. It reads
-// its ring as soon as something is there, its work begins with its turn, and it says when that has
-// ended, which it does not before even if its turn is revoked, unless the work was stopped. While
-// it is frozen it does none of this; work that was begun goes on.
+// A client is a process: a context with one queue, or a set of them at several engines, which wants
+// turns of a known length. It reads its ring as soon as something is there, its work begins with its
+// turn, and it says when that has ended, which it does not before even if its turn is revoked,
+// unless the work was stopped. While it is frozen it does none of this; work that was begun goes on.
 // One of a stream may look whether it is asked to yield; then it renews its turn, or ends it. One
 // may have a job after its job, too.
 //
@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "core/core.hpp"
@@ -30,10 +31,18 @@ class Host;
 struct Gang;
 struct Stream;
 
+// A seat at an engine, with its queue.
+struct Place {
+  aia_sched_seat seat{};
+  aia_sched_queue queue{};
+};
+
 struct Client {
   Host* host = nullptr;
   aia_sched_seat seat{};
   aia_sched_queue queue{};
+  std::deque<Place> elsewhere{};  // the others of its set; each job is for any of them
+  std::unique_ptr<aia_any> anys[2]{};
   aia_turns turns{};
   aia_history_who who{};  // its context is the client's address
   aia_turn turns_of_jobs[2]{};
@@ -71,11 +80,24 @@ struct Client {
   bool is_engaged() const { return job().state == AIA_SCHED_GRANTED; }
   bool is_being_stopped() const { return job().state == AIA_SCHED_STOPPING; }
   aia_turn* other() { return &turns_of_jobs[turn == &turns_of_jobs[0]]; }
+  // The one of its queues that is there, or null.
+  const aia_sched_queue* queue_at(const aia_sched_engine& engine) const {
+    if (seat.engine == &engine) return &queue;
+    for (const Place& p : elsewhere)
+      if (p.seat.engine == &engine) return &p.queue;
+    return nullptr;
+  }
+  // What stands for its job in one of its queues, or null.
+  const aia_sched_job* job_in(const aia_sched_queue& at) const {
+    if (job().any && job().state == AIA_SCHED_HELD) return aia_any_place(&job(), &at);
+    return job().queue == &at ? &job() : nullptr;
+  }
   bool overruns() const { return job().state == AIA_SCHED_CONTENDED; }
 };
 
 struct Stream {
   aia_sched_node* tenant = nullptr;
+  std::vector<aia_sched_node*> elsewhere{};  // of other engines: each job is for any of them
   std::uint32_t class_ = AIACCEL_CLASS_NORMAL;
   std::uint32_t weight = 0;
   std::uint32_t width = 1;

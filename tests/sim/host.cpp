@@ -47,6 +47,7 @@ aia_sched_node* Host::another(std::uint32_t slots) {
   aia_sched_engine& made = others_.emplace_back();
   aia_sched_engine_init(&made, slots);
   made.witness = witness;
+  made.number = static_cast<std::uint32_t>(others_.size());
   return tenant_below(nullptr, &made, 0);
 }
 
@@ -89,7 +90,22 @@ int Host::add_client(Stream& stream, Ns period_ns) {
   c.width = stream.width;
   c.claimed_ns = stream.claimed_ns;
   stream.idle.push_back(&c);
-  return init(c, stream.tenant, stream.class_, stream.weight, stream.budget_ns, period_ns);
+  const int err = init(c, stream.tenant, stream.class_, stream.weight, stream.budget_ns, period_ns);
+  if (err) return err;
+  for (aia_sched_node* node : stream.elsewhere) join(c, node);
+  return 0;
+}
+
+// A queue like its first one, at another engine, for the same jobs.
+void Host::join(Client& c, aia_sched_node* node) {
+  Place& p = c.elsewhere.emplace_back();
+  aia_sched_seat_init(&p.seat, node->engine);
+  aia_sched_queue_init(&p.queue, &p.seat, node, c.queue.class_, c.queue.share.weight);
+  p.queue.who = &c.who;
+  p.queue.fill = c.queue.fill;
+  p.queue.budget_ns = c.queue.budget_ns;
+  if (aia_any_takes(&c.queue, node->engine)) broken("a set took no queue");
+  aia_any_join(&p.queue, &c.queue);
 }
 
 Gang& Host::gang(std::vector<Client*> members) {
@@ -191,8 +207,15 @@ void Host::submit(Client& c, aia_turn& turn, const aia_turn* after, Ns came_ns) 
   aiaccel_job arg{};
   arg.cookie = cookie_of(c, turn);
   if (after) {
-    arg.flags = AIACCEL_JOB_AFTER;
+    arg.flags |= AIACCEL_JOB_AFTER;
     arg.after = cookie_of(c, *after);
+  }
+  if (!c.elsewhere.empty()) {
+    std::unique_ptr<aia_any>& any = c.anys[&turn - c.turns_of_jobs];
+    any = std::make_unique<aia_any>();
+    any->numa_node = -1;
+    turn.job.any = any.get();
+    arg.flags |= AIACCEL_JOB_ANY;
   }
   arg.width = c.width;
   arg.cost_ns = c.claimed_ns;

@@ -74,7 +74,10 @@ class Host {
   }
 
   // Closes a client that has no job, so that its queue is gone for the scheduler.
-  void close(Client& c) { aia_sched_queue_fini(&c.queue); }
+  void close(Client& c) {
+    aia_sched_queue_fini(&c.queue);
+    for (Place& p : c.elsewhere) aia_sched_queue_fini(&p.queue);
+  }
 
   void freeze(Client& c) { c.frozen = true; }
   void thaw(Client& c);
@@ -141,6 +144,7 @@ class Host {
   int init(Client& c, aia_sched_node* node, std::uint32_t class_, std::uint32_t weight,
            Ns budget_ns, Ns period_ns);
   int add_client(Stream& stream, Ns period_ns);
+  void join(Client& c, aia_sched_node* node);
   void foresee(Ns after_ns, Stream* comes);
   void foresee(Ns after_ns, Client& wakes);
   void put_in_line(Client& c, Ns came_ns);

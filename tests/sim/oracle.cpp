@@ -15,15 +15,13 @@ void must(bool holds, const std::string& what) {
   if (!holds) throw Broken(what);
 }
 
-// Nothing but a lack of room keeps it from its turn.
-bool is_eligible(const Client& c) {
-  if (c.job().state != AIA_SCHED_WAITING || c.seat.turn || c.queue.promise.release.at_ns)
-    return false;
-  return c.queue.class_ == AIACCEL_CLASS_REALTIME || !aia_node_is_held_back(c.queue.node);
+// The queue of its turn.
+const aia_sched_queue& queue_of(const Client& c) {
+  return *c.job().queue;
 }
 
 bool is_below(const Client& c, const aia_sched_node* node) {
-  const aia_sched_node* n = c.queue.node;
+  const aia_sched_node* n = queue_of(c).node;
   while (n && n != node) n = n->parent;
   return n;
 }
@@ -32,8 +30,15 @@ bool is_below(const Client& c, const aia_sched_node* node) {
 std::uint32_t width_of(const Client& c) {
   if (!c.gang) return c.width;
   std::uint32_t width = 0;
-  for (const Client* member : c.gang->members) width += member->width;
+  for (const Client* member : c.gang->members)
+    if (member->seat.engine == c.seat.engine) width += member->width;
   return width;
+}
+
+// Whether it waits for room at another engine, too.
+bool spans(const Client& c) {
+  return c.gang && std::any_of(c.gang->members.begin(), c.gang->members.end(),
+                               [&](const Client* m) { return m->seat.engine != c.seat.engine; });
 }
 
 bool is_background(std::uint32_t class_) {
@@ -42,13 +47,39 @@ bool is_background(std::uint32_t class_) {
 
 }  // namespace
 
-Oracle::Oracle(Host& host, Ns longest_ns)
-    : host_(host), longest_ns_(std::max<Ns>(longest_ns, AIA_SCHED_FIRST_NS)) {
-  host.granted = [this](Client& c) { granted(c); };
-  host.renewed = [this](Client& c) { renewed(c); };
-  host.ended = [this](Client& c) { ended(c); };
-  host.released = [this](Client& c) { released(c); };
-  host.settled = [this] { settled(); };
+Oracle::Oracle(Host& host, const aia_sched_engine& engine, Ns longest_ns)
+    : host_(host), engine_(engine), longest_ns_(std::max<Ns>(longest_ns, AIA_SCHED_FIRST_NS)) {
+  const auto tell = [this](std::function<void(Client&)>& told, void (Oracle::*what)(Client&)) {
+    told = [this, what, before = std::move(told)](Client& c) {
+      if (before) before(c);
+      if (queue_of(c).seat->engine == &engine_) (this->*what)(c);
+    };
+  };
+  tell(host.granted, &Oracle::granted);
+  tell(host.renewed, &Oracle::renewed);
+  tell(host.ended, &Oracle::ended);
+  tell(host.released, &Oracle::released);
+  host.settled = [this, before = std::move(host.settled)] {
+    if (before) before();
+    settled();
+  };
+}
+
+// Nothing but a lack of room keeps it from its turn here.
+bool Oracle::is_eligible(const Client& c) const {
+  const aia_sched_queue& queue = *c.queue_at(engine_);
+  const aia_sched_job* job = c.job_in(queue);
+  if (!job || job->state != AIA_SCHED_WAITING || queue.seat->turn || queue.promise.release.at_ns)
+    return false;
+  return queue.class_ == AIACCEL_CLASS_REALTIME || !aia_node_is_held_back(queue.node);
+}
+
+// Here.
+std::vector<const aia_sched_node*> Oracle::tenants() const {
+  std::vector<const aia_sched_node*> all;
+  for (const aia_sched_node& n : host_.tenants())
+    if (n.engine == &engine_) all.push_back(&n);
+  return all;
 }
 
 void Oracle::granted(Client& c) {
@@ -59,11 +90,11 @@ void Oracle::granted(Client& c) {
   if (debts_[c.queue.node].job == &c.job()) debts_.erase(c.queue.node);
 }
 
-void Oracle::renewed(const Client& c) {
+void Oracle::renewed(Client& c) {
   took(c, c.begun_ns);
   free_since_ns_ = AIACCEL_NEVER;
   ceilings(c);
-  if (host_.engine.order != AIACCEL_ORDER_STRICT || !aia_list_empty(&host_.engine.parked)) return;
+  if (engine_.order != AIACCEL_ORDER_STRICT || !aia_list_empty(&engine_.parked)) return;
   for (const Client* other : clients())
     must(other->queue.class_ <= c.queue.class_ || other->width > 1 || other->gang ||
              !is_eligible(*other),
@@ -74,7 +105,7 @@ void Oracle::ended(Client& c) {
   must(running_.erase(&c) == 1, "slots: a turn ended that had not begun");
   const Ns had_ns = (host_.now_ns - c.job().granted_ns) * c.width;
   ended_ns_ += had_ns;
-  of_tenant_[c.queue.node] += had_ns;
+  of_tenant_[queue_of(c).node] += had_ns;
   took(c, c.begun_ns);
   if (c.killed_ns) left_ns_.push_back(c.killed_ns);
   if (c.overruns()) overrunning_.insert(&c);
@@ -89,11 +120,11 @@ void Oracle::released(Client& c) {
 void Oracle::took(const Client& c, Ns since_ns) {
   const Ns ns = host_.now_ns - since_ns, had_ns = ns * c.width;
   longest_ns_ = std::max(longest_ns_, ns);
-  for (const aia_share* s = &c.queue.share; s->parent; s = s->parent) {
+  for (const aia_share* s = &queue_of(c).share; s->parent; s = s->parent) {
     accounts_[s].had_ns += had_ns;
     accounts_[s].longest_ns = std::max(accounts_[s].longest_ns, ns);
   }
-  for (const aia_sched_node* n = c.queue.node; n; n = n->parent)
+  for (const aia_sched_node* n = queue_of(c).node; n; n = n->parent)
     if (const auto w = windows_.find(n); w != windows_.end() && w->second.since_ns <= since_ns)
       w->second.had_ns += had_ns;
   for (std::uint32_t b = c.job().class_ + 1; b < AIACCEL_NR_CLASSES; b++)
@@ -121,27 +152,28 @@ void Oracle::slots() const {
     used += c->width;
     if (is_background(c->job().class_)) background += c->width;
   }
-  const aia_sched_engine& e = host_.engine;
+  const aia_sched_engine& e = engine_;
   must(used == e.slots_used, "slots: those of turns are not those in use");
   std::uint32_t contended = 0;
   for (const Client* c : overrunning_) {
     contended += c->width;
-    must(c->seat.turn == &c->job(), "slots: a context could have a turn beside work that overruns");
+    must(queue_of(*c).seat->turn == &c->job(),
+         "slots: a context could have a turn beside work that overruns");
   }
   must(contended == e.contended, "slots: those of work that overruns are not contended");
   std::uint32_t stopping = 0;
   for (const Client* c : running_) {
     if (!c->revoked_ns && !c->killed_ns) continue;
     stopping += c->width;
-    must(c->killed_ns || c->seat.turn == &c->job(),
+    must(c->killed_ns || queue_of(*c).seat->turn == &c->job(),
          "slots: a context could have a turn beside work that is being stopped");
   }
   must(stopping == e.stops.slots, "slots: those of work that is being stopped are not kept");
   must(!e.stops.possible || !contended, "slots: contended, and work can be stopped");
-  for (const aia_sched_node& n : host_.tenants()) {
+  for (const aia_sched_node* n : tenants()) {
     std::uint32_t turns = 0;
-    for (const Client* c : running_) turns += is_below(*c, &n);
-    must(turns == n.turns, "slots: a tenant's turns are not those that have slots");
+    for (const Client* c : running_) turns += is_below(*c, n);
+    must(turns == n->turns, "slots: a tenant's turns are not those that have slots");
   }
   if (e.gives_way)
     must(background <= e.slots && used - background <= e.slots, "slots: more than there are");
@@ -157,15 +189,15 @@ void Oracle::time() const {
     if (!c->killed_ns) continue;
     const Ns had_ns = (c->killed_ns - c->job().granted_ns) * c->width;
     ended_ns += had_ns;
-    of_tenant[c->queue.node] += had_ns;
+    of_tenant[queue_of(*c).node] += had_ns;
   }
-  must(host_.engine.busy_ns == ended_ns, "time: the engine's is not that of its turns");
+  must(engine_.busy_ns == ended_ns, "time: the engine's is not that of its turns");
   for (const auto& [node, had_ns] : of_tenant)
     must(node->busy_ns == had_ns, "time: a tenant's is not that of its turns");
 }
 
 void Oracle::work() {
-  const aia_sched_engine& e = host_.engine;
+  const aia_sched_engine& e = engine_;
   if (!aia_list_empty(&e.parked)) return;  // they come into line without a wait
   std::uint32_t used = 0, foreground = 0;
   for (const Client* c : running_) {
@@ -173,18 +205,21 @@ void Oracle::work() {
     if (!is_background(c->job().class_)) foreground += c->width;
   }
   bool could_begin = false, reserved = false;
+  Ns longest_ns = longest_ns_;
   for (const Client* c : clients()) {
     if (!is_eligible(*c)) continue;
     const std::uint32_t in_way = e.gives_way && !is_background(c->queue.class_) ? foreground : used;
     const std::uint32_t room = in_way < e.slots ? e.slots - in_way : 0;
-    (width_of(*c) <= room ? could_begin : reserved) = true;
+    (width_of(*c) <= room && !spans(*c) ? could_begin : reserved) = true;
+    // What a group waits for elsewhere is not known here, but for how long in vain.
+    if (spans(*c)) longest_ns = std::max<Ns>(longest_ns, AIA_WIDE_MAX_NS);
   }
   must(!could_begin || reserved, "work: a slot is free, and a job that fits waits");
   if (!could_begin) {
     free_since_ns_ = AIACCEL_NEVER;
   } else {
     free_since_ns_ = std::min(free_since_ns_, host_.now_ns);
-    must(host_.now_ns - free_since_ns_ <= longest_ns_,
+    must(host_.now_ns - free_since_ns_ <= longest_ns,
          "work: a slot stays free for a wide job for longer than the longest turn");
   }
 }
@@ -199,7 +234,7 @@ double Oracle::lag_ns(const aia_share& a, const aia_share& b) {
 // Its work goes on, and is not in what was had.
 void Oracle::runs(const Client& c, Ns since_ns) {
   const Ns ns = host_.now_ns - since_ns;
-  for (const aia_share* s = &c.queue.share; s->parent; s = s->parent) {
+  for (const aia_share* s = &queue_of(c).share; s->parent; s = s->parent) {
     Account& account = accounts_[s];
     account.longest_ns = std::max({account.longest_ns, ns, c.claimed_ns});
     account.running_ns += ns * c.width;
@@ -231,20 +266,20 @@ void Oracle::debts() {
 }
 
 void Oracle::lags() {
-  const aia_sched_engine& e = host_.engine;
+  const aia_sched_engine& e = engine_;
   for (auto& [share, account] : accounts_) account.running_ns = account.slots = 0;
   for (const Client* c : running_) runs(*c, c->begun_ns);
   for (const Client* c : overrunning_) {
     runs(*c, c->revoked_ns);
-    for (const aia_share* s = &c->queue.share; s->parent; s = s->parent)
+    for (const aia_share* s = &queue_of(*c).share; s->parent; s = s->parent)
       accounts_[s].longest_ns = std::max<Ns>(accounts_[s].longest_ns, AIA_TERMS_PAY_NS);
   }
-  if (e.line != AIA_LINE_SHARES || !aia_list_empty(&e.parked)) return pairs_.clear();
+  if (e.line != AIA_LINE_SHARES || !aia_list_empty(&e.parked) || any_spans()) return pairs_.clear();
   std::map<const aia_share*, std::vector<const aia_share*>> in_line;
   for (const Client* c : clients())
-    if (c->queue.share.queued) in_line[c->queue.share.parent].push_back(&c->queue.share);
-  for (const aia_sched_node& node : host_.tenants())
-    for (const aia_share& s : node.share)
+    if (const aia_share& s = c->queue_at(engine_)->share; s.queued) in_line[s.parent].push_back(&s);
+  for (const aia_sched_node* node : tenants())
+    for (const aia_share& s : node->share)
       if (s.queued) in_line[s.parent].push_back(&s);
 
   // A group pays for what was kept free for it in vain, which it never had.
@@ -272,7 +307,7 @@ void Oracle::lags() {
 
 void Oracle::ceilings(const Client& c) const {
   if (c.queue.class_ == AIACCEL_CLASS_REALTIME) return;
-  for (const aia_sched_node* n = c.queue.node; n; n = n->parent) {
+  for (const aia_sched_node* n = queue_of(c).node; n; n = n->parent) {
     std::uint32_t turns = 0;
     for (const Client* other : running_) turns += is_below(*other, n);
     must(!n->turns_max || turns <= n->turns_max, "ceilings: a turn more than a tenant may hold");
@@ -284,15 +319,22 @@ void Oracle::ceilings(const Client& c) const {
   }
 }
 
+bool Oracle::any_spans() const {
+  const std::vector<const Client*> all = clients();
+  return std::any_of(all.begin(), all.end(), [](const Client* c) { return spans(*c); });
+}
+
 void Oracle::terms() {
-  const aia_sched_engine& e = host_.engine;
-  bool waits = false, foreground_waits = false;
+  const aia_sched_engine& e = engine_;
+  bool waits = false, foreground_waits = false, waits_elsewhere = false;
   for (const Client* c : clients())
     if (is_eligible(*c)) {
       waits = true;
       foreground_waits |= !is_background(c->queue.class_);
+      waits_elsewhere |= spans(*c);
     }
-  if (!aia_list_empty(&e.parked)) waits = false;
+  // There may be room for a group that is next here: then nobody is in its way.
+  if (!aia_list_empty(&e.parked) || waits_elsewhere) waits = false;
   // Where it gives way, background turns are in the way of their like alone.
   const bool in_way[2] = {waits, waits && !(e.gives_way && foreground_waits)};
   for (int i = 0; i < 2; i++) {
@@ -312,7 +354,7 @@ void Oracle::terms() {
 // What stops may make of a turn that is over: those of all others, until it is asked and until it
 // is revoked; then those before its own, and that one. And those of processes that were killed.
 Ns Oracle::stops_ns(const Client& c, Ns over_ns) const {
-  const aia_sched_engine& e = host_.engine;
+  const aia_sched_engine& e = engine_;
   if (!e.stops.possible) return 0;
   const Ns since_ns = over_ns - std::min<Ns>(over_ns, 3 * e.slots * e.stops.longest_ns);
   Ns stops = 2 * (e.slots - 1);
@@ -330,14 +372,14 @@ void Oracle::groups() const {
 }
 
 void Oracle::starvation() {
-  const aia_sched_engine& e = host_.engine;
+  const aia_sched_engine& e = engine_;
   const bool owed = e.line != AIA_LINE_AGES && e.order != AIACCEL_ORDER_STRICT && !e.gives_way &&
                     aia_list_empty(&e.parked) && !e.realtime.nr;
   bool waits[AIACCEL_NR_CLASSES] = {}, wide = false;
   for (const Client* c : clients())
     if (is_eligible(*c)) {
       waits[c->queue.class_] = true;
-      wide |= width_of(*c) > 1;
+      wide |= width_of(*c) > 1 || spans(*c);
     }
   bool below = false;
   for (std::uint32_t b = AIACCEL_CLASS_NORMAL; b < AIACCEL_NR_CLASSES; b++) {
@@ -359,21 +401,21 @@ void Oracle::starvation() {
 }
 
 void Oracle::structure() const {
-  std::vector<const aia_sched_node*> nodes;
-  for (const aia_sched_node& node : host_.tenants()) nodes.push_back(&node);
   std::vector<const aia_sched_queue*> queues;
-  for (const Client* c : clients()) queues.push_back(&c->queue);
+  for (const Client* c : clients()) queues.push_back(c->queue_at(engine_));
   const char* why = "";
-  const bool sound = is_sound(host_.engine, nodes, queues, &why);
+  // A group that slots are held for passes others, and moves the floor to where it stands.
+  const Ns ahead_ns = any_spans() ? engine_.slots * AIA_GROUP_AHEAD_NS : 0;
+  const bool sound = is_sound(engine_, tenants(), queues, &why, AIA_SHARE_LAG_NS + ahead_ns);
   must(sound, std::string("structure: ") + why);
 }
 
 void Oracle::end() const {
-  must(running_.empty() && host_.engine.slots_used == 0, "end: a turn does not end");
-  must(host_.engine.waiting == 0, "end: a job waits that nothing keeps from running");
-  must(overrunning_.empty() && host_.engine.contended == 0, "end: a slot stays contended");
-  for (const aia_sched_node& n : host_.tenants())
-    must(n.turns == 0 && n.cap.booked == 0, "end: a tenant's turns stay booked");
+  must(running_.empty() && engine_.slots_used == 0, "end: a turn does not end");
+  must(engine_.waiting == 0, "end: a job waits that nothing keeps from running");
+  must(overrunning_.empty() && engine_.contended == 0, "end: a slot stays contended");
+  for (const aia_sched_node* n : tenants())
+    must(n->turns == 0 && n->cap.booked == 0, "end: a tenant's turns stay booked");
   for (const Client* c : host_.clients())
     must(aia_turns_empty(&c->turns), "end: a turn stays with its context");
 }
@@ -381,7 +423,7 @@ void Oracle::end() const {
 std::vector<const Client*> Oracle::clients() const {
   std::vector<const Client*> all;
   for (const Client* c : host_.clients())
-    if (!c->killed_ns) all.push_back(c);
+    if (!c->killed_ns && c->queue_at(engine_)) all.push_back(c);
   return all;
 }
 

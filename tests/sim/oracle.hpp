@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What must hold whatever the workload: looked at after each event of a host, by an account of its
-// own. What does not hold is thrown, as Broken.
+// What must hold whatever the workload at one of a host's engines: looked at after each event, by
+// an account of its own. What does not hold is thrown, as Broken.
 //
 // - slots: what runs is what was granted and has not ended; none is lost, none is given twice;
 //   those of revoked turns are contended until the work has ended, or stay taken until it was
@@ -17,7 +17,8 @@
 // - terms: no turn goes on beyond budget and grace, or the grace after somebody came, while a job
 //   is in line; but where work is stopped for what stop.h says. A renewed turn begins anew, and is
 //   not renewed before one of a higher class where these go first.
-// - groups: their jobs begin together; they are as a wide job to those beside them.
+// - groups: their jobs begin together; they are as a wide job to those beside them,
+//   one that keeps slots for longer where they are at several engines.
 // - starvation: what lies below a class has what it is owed (classes.h), where all are one slot
 //   wide.
 // - structure: the invariants of sched.h (core/sound.hpp).
@@ -44,7 +45,8 @@ struct Broken : std::runtime_error {
 class Oracle {
  public:
   // No turn is said to be longer than `longest_ns`.
-  Oracle(Host& host, Ns longest_ns);
+  Oracle(Host& host, const aia_sched_engine& engine, Ns longest_ns);
+  Oracle(const Oracle&) = delete;
 
   // Weights have changed: what was before does not count for lags.
   void reweighted() { pairs_.clear(); }
@@ -77,7 +79,7 @@ class Oracle {
   };
 
   void granted(Client& c);
-  void renewed(const Client& c);
+  void renewed(Client& c);
   void ended(Client& c);
   void released(Client& c);
   void took(const Client& c, Ns since_ns);
@@ -95,9 +97,13 @@ class Oracle {
   void structure() const;
   void runs(const Client& c, Ns since_ns);
   double lag_ns(const aia_share& a, const aia_share& b);
+  bool is_eligible(const Client& c) const;
+  bool any_spans() const;
   std::vector<const Client*> clients() const;
+  std::vector<const aia_sched_node*> tenants() const;
 
   Host& host_;
+  const aia_sched_engine& engine_;
   Ns longest_ns_;  // seen, or said
   std::uint64_t turns_ = 0;
   std::set<const Client*> running_;  // or are being stopped

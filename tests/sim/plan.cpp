@@ -5,6 +5,7 @@
 #include "sim/plan.hpp"
 
 #include <cmath>
+#include <memory>
 
 #include "sim/oracle.hpp"
 
@@ -31,13 +32,14 @@ class Play {
   Play(Random who, Random what, unsigned streams)
       : who_(std::move(who)),
         host_(static_cast<std::uint32_t>(1 + who_.below(6)), std::move(what)),
-        oracle_(host_, kLongest) {
+        oracle_(host_, host_.engine, kLongest) {
     keeps_order_ = who_.below(2);
     for (unsigned i = 0; i < kTenants; i++) {
       aia_sched_node* parent = who_.below(2) && i ? tenants_[who_.below(i)] : nullptr;
       tenants_[i] = host_.tenant(any_weight(who_), parent);
     }
     enforce();
+    if (who_.below(2)) another();
     for (unsigned i = 0; i < streams; i++) stream();
     if (who_.below(2)) gang();
     if (ends_turns_ && who_.below(3) == 0) promises();
@@ -61,9 +63,12 @@ class Play {
     for (aia_sched_node* node : tenants_) cap(node, AIACCEL_ENGINE_TIME_ALL, 0);
     host_.run(AIACCEL_NEVER - 1);
     oracle_.end();
+    if (oracle_elsewhere_) oracle_elsewhere_->end();
   }
 
-  std::uint64_t turns() const { return oracle_.turns(); }
+  std::uint64_t turns() const {
+    return oracle_.turns() + (oracle_elsewhere_ ? oracle_elsewhere_->turns() : 0);
+  }
   std::uint64_t events() const { return played_; }
 
  private:
@@ -76,6 +81,17 @@ class Play {
     ends_turns_ = enforcement != AIACCEL_ADVISORY;
   }
 
+  // A second engine, for jobs of its own, for those of any of both, and for a group's.
+  void another() {
+    aia_sched_node* root = host_.another(static_cast<std::uint32_t>(1 + who_.below(6)));
+    aia_terms_set_engine(root->engine, ends_turns_ ? AIACCEL_GATED : AIACCEL_ADVISORY,
+                         kMs * who_.below(4));
+    for (aia_sched_node*& node : elsewhere_) node = host_.tenant(any_weight(who_), root);
+    oracle_elsewhere_ = std::make_unique<Oracle>(host_, *root->engine, kLongest);
+  }
+
+  aia_sched_node* tenant_elsewhere() { return elsewhere_[who_.below(std::size(elsewhere_))]; }
+
   void stream() {
     Stream s{.tenant = tenants_[who_.below(kTenants)],
              .class_ = static_cast<std::uint32_t>(who_.below(AIACCEL_CLASS_REALTIME)),
@@ -83,8 +99,15 @@ class Play {
              .contexts = 1 + who_.below(4),
              .claimed_ns = who_.below(3) ? 0 : any_length(who_)};
     if (ends_turns_) s.budget_ns = any_length(who_);
+    if (oracle_elsewhere_ && who_.below(2)) {
+      if (who_.below(2))
+        s.tenant = tenant_elsewhere();
+      else
+        s.elsewhere = {tenant_elsewhere()};
+    }
     // Narrow as a rule.
-    s.width = static_cast<std::uint32_t>(who_.below(3) ? 1 : 1 + who_.below(host_.engine.slots));
+    const std::uint32_t slots = s.tenant->engine->slots;
+    s.width = static_cast<std::uint32_t>(who_.below(3) ? 1 : 1 + who_.below(slots));
     if (who_.below(3) == 0) s.due_ns = any_length(who_);
     s.yields_ns = who_.below(2) * any_length(who_);
     s.renews = who_.below(2);
@@ -105,6 +128,7 @@ class Play {
   // bounds.
   void gang() {
     aia_sched_node* tenant = host_.tenant(any_weight(who_));
+    aia_sched_node* elsewhere = oracle_elsewhere_ && who_.below(2) ? elsewhere_[0] : nullptr;
     Host::Options options{.class_ = static_cast<std::uint32_t>(who_.below(AIACCEL_CLASS_REALTIME)),
                           .turn_ns = any_length(who_)};
     if (ends_turns_) options.budget_ns = any_length(who_);
@@ -115,6 +139,8 @@ class Play {
       room -= options.width;
       members.push_back(&host_.client(tenant, options));
     }
+    options.width = 1;
+    if (elsewhere) members.push_back(&host_.client(elsewhere, options));
     host_.gang(std::move(members));
   }
 
@@ -198,7 +224,9 @@ class Play {
   Random who_;
   Host host_;
   Oracle oracle_;
+  std::unique_ptr<Oracle> oracle_elsewhere_;  // of the second engine, where there is one
   aia_sched_node* tenants_[kTenants] = {};
+  aia_sched_node* elsewhere_[2] = {};
   std::uint64_t played_ = 0;
   bool ends_turns_ = false;
   bool keeps_order_ = false;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A workload by chance: an engine of any enforcement, tenants in a tree, some of them with
-// ceilings, streams of jobs of any class, width and length, some longer than their budgets, a
-// group, and promises. Processes are frozen and killed meanwhile. Played for so many events under
-// the oracle, then to its end.
+// A workload by chance: an engine of any enforcement, often a second one beside it, tenants in a
+// tree, some of them with ceilings, streams of jobs of any class, width and length, some longer than
+// their budgets, some for any of both engines, a group, at one or both, and promises. Processes are
+// frozen and killed meanwhile. Played for so many events under the oracle, then to its end.
 #pragma once
 
 #include <cstdint>

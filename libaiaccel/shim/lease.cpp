@@ -177,7 +177,9 @@ bool Lease::hold(uint64_t now_ns, unsigned waiting) {
 
   bool over = news.yield || news.revoked || news.failed || door_.yield_wanted();
   if (over) near_until_ns_ = now_ns + kNearNs;
-  if (!over && quiet && seen_.in_flight == 0 && now_ns - active_ns_ >= rules_.idle_ns) over = true;
+  if (!over && quiet && waiting == 0 && seen_.in_flight == 0 &&
+      now_ns - active_ns_ >= rules_.idle_ns)
+    over = true;
   if (!over && now_ns >= quantum_end_ns_) {
     const int refused = arbiter_.renew();
     if (refused && refused != -EAGAIN && refused != -ESTALE) {

@@ -256,6 +256,27 @@ BOOST_AUTO_TEST_CASE(what_does_nothing_for_a_while_gives_the_turn_back) {
 }
 
 // A kernel of 0.2 ms every 5 ms: whatever the class, others get most of the time between.
+// Who asked for it may have no processor yet: a turn that went back before that would be asked for
+// again, and so on.
+BOOST_AUTO_TEST_CASE(a_turn_that_a_launch_still_waits_for_does_not_go_back) {
+  hold();
+  for (int i = 0; i < 5; ++i) {
+    now += kMs;
+    BOOST_TEST(step(1).changed);
+    BOOST_TEST((lease.state() == Lease::State::held));
+  }
+  BOOST_TEST(launch_all(1) == 1);
+  now += kMs;
+  step();
+  finish_work();
+  now += kMs;
+  step();
+  BOOST_TEST((lease.state() == Lease::State::held));
+  now += kMs;
+  step();
+  BOOST_TEST(arbiter.completes == 1);
+}
+
 BOOST_AUTO_TEST_CASE(a_program_that_launches_at_a_pace_holds_no_turn_between) {
   for (const uint32_t class_ : {AIACCEL_CLASS_LOW, AIACCEL_CLASS_NORMAL, AIACCEL_CLASS_HIGH}) {
     Lease paced{door, arbiter, work, LeaseRules::of_class(class_)};

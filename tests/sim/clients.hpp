@@ -3,11 +3,11 @@
 // Who comes to a host of the simulator (host.hpp), and what became of it, as it sees it itself.
 //
 // A client is a process: a context with one queue, or a set of them at several engines, which wants
-// turns of a known length. It reads its ring as soon as something is there, its work begins with its
-// turn, and it says when that has ended, which it does not before even if its turn is revoked,
-// unless the work was stopped. While it is frozen it does none of this; work that was begun goes on.
-// One of a stream may look whether it is asked to yield; then it renews its turn, or ends it. One
-// may have a job after its job, too.
+// turns of a known length. It reads its ring as soon as something is there, its work begins with
+// its turn, and it says when that has ended, which it does not before even if its turn is revoked,
+// unless the work was stopped. While it is frozen it does none of this; work that was begun goes
+// on. One of a stream may look whether it is asked to yield; then it renews its turn, or ends it.
+// One may have a job after its job, too.
 //
 // A stream is a crowd of clients to whom jobs come: as many as it needs, since a context holds one
 // turn at a time.
@@ -19,7 +19,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <memory>
 #include <vector>
 
 #include "core/core.hpp"
@@ -42,7 +41,7 @@ struct Client {
   aia_sched_seat seat{};
   aia_sched_queue queue{};
   std::deque<Place> elsewhere{};  // the others of its set; each job is for any of them
-  std::unique_ptr<aia_any> anys[2]{};
+  std::vector<aia_any> anys{};    // then one for each of its turns
   aia_turns turns{};
   aia_history_who who{};  // its context is the client's address
   aia_turn turns_of_jobs[2]{};

@@ -98,6 +98,7 @@ int Host::add_client(Stream& stream, Ns period_ns) {
 
 // A queue like its first one, at another engine, for the same jobs.
 void Host::join(Client& c, aia_sched_node* node) {
+  c.anys.resize(std::size(c.turns_of_jobs));
   Place& p = c.elsewhere.emplace_back();
   aia_sched_seat_init(&p.seat, node->engine);
   aia_sched_queue_init(&p.queue, &p.seat, node, c.queue.class_, c.queue.share.weight);
@@ -211,10 +212,10 @@ void Host::submit(Client& c, aia_turn& turn, const aia_turn* after, Ns came_ns) 
     arg.after = cookie_of(c, *after);
   }
   if (!c.elsewhere.empty()) {
-    std::unique_ptr<aia_any>& any = c.anys[&turn - c.turns_of_jobs];
-    any = std::make_unique<aia_any>();
-    any->numa_node = -1;
-    turn.job.any = any.get();
+    aia_any& any = c.anys[cookie_of(c, turn) - 1];
+    any = {};
+    any.numa_node = -1;
+    turn.job.any = &any;
     arg.flags |= AIACCEL_JOB_ANY;
   }
   arg.width = c.width;

@@ -78,6 +78,42 @@ void fills() {
     }
 }
 
+// Processes of one tenant end as soon as they have their turns, and leave it to the provider to
+// stop their work.
+void leaves() {
+  Host host(1);
+  host.enforce(AIACCEL_PREEMPTIBLE, kMs, 40 * kMs);
+  aia_sched_node* tenant = host.tenant();
+  const Stream& other =
+      host.saturate({.tenant = host.tenant(), .service = exponential(5 * kMs)}, 2);
+  const Ns start_ns = host.now_ns;
+  while (host.now_ns < start_ns + kLength) {
+    Client& c = host.client(tenant);
+    host.start(c);
+    host.run(AIACCEL_NEVER - 1, [&] { return c.is_engaged(); });
+    host.kill(c);
+  }
+  BOOST_TEST(std::abs(ratio(other.had_ns, host.now_ns - start_ns) - 0.5) <= kError);
+}
+
+// Work that is asked to yield renews its turn instead, time and again.
+void renews() {
+  for (const std::uint32_t slots : {1u, 3u}) {
+    Host host(slots);
+    host.enforce(AIACCEL_GATED, 3 * kMs);
+    const Stream& renewing = host.saturate({.tenant = host.tenant(),
+                                            .budget_ns = 2 * kMs,
+                                            .yields_ns = kMs,
+                                            .renews = true,
+                                            .service = exponential(50 * kMs)},
+                                           slots + 1);
+    const Stream& other =
+        host.saturate({.tenant = host.tenant(), .service = exponential(kMs)}, slots + 1);
+    host.run(host.now_ns + kLength);
+    BOOST_TEST(std::abs(part(renewing.had_ns, other.had_ns) - 0.5) <= kError);
+  }
+}
+
 // The process is stopped in its turn, and goes on after ten seconds.
 void stopped() {
   for (const std::uint32_t enforcement : {AIACCEL_GATED, AIACCEL_PREEMPTIBLE})

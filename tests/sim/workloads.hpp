@@ -60,6 +60,8 @@ void deadline_mix();
 void overruns_preemptible();
 void overruns_gated();
 void fills();
+void leaves();
+void renews();
 void stopped();
 void frozen();
 void killed();

@@ -54,6 +54,9 @@ static inline void aia_rb_insert(struct aia_rb_root *root, struct aia_rb_node *n
 	}
 	while (*link) {
 		parent = *link;
+		/* One of them is looked at next, and which one cannot be predicted. */
+		__builtin_prefetch(parent->left);
+		__builtin_prefetch(parent->right);
 		if (less(node, parent)) {
 			link = &parent->left;
 		} else {

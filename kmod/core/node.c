@@ -130,7 +130,21 @@ void aia_sched_node_set_caps(struct aia_sched_node *node, __u32 engine_time, __u
 	review(node, now_ns);
 }
 
+/* In a tree by keys nothing is had more than by others. */
+static bool had_more(const struct aia_share *share)
+{
+	const struct aia_share *parent = share->parent;
+
+	return !share->root->by_key && (aia_rb_first(&parent->members) || parent->booked) &&
+	       aia_vtime_before(parent->floor, share->vtime);
+}
+
 bool aia_sched_node_owes(struct aia_sched_node *node, __u64 now_ns)
 {
+	__u32 c;
+
+	for (c = 0; c < AIACCEL_NR_CLASSES; c++)
+		if (had_more(&node->share[c]))
+			return true;
 	return node->stops || aia_cap_owes(&node->cap, now_ns);
 }

@@ -307,6 +307,36 @@ BOOST_AUTO_TEST_CASE(short_lived_clients_do_not_starve_a_lasting_one) {
              boost::test_tools::tolerance(0.02));
 }
 
+// Its tenant is gone with its last queue, as those of adapters are, but for what it owes.
+BOOST_AUTO_TEST_CASE(who_comes_anew_after_each_turn_has_its_share) {
+  for (const std::uint32_t others : {1u, 2u, 8u}) BOOST_TEST_CONTEXT(others << " others") {
+      const std::uint32_t slots = 1 + others / 3;
+      Host host(slots);
+      std::vector<Client*> lasting;
+      for (std::uint32_t i = 0; i < others; i++) {
+        lasting.push_back(&host.client(host.tenant(), {.turn_ns = 10 * kMs}));
+        host.start(*lasting.back());
+      }
+      const std::uint64_t from_ns = host.now_ns;
+      aia_sched_node* node = host.tenant();
+      std::uint64_t part_ns = 0;
+      while (host.now_ns < from_ns + 300000 * kMs) {
+        Client& c = host.client(node, {.turn_ns = 1000 * kMs});
+        host.submit(c);
+        host.run(host.now_ns + 600000 * kMs, [&] { return c.turns_had == 1; });
+        part_ns += c.had_ns;
+        host.close(c);
+        if (aia_sched_node_owes(node, host.now_ns)) continue;
+        aia_sched_node_fini(node);
+        node = host.tenant();
+      }
+      const double part =
+          static_cast<double>(part_ns) / static_cast<double>(slots * (host.now_ns - from_ns));
+      BOOST_TEST_MESSAGE("who comes anew: " << part);
+      BOOST_TEST(part < 1.1 / (others + 1));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(no_slot_stays_free_while_a_job_fits) {
   Host host(3);
   for (int i = 0; i < 9; i++) {

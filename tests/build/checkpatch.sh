@@ -5,10 +5,10 @@
 cd "$(dirname "$0")/../.." || exit 1
 . tests/tap/tap.sh
 
-# BIT_MACRO: neither the header of user space nor the core has BIT().
+# BIT_MACRO, PREFER_DEFINED_ATTRIBUTE_MACRO: neither the header of user space nor the core has BIT() or __aligned().
 # LONG_LINE_COMMENT: it counts bytes, and a drawing has more of them than characters.
 # UNNECESSARY_PARENTHESES: `was_left = (parent->left == node)` is how we write a comparison as a value.
-ignored=BIT_MACRO,LONG_LINE_COMMENT,UNNECESSARY_PARENTHESES
+ignored=BIT_MACRO,PREFER_DEFINED_ATTRIBUTE_MACRO,LONG_LINE_COMMENT,UNNECESSARY_PARENTHESES
 
 scripts=$(scripts/kernel-scripts) || exit 1
 files=(kmod/*.[ch] kmod/{core,probe}/*.[ch] include/uapi/*.h tests/kmod/provider/*.c tests/harness/module/*.c)

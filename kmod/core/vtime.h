@@ -43,6 +43,9 @@ static inline struct aia_vtime aia_vtime_sub(struct aia_vtime a, struct aia_vtim
 	return rest;
 }
 
+/* The slowness of AIACCEL_WEIGHT_DEFAULT, which most have. */
+#define AIA_VTIME_USUAL (1U << 24)
+
 /* AIACCEL_WEIGHT_DEFAULT / @weight with 24 bits after the point; @weight is not 0. */
 static inline __u32 aia_vtime_slowness(__u32 weight)
 {
@@ -62,12 +65,15 @@ static inline struct aia_vtime aia_vtime_times(__u64 a, __u32 b)
 /* What @slot_ns cost a member of that slowness. */
 static inline struct aia_vtime aia_vtime_cost(__u64 slot_ns, __u32 slowness)
 {
-	__u64 upper = (slot_ns >> 32) * slowness;
-	__u64 lower = (slot_ns & 0xffffffff) * slowness;
-	struct aia_vtime a = {upper >> 56, upper << 8};
-	struct aia_vtime b = {0, lower >> 24};
+	struct aia_vtime high, low;
+	__u64 upper;
 
-	return upper ? aia_vtime_add(a, b) : b;
+	if (slowness == AIA_VTIME_USUAL)
+		return (struct aia_vtime){0, slot_ns};
+	upper = (slot_ns >> 32) * slowness;
+	high = (struct aia_vtime){upper >> 56, upper << 8};
+	low = (struct aia_vtime){0, (slot_ns & 0xffffffff) * slowness >> 24};
+	return aia_vtime_add(high, low);
 }
 
 #endif

@@ -116,8 +116,9 @@ struct aia_tenant *aia_tenant_next(u64 *id);
 /* Under aia_config_lock; not counted. */
 struct aia_tenant *aia_tenant_next_locked(u64 *id);
 /*
- * What STATS says of it: what it is (under aia_config_lock), to which what its queues did is added (under
- * aia_turn_lock as well; returns at how many engines it looked). Or both, each engine in a hold of its own.
+ * What STATS says of it: what it is (under aia_config_lock), to which what its queues did is added
+ * (under aia_turn_lock as well; returns at how many engines it looked). Or both, each engine in a
+ * hold of its own.
  */
 void aia_tenant_describe_locked(struct aia_tenant *tenant, struct aiaccel_stats_tenant *out,
 				char *path);
@@ -162,7 +163,7 @@ struct aia_node {
 	struct aia_tenant *tenant;
 	struct aia_node *parent;
 	struct list_head of_tenant;	/* aia_config_lock */
-	struct list_head of_owing;	/* aia_config_lock; its tenant is counted while on the list */
+	struct list_head of_owing;	/* aia_config_lock; its tenant is counted meanwhile */
 	unsigned int users;		/* aia_config_lock: they, and nodes below */
 };
 
@@ -230,8 +231,8 @@ u64 aia_engine_reserved_bytes(struct aia_engine *engine);
 /* One that there may be, or NUMA_NO_NODE. */
 bool aia_engine_is_node(int node);
 /*
- * Before its first queue, so that engines which nobody uses take no memory for it. Without memory nothing
- * is recorded until the next queue finds some: a record is not worth a refusal.
+ * Before its first queue, so that engines which nobody uses take no memory for it. Without memory
+ * nothing is recorded until the next queue finds some: a record is not worth a refusal.
  */
 void aia_engine_keep_history(struct aia_engine *engine);
 /* Why an engine is faulted: bits. */
@@ -241,13 +242,19 @@ enum aia_fault {
 	AIA_FAULT_STOP = 1 << 2,
 };
 
-/* What it is to be; it is once it is not faulted. ACTIVE takes faults away unless it is stuck (stop.c). */
+/*
+ * What it is to be; it is once it is not faulted. ACTIVE takes faults away unless it is stuck
+ * (stop.c).
+ */
 void aia_engine_tell_locked(struct aia_engine *engine, u32 state);
 bool aia_engine_is_stuck_locked(const struct aia_engine *engine);
 /* Faulted for ever. */
 void aia_engine_go_locked(struct aia_engine *engine);
 
-/* Stopping work: for an engine that was just made, where something may be due, for one that is gone. */
+/*
+ * Stopping work: for an engine that was just made, where something may be due, for one that is
+ * gone.
+ */
 void aia_stop_init(struct aia_engine *engine, u64 stop_ns);
 void aia_stop_kick_locked(struct aia_engine *engine);
 void aia_stop_finish(struct aia_engine *engine);
@@ -266,7 +273,9 @@ extern const struct attribute_group *aia_sysfs_groups[]; /* of the device */
 
 int aia_sysfs_init(void);
 void aia_sysfs_exit(void);
-/* The directory of an engine, which nobody finds yet, or nobody finds any more once this is let go. */
+/*
+ * The directory of an engine, which nobody finds yet, or nobody finds any more once this is let go.
+ */
 int aia_sysfs_add_locked(struct aia_engine *engine);
 void aia_sysfs_remove_locked(struct aia_engine *engine);
 
@@ -328,8 +337,9 @@ int aia_object_reserve(struct aia_context *ctx, struct aia_object *object,
 void aia_object_publish(struct aia_context *ctx, struct aia_object *object);
 void aia_object_abort(struct aia_context *ctx, struct aia_object *object);
 /*
- * What an id names if it is of that kind, or NULL. Found under the lock that guards the end of its kind
- * (see aia_queues and aia_reservations), it is there until that is let go; of a buffer it says nothing.
+ * What an id names if it is of that kind, or NULL. Found under the lock that guards the end of its
+ * kind (see aia_queues and aia_reservations), it is there until that is let go; of a buffer it says
+ * nothing.
  */
 struct aia_object *aia_object_find(struct aia_context *ctx, u32 id, enum aia_object_kind kind);
 /* Takes the id away, so that the caller is the only one to destroy it. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Buffers: what allocated (alloc.c), pinned (pin.c) and imported (import.c) ones have in common, and
- * mmap.
+ * Buffers: what allocated (alloc.c), pinned (pin.c) and imported (import.c) ones have in common,
+ * and mmap.
  *
  * A mapped buffer outlives its id, its context and the file of its context: each mapping has
  * a file of its own that refers to the buffer alone, so that closing the device ends the

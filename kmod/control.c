@@ -3,8 +3,8 @@
  * CONTROL and REVOKE: what the administrator does to engines and to the turns of others.
  *
  * Both go through all queues one at a time, and hold aia_turn_lock for one queue: no longer than a
- * context's exit does. So other calls come between. CONTROL looks at the engine's state each time; REVOKE
- * leaves alone turns that began after it did, unless waiting jobs are to end as well.
+ * context's exit does. So other calls come between. CONTROL looks at the engine's state each time;
+ * REVOKE leaves alone turns that began after it did, unless waiting jobs are to end as well.
  */
 #include <linux/capability.h>
 #include <linux/ktime.h>

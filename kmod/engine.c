@@ -107,7 +107,9 @@ bool aia_engine_is_node(int node)
 	return node_possible(array_index_nospec(node, MAX_NUMNODES));
 }
 
-/* A driver stops work on what is preemptible, and on nothing else; a CPU has a scheduler that does. */
+/*
+ * A driver stops work on what is preemptible, and on nothing else; a CPU has a scheduler that does.
+ */
 static bool has_right_stop(const struct aia_engine_desc *desc)
 {
 	if (desc->enforcement == AIACCEL_PREEMPTIBLE)
@@ -313,7 +315,10 @@ bool aia_engine_remove(struct aia_engine *engine)
 	return true;
 }
 
-/* Nothing is lost where somebody has removed it by now: then that is found out when the context ends. */
+/*
+ * Nothing is lost where somebody has removed it by now: then that is found out when the context
+ * ends.
+ */
 void aia_engine_bind(struct aia_engine *engine, struct aia_context *ctx)
 {
 	kref_get(&engine->ref);
@@ -322,7 +327,10 @@ void aia_engine_bind(struct aia_engine *engine, struct aia_context *ctx)
 	spin_unlock(&aia_turn_lock);
 }
 
-/* Removing one takes aia_config_lock, and may wait: not what the end of an address space is held up by. */
+/*
+ * Removing one takes aia_config_lock, and may wait: not what the end of an address space is held up
+ * by.
+ */
 void aia_engine_end_bound(struct aia_context *ctx)
 {
 	struct aia_engine *engine, *next;
@@ -344,8 +352,8 @@ EXPORT_SYMBOL_GPL(aia_engine_unregister);
 /* ---- history ---- */
 
 /*
- * Of all engines together, those that went and still have a user's queue included: 46 MiB. Where they
- * are used up, each further engine has AIA_HISTORY_LEAST, 46 KiB.
+ * Of all engines together, those that went and still have a user's queue included: 46 MiB. Where
+ * they are used up, each further engine has AIA_HISTORY_LEAST, 46 KiB.
  */
 #define HISTORY_SUM (64 * AIA_HISTORY_RECORDS)
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ENGINE_REGISTER and ENGINE_UNREGISTER: engines that no driver registers, made by a
- * privileged process, which need not stay. One that is bound to its maker is removed by a work item that the end of the maker's
- * address space queues.
+ * ENGINE_REGISTER and ENGINE_UNREGISTER: engines that no driver registers, made by a privileged
+ * process, which need not stay. One that is bound to its maker is removed by a work item that the
+ * end of the maker's address space queues.
  *
  * Locking: that of engine.c. Of two who unregister an engine at once, one is told that there is
  * none.

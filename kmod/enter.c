@@ -2,10 +2,10 @@
 /*
  * Turns: ENTER, and what must happen when the core grants, ends and tells.
  *
- * The core does the work under aia_turn_lock and hands back chains of engines to dispatch, of contexts
- * to wake and of turns to free (struct aia_news). aia_turn_unlock() is the only way to let go of the lock
- * after a call that may have filled one. User memory is read, and turns are allocated, before
- * it is taken.
+ * The core does the work under aia_turn_lock and hands back chains of engines to dispatch, of
+ * contexts to wake and of turns to free (struct aia_news). aia_turn_unlock() is the only way to let
+ * go of the lock after a call that may have filled one. User memory is read, and turns are
+ * allocated, before it is taken.
  */
 #include <linux/fault-inject-usercopy.h>
 #include <linux/fs.h>
@@ -97,8 +97,9 @@ void aia_turn_stop_alarm(struct aia_engine *engine)
 }
 
 /*
- * The core looks at AIA_TIMERS_RUN timers at most in one dispatch: the next one is past then, and the
- * rest comes at once. An alarm that rings too early, since nobody waits any more, sets the next one.
+ * The core looks at AIA_TIMERS_RUN timers at most in one dispatch: the next one is past then, and
+ * the rest comes at once. An alarm that rings too early, since nobody waits any more, sets the next
+ * one.
  */
 static void arm_locked(struct aia_engine *engine)
 {
@@ -162,8 +163,8 @@ static void uncharge_locked(struct aia_news *news)
 }
 
 /*
- * Leaves on the chain, and holds, the contexts on which somebody waits: waiters stand in line before
- * they look at the ring under the lock, so who is not there yet will see what was written.
+ * Leaves on the chain, and holds, the contexts on which somebody waits: waiters stand in line
+ * before they look at the ring under the lock, so who is not there yet will see what was written.
  */
 static void hold_waited_for_locked(struct aia_news *news)
 {
@@ -243,14 +244,15 @@ struct entries {
 	struct aiaccel_completion *completions;
 	struct aiaccel_job *jobs;
 	u32 nr_completions, nr_jobs;	/* that could be read */
-	struct aia_turn *turns;		/* of each job, in their order, as far as there was memory */
+	struct aia_turn *turns;		/* of each job, in their order, as memory went */
 	struct aiaccel_completion few_completions[FEW];
 	struct aiaccel_job few_jobs[FEW];
 };
 
 /*
- * How many entries could be read. By words in one go: for so few bytes a call of copy_from_user() for each
- * would take longer than the copy. Entries are whole words. Faults are injected as they would be there.
+ * How many entries could be read. By words in one go: for so few bytes a call of copy_from_user()
+ * for each would take longer than the copy. Entries are whole words. Faults are injected as they
+ * would be there.
  */
 static __always_inline u32 read_words(void *to, const void __user *from, u32 nr, size_t entry)
 {
@@ -277,8 +279,8 @@ err_fault:
 }
 
 /*
- * Returns @few, or an array of its own, or NULL; *nr becomes how many entries could be read. Inlined, so that
- * the length of an entry is known.
+ * Returns @few, or an array of its own, or NULL; *nr becomes how many entries could be read.
+ * Inlined, so that the length of an entry is known.
  */
 static __always_inline void *read_array(void *few, u64 from, u32 *nr, size_t entry)
 {
@@ -378,7 +380,10 @@ static int complete_locked(struct aia_context *ctx, const struct aiaccel_complet
 	       aia_turns_complete(&ctx->turns, completion, first, now_ns, news);
 }
 
-/* What was completed in the same call makes room for what is submitted: that one's charge goes on for this one. */
+/*
+ * What was completed in the same call makes room for what is submitted: that one's charge goes on
+ * for this one.
+ */
 static int charge_locked(struct aia_context *ctx, struct aia_news *news)
 {
 	u32 refused_by;
@@ -529,7 +534,8 @@ static int wait_for_events(struct aia_context *ctx, u32 min_events, u64 timeout_
 }
 
 /*
- * Writes back what the call answers, which is less than aia_reply() would; a path that is walked for each turn.
+ * Writes back what the call answers, which is less than aia_reply() would; a path that is walked
+ * for each turn.
  */
 static int tell(const struct aia_call *call)
 {

@@ -4,11 +4,12 @@
  * of its tenant and those of all tenants above; they are made for the first and go with the last.
  * Their limits on bytes are a chain from the tenant up to the engine.
  *
- * A node whose tenant owes engine time (kmod/core/cap.h) stays until it is paid off: else who opens and
- * closes for each turn would owe nothing. It keeps its tenant, and goes with its engine. So does one
- * whose turn is being stopped, and has no queue any more (kmod/core/stop.h). Who makes
- * a cgroup for each turn leaves one for each behind, but the time that they owe was had: under a ceiling of
- * 1/N of the engine, turn after turn of one length leaves N tenants that owe, on each level.
+ * A node whose tenant owes engine time (kmod/core/cap.h) stays until it is paid off: else who opens
+ * and closes for each turn would owe nothing. It keeps its tenant, and goes with its engine. So
+ * does one whose turn is being stopped, and has no queue any more (kmod/core/stop.h). Who makes a
+ * cgroup for each turn leaves one for each behind, but the time that they owe was had: under a
+ * ceiling of 1/N of the engine, turn after turn of one length leaves N tenants that owe, on each
+ * level.
  *
  * Locking: which nodes there are under aia_config_lock; what the scheduler sees of them
  * under aia_turn_lock, what is charged to them under aia_limit_lock, both inside it.

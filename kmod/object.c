@@ -4,8 +4,8 @@
  * names nothing before the caller can have seen it, and what nobody saw is aborted.
  * Ids are handed out in rising order, so that a stale one does not soon name something new.
  *
- * Locking: the xa_lock of aia_context.objects; see also the rules at aia_queues and aia_reservations
- * in aia.h.
+ * Locking: the xa_lock of aia_context.objects; see also the rules at aia_queues and
+ * aia_reservations in aia.h.
  */
 #include "aia.h"
 

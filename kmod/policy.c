@@ -106,8 +106,8 @@ static bool is_settled(const struct aia_tenant *tenant)
 }
 
 /*
- * Settles one, the uppermost that is not. Where the rules were replaced since the last hold that is the
- * root again: as often as the administrator does so.
+ * Settles one, the uppermost that is not. Where the rules were replaced since the last hold that is
+ * the root again: as often as the administrator does so.
  */
 static void settle_step_locked(struct aia_tenant *tenant)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * For other kernel drivers: how to put an engine under aiaccel, stop work on it, and say that it is broken.
+ * For other kernel drivers: how to put an engine under aiaccel, stop work on it, and say that it is
+ * broken.
  *
  * The description is copied. After aia_engine_unregister() returns nothing of the
  * provider is referred to any more, and its module may go; queues to the engine stay
@@ -49,13 +50,13 @@ struct aia_engine_turn {
  * @stop:	   for a preemptible engine, and for no other: ends what the turn runs, and returns
  *		   once nothing of it runs and nothing that it launched will; what it has on the
  *		   engine besides may stay. Called when a turn was revoked, and when its process
- *		   ended or closed the device with it, also where nothing runs (any more). The turn's slots are
- *		   free once this returns. It may sleep. For one engine it is
- *		   called for one turn at a time. If it takes longer than
- *		   %AIA_STOP_MS the engine is faulted. aia_engine_unregister() waits for it: never
- *		   hold a lock there that it takes
- * @stop_ns:	   what @stop takes at most, up to %AIA_STOP_MS; 0 for that. Promises of time (class realtime)
- *		   count it for every turn, so that few can be given where it is long
+ *		   ended or closed the device with it, also where nothing runs (any more). The
+ *		   turn's slots are free once this returns. It may sleep. For one engine it is
+ *		   called for one turn at a time. If it takes longer than %AIA_STOP_MS the engine is
+ *		   faulted. aia_engine_unregister() waits for it: never hold a lock there that it
+ *		   takes
+ * @stop_ns:	   what @stop takes at most, up to %AIA_STOP_MS; 0 for that. Promises of time (class
+ *		   realtime) count it for every turn, so that few can be given where it is long
  * @data:	   for @stop
  */
 struct aia_engine_desc {
@@ -82,14 +83,15 @@ struct aia_engine *aia_engine_register(const struct aia_engine_desc *desc);
 void aia_engine_unregister(struct aia_engine *engine);
 
 /*
- * Nothing is granted any more, running turns are revoked, jobs wait. The caller sees to it that nothing of
- * those turns runs when it says that the engine works again, which it does after this has returned.
+ * Nothing is granted any more, running turns are revoked, jobs wait. The caller sees to it that
+ * nothing of those turns runs when it says that the engine works again, which it does after this
+ * has returned.
  */
 void aia_engine_fault(struct aia_engine *engine);
 
 /*
- * It works again, as the administrator wants it to (CONTROL). Takes back what aia_engine_fault() did, and that a @stop took
- * too long; -EBUSY while one that did has not returned.
+ * It works again, as the administrator wants it to (CONTROL). Takes back what aia_engine_fault()
+ * did, and that a @stop took too long; -EBUSY while one that did has not returned.
  */
 int aia_engine_recover(struct aia_engine *engine);
 

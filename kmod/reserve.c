@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * RESERVE: an engine's own bytes, leased to a context until DESTROY, or the end of its address space
- * (aia_reservations_empty()) or of its file.
+ * RESERVE: an engine's own bytes, leased to a context until DESTROY, or the end of its address
+ * space (aia_reservations_empty()) or of its file.
  *
  * A reservation charges the chain of limits from its tenant's place at the engine (struct
  * aia_node) up to the engine itself. So an engine's reservations never add up to more than it has,
@@ -147,8 +147,8 @@ err_free:
 }
 
 /*
- * The address space went: whatever it had at its engines went with it, while the file may live on in
- * a child that inherited it. Nobody can make a size larger again.
+ * The address space went: whatever it had at its engines went with it, while the file may live on
+ * in a child that inherited it. Nobody can make a size larger again.
  */
 void aia_reservations_empty(struct aia_context *ctx)
 {

@@ -3,13 +3,15 @@
  * A SNAPSHOT: all that STATS has of one moment, told in one hold of aia_turn_lock. Memory is had
  * before, and copied out after it.
  *
- * The hold is bounded by AIACCEL_SNAPSHOT_MAX looks: a record is one, and so is each engine at which
- * a tenant has a place, as its counts are added up. Whoever is not the administrator waits, after a
- * hold of that kind, until eight times as long has gone by: all users together keep others from at most
- * a ninth of the lock's time by this, however many they are and however often they ask.
+ * The hold is bounded by AIACCEL_SNAPSHOT_MAX looks: a record is one, and so is each engine at
+ * which a tenant has a place, as its counts are added up. Whoever is not the administrator waits,
+ * after a hold of that kind, until eight times as long has gone by: all users together keep others
+ * from at most a ninth of the lock's time by this, however many they are and however often they
+ * ask.
  *
- * Locking: aia_config_lock around all of it, so that tenants and engines stay; snapshot_lock outside
- * of it, for users only. A holder of that one may wait for the time to come, for eight holds at most.
+ * Locking: aia_config_lock around all of it, so that tenants and engines stay; snapshot_lock
+ * outside of it, for users only. A holder of that one may wait for the time to come, for eight
+ * holds at most.
  */
 #include <linux/hrtimer.h>
 #include <linux/mm.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * STATS: records of one kind, one after the other (a SNAPSHOT is in snapshot.c). Each is filled in under
- * its lock and copied out under none, so that a caller whose memory is slow to fault in holds up
- * nobody; records of one call need not be of one moment.
+ * STATS: records of one kind, one after the other (a SNAPSHOT is in snapshot.c). Each is filled in
+ * under its lock and copied out under none, so that a caller whose memory is slow to fault in holds
+ * up nobody; records of one call need not be of one moment.
  */
 #include <linux/capability.h>
 #include <linux/pid.h>

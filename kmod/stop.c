@@ -2,16 +2,17 @@
 /*
  * Providers are told to stop the work of turns, and engines that are broken grant nothing.
  *
- * stop() is called by a work item of the engine, so for one turn at a time, and with no lock held. Whoever goes
- * meanwhile (the holder that completes, its queue, its context) leaves the core's entry behind; the engine goes
- * after the work was waited for (aia_stop_finish). A watchdog runs beside each call.
+ * stop() is called by a work item of the engine, so for one turn at a time, and with no lock held.
+ * Whoever goes meanwhile (the holder that completes, its queue, its context) leaves the core's
+ * entry behind; the engine goes after the work was waited for (aia_stop_finish). A watchdog runs
+ * beside each call.
  *
- * What an engine's state is comes from what the administrator told it (`told`) and from what is wrong with it
- * (`faults`):
+ * What an engine's state is comes from what the administrator told it (`told`) and from what is
+ * wrong with it (`faults`):
  *   GONE	it is unregistered: faulted for ever
  *   PROVIDER	the provider said so; until it says that it works again
- *   STOP	a stop() took too long; until the provider says so, or the administrator tells it to be
- *		active after that stop() has returned
+ *   STOP	a stop() took too long; until the provider says so, or the administrator tells it to
+ *		be active after that stop() has returned
  * One that is told to leave is leaving, faulted or not: neither grants anything.
  *
  * Locking: all of it is under aia_turn_lock.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * sysfs: what each engine is and does now, one value a file, and totals of the module. What the files
- * mean is in docs/sysfs-class-aiaccel. Everybody may read them: they tell of nobody in
+ * sysfs: what each engine is and does now, one value a file, and totals of the module. What the
+ * files mean is in docs/sysfs-class-aiaccel. Everybody may read them: they tell of nobody in
  * particular.
  *
- * An engine has a device of class aiaccel, of its name (in which sysfs puts ! for /), from before it can be
- * found until it can be found no more, and both under aia_config_lock: so that of engines with
- * one name, one after the other, no two are there at once. Removing it waits for whoever reads a file of
- * it: these take spinlocks alone. The engine is kept until that is done.
+ * An engine has a device of class aiaccel, of its name (in which sysfs puts ! for /), from before
+ * it can be found until it can be found no more, and both under aia_config_lock: so that of engines
+ * with one name, one after the other, no two are there at once. Removing it waits for whoever reads
+ * a file of it: these take spinlocks alone. The engine is kept until that is done.
  */
 #include <linux/device.h>
 #include <linux/kdev_t.h>

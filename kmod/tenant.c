@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Tenants: who pays. A tree whose root stands for all, so that the root's ceilings are the
- * module's. Below it lie cgroups of the version 2 hierarchy, or users; see pick_source(). Below a user
- * lies what runs in user namespaces that the user owns.
+ * module's. Below it lie cgroups of the version 2 hierarchy, or users; see pick_source(). Below a
+ * user lies what runs in user namespaces that the user owns.
  *
  * A tenant lives while a context, a buffer or a tenant below refers to it, and pins its
  * cgroup so that the cgroup's number cannot be given to another one.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What one context has and had, as STATS lists it and as its fdinfo shows it to whoever may look into
- * the process (which needs what ptrace needs). fdinfo is described in docs/fdinfo.
+ * What one context has and had, as STATS lists it and as its fdinfo shows it to whoever may look
+ * into the process (which needs what ptrace needs). fdinfo is described in docs/fdinfo.
  */
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>

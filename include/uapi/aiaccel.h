@@ -332,7 +332,10 @@ struct aiaccel_engine_info {
 	__u32 __reserved;
 };
 
-/* The engine goes, as by ENGINE_UNREGISTER, when its maker does: with the address space, or the file. */
+/*
+ * The engine goes, as by ENGINE_UNREGISTER, when its maker does: with the address space, or the
+ * file.
+ */
 #define AIACCEL_REGISTER_BOUND	(1U << 0)
 
 /**
@@ -612,16 +615,16 @@ struct aiaccel_reserve {
  * queue to the earliest deadline, then to the oldest job. What a turn costs is
  * measured by the kernel.
  *
- * LOW, NORMAL and HIGH are each owed a twentieth of the engine's slots times time. Where
- * higher classes leave them less than that for a second, the next slots that come free go to them until
- * they have had it; a turn given so is not asked to yield. Who is
- * above and leaves that much free in each second never waits for them longer than without.
+ * LOW, NORMAL and HIGH are each owed a twentieth of the engine's slots times time. Where higher
+ * classes leave them less than that for a second, the next slots that come free go to them until
+ * they have had it; a turn given so is not asked to yield. Who is above and leaves that much free
+ * in each second never waits for them longer than without.
  *
- * A job that is next but wider than the free slots waits for more of them, and nobody
- * passes it but a higher class: for 100 ms at first, in which slots are kept free for it. If
- * that was not enough, others pass for as long, and then it is next for twice the time, up to 12.8 s.
- * Where turns last T it waits 5 T at most; where one never ends, half of the time is left to others. What
- * is kept in vain while others are in line, for one that is cancelled or goes on waiting, is paid for by its
+ * A job that is next but wider than the free slots waits for more of them, and nobody passes it but
+ * a higher class: for 100 ms at first, in which slots are kept free for it. If that was not enough,
+ * others pass for as long, and then it is next for twice the time, up to 12.8 s. Where turns last T
+ * it waits 5 T at most; where one never ends, half of the time is left to others. What is kept in
+ * vain while others are in line, for one that is cancelled or goes on waiting, is paid for by its
  * tenant as for turns.
  *
  * On a CPU engine turns of IDLE and LOW are in nobody's way but that of their like: the
@@ -652,29 +655,29 @@ struct aiaccel_reserve {
  * (%ESTALE) or ends. Its tenant pays for that time as well, and its context has no other turn on
  * the engine: submitting answers %EDEADLK, and what waits goes on waiting.
  *
- * A holder that has not read the %AIACCEL_EVENT_GRANTED of its turn, nor renewed it, one second after
- * it began, while others wait, is taken for stopped: the turn is revoked, and nothing is
+ * A holder that has not read the %AIACCEL_EVENT_GRANTED of its turn, nor renewed it, one second
+ * after it began, while others wait, is taken for stopped: the turn is revoked, and nothing is
  * contended. A context whose turns others wait for must therefore read its ring soon.
  */
 
 /*
  * Groups and sets
  *
- * A group is of jobs that have their turns together or not at all, such as the ranks of a collective.
- * They name it by a number (&aiaccel_job.group), which programs of one tenant agree on and no other
- * tenant meets, and say how many they are, %AIACCEL_GROUP_MAX at most. They may be of several
- * contexts and engines, all of one class, but no two of one context on one engine, and wait until
- * all of them are there. Then all are granted in one step, when at each of their engines they are next
- * and there is room. From when they are next at one, slots are kept free for them at all of their
- * engines as for a wide job, for no more than half of the time; what is kept in vain is paid for
- * by their tenant as for turns. Where turns last 100 ms at most, a group waits no longer than that
- * once they are kept at all of its engines; beyond that nothing is promised. Once it was granted each
- * of its turns ends by itself, also by being revoked.
+ * A group is of jobs that have their turns together or not at all, such as the ranks of a
+ * collective. They name it by a number (&aiaccel_job.group), which programs of one tenant agree on
+ * and no other tenant meets, and say how many they are, %AIACCEL_GROUP_MAX at most. They may be of
+ * several contexts and engines, all of one class, but no two of one context on one engine, and wait
+ * until all of them are there. Then all are granted in one step, when at each of their engines they
+ * are next and there is room. From when they are next at one, slots are kept free for them at all
+ * of their engines as for a wide job, for no more than half of the time; what is kept in vain is
+ * paid for by their tenant as for turns. Where turns last 100 ms at most, a group waits no longer
+ * than that once they are kept at all of its engines; beyond that nothing is promised. Once it was
+ * granted each of its turns ends by itself, also by being revoked.
  *
  * A set is of queues of one context at different engines (&aiaccel_queue_create.any_of),
- * %AIACCEL_ANY_MAX at most, whatever their classes and weights. A job of it (%AIACCEL_JOB_ANY) waits
- * in all of them, counts as one job, and has one turn, at the first engine that has room for it. It waits
- * at none of them longer than a job of that queue alone would in its place.
+ * %AIACCEL_ANY_MAX at most, whatever their classes and weights. A job of it (%AIACCEL_JOB_ANY)
+ * waits in all of them, counts as one job, and has one turn, at the first engine that has room for
+ * it. It waits at none of them longer than a job of that queue alone would in its place.
  */
 
 /*
@@ -683,21 +686,22 @@ struct aiaccel_reserve {
  * A queue of class REALTIME says how long its turns last (its budget), how often it has one (its
  * period), and how wide they are. It is made only where what it is promised can be kept together
  * with all that others were promised; else %EDQUOT, with refused_by DEADLINES. A queue of any other
- * class is refused so, too, where turns as long as its budget (and the grace) could delay a promised
- * one: at such an engine, ask for a budget. There is none of this on an advisory engine, where turns
- * need not end.
+ * class is refused so, too, where turns as long as its budget (and the grace) could delay a
+ * promised one: at such an engine, ask for a budget. There is none of this on an advisory engine,
+ * where turns need not end.
  *
  * Of such a queue one job is taken in each period: the first when it comes, the next one a period
- * after that, or when it comes, where that is later. A period after it was taken its turn is over, if
- * it lasts no longer than its budget and the grace; what timers and stopping work take comes on top.
- * So a queue that is late has lost nothing, and one that is early has gained nothing. It is so while
- * the queue's context has no turn of another queue there, and the order is not FIFO. Ceilings of
- * turns and of engine time do not hold such a queue back. A turn of it cannot be renewed (%EAGAIN),
- * and a job of it is in no group (%EINVAL). On an engine that is not preemptible, work of a holder
- * that did not stop may run on beside.
+ * after that, or when it comes, where that is later. A period after it was taken its turn is over,
+ * if it lasts no longer than its budget and the grace. What stopping other turns takes was counted
+ * when the queue was made; what timers take comes on top. So a queue that is late has lost nothing,
+ * and one that is early has gained nothing. It is so while the queue's context has no turn of
+ * another queue there, and the order is not FIFO. Ceilings of turns and of engine time do not hold
+ * such a queue back. A turn of it cannot be renewed (%EAGAIN), and a job of it is in no group
+ * (%EINVAL). On an engine that is not preemptible, work of a holder that did not stop may run on
+ * beside.
  *
- * A promise ends with its queue; but where a job was taken, that job's period is not given again: of
- * queues made after, the first job is taken when it is over.
+ * A promise ends with its queue; but where a job was taken, that job's period is not given again:
+ * of queues made after, the first job is taken when it is over.
  *
  * It is a test that can be passed, not more: sets that would do may be refused.
  * kmod/core/realtime.h has it.
@@ -794,11 +798,11 @@ struct aiaccel_queue_create {
 
 /*
  * It may have its turn on any engine of the queue's set, whichever has room first; where several
- * have room, on one of the node of @buffer, where all of its pages are on one and that is known, then on
- * the one with the lowest id. The event tells which. Engines of the set that are narrower than the job, or take
- * no new work, are left out. When a queue of the set goes, or its engine does, the job waits for
- * the others; with the last it ends, or has FAILED, as a job of one queue. Not of a REALTIME
- * queue (%EINVAL).
+ * have room, on one of the node of @buffer, where all of its pages are on one and that is known,
+ * then on the one with the lowest id. The event tells which. Engines of the set that are narrower
+ * than the job, or take no new work, are left out. When a queue of the set goes, or its engine
+ * does, the job waits for the others; with the last it ends, or has FAILED, as a job of one queue.
+ * Not of a REALTIME queue (%EINVAL).
  */
 #define AIACCEL_JOB_ANY		(1U << 1)
 
@@ -837,10 +841,10 @@ struct aiaccel_queue_create {
  * @buffer:	   With %AIACCEL_JOB_ANY a buffer of the context (%ENOENT) or 0; else zero.
  * @__reserved:	   Zero.
  *
- * Errors besides: %EAGAIN when the context has max_jobs jobs, %EDEADLK when it
- * holds a turn on this engine, or on all of the set that take the job (complete that first, in the same ENTER if you
- * like) and the job is not after another, %ESHUTDOWN when the engine takes no new work, %ENODEV when it is leaving,
- * %EDQUOT for the tenant's ceiling of jobs, %ENOMEM.
+ * Errors besides: %EAGAIN when the context has max_jobs jobs, %EDEADLK when it holds a turn on this
+ * engine, or on all of the set that take the job (complete that first, in the same ENTER if you
+ * like) and the job is not after another, %ESHUTDOWN when the engine takes no new work, %ENODEV
+ * when it is leaving, %EDQUOT for the tenant's ceiling of jobs, %ENOMEM.
  */
 struct aiaccel_job {
 	__aligned_u64 cookie;
@@ -1086,11 +1090,11 @@ struct aiaccel_histogram {
  * know, can read that of any implementation. When not all fit, nothing is written, and count
  * tells how many units it would have taken; there may be more at the next try.
  *
- * A context comes after its tenant, and before its queues and turns; turns that wait say what
- * for. Of one moment it is because all of it is told in one hold of a lock: other calls wait
- * meanwhile. So %EMSGSIZE when there are more than %AIACCEL_SNAPSHOT_MAX records, engines of each tenant
- * included; and callers without CAP_SYS_ADMIN may have to wait until the lock was not
- * theirs for eight times as long as the last one had it.
+ * A context comes after its tenant, and before its queues and turns; turns that wait say what for.
+ * Of one moment it is because all of it is told in one hold of a lock: other calls wait meanwhile.
+ * So %EMSGSIZE when there are more than %AIACCEL_SNAPSHOT_MAX records, engines of each tenant
+ * included; and callers without CAP_SYS_ADMIN may have to wait until the lock was not theirs for
+ * eight times as long as the last one had it.
  */
 struct aiaccel_stats_head {
 	__u32 kind;
@@ -1338,8 +1342,8 @@ enum aiaccel_wait {
  * REFUSED jobs, or queues, of one context, label, class and width that follow each other, and
  * WITHDRAWN ones of which each came within 10 ms of the end of the last, are one record, unless
  * much else was recorded in between: with the first one's queue, the earliest submitted_ns, the
- * last one's ended_ns and their number in count. One of WITHDRAWN jobs lasts at most 1 s longer than
- * max_wait_ns; in between they waited, for wait_ns together, or not. All others stand for one.
+ * last one's ended_ns and their number in count. One of WITHDRAWN jobs lasts at most 1 s longer
+ * than max_wait_ns; in between they waited, for wait_ns together, or not. All others stand for one.
  */
 struct aiaccel_stats_turn {
 	__aligned_u64 context;
@@ -1441,7 +1445,8 @@ struct aiaccel_stats_context {
  *			 owns, where users are tenants: see &enum aiaccel_tenant_kind
  *
  * Whoever may make cgroups in a subtree chooses their names, and NAME matches there too, as does a
- * PATH with wildcards that reaches there: what gives more than others have is for a whole path or USER.
+ * PATH with wildcards that reaches there: what gives more than others have is for a whole path or
+ * USER.
  *
  * Patterns: * stands for any characters but a slash, ** for slashes too, ? for one
  * character but a slash, [a-z] and [!a-z] for one of a set, in which no slash

@@ -5,8 +5,8 @@
 #include "cap.h"
 
 /*
- * For an end of the wait that does not fit 64 bits: at the largest refill it is 2^64 / (65535 * 9999) ns
- * away, 28 s, so that asking again after 17 s is never late.
+ * For an end of the wait that does not fit 64 bits: at the largest refill it is 2^64 / (65535 *
+ * 9999) ns away, 28 s, so that asking again after 17 s is never late.
  */
 #define LATER_NS (1ULL << 34)
 

@@ -9,8 +9,8 @@
  * So over any time T a tenant's turns take at most the allowed part of T and of
  * AIA_CAP_BURST_NS, and beyond it the turns that run when T begins or ends.
  *
- * Exact: all is counted in ten-thousandths of a slot-nanosecond, in 128 bits. The caller serialises,
- * and its clock does not go back.
+ * Exact: all is counted in ten-thousandths of a slot-nanosecond, in 128 bits. The caller
+ * serialises, and its clock does not go back.
  */
 #ifndef AIA_CORE_CAP_H
 #define AIA_CORE_CAP_H
@@ -24,7 +24,7 @@ struct aia_cap {
 	__u32 refill;			/* ten-thousandths of a slot; 0: there is no ceiling */
 	__u64 counted_ns;		/* when this was missing: */
 	struct aia_vtime missing;
-	__u64 booked;			/* estimates of running turns, slot-ns; without a ceiling, too */
+	__u64 booked;			/* estimates of running turns, slot-ns, also without a ceiling */
 };
 
 /*
@@ -34,8 +34,8 @@ struct aia_cap {
 void aia_cap_set(struct aia_cap *cap, __u32 slots, __u32 engine_time, __u64 now_ns);
 
 /*
- * Takes @paid slot-nanoseconds for good, and what is @booked until it is @returned. Most tenants have no
- * ceiling, and are charged without a call.
+ * Takes @paid slot-nanoseconds for good, and what is @booked until it is @returned. Most tenants
+ * have no ceiling, and are charged without a call.
  */
 void aia_cap_take(struct aia_cap *cap, __u64 taken, __u64 returned, __u64 now_ns);
 

@@ -125,8 +125,8 @@ static struct choice choose(struct aia_sched_engine *engine)
 }
 
 /*
- * Whether an engine's choice is a job of the group: the choice itself, or what the last one came to. That
- * was nobody where all that wait are passed: then the group may begin in the pause.
+ * Whether an engine's choice is a job of the group: the choice itself, or what the last one came
+ * to. That was nobody where all that wait are passed: then the group may begin in the pause.
  */
 static bool is_next(const struct aia_sched_job *job, const struct choice *choice)
 {
@@ -140,7 +140,9 @@ static bool is_next(const struct aia_sched_job *job, const struct choice *choice
 				 engine->wide[job->queue->class_].paused;
 }
 
-/* Whether all of the group can begin: next at each of its engines, and there is room for all there. */
+/*
+ * Whether all of the group can begin: next at each of its engines, and there is room for all there.
+ */
 static bool group_fits(const struct aia_group *group, const struct choice *choice)
 {
 	const struct aia_sched_engine *last = NULL;
@@ -210,7 +212,10 @@ static void begin_all(const struct choice *choice, __u64 now_ns)
 		aia_sched_begin(choice->job, choice->crossed, now_ns);
 		return;
 	}
-	/* All before any is charged: what one brings their tenant to is not where the next one stood. */
+	/*
+	 * All before any is charged: what one brings their tenant to is not where the next one
+	 * stood.
+	 */
 	for (link = group->members.next; link != &group->members; link = link->next)
 		aia_share_serve(&member_of(link)->queue->share);
 	for (link = group->members.next; link != &group->members; link = link->next) {

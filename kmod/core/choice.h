@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The choice: which job is next at an engine, whether it can begin, and who is asked to make room for it.
- * sched.h has the rules.
+ * The choice: which job is next at an engine, whether it can begin, and who is asked to make room
+ * for it. sched.h has the rules.
  *
  * The caller serialises all calls on one engine and what hangs below it.
  */
@@ -15,8 +15,8 @@ struct aia_sched_engine;
 struct aia_sched_job;
 
 /*
- * Grants one job, or all of its group, and returns it; NULL when nothing can be granted now. Call until NULL, after
- * aia_timers_run().
+ * Grants one job, or all of its group, and returns it; NULL when nothing can be granted now. Call
+ * until NULL, after aia_timers_run().
  */
 struct aia_sched_job *aia_choice_grant_next(struct aia_sched_engine *engine, __u64 now_ns);
 

@@ -3,8 +3,9 @@
  * What is in a waiting job's way now. Asked after all engines were dispatched: then whoever is next
  * has no room.
  *
- * Each cause is one case of aia_explain(), in the order in which they count: what keeps a job out of
- * line comes before who stands before it. Bounded: a walk up the tenants above it. Nothing is kept for it while nobody asks. The caller serialises.
+ * Each cause is one case of aia_explain(), in the order in which they count: what keeps a job out
+ * of line comes before who stands before it. Bounded: a walk up the tenants above it. Nothing is
+ * kept for it while nobody asks. The caller serialises.
  */
 #ifndef AIA_CORE_EXPLAIN_H
 #define AIA_CORE_EXPLAIN_H

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * Groups of jobs: their names, who belongs to them, and which goes before which; group.h has the
- * rules. sched.c says when one begins, turns.c puts its jobs in line and tells. The caller serialises.
+ * rules. sched.c says when one begins, turns.c puts its jobs in line and tells. The caller
+ * serialises.
  */
 #include "group.h"
 #include "list.h"
@@ -168,8 +169,8 @@ static bool is_older(const struct aia_sched_job *job, const struct aia_sched_job
 }
 
 /*
- * Keeps slots for the job. False when nothing changes by it. For whom they are held at an engine is older
- * each time, so this comes to an end.
+ * Keeps slots for the job. False when nothing changes by it. For whom they are held at an engine is
+ * older each time, so this comes to an end.
  */
 static bool hold(struct aia_sched_job *job)
 {

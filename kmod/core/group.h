@@ -1,37 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Groups: jobs of one tenant, of several contexts and at any engines, that have their turns together or not
- * at all.
+ * Groups: jobs of one tenant, of several contexts and at any engines, that have their turns
+ * together or not at all.
  *
- * A group is named by its tenant and a number. Its jobs are held, outside every line, until all of them are
- * there and none waits for another job. They are of one class, and none was promised time (realtime.h): nobody
- * can say when the others are ready. Then each is put in line at its engine, with
- * the share of its queue. When one of them is next at its engine, the group begins, if at each of its
- * engines one of its jobs is next and there is room for those that it has there. Otherwise slots are
- * kept free there as for a wide job (wide.h): for a bounded time, and for no more than half of all. They are held
- * at its other engines as well, before those that come before it there, since slots kept free at one
- * and not at the other are lost; but where the class pauses, or where its tenant is ahead of those that wait by more
- * than AIA_GROUP_AHEAD_NS. A job that leaves takes the others out of line, where they wait for another one.
+ * A group is named by its tenant and a number. Its jobs are held, outside every line, until all of
+ * them are there and none waits for another job. They are of one class, and none was promised time
+ * (realtime.h): nobody can say when the others are ready. Then each is put in line at its engine,
+ * with the share of its queue. When one of them is next at its engine, the group begins, if at each
+ * of its engines one of its jobs is next and there is room for those that it has there. Otherwise
+ * slots are kept free there as for a wide job (wide.h): for a bounded time, and for no more than
+ * half of all. They are held at its other engines as well, before those that come before it there,
+ * since slots kept free at one and not at the other are lost; but where the class pauses, or where
+ * its tenant is ahead of those that wait by more than AIA_GROUP_AHEAD_NS. A job that leaves takes
+ * the others out of line, where they wait for another one.
  *
- * What was kept in vain is paid, as for a wide job (wide.h). So a tenant whose groups can never begin costs an engine
- * that goes by shares no more than its share there, AIA_GROUP_AHEAD_NS and AIA_WIDE_MAX_NS twice; those beside it
- * have the rest. Where another order is set, and for groups that begin in the end, what bounds it is that half.
- * A group that begins pays for its turns alone: if waiting for each other cost it, those with slower neighbours would wait ever longer.
+ * What was kept in vain is paid, as for a wide job (wide.h). So a tenant whose groups can never
+ * begin costs an engine that goes by shares no more than its share there, AIA_GROUP_AHEAD_NS and
+ * AIA_WIDE_MAX_NS twice; those beside it have the rest. Where another order is set, and for groups
+ * that begin in the end, what bounds it is that half. A group that begins pays for its turns alone:
+ * if waiting for each other cost it, those with slower neighbours would wait ever longer.
  *
- * Nobody waits in a circle. What waits holds nothing but slots that are free, and those for a time. Where
- * two groups of one class want the same engine, slots are held for the one that was complete first. Where all that
- * wait at an engine are passed in a pause, the group may begin there all the same.
+ * Nobody waits in a circle. What waits holds nothing but slots that are free, and those for a time.
+ * Where two groups of one class want the same engine, slots are held for the one that was complete
+ * first. Where all that wait at an engine are passed in a pause, the group may begin there all the
+ * same.
  *
- * How long it waits is bounded only from when slots are held for it at all of its engines: where the turns of its
- * class and below end within AIA_WIDE_FIRST_NS, and none of its engines paused since, it begins within that. Where
- * they are longer, the time in which slots are kept doubles at each engine by itself. In what was played
- * (tests/core/groups.cpp) these times met within 10 turns, up to turns of AIA_WIDE_MAX_NS / 4; that they must is
- * not proved, and where turns last 10 s they were seen to alternate for ever.
+ * How long it waits is bounded only from when slots are held for it at all of its engines: where
+ * the turns of its class and below end within AIA_WIDE_FIRST_NS, and none of its engines paused
+ * since, it begins within that. Where they are longer, the time in which slots are kept doubles at
+ * each engine by itself. In what was played (tests/core/groups.cpp) these times met within 10
+ * turns, up to turns of AIA_WIDE_MAX_NS / 4; that they must is not proved, and where turns last 10
+ * s they were seen to alternate for ever.
  *
  * Once it begins a group is no more: its turns end one by one, and its number is free.
  *
- * Bounds: a tenant has at most as many groups as jobs; a group AIACCEL_GROUP_MAX jobs. A choice looks at
- * each of them once.
+ * Bounds: a tenant has at most as many groups as jobs; a group AIACCEL_GROUP_MAX jobs. A choice
+ * looks at each of them once.
  *
  * Invariants
  *  - A group's jobs are all in line if all of them are there and ready, else all held.
@@ -73,9 +77,8 @@ struct aia_group *aia_group_find(const struct aia_groups *groups, const void *te
 				 __u64 number);
 
 /*
- * Whether the group takes a job: 0; -EINVAL: its size or class is another, or it is wider together than
- * the engine;
- * -EBUSY: all of its jobs are there; -EDEADLK: one is of the same seat.
+ * Whether the group takes a job: 0; -EINVAL: its size or class is another, or it is wider together
+ * than the engine; -EBUSY: all of its jobs are there; -EDEADLK: one is of the same seat.
  */
 int aia_group_takes(const struct aia_group *group, const struct aia_sched_queue *queue,
 		    __u32 width, __u32 size);
@@ -97,9 +100,9 @@ void aia_group_leave(struct aia_groups *groups, struct aia_sched_job *job);
 void aia_group_dissolve(struct aia_groups *groups, struct aia_group *group);
 
 /*
- * @wanting is next at its engine, and its group cannot begin. An engine to be looked at again because of
- * @member, another of the group: slots are held for it there now, or for an older group at the engine
- * of @wanting; or @member was passed there and might begin now. NULL: there is none.
+ * @wanting is next at its engine, and its group cannot begin. An engine to be looked at again
+ * because of @member, another of the group: slots are held for it there now, or for an older group
+ * at the engine of @wanting; or @member was passed there and might begin now. NULL: there is none.
  */
 struct aia_sched_engine *aia_group_claim(struct aia_sched_job *wanting,
 					 struct aia_sched_job *member);

@@ -61,8 +61,8 @@ void aia_history_describe(struct aia_history_record *record, const struct aia_sc
 /* ---- several jobs in one record ---- */
 
 /*
- * How many records are looked through: where more contexts than these take turns at it, each of their
- * records stands for itself.
+ * How many records are looked through: where more contexts than these take turns at it, each of
+ * their records stands for itself.
  */
 #define LOOK_BACK 64
 
@@ -88,7 +88,9 @@ static __u64 most(__u64 a, __u64 b)
 	return a > b ? a : b;
 }
 
-/* The last one of its like that is not long ago, unless something else became of the owner's since. */
+/*
+ * The last one of its like that is not long ago, unless something else became of the owner's since.
+ */
 static struct aia_history_record *last_like(const struct aia_history *history,
 					    const struct aia_history_record *record)
 {

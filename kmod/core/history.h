@@ -10,9 +10,9 @@
  *
  * What can be done without a turn, over and over, would soon push out what others did: jobs of a
  * context, label, class and width (and queues) that were refused, or withdrawn shortly after each
- * other, are one record, as long as nothing else became of their like and not many records of others
- * came in between. Such a record tells how long its jobs waited, but not when: so it spans little
- * more than the longest of its waits, ROW_NS at most.
+ * other, are one record, as long as nothing else became of their like and not many records of
+ * others came in between. Such a record tells how long its jobs waited, but not when: so it spans
+ * little more than the longest of its waits, ROW_NS at most.
  *
  * Invariant: record number n, counted from 0, is at n modulo the capacity while it is kept.
  * The caller serialises.
@@ -58,9 +58,9 @@ struct aia_history {
 };
 
 /*
- * How many records an engine keeps where there are as many: AIA_HISTORY_RECORDS, but fewer where that
- * would be more than @sum together, or where others keep @kept of the sum already; though not below
- * AIA_HISTORY_LEAST. A power of two.
+ * How many records an engine keeps where there are as many: AIA_HISTORY_RECORDS, but fewer where
+ * that would be more than @sum together, or where others keep @kept of the sum already; though not
+ * below AIA_HISTORY_LEAST. A power of two.
  */
 __u32 aia_history_capacity(__u64 engines, __u64 sum, __u64 kept);
 

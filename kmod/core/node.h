@@ -2,13 +2,13 @@
 /*
  * A tenant's place at one engine: a share in each class's tree, and ceilings.
  *
- * The ceilings are of the turns that the tenant holds at once, its children's included, and of
- * the slots times time that they take (cap.h). While it is at one, it is held back: out of its
- * parent's tree, in all classes but REALTIME (what was admitted there is the ceiling; it counts), until a turn ends or a timer of the engine rings. What it holds it
- * keeps. Slots stay free for that alone.
+ * The ceilings are of the turns that the tenant holds at once, its children's included, and of the
+ * slots times time that they take (cap.h). While it is at one, it is held back: out of its parent's
+ * tree, in all classes but REALTIME (what was admitted there is the ceiling; it counts), until a
+ * turn ends or a timer of the engine rings. What it holds it keeps. Slots stay free for that alone.
  *
- * Invariant: a tenant is held back exactly while it holds turns_max turns, or its engine time was used up
- * when last looked at: at a change, and when its timer rang.
+ * Invariant: a tenant is held back exactly while it holds turns_max turns, or its engine time was
+ * used up when last looked at: at a change, and when its timer rang.
  *
  * Depth is the adapter's to bound. The caller serialises all calls on one engine.
  */
@@ -59,14 +59,15 @@ void aia_sched_node_set_caps(struct aia_sched_node *node, __u32 engine_time, __u
 			     __u64 now_ns);
 
 /*
- * Whether it is to be kept although nothing lies below it: it took engine time that has not come in again, which would be
- * forgotten with it, or it had more than others that are served beside it, or it pays for work that is being stopped.
+ * Whether it is to be kept although nothing lies below it: it took engine time that has not come in
+ * again, which would be forgotten with it, or it had more than others that are served beside it, or
+ * it pays for work that is being stopped.
  */
 bool aia_sched_node_owes(struct aia_sched_node *node, __u64 now_ns);
 
 /*
- * How long the node, or one above it, was held back so far. One that is held back has counted the time of
- * those above it up to then, and counts all time since; what those above it were held back
+ * How long the node, or one above it, was held back so far. One that is held back has counted the
+ * time of those above it up to then, and counts all time since; what those above it were held back
  * meanwhile is taken off when it is let go of, so that no time counts twice.
  */
 __u64 aia_node_held_back_ns(const struct aia_sched_node *node, __u64 now_ns);
@@ -78,8 +79,8 @@ bool aia_node_is_held_back(const struct aia_sched_node *node);
 bool aia_node_has_room(const struct aia_sched_node *node, __u32 turns);
 
 /*
- * So many @turns more below the node, modulo 2^32: its ceilings, and those above it, are charged @paid
- * slot-nanoseconds, and what is @booked until it is @returned.
+ * So many @turns more below the node, modulo 2^32: its ceilings, and those above it, are charged
+ * @paid slot-nanoseconds, and what is @booked until it is @returned.
  */
 void aia_node_count_turns(struct aia_sched_node *node, __u32 turns, __u64 paid, __u64 booked,
 			  __u64 returned, __u64 now_ns);

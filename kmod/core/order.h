@@ -8,18 +8,21 @@
  *                  deadline is the latest of all
  *   FIFO           over all classes by the age of the queue's first job
  *
- * Class REALTIME goes by deadline under all but FIFO; realtime.h sets those of promised queues. Inside a queue jobs always go by deadline, then by
- * age: FIFO compares those that are first in their queues.
+ * Class REALTIME goes by deadline under all but FIFO; realtime.h sets those of promised queues.
+ * Inside a queue jobs always go by deadline, then by age: FIFO compares those that are first in
+ * their queues.
  *
- * Switching. A tree cannot be in two orders, and users choose how many queues stand in it. So one step
- * moves AIA_ORDER_STEP queues at most: first all that stand in line are parked, one after the other, and
- * when the trees are empty they line up again as the new order has them. Meanwhile turns are granted to
- * those in line; a queue that gets a job while others are being parked is parked with them. Each step sets
- * the engine's timer for the next one. A switch takes two moves for each queue that is in line when it
- * begins, and waits for no turn. Between its first step and its last nothing is promised about who is next.
+ * Switching. A tree cannot be in two orders, and users choose how many queues stand in it. So one
+ * step moves AIA_ORDER_STEP queues at most: first all that stand in line are parked, one after the
+ * other, and when the trees are empty they line up again as the new order has them. Meanwhile turns
+ * are granted to those in line; a queue that gets a job while others are being parked is parked
+ * with them. Each step sets the engine's timer for the next one. A switch takes two moves for each
+ * queue that is in line when it begins, and waits for no turn. Between its first step and its last
+ * nothing is promised about who is next.
  *
  * Invariants
- *  - A queue is on the list in_line or parked exactly while it has an eligible job that was released (realtime.h); its share is in its tree exactly while it is on in_line.
+ *  - A queue is on the list in_line or parked exactly while it has an eligible job that was
+ *    released (realtime.h); its share is in its tree exactly while it is on in_line.
  *  - Nothing is parked, and the timer is not set, unless a switch is under way.
  * The caller serialises.
  */

@@ -68,8 +68,8 @@ static inline void aia_rb_insert(struct aia_rb_root *root, struct aia_rb_node *n
 }
 
 /*
- * What an element is compared by has changed: as if it was removed before and is inserted now, but cheap
- * where it stays.
+ * What an element is compared by has changed: as if it was removed before and is inserted now, but
+ * cheap where it stays.
  */
 static inline void aia_rb_move(struct aia_rb_root *root, struct aia_rb_node *node,
 			       aia_rb_less less)

@@ -59,7 +59,10 @@ static bool can_be_kept(const struct aia_sched_engine *engine)
 	       sum * AIA_CLASSES_PARTS <= slots * ONE * AIA_REALTIME_PARTS;
 }
 
-/* Late or not, its deadline is as if it had been in time: else a queue would drift away from its period. */
+/*
+ * Late or not, its deadline is as if it had been in time: else a queue would drift away from its
+ * period.
+ */
 static void ring_release(struct aia_timer *timer, __u64 now_ns)
 {
 	struct aia_promise *promise = aia_container_of(timer, struct aia_promise, release);

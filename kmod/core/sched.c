@@ -100,7 +100,8 @@ static bool is_earlier(const struct aia_rb_node *a, const struct aia_rb_node *b)
 }
 
 /*
- * Most jobs have no deadline, and there may be a hundred thousand: a list costs no more then than with ten.
+ * Most jobs have no deadline, and there may be a hundred thousand: a list costs no more then than
+ * with ten.
  */
 static void enqueue(struct aia_sched_job *job)
 {
@@ -111,8 +112,8 @@ static void enqueue(struct aia_sched_job *job)
 }
 
 /*
- * It is needed when the queue is next again: among many queues so late that the processor would wait for it
- * then.
+ * It is needed when the queue is next again: among many queues so late that the processor would
+ * wait for it then.
  */
 static void fetch_ahead(const struct aia_link *undated)
 {

@@ -14,26 +14,27 @@
  *
  * The administrator may want another order than shares; see order.h.
  *
- * A turn is charged with an estimate when it begins. That is the queue's own average of measured turns;
- * for the first a client's expected cost stands in, but no less than AIA_SCHED_FIRST_NS.
+ * A turn is charged with an estimate when it begins. That is the queue's own average of measured
+ * turns; for the first a client's expected cost stands in, but no less than AIA_SCHED_FIRST_NS.
  *
  * An engine may give way: a CPU, whose own scheduler stops background work, that of idle and
  * low, as soon as other work comes. There a job of another class does not wait for
  * background turns, which keep running beside it: it would wait for work that itself
  * waits for a processor. Background jobs find room only beside all that runs.
  *
- * Jobs of a group begin together (group.h), on engines that are next to each other in no order: one that
- * chooses looks at what the others' last choices came to.
+ * Jobs of a group begin together (group.h), on engines that are next to each other in no order: one
+ * that chooses looks at what the others' last choices came to.
  *
  * A seat is a context's place at an engine. It holds one turn at most; while it does,
  * the queues of the seat are not eligible.
  *
  * Invariants
- *  - slots_used is the sum of the widths of granted jobs, and of those being stopped (stop.h), and at most slots; on an engine that
- *    gives way this holds for background turns and for the others, each by themselves.
- *  - Every job is in one state; waiting jobs are in their queue; granted ones
- *    on their engine's list of their class: those asked to yield, or not to be asked since they were
- *    owed, then the others, by begun_ns.
+ *  - slots_used is the sum of the widths of granted jobs, and of those being stopped (stop.h), and
+ *    at most slots; on an engine that gives way this holds for background turns and for the others,
+ *    each by themselves.
+ *  - Every job is in one state; waiting jobs are in their queue; granted ones on their engine's
+ *    list of their class: those asked to yield, or not to be asked since they were owed, then the
+ *    others, by begun_ns.
  * The caller serialises all calls on one engine and what hangs below it.
  */
 #ifndef AIA_CORE_SCHED_H
@@ -91,7 +92,7 @@ struct aia_sched_engine {
 	__u64 granted;			/* turns begun */
 	__u64 busy_ns;			/* slots x ns of ended turns */
 	struct aiaccel_histogram wait, run;
-	__u32 contended;		/* slots of revoked turns whose holders did not end; not used */
+	__u32 contended;		/* slots of revoked turns whose holders go on; not in used */
 	__u64 budget_ns;		/* of queues that have none of their own; 0: no end */
 	__u64 grace_ns;
 	struct aia_stops stops;
@@ -109,7 +110,7 @@ struct aia_sched_engine {
 	struct aia_classes classes;
 	__u32 wide_stirs;		/* classes whose wide is not at rest, as bits */
 	struct aia_wide wide[AIACCEL_NR_CLASSES];
-	struct aia_sched_job *wanting;	/* after grant_next said NULL: who is next, and does not fit */
+	struct aia_sched_job *wanting;	/* after grant_next said NULL: is next, does not fit */
 	/* Granted jobs by when they are due, see terms.h. [1]: background where it gives way. */
 	struct aia_timers asks[2], graces[2];
 	struct aia_link spared[AIACCEL_CLASS_NORMAL];
@@ -125,7 +126,10 @@ struct aia_sched_seat {
 };
 
 struct aia_sched_queue {
-	/* What each turn touches, on five cache lines (it begins one), of a thousand queues each time anew. */
+	/*
+	 * What each turn touches, on five cache lines (it begins one), of a thousand queues each
+	 * time anew.
+	 */
 	struct aia_share share;
 	struct aia_sched_seat *seat;
 	struct aia_sched_node *node;
@@ -202,8 +206,8 @@ void aia_sched_queue_init(struct aia_sched_queue *queue, struct aia_sched_seat *
 void aia_sched_queue_fini(struct aia_sched_queue *queue);	/* it has no job */
 
 /*
- * What the queue counts as from now on. Its turn, if it has one, is paid for there; it goes on to be
- * asked to yield, or not, as what it was granted as.
+ * What the queue counts as from now on. Its turn, if it has one, is paid for there; it goes on to
+ * be asked to yield, or not, as what it was granted as.
  */
 void aia_sched_queue_set_class(struct aia_sched_queue *queue, __u32 class_, __u64 now_ns);
 
@@ -220,15 +224,15 @@ static inline bool aia_sched_is_settled(const struct aia_sched_engine *engine)
 int aia_sched_takes_work(const struct aia_sched_engine *engine);
 
 /*
- * Puts a job in line; width, cost_ns and deadline_ns are set. -EINVAL: width is 0 or
- * above the engine's slots, or of a promised queue another than was promised; or it has a deadline there.
+ * Puts a job in line; width, cost_ns and deadline_ns are set. -EINVAL: width is 0 or above the
+ * engine's slots, or of a promised queue another than was promised; or it has a deadline there.
  * Those of aia_sched_takes_work(). -EDEADLK: the seat holds a turn.
  */
 int aia_sched_submit(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns);
 
 /*
- * The same for a job that is to be put in line later, whatever the seat and the engine do until then:
- * nothing but -EDEADLK is different.
+ * The same for a job that is to be put in line later, whatever the seat and the engine do until
+ * then: nothing but -EDEADLK is different.
  */
 int aia_sched_hold(struct aia_sched_queue *queue, struct aia_sched_job *job, __u64 now_ns);
 
@@ -244,41 +248,50 @@ void aia_sched_withdraw(struct aia_sched_job *job, __u64 now_ns);
 /* Takes it out of line, held again. */
 void aia_sched_take_back(struct aia_sched_job *job, __u64 now_ns);
 
-/* A held job comes into line where the place waits, which leaves. To begin before the next choice. */
+/*
+ * A held job comes into line where the place waits, which leaves. To begin before the next choice.
+ */
 void aia_sched_replace(struct aia_sched_job *place, struct aia_sched_job *job, __u64 now_ns);
 
 /*
- * How long ceilings of its tenant, or of one above it, have held a job back, of the time that it waited
- * and its seat was free. For a job that was submitted; @now_ns counts until it is granted.
+ * How long ceilings of its tenant, or of one above it, have held a job back, of the time that it
+ * waited and its seat was free. For a job that was submitted; @now_ns counts until it is granted.
  */
 __u64 aia_sched_capped_ns(const struct aia_sched_job *job, __u64 now_ns);
 
 /* Marks a granted job as asked to yield; false when it was before. */
 bool aia_sched_ask(struct aia_sched_job *job);
 
-/* A waiting job, whose share was served, has its turn from now on; @owed: passing higher classes (classes.h). */
+/*
+ * A waiting job, whose share was served, has its turn from now on; @owed: passing higher classes
+ * (classes.h).
+ */
 void aia_sched_begin(struct aia_sched_job *job, bool owed, __u64 now_ns);
 
 /* Ends a granted job's turn, frees its slots, settles its cost. */
 void aia_sched_complete(struct aia_sched_job *job, __u64 now_ns);
 
 /*
- * Likewise against its holder's will, who works on: the seat stays taken, and its tenant pays, until
- * the job is released.
+ * Likewise against its holder's will, who works on: the seat stays taken, and its tenant pays,
+ * until the job is released.
  */
 void aia_sched_contend(struct aia_sched_job *job, __u64 now_ns);
 void aia_sched_release(struct aia_sched_job *job, __u64 now_ns);
 
 /*
- * A granted job's turn begins anew, if it were next again as the youngest of its queue's, else -EAGAIN.
- * What ran is settled in both cases. What was promised to REALTIME is not for more than one budget.
+ * A granted job's turn begins anew, if it were next again as the youngest of its queue's, else
+ * -EAGAIN. What ran is settled in both cases. What was promised to REALTIME is not for more than
+ * one budget.
  */
 int aia_sched_renew(struct aia_sched_job *job, __u64 now_ns);
 
 /* The first of the queue's waiting jobs, or NULL. */
 struct aia_sched_job *aia_sched_queue_first(struct aia_sched_queue *queue);
 
-/* The queue's job that has its turn, or NULL; one that was revoked has none, even if its work goes on. */
+/*
+ * The queue's job that has its turn, or NULL; one that was revoked has none, even if its work goes
+ * on.
+ */
 static inline struct aia_sched_job *aia_sched_queue_turn(const struct aia_sched_queue *queue)
 {
 	struct aia_sched_job *turn = queue->seat->turn;

@@ -8,12 +8,12 @@
  * A turn is charged twice: with an estimate when it begins, so that one member cannot take all free
  * slots at once, and with the difference to what was measured when it ends.
  *
- * A member that slept comes back with a virtual time at most AIA_SHARE_LAG_NS (at
- * weight AIACCEL_WEIGHT_DEFAULT, one slot) behind its siblings: it is served soon, and
- * cannot save up. A member seen for the first time has slept for nothing, and one that goes
- * for good in debt moves the floor on: closing and opening again gains no turn over those
- * who wait. Under keys the floor moves on with whoever is served: of what one had then, the lag and the
- * last turn are all that count once the tree goes by virtual time again.
+ * A member that slept comes back with a virtual time at most AIA_SHARE_LAG_NS (at weight
+ * AIACCEL_WEIGHT_DEFAULT, one slot) behind its siblings: it is served soon, and cannot save up. A
+ * member seen for the first time has slept for nothing, and one that goes for good in debt moves
+ * the floor on: closing and opening again gains no turn over those who wait. Under keys the floor
+ * moves on with whoever is served: of what one had then, the lag and the last turn are all that
+ * count once the tree goes by virtual time again.
  *
  * Invariants
  *  - A share is in its parent's tree exactly while an eligible job lies below it, with nothing held
@@ -46,7 +46,7 @@ struct aia_share {
 	__u64 booked;			/* estimates of running turns below, slot-ns, in vtime */
 	bool queued;
 	bool held_back;			/* kept out of line; who says so queues it again after */
-	bool by_key;			/* of a root: how its tree is ordered; changed while that is empty */
+	bool by_key;			/* of a root: its tree's order; changed while empty */
 };
 
 /* Weight 0 is the default, here and below. */
@@ -75,8 +75,8 @@ void aia_share_leave(struct aia_share *share);
 bool aia_share_is_in_line(const struct aia_share *share);
 
 /*
- * Whether @share, or one above it, had more than the first in line beside it, by more than @slot_ns cost at
- * the default weight. Never in a tree by keys.
+ * Whether @share, or one above it, had more than the first in line beside it, by more than @slot_ns
+ * cost at the default weight. Never in a tree by keys.
  */
 bool aia_share_is_ahead(const struct aia_share *share, __u64 slot_ns);
 
@@ -87,8 +87,8 @@ bool aia_share_is_alone(const struct aia_share *share);
 void aia_share_serve(struct aia_share *share);
 
 /*
- * Charges @share and all above it @paid slot-nanoseconds. What is @booked counts likewise until it is
- * @returned. Who was never in line stands where the members do.
+ * Charges @share and all above it @paid slot-nanoseconds. What is @booked counts likewise until it
+ * is @returned. Who was never in line stands where the members do.
  */
 void aia_share_charge(struct aia_share *share, __u64 paid, __u64 booked, __u64 returned);
 

@@ -157,8 +157,8 @@ static struct aia_timer *first_of(const struct aia_sched_engine *engine, __u32 t
 }
 
 /*
- * Nobody else is in its way: there is room for it once what is being stopped has been, or there is and its
- * group waits for another engine.
+ * Nobody else is in its way: there is room for it once what is being stopped has been, or there is
+ * and its group waits for another engine.
  */
 static bool has_room(const struct aia_sched_engine *engine, const struct aia_sched_job *wanting)
 {

@@ -3,8 +3,8 @@
  * What an engine is to look at later: timers in a tree by their time. The core has no clock: an
  * adapter calls aia_timers_run() at aia_timers_next_ns() or later, and before each choice.
  *
- * Users choose how many timers are due at once, so one run rings AIA_TIMERS_RUN of them at most; with
- * more, aia_timers_next_ns() stays in the past.
+ * Users choose how many timers are due at once, so one run rings AIA_TIMERS_RUN of them at most;
+ * with more, aia_timers_next_ns() stays in the past.
  *
  * Invariant: a timer is in the tree exactly while its at_ns is not 0. The caller serialises.
  */

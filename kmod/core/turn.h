@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What becomes of one turn, for turns.c, turns_dispatch.c and turns_end.c alone: it goes through the scheduler's
- * hands, its context is told, and what hangs on it (those of its group, of its set, after it) follows.
+ * What becomes of one turn, for turns.c, turns_dispatch.c and turns_end.c alone: it goes through
+ * the scheduler's hands, its context is told, and what hangs on it (those of its group, of its set,
+ * after it) follows.
  *
  * The caller serialises.
  */
@@ -44,7 +45,10 @@ void aia_turn_leave_group(struct aia_turn *turn, __u64 now_ns, struct aia_news *
 /* All engines of a set are looked at. */
 void aia_turn_stir_set(const struct aia_any *any, struct aia_news *news);
 
-/* Whether the turn is the queue's, and no other's. It may be one that can go on without the queue: then it does. */
+/*
+ * Whether the turn is the queue's, and no other's. It may be one that can go on without the queue:
+ * then it does.
+ */
 bool aia_turn_is_left_to(struct aia_turn *turn, const struct aia_sched_queue *queue,
 			 __u64 now_ns, struct aia_news *news);
 

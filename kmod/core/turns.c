@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * The turns of one context, and what its user asks for; see turns.h. What becomes of one turn is in turn.c,
- * what happens at an engine in turns_dispatch.c, and ends that nobody asked for in turns_end.c.
+ * The turns of one context, and what its user asks for; see turns.h. What becomes of one turn is in
+ * turn.c, what happens at an engine in turns_dispatch.c, and ends that nobody asked for in
+ * turns_end.c.
  *
- * Every live turn is in the hash, whatever its state, until aia_turn_retire() hands it back; one whose
- * failure waits to be told (note.last), or that waits for nothing but that its work is stopped
- * (answered), is not found by cookie any more.
+ * Every live turn is in the hash, whatever its state, until aia_turn_retire() hands it back; one
+ * whose failure waits to be told (note.last), or that waits for nothing but that its work is
+ * stopped (answered), is not found by cookie any more.
  *
  * The caller serialises: turns of several contexts meet at an engine.
  */

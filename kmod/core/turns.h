@@ -9,29 +9,31 @@
  * to its aia_turns, and comes back to be freed through the news: when it is completed,
  * withdrawn, told of its failure, or the context ends.
  *
- * What a call changes at an engine may let another job begin there, and what is done at one
- * engine may change others. So every call puts the engines that it stirred on a chain, and an adapter
- * dispatches each of them (and sets its clock for the engine's timers) until the chain is empty, before
- * it lets go of its lock.
+ * What a call changes at an engine may let another job begin there, and what is done at one engine
+ * may change others. So every call puts the engines that it stirred on a chain, and an adapter
+ * dispatches each of them (and sets its clock for the engine's timers) until the chain is empty,
+ * before it lets go of its lock.
  *
- * Users choose how many turns one change lets begin: a wide turn that ends may make room for thousands, or
- * for groups at many engines. So what is done in one hold of the lock is counted: choices, turns that begin
- * and holders asked to yield. Past AIA_TURNS_STEPS of them, what is left on the chain is put off to a timer that is
- * due at once; a group begins all the same. So a hold takes AIA_TURNS_STEPS - 1 steps and those of one group at most,
- * and AIA_TIMERS_RUN timers for each engine on the chain that was not put off.
+ * Users choose how many turns one change lets begin: a wide turn that ends may make room for
+ * thousands, or for groups at many engines. So what is done in one hold of the lock is counted:
+ * choices, turns that begin and holders asked to yield. Past AIA_TURNS_STEPS of them, what is left
+ * on the chain is put off to a timer that is due at once; a group begins all the same. So a hold
+ * takes AIA_TURNS_STEPS - 1 steps and those of one group at most, and AIA_TIMERS_RUN timers for
+ * each engine on the chain that was not put off.
  *
  * A job after another is held outside the scheduler, on its predecessor's list, until that one is
- * completed; then it is put in line, and its wait begins. When the predecessor ends otherwise, it has
- * FAILED, and those after it. A chain of them takes one call at most AIA_TURNS_MAX steps, and no
- * recursion.
+ * completed; then it is put in line, and its wait begins. When the predecessor ends otherwise, it
+ * has FAILED, and those after it. A chain of them takes one call at most AIA_TURNS_MAX steps, and
+ * no recursion.
  *
  * A job of a set of queues is held, while it has places in the lines of all of them (any.h).
  *
  * A job of a group is held until all of the group are ready (group.h), then they come into line
- * together. One that is after another is ready once that one is completed. A job after one of its own group,
- * or after one that is, and so on, would wait for itself: it is refused, which takes a look at each of those before
- * it. Two groups whose jobs are after each other's are not looked for: they may lie in any number of contexts. They wait until
- * one is cancelled, out of every line, and hold nothing.
+ * together. One that is after another is ready once that one is completed. A job after one of its
+ * own group, or after one that is, and so on, would wait for itself: it is refused, which takes a
+ * look at each of those before it. Two groups whose jobs are after each other's are not looked for:
+ * they may lie in any number of contexts. They wait until one is cancelled, out of every line, and
+ * hold nothing.
  *
  * Invariants: at most AIA_TURNS_MAX turns live; each has a cookie and a ring slot
  * (index of its yield word) of its own; generations are never 0 and never repeat
@@ -66,8 +68,9 @@ struct aia_turn {
 };
 
 /*
- * An engine's witness is told of each decision on a turn there, in their order: its new state, of enum
- * aiaccel_turn_state, or AIA_TURN_ASKED when the holder is asked to yield. It must not call back.
+ * An engine's witness is told of each decision on a turn there, in their order: its new state, of
+ * enum aiaccel_turn_state, or AIA_TURN_ASKED when the holder is asked to yield. It must not call
+ * back.
  */
 #define AIA_TURN_ASKED 0
 
@@ -104,10 +107,11 @@ int aia_turns_check(struct aia_turns *turns, const struct aia_sched_queue *queue
 		    const struct aiaccel_job *arg);
 
 /*
- * @arg was checked by aia_turns_check(); @turn is zeroed, but for job.any: memory for the places of an ANY
- * job, whose node is set. On 0 the turn is taken. Errors as
- * struct aiaccel_job lists them, in this order: -EAGAIN, -EEXIST, those of
- * aia_sched_submit(), and those of aia_group_takes() or -EDEADLK for a job that is after one of its group. A job refused for the engine's state is in its history.
+ * @arg was checked by aia_turns_check(); @turn is zeroed, but for job.any: memory for the places of
+ * an ANY job, whose node is set. On 0 the turn is taken. Errors as struct aiaccel_job lists them,
+ * in this order: -EAGAIN, -EEXIST, those of aia_sched_submit(), and those of aia_group_takes() or
+ * -EDEADLK for a job that is after one of its group. A job refused for the engine's state is in its
+ * history.
  */
 int aia_turns_submit(struct aia_turns *turns, struct aia_sched_queue *queue, struct aia_turn *turn,
 		     const struct aiaccel_job *arg, __u64 now_ns, struct aia_news *news);
@@ -148,8 +152,8 @@ void aia_turns_end_queue(struct aia_turns *turns, struct aia_sched_queue *queue,
 void aia_turns_end_all(struct aia_turns *turns, __u64 now_ns, struct aia_news *news);
 
 /*
- * The queue's waiting jobs FAILED, those that are held as well; its turn is REVOKED, if it has one. They say how many these
- * were.
+ * The queue's waiting jobs FAILED, those that are held as well; its turn is REVOKED, if it has one.
+ * They say how many these were.
  */
 __u32 aia_turns_fail_waiting(struct aia_turns *turns, struct aia_sched_queue *queue, __u64 now_ns,
 			     struct aia_news *news);
@@ -159,8 +163,8 @@ __u32 aia_turns_revoke(struct aia_sched_queue *queue, __u64 now_ns, struct aia_n
 void aia_turns_stopped(struct aia_stop *stop, __u64 now_ns, struct aia_news *news);
 
 /*
- * The engine is in state FAULTED now: one of its turns is REVOKED; false when it has none. For each a hold of the lock: users
- * choose how many jobs come after it, which have FAILED then.
+ * The engine is in state FAULTED now: one of its turns is REVOKED; false when it has none. For each
+ * a hold of the lock: users choose how many jobs come after it, which have FAILED then.
  */
 bool aia_turns_fault_next(struct aia_sched_engine *engine, bool runs_on, __u64 now_ns,
 			  struct aia_news *news);
@@ -173,12 +177,15 @@ void aia_turns_fail_queue(struct aia_turns *turns, struct aia_sched_queue *queue
 __u32 aia_turns_list(const struct aia_turns *turns, const struct aia_sched_queue *queue,
 		     struct aia_history_record *records, __u64 now_ns);
 
-/* AIACCEL_TURN_WAITING or AIACCEL_TURN_RUNNING; 0 for one that does neither, since it was revoked or failed. */
+/*
+ * AIACCEL_TURN_WAITING or AIACCEL_TURN_RUNNING; 0 for one that does neither, since it was revoked
+ * or failed.
+ */
 __u32 aia_turns_state(const struct aia_turn *turn);
 
 /*
- * As STATS tells of one that waits or runs; @offset_ns is added to times. Whom it waits for is told where that is of
- * the tenant @only, or of any where this is 0.
+ * As STATS tells of one that waits or runs; @offset_ns is added to times. Whom it waits for is told
+ * where that is of the tenant @only, or of any where this is 0.
  */
 void aia_turns_tell(const struct aia_turn *turn, __u32 engine, __u64 only, __s64 offset_ns,
 		    __u64 now_ns, struct aiaccel_stats_turn *out);

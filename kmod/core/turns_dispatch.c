@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Engines to look at, and what happens at one that is: who begins, who is asked to yield, whose time is
- * over; see turns.h. The caller serialises: turns of several contexts meet at an engine, and dispatch reaches
- * them all.
+ * Engines to look at, and what happens at one that is: who begins, who is asked to yield, whose
+ * time is over; see turns.h. The caller serialises: turns of several contexts meet at an engine,
+ * and dispatch reaches them all.
  */
 #include "turns.h"
 #include "choice.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Slots kept free for wide jobs and groups; wide.h has the rules and the bounds. The caller serialises.
+ * Slots kept free for wide jobs and groups; wide.h has the rules and the bounds. The caller
+ * serialises.
  */
 #include "wide.h"
 #include "list.h"
@@ -46,7 +47,9 @@ static void owe(struct aia_wide *wide, __u64 now_ns)
 	debt_of(wide->job)->slot_ns += wide->owed_slots * ns;
 }
 
-/* Nothing is kept for the job from now on, and it owes nothing. What it did, in slots times time. */
+/*
+ * Nothing is kept for the job from now on, and it owes nothing. What it did, in slots times time.
+ */
 static __u64 clear(struct aia_sched_job *job, __u64 now_ns)
 {
 	struct aia_wide *wide = wide_of(job);

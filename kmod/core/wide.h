@@ -3,47 +3,51 @@
  * Slots kept free for a job that is next and finds too few: a wide one, or a group's.
  *
  * While slots are kept for it nothing else of its class or below begins, so that narrow jobs cannot
- * starve it; higher classes pass. But where turns last, what is kept free is lost, and where one never
- * ends, lost for nothing. So each class of an engine counts the time in which slots
- * were kept free, less the time in which none were, as spent. When that comes to a limit,
- * the class pauses until all that was spent is made up for: then whoever does not fit is passed, its
- * queue out of line. After it the limit is twice as long, up to AIA_WIDE_MAX_NS; when the job begins, or
- * leaves, it is AIA_WIDE_FIRST_NS again.
+ * starve it; higher classes pass. But where turns last, what is kept free is lost, and where one
+ * never ends, lost for nothing. So each class of an engine counts the time in which slots were kept
+ * free, less the time in which none were, as spent. When that comes to a limit, the class pauses
+ * until all that was spent is made up for: then whoever does not fit is passed, its queue out of
+ * line. After it the limit is twice as long, up to AIA_WIDE_MAX_NS; when the job begins, or leaves,
+ * it is AIA_WIDE_FIRST_NS again.
  *
  * Bounds
  *  - Of any time T, slots are kept free for jobs of one class in half of it at most, and once
  *    AIA_WIDE_MAX_NS.
- *  - Where turns last T at most, T up to AIA_WIDE_MAX_NS, a job that is next of all waits for
- *    the end of a pause, if there is one, and then AIA_WIDE_FIRST_NS or 5 T at most, the longer of both:
- *    it needs one stretch of T, the limits before it sum up to less than 2 T, the pauses
- *    as well. A job of a lower class has this in the time that is its class's.
- *  - One choice passes or lets pay, and takes back into line, twice AIA_WIDE_STEP queues at most; a timer that is
- *    due at once goes on with the rest.
+ *  - Where turns last T at most, T up to AIA_WIDE_MAX_NS, a job that is next of all waits for the
+ *    end of a pause, if there is one, and then AIA_WIDE_FIRST_NS or 5 T at most, the longer of
+ *    both: it needs one stretch of T, the limits before it sum up to less than 2 T, the pauses as
+ *    well. A job of a lower class has this in the time that is its class's.
+ *  - One choice passes or lets pay, and takes back into line, twice AIA_WIDE_STEP queues at most; a
+ *    timer that is due at once goes on with the rest.
  *
- * REALTIME never pauses: what its turns may take was counted when they were promised (realtime.h). So it is always
- * at rest; nothing is held for it, since it is in no group.
+ * REALTIME never pauses: what its turns may take was counted when they were promised (realtime.h).
+ * So it is always at rest; nothing is held for it, since it is in no group.
  *
  * AIA_WIDE_MAX_NS is longer than any turn that has an end: the largest budget, and its grace.
  *
- * What is kept in vain counts as had, for the share and the ceilings of its tenant: a job may wait for ever by its
- * tenant's own doing, for a turn of its own, or for what happens elsewhere, or leave just before it could begin. So
- * what is kept free while somebody else is in line is counted as a debt of the job's tenant (struct aia_wide_debt).
+ * What is kept in vain counts as had, for the share and the ceilings of its tenant: a job may wait
+ * for ever by its tenant's own doing, for a turn of its own, or for what happens elsewhere, or
+ * leave just before it could begin. So what is kept free while somebody else is in line is counted
+ * as a debt of the job's tenant (struct aia_wide_debt).
  *  - The job begins: it is forgiven, and the job pays for its turn alone.
  *  - It leaves the line without, or slots are to be kept for another job of its tenant: it is paid.
- *  - Slots are kept for it no more for now, in a pause or since another tenant's job is next: it stays, and is paid
- *    once it comes from AIA_WIDE_MAX_NS. The stretches before the first one of AIA_WIDE_MAX_NS are shorter than that
- *    together. Not while the job may still begin: it would be next no more, and what was kept so far lost.
+ *  - Slots are kept for it no more for now, in a pause or since another tenant's job is next: it
+ *    stays, and is paid once it comes from AIA_WIDE_MAX_NS. The stretches before the first one of
+ *    AIA_WIDE_MAX_NS are shorter than that together. Not while the job may still begin: it would be
+ *    next no more, and what was kept so far lost.
  * A place of a set (any.h) is a job of its own: what was kept where the job does not begin is paid.
  *
- * So a tenant, and each below it by itself, owes for less than two times AIA_WIDE_MAX_NS. Whom slots are kept for is
- * served by it (share.h): nobody saves up what it paid, where that kept nobody from a turn. And
- *  - in an order by shares (order.h) slots kept in vain for jobs of a tenant come to no more than what is its share of
- *    them, and that once. tests/core/sched_wide.cpp, any.cpp and groups.cpp play it.
- *  - For jobs that begin in the end, however little they want then, and in other orders, half of the time bounds it
- *    alone. What is kept from lower classes their tenants have by classes.h.
+ * So a tenant, and each below it by itself, owes for less than two times AIA_WIDE_MAX_NS. Whom
+ * slots are kept for is served by it (share.h): nobody saves up what it paid, where that kept
+ * nobody from a turn. And
+ *  - in an order by shares (order.h) slots kept in vain for jobs of a tenant come to no more than
+ *    what is its share of them, and that once. tests/core/sched_wide.cpp, any.cpp and groups.cpp
+ *    play it.
+ *  - For jobs that begin in the end, however little they want then, and in other orders, half of
+ *    the time bounds it alone. What is kept from lower classes their tenants have by classes.h.
  *
- * Nobody is passed for nothing: while no job is in line, those passed may begin in a pause, too. A queue
- * that was passed comes back like one that slept (share.h), and at once when its jobs change.
+ * Nobody is passed for nothing: while no job is in line, those passed may begin in a pause, too. A
+ * queue that was passed comes back like one that slept (share.h), and at once when its jobs change.
  *
  * Invariants
  *  - A class is at rest, out of wide_stirs of its engine, only while nothing is kept, spent, passed
@@ -90,9 +94,9 @@ struct aia_wide {
 void aia_wide_init(struct aia_wide *wide);
 
 /*
- * Slots of its engine are kept for a waiting job, as if it were first of its class, until it begins,
- * leaves the line or is released; for one job of a class at a time, the last one. False while
- * the class pauses, which ends it, too. Dispatch after.
+ * Slots of its engine are kept for a waiting job, as if it were first of its class, until it
+ * begins, leaves the line or is released; for one job of a class at a time, the last one. False
+ * while the class pauses, which ends it, too. Dispatch after.
  */
 bool aia_wide_hold(struct aia_sched_job *job);
 void aia_wide_release(struct aia_sched_job *job);
@@ -104,8 +108,8 @@ struct aia_sched_job *aia_wide_held(const struct aia_sched_engine *engine, __u32
 void aia_wide_count(struct aia_sched_engine *engine, __u64 now_ns);
 
 /*
- * Slots are to be kept free for the job, and no more for another one of its class or tenant. True where one
- * was paid for now: choose again.
+ * Slots are to be kept free for the job, and no more for another one of its class or tenant. True
+ * where one was paid for now: choose again.
  */
 bool aia_wide_supersede(struct aia_sched_job *job, __u64 now_ns);
 
@@ -116,7 +120,10 @@ void aia_wide_note(struct aia_sched_engine *engine, struct aia_sched_job *job, _
 /* Takes a queue whose class pauses out of line. */
 void aia_wide_pass(struct aia_sched_queue *queue);
 
-/* More queues are to be passed in a pause of the job's class, or to pay before it, than one step takes. */
+/*
+ * More queues are to be passed in a pause of the job's class, or to pay before it, than one step
+ * takes.
+ */
 void aia_wide_go_on(struct aia_sched_job *job, __u64 now_ns);
 
 /* Nobody is in line: those passed may try again, in their pause. False when there is none. */

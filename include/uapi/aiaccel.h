@@ -973,8 +973,9 @@ struct aiaccel_ring {
  * @AIACCEL_EVENT_GRANTED:  It has its turn: generation and slot are valid.
  * @AIACCEL_EVENT_YIELD:    Its turn is wanted by a higher class, or its budget is over and
  *			    others wait; told once. The holder is asked to complete soon, or
- *			    to renew. Its budget forces it in the end; one that fills, the grace. The yield
- *			    word of the slot holds the generation of the turn, until it is renewed.
+ *			    to renew. Its budget forces it in the end; one that fills, the grace.
+ *			    The yield word of the slot holds the generation of the turn, until it
+ *			    is renewed.
  * @AIACCEL_EVENT_REVOKED:  Its turn was ended; completing it answers %ESTALE.
  * @AIACCEL_EVENT_FAILED:   It will get no turn, because the engine went away, an
  *			    administrator said so (REVOKE), or the job that it was

@@ -24,7 +24,7 @@ struct aia_cap {
 	__u32 refill;			/* ten-thousandths of a slot; 0: there is no ceiling */
 	__u64 counted_ns;		/* when this was missing: */
 	struct aia_vtime missing;
-	__u64 booked;			/* estimates of running turns, slot-ns, also without a ceiling */
+	__u64 booked;			/* estimates of running turns, slot-ns; always counted */
 };
 
 /*

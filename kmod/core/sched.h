@@ -92,7 +92,7 @@ struct aia_sched_engine {
 	__u64 granted;			/* turns begun */
 	__u64 busy_ns;			/* slots x ns of ended turns */
 	struct aiaccel_histogram wait, run;
-	__u32 contended;		/* slots of revoked turns whose holders go on; not in used */
+	__u32 contended;		/* slots of revoked turns that go on; not in used */
 	__u64 budget_ns;		/* of queues that have none of their own; 0: no end */
 	__u64 grace_ns;
 	struct aia_stops stops;

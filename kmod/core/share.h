@@ -18,7 +18,9 @@
  * Invariants
  *  - A share is in its parent's tree exactly while an eligible job lies below it, with nothing held
  *    back on the way there, itself included.
- *  - In a tree by virtual time a member is at most the lag behind its parent's floor.
+ *  - In a tree by virtual time a member is at most the lag behind its parent's floor, or what a
+ *    group may be ahead where one went before it (group.h). That much of what it was behind is lost
+ *    when it leaves the line and comes back.
  *  - In a tree by keys the key of a share that has members is that of the first one.
  * The caller serialises.
  */

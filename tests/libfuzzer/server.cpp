@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <iterator>
 #include <memory>
 
@@ -146,8 +147,9 @@ class World {
   }
 
   void serve(Client& client) {
-    const bool well =
-        client.connection->unsent() ? client.connection->send() : client.connection->receive();
+    std::chrono::steady_clock::time_point rested_at;  // long ago
+    aiacceld::Connection& connection = *client.connection;
+    const bool well = connection.unsent() ? connection.send() : connection.receive(&rested_at);
     if (well) return;
     MUST(!client.polite);
     go(client);

@@ -255,7 +255,6 @@ BOOST_AUTO_TEST_CASE(what_does_nothing_for_a_while_gives_the_turn_back) {
   BOOST_TEST(!arbiter.asked);
 }
 
-// A kernel of 0.2 ms every 5 ms: whatever the class, others get most of the time between.
 // Who asked for it may have no processor yet: a turn that went back before that would be asked for
 // again, and so on.
 BOOST_AUTO_TEST_CASE(a_turn_that_a_launch_still_waits_for_does_not_go_back) {
@@ -277,6 +276,7 @@ BOOST_AUTO_TEST_CASE(a_turn_that_a_launch_still_waits_for_does_not_go_back) {
   BOOST_TEST(arbiter.completes == 1);
 }
 
+// A kernel of 0.2 ms every 5 ms: whatever the class, others get most of the time between.
 BOOST_AUTO_TEST_CASE(a_program_that_launches_at_a_pace_holds_no_turn_between) {
   for (const uint32_t class_ : {AIACCEL_CLASS_LOW, AIACCEL_CLASS_NORMAL, AIACCEL_CLASS_HIGH}) {
     Lease paced{door, arbiter, work, LeaseRules::of_class(class_)};

@@ -334,6 +334,7 @@ BOOST_AUTO_TEST_CASE(who_comes_anew_after_each_turn_has_its_share) {
           static_cast<double>(part_ns) / static_cast<double>(slots * (host.now_ns - from_ns));
       BOOST_TEST_MESSAGE("who comes anew: " << part);
       BOOST_TEST(part < 1.1 / (others + 1));
+      BOOST_TEST(part > 0.9 / (others + 1));
     }
 }
 

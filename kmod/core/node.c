@@ -141,10 +141,13 @@ static bool had_more(const struct aia_share *share)
 
 bool aia_sched_node_owes(struct aia_sched_node *node, __u64 now_ns)
 {
+	bool more = false;
 	__u32 c;
 
 	for (c = 0; c < AIACCEL_NR_CLASSES; c++)
-		if (had_more(&node->share[c]))
-			return true;
-	return node->stops || aia_cap_owes(&node->cap, now_ns);
+		if (had_more(&node->share[c])) {
+			aia_share_depart(&node->share[c]);
+			more = true;
+		}
+	return more || node->stops || aia_cap_owes(&node->cap, now_ns);
 }

@@ -62,6 +62,7 @@ void aia_sched_node_set_caps(struct aia_sched_node *node, __u32 engine_time, __u
  * Whether it is to be kept although nothing lies below it: it took engine time that has not come in
  * again, which would be forgotten with it, or it had more than others that are served beside it, or
  * it pays for work that is being stopped.
+ * In the second case newcomers stand further on (aia_share_depart()).
  */
 bool aia_sched_node_owes(struct aia_sched_node *node, __u64 now_ns);
 

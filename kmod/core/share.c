@@ -39,6 +39,8 @@ static inline void catch_up(struct aia_share *share)
 		return;
 	if (share->vtime.high)
 		start = aia_vtime_sub(start, lag);
+	else
+		start = aia_vtime_later(start, share->parent->entry);
 	share->vtime = aia_vtime_later(share->vtime, start);
 }
 
@@ -99,6 +101,8 @@ void aia_share_join(struct aia_share *share)
 			follow_first(share);
 		insert(share);
 		share->queued = true;
+		share->gone = false;
+		share->parent->lined++;
 	}
 	if (by_key)
 		follow_first(share);
@@ -109,6 +113,7 @@ void aia_share_leave(struct aia_share *share)
 	for (; share->parent && share->queued; share = share->parent) {
 		aia_rb_remove(&share->parent->members, &share->node);
 		share->queued = false;
+		share->parent->lined--;
 		if (aia_rb_first(&share->parent->members)) {
 			if (share->root->by_key)
 				follow_first(share->parent);
@@ -188,7 +193,21 @@ void aia_share_set_weight(struct aia_share *share, __u32 weight)
 		move(share);
 }
 
-void aia_share_retire(const struct aia_share *share)
+void aia_share_depart(struct aia_share *share)
+{
+	struct aia_share *parent = share->parent;
+	struct aia_vtime entry = aia_vtime_later(parent->entry, parent->floor), over;
+	__u32 others = parent->lined + !!parent->booked;
+
+	if (share->gone || share->root->by_key || !aia_vtime_before(entry, share->vtime))
+		return;
+	share->gone = true;
+	over = aia_vtime_sub(share->vtime, entry);
+	over = (struct aia_vtime){0, aia_div(over.high ? ~0ULL : over.low, others + 1)};
+	parent->entry = aia_vtime_add(entry, over);
+}
+
+void aia_share_retire(struct aia_share *share)
 {
 	struct aia_share *parent = share->parent;
 	struct aia_rb_node *first = aia_rb_first(&parent->members);
@@ -197,6 +216,7 @@ void aia_share_retire(const struct aia_share *share)
 	if (first && aia_vtime_before(share_of(first)->vtime, floor))
 		floor = share_of(first)->vtime;
 	parent->floor = aia_vtime_later(parent->floor, floor);
+	aia_share_depart(share);
 }
 
 struct aia_share *aia_share_first(const struct aia_share *root)

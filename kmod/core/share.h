@@ -11,9 +11,14 @@
  * A member that slept comes back with a virtual time at most AIA_SHARE_LAG_NS (at weight
  * AIACCEL_WEIGHT_DEFAULT, one slot) behind its siblings: it is served soon, and cannot save up. A
  * member seen for the first time has slept for nothing, and one that goes for good in debt moves
- * the floor on: closing and opening again gains no turn over those who wait. Under keys the floor
- * moves on with whoever is served: of what one had then, the lag and the last turn are all that
- * count once the tree goes by virtual time again.
+ * the floor on: closing and opening again gains no turn over those who wait. But past none of them,
+ * and among them may be other newcomers. So newcomers have a time of their own, which those that go
+ * move on by what each of the rest has part in: however many come, one after the other or several
+ * at a time, who stays has about half of its share beside them at least, where weights are alike
+ * (tests/core/sched_shares.cpp plays it).
+ *
+ * Under keys the floor moves on with whoever is served: of what one had then, the lag and the last
+ * turn are all that count once the tree goes by virtual time again.
  *
  * Invariants
  *  - A share is in its parent's tree exactly while an eligible job lies below it, with nothing held
@@ -42,12 +47,15 @@ struct aia_share {
 	struct aia_share *root;
 	struct aia_rb_root members;	/* in the order of the tree; empty in a queue's share */
 	struct aia_vtime floor;		/* the members' time: where the latest one served stood */
+	struct aia_vtime entry;		/* where newcomers stand, if that is beyond the floor */
 	struct aia_vtime key;
 	__u32 weight;
 	__u32 slowness;			/* its inverse */
 	__u64 booked;			/* estimates of running turns below, slot-ns, in vtime */
+	__u32 lined;			/* members in line */
 	bool queued;
 	bool held_back;			/* kept out of line; who says so queues it again after */
+	bool gone;			/* departed, and not in line since */
 	bool by_key;			/* of a root: its tree's order; changed while empty */
 };
 
@@ -55,11 +63,17 @@ struct aia_share {
 void aia_share_init(struct aia_share *share, struct aia_share *parent, __u32 weight);
 
 /*
- * A share goes for good. What it had above the others would be forgotten, and a short-lived
- * successor would stand before those who wait, time and again. So the others' time
- * moves on by the debt, but past none of them.
+ * Nothing lies below a share any more, maybe for good. Whoever is new stands further on by what it
+ * had above where newcomers stood, divided by how many compete.
  */
-void aia_share_retire(const struct aia_share *share);
+void aia_share_depart(struct aia_share *share);
+
+/*
+ * Likewise, and it is gone for good. What it had above the others would be forgotten, and a
+ * short-lived successor would stand before those who wait. So the members' time moves on by the
+ * debt, too, but past none of those in line.
+ */
+void aia_share_retire(struct aia_share *share);
 
 /* A new weight holds for what is booked, too. */
 void aia_share_set_weight(struct aia_share *share, __u32 weight);

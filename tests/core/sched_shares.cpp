@@ -5,6 +5,7 @@
 
 #include <tap/tap.hpp>
 
+#include <deque>
 #include <memory>
 
 #include "sim/host.hpp"
@@ -305,6 +306,67 @@ BOOST_AUTO_TEST_CASE(short_lived_clients_do_not_starve_a_lasting_one) {
   // Three are in line at a time.
   BOOST_TEST(static_cast<double>(lasting.had_ns) / static_cast<double>(others) == 0.5,
              boost::test_tools::tolerance(0.02));
+}
+
+// The same with a tenant each, which is kept while it owes and looked at again each second, as an
+// adapter does.
+BOOST_AUTO_TEST_CASE(short_lived_tenants_do_not_starve_a_lasting_one) {
+  for (const std::uint64_t turn_ns : {1 * kMs, 100 * kMs}) BOOST_TEST_CONTEXT(turn_ns << " ns") {
+      Host host(1);
+      Client& lasting = host.client(host.tenant(), {.turn_ns = 1 * kMs});
+      host.start(lasting);
+      std::uint64_t looked_ns = host.now_ns;
+      std::vector<aia_sched_node*> owing;
+      Client* current = nullptr;
+      aia_sched_node* current_node = nullptr;
+      for (int i = 0; i < 1000; i++) {
+        aia_sched_node* node = host.tenant();
+        Client* next = &host.client(node, {.turn_ns = turn_ns});
+        host.start(*next);
+        host.stop(*next);
+        while (current && current->turns_had == 0) host.run(host.now_ns + kMs / 4);
+        if (current) {
+          host.close(*current);
+          if (aia_sched_node_owes(current_node, host.now_ns))
+            owing.push_back(current_node);
+          else
+            aia_sched_node_fini(current_node);
+        }
+        if (host.now_ns - looked_ns >= 1000 * kMs) {
+          looked_ns = host.now_ns;
+          std::erase_if(owing, [&](aia_sched_node* one) {
+            if (aia_sched_node_owes(one, host.now_ns)) return false;
+            aia_sched_node_fini(one);
+            return true;
+          });
+        }
+        current = next;
+        current_node = node;
+      }
+      BOOST_TEST(lasting.turns_had >= 225u);  // of 500
+    }
+}
+
+// The same with several newcomers in line at a time: it has half of its share at least.
+BOOST_AUTO_TEST_CASE(many_short_lived_clients_do_not_starve_a_lasting_one) {
+  for (const std::size_t waiting : {2u, 3u, 8u}) BOOST_TEST_CONTEXT(waiting << " wait") {
+      Host host(1);
+      Client& lasting = host.client(host.root);
+      host.start(lasting);
+      std::deque<Client*> open;
+      for (int i = 0; i < 1000; i++) {
+        Client* next = &host.client(host.root);
+        host.start(*next);
+        host.stop(*next);
+        open.push_back(next);
+        while (open.size() > waiting) {
+          while (open.front()->turns_had == 0) host.run(host.now_ns + kMs / 4);
+          host.close(*open.front());
+          open.pop_front();
+        }
+      }
+      BOOST_TEST(static_cast<double>(lasting.turns_had) >= 450. / static_cast<double>(waiting + 1));
+    }
 }
 
 // Its tenant is gone with its last queue, as those of adapters are, but for what it owes.

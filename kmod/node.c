@@ -6,7 +6,8 @@
  *
  * A node whose tenant owes engine time (kmod/core/cap.h) stays until it is paid off: else who opens
  * and closes for each turn would owe nothing. It keeps its tenant, and goes with its engine. So
- * does one whose turn is being stopped, and has no queue any more (kmod/core/stop.h). Who makes a
+ * does one whose turn is being stopped, and has no queue any more (kmod/core/stop.h), and one that
+ * had more than those served beside it, until they have caught up (kmod/core/node.h). Who makes a
  * cgroup for each turn leaves one for each behind, but the time that they owe was had: under a
  * ceiling of 1/N of the engine, turn after turn of one length leaves N tenants that owe, on each
  * level.

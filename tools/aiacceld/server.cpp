@@ -144,11 +144,19 @@ void Server::run() {
     }
     for (const uint64_t number : std::exchange(eager_, {})) serve(number, EPOLLIN);
     if (!resting_.empty() && left_to_rest() == 0ms) {
-      const uint64_t first = resting_.front();
-      resting_.pop_front();
-      serve(first, EPOLLIN);
+      serve(take_rested(), EPOLLIN);
     }
   }
+}
+
+uint64_t Server::take_rested() {
+  auto next = resting_.upper_bound(rested_uid_);
+  if (next == resting_.end()) next = resting_.begin();
+  rested_uid_ = next->first;
+  const uint64_t number = next->second.front();
+  next->second.pop_front();
+  if (next->second.empty()) resting_.erase(next);
+  return number;
 }
 
 std::chrono::milliseconds Server::left_to_rest() const {
@@ -219,7 +227,7 @@ bool Server::serve(Connection& connection, uint64_t number, uint32_t events) {
   if (!well || (waits && too_much_unsent(connection))) return false;
   const bool rests = connection.rests();
   if (rests)
-    resting_.push_back(number);
+    resting_[connection.uid()].push_back(number);
   else if (!waits && connection.has_message())
     eager_.insert(number);
   if (waits != waited || rests != rested) {

@@ -52,6 +52,7 @@ class Server {
   void wake_at(uint64_t ns);
   void tick();
   bool is_needed();
+  uint64_t take_rested();
   std::chrono::milliseconds left_to_rest() const;
   void accept_client();
   void listen_again();
@@ -76,9 +77,10 @@ class Server {
   std::set<uint64_t> sated_;
   // Clients of whom there is a message that was read along with another.
   std::set<uint64_t> eager_;
-  // Clients whose SNAPSHOT waits, the first who came first, and until when. Nothing else of them is
-  // read meanwhile.
-  std::deque<uint64_t> resting_;
+  // Clients whose SNAPSHOT waits, by user, and until when. Users take turns; of one it is who came
+  // first. Nothing else of them is read meanwhile.
+  std::map<uint64_t, std::deque<uint64_t>> resting_;
+  uint64_t rested_uid_ = 0;  // whose turn was last
   std::chrono::steady_clock::time_point rested_at_;
 };
 

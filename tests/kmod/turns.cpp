@@ -13,8 +13,10 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 
 #include "broker/fds.h"
+#include "cgroup.hpp"
 #include "raw.hpp"
 
 using namespace raw;
@@ -121,9 +123,8 @@ BOOST_AUTO_TEST_CASE(a_killed_holder_gives_back_slots_and_memory) {
     sleep_for_ever(context);
   });
   BOOST_TEST(watcher.engine_stats().slots_used == watcher.engine().slots);
-  BOOST_TEST(eventually([&] {
-    return watcher.query().pinned_bytes == bytes + 256 * kPage + (8 << 20);
-  }));
+  BOOST_TEST(
+      eventually([&] { return watcher.query().pinned_bytes == bytes + 256 * kPage + (8 << 20); }));
   const uint32_t queue = watcher.queue();
   BOOST_TEST(submit(watcher, job_of(queue, 5, 1)) == 0);
   BOOST_TEST(!readable(watcher, 0));
@@ -183,6 +184,51 @@ BOOST_AUTO_TEST_CASE(a_stopped_holder_keeps_its_turn_and_a_closed_file_does_not)
   BOOST_TEST(watcher.engine_stats().slots_used == 0u);
 }
 
+// No signal reaches it, and it notices nothing.
+BOOST_AUTO_TEST_CASE(who_is_frozen_as_its_turn_comes_loses_it) {
+  NEED_DEVICE();
+  if (!have_cgroups()) SKIP("no cgroup version 2 at " + kCgroups);
+  const Cgroup cgroup("/frozen");
+  const auto freeze = [&](bool frozen) {
+    std::ofstream(cgroup.path() + "/cgroup.freeze") << frozen << std::flush;
+    return eventually([&] {
+      std::ifstream events(cgroup.path() + "/cgroup.events");
+      const std::string text{std::istreambuf_iterator<char>(events), {}};
+      return text.find(frozen ? "frozen 1" : "frozen 0") != std::string::npos;
+    });
+  };
+  const Context before, after;
+  const uint32_t slots = before.engine().slots;
+  const uint32_t turn = before.take_turn(before.queue(), 1, slots);
+  int ready[2];
+  BOOST_REQUIRE_EQUAL(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    cgroup.enter();
+    const Context context;
+    const Map ring = context.map(context.query().ring_bytes, AIACCEL_RING_OFFSET, PROT_READ);
+    if (submit(context, job_of(context.queue(), 7, slots))) _exit(1);
+    if (write(ready[1], "x", 1) != 1 || wait_events(context, 1, AIACCEL_NEVER)) _exit(2);
+    const auto* head = reinterpret_cast<const aiaccel_ring*>(ring.data());
+    const auto* event = reinterpret_cast<const aiaccel_event*>(ring.data() + head->events_offset) +
+                        (head->produced - 1) % head->entries;
+    if (event->cookie != 7 || !(event->events & AIACCEL_EVENT_REVOKED)) _exit(3);
+    _exit(complete(context, 7, event->generation) == ESTALE ? 0 : 4);
+  }
+  char byte;
+  BOOST_REQUIRE_EQUAL(read(ready[0], &byte, 1), 1);
+  BOOST_TEST(freeze(true));
+  BOOST_TEST(complete(before, 1, turn) == 0);
+  // The child's tenant had nothing so far, and is next.
+  after.take_turn(after.queue(), 2, slots);
+  BOOST_TEST(freeze(false));
+  int status = 0;
+  waitpid(child, &status, 0);
+  BOOST_TEST(status == 0);
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
 BOOST_AUTO_TEST_CASE(waits_end_by_the_clock) {
   NEED_DEVICE();
   const Context context;
@@ -206,7 +252,8 @@ BOOST_AUTO_TEST_CASE(waits_end_by_the_clock) {
 BOOST_AUTO_TEST_CASE(waits_end_by_signals) {
   NEED_DEVICE();
   const Context context;
-  struct sigaction action {}, old{};
+  struct sigaction action {
+  }, old{};
   action.sa_handler = [](int) {};
   action.sa_flags = SA_RESTART;  // promised to be EINTR all the same
   sigaction(SIGUSR1, &action, &old);
@@ -286,8 +333,7 @@ BOOST_AUTO_TEST_CASE(times_follow_the_time_namespace) {
       context.take_turn(context.queue(), 1);
       const Map ring = context.map(context.query().ring_bytes, AIACCEL_RING_OFFSET, PROT_READ);
       const auto* head = reinterpret_cast<const aiaccel_ring*>(ring.data());
-      const auto* event =
-          reinterpret_cast<const aiaccel_event*>(ring.data() + head->events_offset);
+      const auto* event = reinterpret_cast<const aiaccel_event*>(ring.data() + head->events_offset);
       return event->time_ns >= end && event->time_ns <= now_ns() ? 0 : 4;
     });
   });

@@ -84,8 +84,8 @@ void aia_classes_count(struct aia_sched_engine *engine, __u64 now_ns);
 void aia_classes_note(struct aia_sched_engine *engine, __u32 crossed, __u32 kept);
 
 /*
- * Whether a class below the boundary is in line and goes before it. @inside: the job is owed its turn
- * by a higher boundary already.
+ * Whether a class below the boundary is in line and goes before it. @inside: the job is owed its
+ * turn by a higher boundary already.
  */
 bool aia_classes_owed(const struct aia_sched_engine *engine, __u32 boundary, bool inside);
 

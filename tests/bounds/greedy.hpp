@@ -43,9 +43,9 @@ struct Watched {
   double longest_ms;  // turn
 };
 
-// Lets them run for `least_ns`, and for 200 of the longest turn that is seen, from when each has
-// had some turns; ends them. What each had of that time, by its number, and asserts that nobody had
-// it at once with another.
+// Lets them run for `least_ns`, and for 200 of the longest turn that is seen or half a minute, from
+// when each has had some turns; ends them. What each had of that time, by its number, and asserts
+// that nobody had it at once with another.
 Watched watch(std::deque<conformance::Child>& children, const TurnsLog& log, uint64_t least_ns);
 
 }  // namespace bounds

@@ -16,11 +16,13 @@ files=(kmod/*.[ch] kmod/{core,probe}/*.[ch] include/uapi/*.h tests/kmod/provider
 echo "int a ;" >"$TMP/planted.c"
 perl "$scripts/scripts/checkpatch.pl" --no-tree --strict --terse --show-types --ignore $ignored \
 	-f "${files[@]}" "$TMP/planted.c" >"$TMP/found" 2>&1
-like 'and found the fault of the last one' "$(tail -n 3 "$TMP/found")" 'planted.c:1: WARNING:'
 # Characters, tabs expanded: what checkpatch says of code, for comments.
 long_comments() {
 	expand -t 8 "$1" | LC_ALL=C.UTF-8 grep -E '^.{101,}' | grep -E '/\*|^ *\*'
 }
+printf '/* %0101d */\n' 1 >"$TMP/long.c"
+is 'a comment that is too long is found' "$(long_comments "$TMP/long.c" | wc -l)" 1
+like 'and found the fault of the last one' "$(tail -n 3 "$TMP/found")" 'planted.c:1: WARNING:'
 for file in "${files[@]}"; do
 	is "$file" "$(grep "^$file:" "$TMP/found"; long_comments "$file")" ''
 done

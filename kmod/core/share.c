@@ -197,6 +197,7 @@ void aia_share_depart(struct aia_share *share)
 {
 	struct aia_share *parent = share->parent;
 	struct aia_vtime entry = aia_vtime_later(parent->entry, parent->floor), over;
+	struct aia_vtime limit = {0, AIA_SHARE_ENTRY_NS};
 	__u32 others = parent->lined + !!parent->booked;
 
 	if (share->gone || share->root->by_key || !aia_vtime_before(entry, share->vtime))
@@ -204,7 +205,9 @@ void aia_share_depart(struct aia_share *share)
 	share->gone = true;
 	over = aia_vtime_sub(share->vtime, entry);
 	over = (struct aia_vtime){0, aia_div(over.high ? ~0ULL : over.low, others + 1)};
-	parent->entry = aia_vtime_add(entry, over);
+	entry = aia_vtime_add(entry, over);
+	limit = aia_vtime_add(parent->floor, limit);
+	parent->entry = aia_vtime_before(limit, entry) ? limit : entry;
 }
 
 void aia_share_retire(struct aia_share *share)

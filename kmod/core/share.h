@@ -15,7 +15,9 @@
  * and among them may be other newcomers. So newcomers have a time of their own, which those that go
  * move on by what each of the rest has part in: however many come, one after the other or several
  * at a time, who stays has about half of its share beside them at least, where weights are alike
- * (tests/core/sched_shares.cpp plays it).
+ * and turns no longer than AIA_SHARE_ENTRY_NS (tests/core/sched_shares.cpp plays it). A newcomer
+ * stands no more than that (at weight AIACCEL_WEIGHT_DEFAULT, one slot) beyond the floor, whatever
+ * others owed who went.
  *
  * Under keys the floor moves on with whoever is served: of what one had then, the lag and the last
  * turn are all that count once the tree goes by virtual time again.
@@ -37,6 +39,7 @@
 #include "vtime.h"
 
 #define AIA_SHARE_LAG_NS 20000000ULL
+#define AIA_SHARE_ENTRY_NS 1000000000ULL
 
 struct aia_share {
 	/* What a look at a member touches, on one cache line. */

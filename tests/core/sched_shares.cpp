@@ -369,6 +369,27 @@ BOOST_AUTO_TEST_CASE(many_short_lived_clients_do_not_starve_a_lasting_one) {
     }
 }
 
+// Of a weight so small that a turn of a second counts as a hundred.
+BOOST_AUTO_TEST_CASE(who_goes_in_debt_keeps_newcomers_waiting_for_little) {
+  constexpr unsigned kOthers = 4;
+  Host host(1);
+  for (unsigned i = 0; i < kOthers; i++) host.start(host.client(host.tenant()));
+  aia_sched_node* node = host.tenant(AIACCEL_WEIGHT_DEFAULT / 100);
+  Client& debtor = host.client(node, {.turn_ns = 1000 * kMs});
+  host.start(debtor);
+  host.stop(debtor);
+  host.run(host.now_ns + 2000 * kMs);
+  BOOST_REQUIRE(debtor.turns_had == 1u);
+  host.close(debtor);
+  BOOST_TEST(aia_sched_node_owes(node, host.now_ns));
+  Client& newcomer = host.client(host.tenant());
+  host.start(newcomer);
+  host.run(host.now_ns + 60'000 * kMs);
+  BOOST_TEST(newcomer.turns_had > 10u);
+  BOOST_TEST(newcomer.longest_wait_ns > 0u);
+  BOOST_TEST(newcomer.longest_wait_ns <= kOthers * AIA_SHARE_ENTRY_NS + kOthers * 2 * kMs);
+}
+
 // Its tenant is gone with its last queue, as those of adapters are, but for what it owes.
 BOOST_AUTO_TEST_CASE(who_comes_anew_after_each_turn_has_its_share) {
   for (const std::uint32_t others : {1u, 2u, 8u}) BOOST_TEST_CONTEXT(others << " others") {

@@ -22,7 +22,7 @@ static __s64 at_most(__s64 credit, __s64 most)
 	return credit < most ? credit : most;
 }
 
-static __s64 at_least(__s64 credit, __s64 least)
+static __s64 no_less(__s64 credit, __s64 least)
 {
 	return credit > least ? credit : least;
 }
@@ -54,9 +54,9 @@ static bool count(struct aia_boundary *boundary, __u32 slots, __u32 parts, __u64
 	else if (credit < lowest)
 		credit = at_most(credit + rate * (__s64)ns, lowest);
 	if (boundary->waited_for)
-		credit = at_least(credit - cost, debt);
+		credit = no_less(credit - cost, debt);
 	else if (credit > lowest)
-		credit = at_least(credit - cost, lowest);
+		credit = no_less(credit - cost, lowest);
 	boundary->credit = credit;
 	return credit == lowest && !boundary->behind && !boundary->waited_for;
 }

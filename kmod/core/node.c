@@ -39,7 +39,7 @@ static void let_go(struct aia_sched_node *node, __u64 now_ns)
 	node->held_back = false;
 	for (c = 0; c < AIACCEL_CLASS_REALTIME; c++) {
 		node->share[c].held_back = false;
-		if (aia_rb_first(&node->share[c].members))
+		if (node->share[c].lined)
 			aia_share_join(&node->share[c]);
 	}
 }
@@ -135,7 +135,7 @@ static bool had_more(const struct aia_share *share)
 {
 	const struct aia_share *parent = share->parent;
 
-	return !share->root->by_key && (aia_rb_first(&parent->members) || parent->booked) &&
+	return !share->root->by_key && (parent->lined || parent->booked) &&
 	       aia_vtime_before(parent->floor, share->vtime);
 }
 

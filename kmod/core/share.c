@@ -114,7 +114,7 @@ void aia_share_leave(struct aia_share *share)
 		aia_rb_remove(&share->parent->members, &share->node);
 		share->queued = false;
 		share->parent->lined--;
-		if (aia_rb_first(&share->parent->members)) {
+		if (share->parent->lined) {
 			if (share->root->by_key)
 				follow_first(share->parent);
 			break;
@@ -147,12 +147,9 @@ bool aia_share_is_ahead(const struct aia_share *share, __u64 slot_ns)
 
 bool aia_share_is_alone(const struct aia_share *share)
 {
-	for (; share->parent; share = share->parent) {
-		const struct aia_rb_node *top = share->parent->members.top;
-
-		if (top && (top->left || top->right))
+	for (; share->parent; share = share->parent)
+		if (share->parent->lined > 1)
 			return false;
-	}
 	return true;
 }
 

@@ -38,12 +38,13 @@ std::uint32_t stopping_of(const aia_link& head) {
   return sum;
 }
 
-// The members of a share: all say so, in order; none too far behind, or each with its first one's
-// key.
+// The members of a share: as many as it counts, all say so, in order; none too far behind, or each
+// with its first one's key.
 bool members_are_sound(const aia_share& parent, std::uint64_t behind_ns) {
   const bool by_key = parent.root->by_key;
   const aia_share* before = nullptr;
-  for (const aia_rb_node* i = aia_rb_first(&parent.members); i; i = aia_rb_next(i)) {
+  std::uint32_t count = 0;
+  for (const aia_rb_node* i = aia_rb_first(&parent.members); i; i = aia_rb_next(i), count++) {
     const aia_share* s = aia_container_of(i, const aia_share, node);
     if (s->parent != &parent || s->root != parent.root || !s->queued) return false;
     if (const aia_rb_node* first = aia_rb_first(&s->members); by_key && first) {
@@ -58,7 +59,7 @@ bool members_are_sound(const aia_share& parent, std::uint64_t behind_ns) {
     aia_vtime least = aia_vtime_sub(parent.floor, {0, behind_ns});
     if (aia_vtime_before(s->vtime, least)) return false;
   }
-  return true;
+  return count == parent.lined;
 }
 
 }  // namespace

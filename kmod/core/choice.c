@@ -8,8 +8,6 @@
 #include "order.h"
 #include "sched.h"
 
-#define member_of(link) aia_container_of(link, struct aia_sched_job, of_group)
-
 /* The job that is next, and the slots that are free for it. */
 struct choice {
 	struct aia_sched_job *job;	/* NULL: there is none */
@@ -150,7 +148,7 @@ static bool group_fits(const struct aia_group *group, const struct choice *choic
 	const struct aia_link *link;
 
 	for (link = group->members.next; link != &group->members; link = link->next) {
-		const struct aia_sched_job *job = member_of(link);
+		const struct aia_sched_job *job = aia_group_job(link);
 		const struct aia_sched_queue *queue = job->queue;
 		const struct aia_sched_engine *engine = queue->seat->engine;
 
@@ -217,9 +215,9 @@ static void begin_all(const struct choice *choice, __u64 now_ns)
 	 * stood.
 	 */
 	for (link = group->members.next; link != &group->members; link = link->next)
-		aia_share_serve(&member_of(link)->queue->share);
+		aia_share_serve(&aia_group_job(link)->queue->share);
 	for (link = group->members.next; link != &group->members; link = link->next) {
-		struct aia_sched_job *job = member_of(link);
+		struct aia_sched_job *job = aia_group_job(link);
 		const struct aia_sched_engine *engine = job->queue->seat->engine;
 
 		if (engine != last) {

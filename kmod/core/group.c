@@ -9,7 +9,6 @@
 #include "sched.h"
 
 #define group_of(ptr) aia_container_of(ptr, struct aia_group, of_names)
-#define job_of(link) aia_container_of(link, struct aia_sched_job, of_group)
 
 /* ---- names ---- */
 
@@ -53,12 +52,13 @@ int aia_group_takes(const struct aia_group *group, const struct aia_sched_queue 
 	__u32 sum = width;
 	bool met = false;
 
-	if (group->size != size || job_of(group->members.next)->queue->class_ != queue->class_)
+	if (group->size != size ||
+	    aia_group_job(group->members.next)->queue->class_ != queue->class_)
 		return -EINVAL;
 	if (group->count == size)
 		return -EBUSY;
 	for (link = group->members.next; link != &group->members; link = link->next) {
-		const struct aia_sched_job *job = job_of(link);
+		const struct aia_sched_job *job = aia_group_job(link);
 
 		if (engine_of(job) == engine)
 			sum += job->width;
@@ -76,8 +76,8 @@ static struct aia_sched_job *member_at(const struct aia_group *group,
 	const struct aia_link *link;
 
 	for (link = group->members.next; link != &group->members; link = link->next)
-		if (engine_of(job_of(link)) == engine)
-			return job_of(link);
+		if (engine_of(aia_group_job(link)) == engine)
+			return aia_group_job(link);
 	return NULL;
 }
 
@@ -89,8 +89,8 @@ __u32 aia_group_width(const struct aia_sched_job *job)
 	if (!job->group)
 		return job->width;
 	for (link = job->group->members.next; link != &job->group->members; link = link->next)
-		if (engine_of(job_of(link)) == engine_of(job))
-			width += job_of(link)->width;
+		if (engine_of(aia_group_job(link)) == engine_of(job))
+			width += aia_group_job(link)->width;
 	return width;
 }
 
@@ -122,13 +122,13 @@ bool aia_group_ready(struct aia_groups *groups, struct aia_group *group)
 /* To the memory of another of its jobs. */
 static void move(struct aia_groups *groups, struct aia_group *from)
 {
-	struct aia_group *to = &job_of(from->members.next)->founded;
+	struct aia_group *to = &aia_group_job(from->members.next)->founded;
 
 	aia_rb_remove(&groups->by_name, &from->of_names);
 	*to = *from;
 	aia_list_init(&to->members);
 	while (!aia_list_empty(&from->members)) {
-		struct aia_sched_job *job = job_of(from->members.next);
+		struct aia_sched_job *job = aia_group_job(from->members.next);
 
 		aia_list_remove(&job->of_group);
 		aia_list_add_last(&to->members, &job->of_group);
@@ -153,7 +153,7 @@ void aia_group_dissolve(struct aia_groups *groups, struct aia_group *group)
 {
 	aia_rb_remove(&groups->by_name, &group->of_names);
 	while (!aia_list_empty(&group->members)) {
-		struct aia_sched_job *job = job_of(group->members.next);
+		struct aia_sched_job *job = aia_group_job(group->members.next);
 
 		aia_list_remove(&job->of_group);
 		job->group = NULL;

@@ -70,8 +70,10 @@ struct aia_group {
 	__u32 size;
 	__u32 count;			/* jobs that are there */
 	__u32 ready;			/* of them, those that wait for no other job */
-	struct aia_link members;
+	struct aia_link members;	/* aia_group_job() of each */
 };
+
+#define aia_group_job(link) aia_container_of(link, struct aia_sched_job, of_group)
 
 struct aia_group *aia_group_find(const struct aia_groups *groups, const void *tenant,
 				 __u64 number);

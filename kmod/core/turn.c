@@ -47,7 +47,7 @@ static void put_group_in_line(struct aia_group *group, __u64 now_ns, struct aia_
 	struct aia_link *link;
 
 	for (link = group->members.next; link != &group->members; link = link->next) {
-		struct aia_sched_job *job = job_of_group(link);
+		struct aia_sched_job *job = aia_group_job(link);
 
 		aia_sched_put_in_line(job, now_ns);
 		aia_turns_stir(job->queue->seat->engine, news);
@@ -63,7 +63,7 @@ void aia_turn_leave_group(struct aia_turn *turn, __u64 now_ns, struct aia_news *
 	if (!group)
 		return;
 	for (link = group->members.next; in_line && link != &group->members; link = link->next) {
-		struct aia_sched_job *job = job_of_group(link);
+		struct aia_sched_job *job = aia_group_job(link);
 
 		if (job == &turn->job)
 			continue;

@@ -13,7 +13,6 @@
 
 #define turn_of_job(ptr) aia_container_of(ptr, struct aia_turn, job)
 #define turn_of_followed(ptr) aia_container_of(ptr, struct aia_turn, of_followed)
-#define job_of_group(ptr) aia_container_of(ptr, struct aia_sched_job, of_group)
 
 static inline bool aia_turn_waits(const struct aia_turn *turn)
 {

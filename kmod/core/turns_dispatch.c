@@ -53,7 +53,7 @@ static void tell_group(struct aia_turn *turn, __u64 now_ns, struct aia_news *new
 	struct aia_link *link;
 
 	for (link = group->members.next; link != &group->members; link = link->next) {
-		struct aia_sched_job *job = job_of_group(link);
+		struct aia_sched_job *job = aia_group_job(link);
 
 		aia_turns_stir(job->queue->seat->engine, news);
 		tell_granted(turn_of_job(job), now_ns, news);
@@ -68,7 +68,7 @@ static void claim(struct aia_sched_job *wanting, struct aia_news *news)
 	struct aia_link *link;
 
 	for (link = members->next; link != members; link = link->next) {
-		struct aia_sched_engine *engine = aia_group_claim(wanting, job_of_group(link));
+		struct aia_sched_engine *engine = aia_group_claim(wanting, aia_group_job(link));
 
 		if (engine)
 			aia_turns_stir(engine, news);

@@ -282,20 +282,12 @@ void Oracle::lags() {
     for (const aia_share& s : node->share)
       if (s.queued) in_line[s.parent].push_back(&s);
 
-  // A group pays for what was kept free for it in vain, which it never had.
-  const auto pays_for_room = [&](const aia_share& share) {
-    const std::vector<const Client*> all = clients();
-    return std::any_of(all.begin(), all.end(), [&](const Client* c) {
-      return c->gang && (&c->queue.share == &share || c->queue.share.parent == &share);
-    });
-  };
   decltype(pairs_) pairs;
   for (const auto& [parent, members] : in_line)
     for (std::size_t i = 0; !parent->root->by_key && i < members.size(); i++)
       for (std::size_t j = i + 1; j < members.size(); j++) {
         const aia_share &a = *members[i], &b = *members[j];
         const double apart = accounts_[&a].virtual_ns(a) - accounts_[&b].virtual_ns(b);
-        if (pays_for_room(a) || pays_for_room(b)) continue;
         const auto before = pairs_.find({&a, &b});
         const double at_first = before == pairs_.end() ? apart : before->second;
         must(std::abs(apart - at_first) <= lag_ns(a, b),

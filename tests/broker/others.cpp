@@ -81,6 +81,15 @@ uint64_t stats_time(const Fd& socket) {
   return answer.stats.time_ns;
 }
 
+// As root.
+Fd connect_as(const BrokerServer& server, uid_t uid) {
+  BOOST_REQUIRE(seteuid(uid) == 0);
+  Fd socket(server.must_connect());
+  BOOST_REQUIRE(seteuid(0) == 0);
+  BOOST_REQUIRE(greeted(socket));
+  return socket;
+}
+
 bool is_stopped(pid_t pid) {
   std::string stat;
   std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/stat"), stat);
@@ -150,22 +159,35 @@ BOOST_AUTO_TEST_CASE(many_who_wait_for_snapshots_are_one_user) {
   constexpr uid_t kMany = 65534, kOne = 65533;
   const BrokerServer server;
   server.open_to_all();
-  const auto connect_as = [&](uid_t uid) {
-    BOOST_REQUIRE(seteuid(uid) == 0);
-    Fd socket(server.must_connect());
-    BOOST_REQUIRE(seteuid(0) == 0);
-    BOOST_REQUIRE(greeted(socket));
-    return socket;
-  };
   std::vector<Fd> many;
-  for (int i = 0; i < 60; ++i) many.push_back(connect_as(kMany));
-  const Fd one = connect_as(kOne);
+  for (int i = 0; i < 60; ++i) many.push_back(connect_as(server, kMany));
+  const Fd one = connect_as(server, kOne);
   for (const Fd& socket : many) ask_stats(socket, AIACCEL_STATS_SNAPSHOT);
   ask_stats(one, AIACCEL_STATS_SNAPSHOT);
   const uint64_t answered_ns = stats_time(one);
   int after = 0;
   for (const Fd& socket : many) after += stats_time(socket) > answered_ns;
   BOOST_TEST(after > 0);  // each of them waits for a millisecond at least
+}
+
+// Nor is the broker without clients for less than its idle time then.
+BOOST_AUTO_TEST_CASE(whose_snapshot_waits_may_go) {
+  if (geteuid() != 0) SKIP("needs root, to be another user");
+  BrokerServer server({"--idle", "60"});
+  server.open_to_all();
+  std::vector<Fd> all;
+  all.push_back(connect_as(server, 65534));
+  const size_t with_one = server.open_descriptors();
+  while (all.size() < 60) all.push_back(connect_as(server, 65534));
+  // All have asked, and gone, before it looks.
+  BOOST_REQUIRE(::kill(server.pid(), SIGSTOP) == 0);
+  BOOST_REQUIRE(eventually([&] { return is_stopped(server.pid()); }));
+  for (const Fd& socket : all) ask_stats(socket, AIACCEL_STATS_SNAPSHOT);
+  all.clear();
+  BOOST_REQUIRE(::kill(server.pid(), SIGCONT) == 0);
+  BOOST_TEST(eventually([&] { return server.open_descriptors() < with_one; }));
+  usleep(500'000);
+  BOOST_TEST(server.running());
 }
 
 // The server sees at once that a client's socket closed, that another client came, whose

@@ -245,7 +245,15 @@ bool Server::too_much_unsent(const Connection& connection) const {
 }
 
 void Server::drop(uint64_t number) {
-  clients_.erase(number);  // closing takes both descriptors out of the epoll
+  const auto found = clients_.find(number);
+  if (found != clients_.end()) {
+    if (const auto users = resting_.find(found->second->uid()); users != resting_.end()) {
+      std::erase(users->second, number);
+      if (users->second.empty()) resting_.erase(users);
+    }
+    eager_.erase(number);
+    clients_.erase(found);  // closing takes both descriptors out of the epoll
+  }
   listen_again();
 }
 

@@ -4,6 +4,7 @@
 //
 // Invariant: an event names its client by a number that is never used again. A descriptor's number
 // would be: an event that was there before its client went would then end the next one's context.
+// Who waits for something, or is to be served before the next look at the epoll, is a client.
 #ifndef AIACCELD_SERVER_H
 #define AIACCELD_SERVER_H
 

@@ -145,8 +145,9 @@ int aiaccel_submit(struct aiaccel_device *device, const struct aiaccel_job *job,
  * second, in any of the functions that read the ring. Else like aiaccel_acquire(): on errors the job is
  * withdrawn, so a @timeout_ns that has gone by takes the turn that there is, or the job back. -ESTALE:
  * it had its turn, which was revoked before anybody looked. -ENOENT: there is none to wait for, or its
- * queue was destroyed. A turn that began before that is told of all the same, and is over: completing
- * it answers -ENOENT. Who destroys the queue while another thread waits so leaves it waiting.
+ * queue was destroyed by aiaccel_call(). A turn that began before that is told of all the same, and is
+ * over: completing it answers -ENOENT. Who destroys the queue while another thread waits so leaves it
+ * waiting.
  */
 int aiaccel_wait(struct aiaccel_device *device, uint64_t cookie, uint64_t timeout_ns, int cancel_fd,
 		 struct aiaccel_grant *grant);

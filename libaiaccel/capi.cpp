@@ -124,7 +124,10 @@ const char* aiaccel_transport(const aiaccel_device* device) {
 }
 
 int aiaccel_call(aiaccel_device* device, unsigned long request, void* arg) {
-  return device->transport->call(request, arg);
+  const int result = device->transport->call(request, arg);
+  // After it, so that who reads the count and then submits has a queue that is there, or asks.
+  if (request == AIACCEL_IOC_DESTROY) device->destroyed.fetch_add(1);
+  return result;
 }
 
 int aiaccel_map(aiaccel_device* device, uint64_t offset, size_t length, int prot, void** address) {

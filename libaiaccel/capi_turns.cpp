@@ -258,7 +258,7 @@ int aiaccel_submit(aiaccel_device* device, const aiaccel_job* job, uint64_t* coo
   aiaccel_enter arg{};
   arg.jobs = reinterpret_cast<uintptr_t>(&submitted);
   arg.nr_jobs = 1;
-  const auto [at, is_new] = device->pending.insert(submitted.cookie);
+  const auto [at, is_new] = device->pending.emplace(submitted.cookie, device->destroyed.load());
   const int error = enter(*device, arg);
   if (error && is_new) device->pending.erase(at);
   if (!error) {
@@ -272,9 +272,11 @@ int aiaccel_submit(aiaccel_device* device, const aiaccel_job* job, uint64_t* coo
 
 int aiaccel_wait(aiaccel_device* device, uint64_t cookie, uint64_t timeout_ns, int cancel_fd,
                  aiaccel_grant* grant) try {
-  if (device->pending.erase(cookie) == 0) return -ENOENT;
+  const auto submitted = device->pending.extract(cookie);
+  if (!submitted) return -ENOENT;
   Met met = look_for(*device, cookie, grant, look_back_for(*device, cookie, grant));
-  if (met == Met::nothing && is_gone(*device, cookie)) {
+  const bool may_be_gone = submitted.mapped() != device->destroyed.load();
+  if (met == Met::nothing && may_be_gone && is_gone(*device, cookie)) {
     met = look_for(*device, cookie, grant);  // it may have failed just now
     if (met == Met::nothing) return -ENOENT;
   }

@@ -3,8 +3,8 @@
 // What is behind the C interface's struct aiaccel_device: a transport and the reader's side of its
 // ring.
 //
-// Threads: `transport` may be used by several threads at once; the rest belongs to the one thread
-// that reads the ring.
+// Threads: `transport` and `destroyed` may be used by several threads at once; the rest belongs to
+// the one thread that reads the ring.
 #ifndef AIACCEL_DEVICE_H
 #define AIACCEL_DEVICE_H
 
@@ -12,9 +12,10 @@
 #include <aiaccel.h>
 #pragma GCC visibility pop
 
+#include <atomic>
 #include <deque>
+#include <map>
 #include <memory>
-#include <set>
 
 #include "transport.h"
 #include "user/fork_guard.h"
@@ -35,6 +36,7 @@ struct aiaccel_device {
 
   const std::unique_ptr<aiaccel::Transport> transport;
   const aiaccel::ForkGuard guard;
+  std::atomic<uint64_t> destroyed = 0;  // how often a DESTROY was answered
 
   size_t ring_bytes = 0;
   const aiaccel_ring* ring = nullptr;
@@ -44,8 +46,9 @@ struct aiaccel_device {
   uint32_t* consumed = nullptr;
 
   std::deque<aiaccel_event> kept;  // met, and not what was looked for
-  std::set<uint64_t> pending;      // cookies of aiaccel_submit() that were not waited for yet
-  uint64_t last_cookie = 0;        // of those that the library chose
+  // Cookies of aiaccel_submit() that were not waited for yet, with `destroyed` before it.
+  std::map<uint64_t, uint64_t> pending;
+  uint64_t last_cookie = 0;  // of those that the library chose
   // Whose turn aiaccel_acquire() lost before it looked, 0 for none. Its work may still be being
   // stopped.
   uint32_t lost_queue = 0;

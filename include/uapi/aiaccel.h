@@ -22,7 +22,7 @@
  * grant     The turn: slots held from granted to completed. It bears a
  *	     generation, so that a late holder is told from the present one.
  * buffer    Pages that engines reach: allocated here, pinned from the caller, or
- *	     another driver's, imported.
+ *	     another driver's, imported. Ids of several contexts may name the same one.
  * reservation  Bytes of an engine's own memory, leased to a context.
  * policy    What the administrator lets tenants have; see POLICY.
  *
@@ -31,8 +31,9 @@
  * Grants and waiting jobs end when the address space that opened the context
  * begins to go away, before its memory is torn down, and at the latest when the
  * file is closed. A process that dumps core keeps its turns until the dump is
- * written. Queues, buffers and reservations go with the file. The pages of an allocated
- * buffer live on while they are mapped. Closing needs no preparation and cannot
+ * written. Queues, reservations and the ids of buffers go with the file. A buffer lives on,
+ * and stays charged to who made it, while it is mapped, exported, imported by another context,
+ * or in use by a device. Closing needs no preparation and cannot
  * fail. Opening fails with %EDQUOT at the tenant's or the module's ceiling of
  * contexts, with %ENOMEM, and with %EPERM for what has no address space.
  *
@@ -106,6 +107,9 @@
 #define AIACCEL_IOC_BUFFER_INFO	  _IO(AIACCEL_IOC_TYPE, 0x12)
 #define AIACCEL_IOC_RESERVE	  _IO(AIACCEL_IOC_TYPE, 0x13)
 #define AIACCEL_IOC_IMPORT	  _IO(AIACCEL_IOC_TYPE, 0x14)
+#define AIACCEL_IOC_QUOTA	  _IO(AIACCEL_IOC_TYPE, 0x15)
+#define AIACCEL_IOC_EXPORT	  _IO(AIACCEL_IOC_TYPE, 0x16)
+#define AIACCEL_IOC_BUFFER_REVOKE _IO(AIACCEL_IOC_TYPE, 0x17)
 #define AIACCEL_IOC_QUEUE_CREATE  _IO(AIACCEL_IOC_TYPE, 0x20)
 #define AIACCEL_IOC_ENTER	  _IO(AIACCEL_IOC_TYPE, 0x21)
 
@@ -151,9 +155,11 @@ enum aiaccel_refusal {
  * @AIACCEL_CAP_ENFORCED:  Limits and order hold against a client that does not
  *			   use libaiaccel.
  * @AIACCEL_CAP_STRICT:    %AIACCEL_PLACE_STRICT is carried out.
- * @AIACCEL_CAP_FOLIOS:	   &aiaccel_buffer_info.nr_runs and .largest_run_bytes are
- *			   known.
- * @AIACCEL_CAP_IMPORT:	   IMPORT is carried out.
+ * @AIACCEL_CAP_FOLIOS:	   &aiaccel_buffer_info.nr_runs, .largest_run_bytes, .folio_bytes and
+ *			   .node_bytes are known.
+ * @AIACCEL_CAP_IMPORT:	   IMPORT takes the dma-bufs of other drivers, and EXPORT makes dma-bufs,
+ *			   which these take. Without it, what EXPORT gives is a file of memory that
+ *			   only IMPORT takes.
  * @AIACCEL_CAP_REGISTER:  ENGINE_REGISTER and ENGINE_UNREGISTER are carried out.
  */
 enum aiaccel_capability {
@@ -400,7 +406,7 @@ struct aiaccel_engine_unregister {
  *
  * A queue's waiting jobs are cancelled and its grants completed, without events;
  * an ENTER that waits for them in another thread goes on waiting.
- * An allocated buffer's pages stay, and stay charged, while they are mapped.
+ * A buffer's pages stay, and stay charged, while others have it: see Lifetimes.
  *
  * Errors: %ENOENT.
  */
@@ -471,11 +477,20 @@ struct aiaccel_alloc {
 
 /* Engines may write to the pages. Without it the caller's mapping may be read-only. */
 #define AIACCEL_PIN_WRITE	(1U << 0)
+/*
+ * For a range that is pinned again and again: DESTROY keeps the pin, and the next PIN of the same
+ * context, range and flags finds it, unless the mapping has changed since, by munmap(), say, or
+ * fork(). What is kept stays charged. The oldest go when there are more than
+ * %AIACCEL_CACHED_MAX in a context, and all of them before a ceiling refuses the context anything.
+ * An implementation may keep none.
+ */
+#define AIACCEL_PIN_CACHED	(1U << 1)
+#define AIACCEL_CACHED_MAX	256
 
 /**
  * struct aiaccel_pin - ioctl(AIACCEL_IOC_PIN): hold the caller's own pages in place
  * @size:	 sizeof(struct aiaccel_pin)
- * @flags:	 in: %AIACCEL_PIN_WRITE
+ * @flags:	 in: %AIACCEL_PIN_WRITE, %AIACCEL_PIN_CACHED
  * @addr:	 in: where the range starts; every page that it touches is pinned
  * @length:	 in: bytes, more than zero
  * @id:		 out: the buffer
@@ -490,7 +505,8 @@ struct aiaccel_alloc {
  * Errors: %EFAULT where the range is not mapped, or not writable and
  * AIACCEL_PIN_WRITE is given; %EOPNOTSUPP for a mapping of any other file or
  * device, for private mappings of files and for private huge pages that are not
- * writable; %EOVERFLOW, %EDQUOT, %ENOMEM, %EINTR when a fatal signal came.
+ * writable; %EPERM with AIACCEL_PIN_WRITE for a memfd that is sealed against writing;
+ * %EOVERFLOW, %EDQUOT, %ENOMEM, %EINTR when a fatal signal came.
  */
 struct aiaccel_pin {
 	__u32 size;
@@ -508,18 +524,52 @@ enum aiaccel_buffer_kind {
 };
 
 /**
+ * enum aiaccel_buffer_state - Bits of &aiaccel_buffer_info.state
+ * @AIACCEL_BUFFER_FOREIGN: This id came by IMPORT.
+ * @AIACCEL_BUFFER_REVOKED: BUFFER_REVOKE took it back.
+ * @AIACCEL_BUFFER_STALE:   Pinned, CACHED, and the mapping has changed since: the caller's addresses
+ *			    may lead to other pages by now.
+ */
+enum aiaccel_buffer_state {
+	AIACCEL_BUFFER_FOREIGN	= 1 << 0,
+	AIACCEL_BUFFER_REVOKED	= 1 << 1,
+	AIACCEL_BUFFER_STALE	= 1 << 2,
+};
+
+#define AIACCEL_FOLIO_ORDERS	20
+#define AIACCEL_UID_NONE	(~0U)
+
+/**
  * struct aiaccel_buffer_info - ioctl(AIACCEL_IOC_BUFFER_INFO)
  * @size:		sizeof(struct aiaccel_buffer_info)
  * @id:			in: the buffer
  * @kind:		out: &enum aiaccel_buffer_kind
  * @flags:		out: as given to PIN
  * @length:		out: bytes as asked for
- * @charged_bytes:	out: bytes that the tenant pays: whole pages; 0 where imported
- * @mmap_offset:	out: as given by ALLOC, else 0
+ * @charged_bytes:	out: bytes that the tenant pays: whole pages; 0 of another driver's
+ * @mmap_offset:	out: as given by ALLOC, or where IMPORT found an allocated one; else 0
  * @numa_node:		out: the node of all its pages; -1 where they are on several
  *			or it is not known
- * @nr_runs:		out: physically contiguous runs; 0 where not known
+ * @nr_runs:		out: physically contiguous runs, by which a device with long segments
+ *			reaches it; 0 where not known
  * @largest_run_bytes:	out: the longest of them; 0 where not known
+ * @tenant:		out: who pays, as in STATS; 0 of another driver's
+ * @uid:		out: whose RLIMIT_MEMLOCK pays too, as the caller's user namespace numbers
+ *			it; %AIACCEL_UID_NONE: nobody's
+ * @state:		out: &enum aiaccel_buffer_state
+ * @handles:		out: ids that name it, in all contexts
+ * @exports:		out: what EXPORT made of it and is not closed everywhere
+ * @importers:		out: devices that other drivers have attached to these, and DMA mappings
+ *			by drivers of engines
+ * @mappings:		out: times that it is mapped by mmap()
+ * @node_bytes:		user pointer to __u64[nr_nodes]: bytes on each node, as many as fit
+ * @nr_nodes:		in: how many fit at @node_bytes; out: one more than the highest node that
+ *			the host may have; 0 where not known
+ * @__reserved:		zero
+ * @folio_bytes:	out: bytes in folios of page size << index; of a folio what is in the
+ *			buffer. ALLOC gives single pages, in long runs
+ *
+ * charged_bytes / page size / nr_runs tells how many pages lie side by side on average.
  *
  * Errors: %ENOENT.
  */
@@ -534,24 +584,122 @@ struct aiaccel_buffer_info {
 	__s32 numa_node;
 	__u32 nr_runs;
 	__aligned_u64 largest_run_bytes;
+	__aligned_u64 tenant;
+	__u32 uid;
+	__u32 state;
+	__u32 handles;
+	__u32 exports;
+	__u32 importers;
+	__u32 mappings;
+	__aligned_u64 node_bytes;
+	__u32 nr_nodes;
+	__u32 __reserved;
+	__aligned_u64 folio_bytes[AIACCEL_FOLIO_ORDERS];
 };
 
 /**
- * struct aiaccel_import - ioctl(AIACCEL_IOC_IMPORT): hold another driver's dma-buf
+ * struct aiaccel_quota - ioctl(AIACCEL_IOC_QUOTA): would ALLOC or PIN be refused now, and by what?
+ * @size:	  sizeof(struct aiaccel_quota)
+ * @kind:	  in: %AIACCEL_BUFFER_ALLOCATED or %AIACCEL_BUFFER_PINNED
+ * @length:	  in: bytes, rounded up to whole pages; 0 to ask for what is left only
+ * @placement:	  in: for ALLOCATED as in ALLOC, else zero
+ * @node:	  in: likewise
+ * @engine:	  in: likewise
+ * @refused_by:	  out: the first of the limits below, in their order, that has less left than
+ *		  @length; &enum aiaccel_refusal
+ * @tenant_bytes: out: what its ceilings, and those of tenants above, leave (TENANT)
+ * @module_bytes: out: what the module's leaves (MODULE)
+ * @rlimit_bytes: out: what RLIMIT_MEMLOCK leaves the user, for PINNED (RLIMIT)
+ * @memory_bytes: out: what can be had, where @placement says, without pushing other memory
+ *		  out (MEMORY)
+ * @memcg_bytes:  out: what the memory cgroup, and those above it, leave without giving anything
+ *		  back to make room (MEMCG)
+ *
+ * %AIACCEL_UNLIMITED where there is no such limit. Before all others comes CONTEXT: it has
+ * max_buffers. Nothing is taken, and nothing is promised: others take as well. MEMORY and MEMCG are for
+ * pages that are not there yet; pages that PIN finds need neither. What a cache holds of them (see
+ * %AIACCEL_PIN_CACHED) is counted as used, though it is given back when asked for.
+ *
+ * Errors: as ALLOC has them for @placement, @node and @engine; %EOPNOTSUPP for another @kind.
+ */
+struct aiaccel_quota {
+	__u32 size;
+	__u32 kind;
+	__aligned_u64 length;
+	__u32 placement;
+	__s32 node;
+	__u32 engine;
+	__u32 refused_by;
+	__aligned_u64 tenant_bytes;
+	__aligned_u64 module_bytes;
+	__aligned_u64 rlimit_bytes;
+	__aligned_u64 memory_bytes;
+	__aligned_u64 memcg_bytes;
+};
+
+/**
+ * struct aiaccel_export - ioctl(AIACCEL_IOC_EXPORT): a descriptor of a buffer, to pass on
+ * @size:	 sizeof(struct aiaccel_export)
+ * @flags:	 in: none is defined
+ * @id:		 in: the buffer
+ * @fd:		 out: a dma-buf (see %AIACCEL_CAP_IMPORT), closed on exec
+ *
+ * Whoever has the descriptor can use the memory: IMPORT it, give it to another driver, map it
+ * if it was allocated. Of a buffer pinned without AIACCEL_PIN_WRITE devices can only read. It keeps
+ * the buffer, which its maker pays for, until it is closed everywhere. Of another driver's
+ * dma-buf it is that dma-buf.
+ *
+ * Errors: %ENOENT; %ENODEV where it was revoked; %EMFILE, %ENFILE, %ENOMEM; %EOPNOTSUPP where
+ * it cannot be carried out for this kind of buffer.
+ */
+struct aiaccel_export {
+	__u32 size;
+	__u32 flags;
+	__u32 id;
+	__s32 fd;
+};
+
+/**
+ * struct aiaccel_buffer_revoke - ioctl(AIACCEL_IOC_BUFFER_REVOKE): take a buffer back from all
+ * @size:	 sizeof(struct aiaccel_buffer_revoke)
+ * @id:		 in: the buffer, which this context made by ALLOC or PIN
+ * @importers:	 out: devices that still have it, as BUFFER_INFO counts them
+ * @__reserved:	 zero
+ *
+ * From then on mappings of it, in all processes, the caller's too, raise SIGBUS, and nobody
+ * can map, export, import or attach to it any more (%ENODEV); PIN was of the caller's own memory, which
+ * stays as it is. Other drivers that listen are told. What a device has mapped it keeps until its
+ * driver lets go: the pages stay, and stay charged, until all have; BUFFER_INFO tells who is
+ * left. Without %AIACCEL_CAP_IMPORT the memory of an allocated one goes at once.
+ * Once more does nothing.
+ *
+ * Errors: %ENOENT; %EPERM where the id came by IMPORT.
+ */
+struct aiaccel_buffer_revoke {
+	__u32 size;
+	__u32 id;
+	__u32 importers;
+	__u32 __reserved;
+};
+
+/**
+ * struct aiaccel_import - ioctl(AIACCEL_IOC_IMPORT): hold what a descriptor stands for
  * @size:	 sizeof(struct aiaccel_import)
  * @flags:	 in: none is defined
- * @fd:		 in: a dma-buf: GPU memory, say, that its driver exports
+ * @fd:		 in: what EXPORT gave, or a dma-buf of another driver: GPU memory, say
  * @id:		 out: the buffer
  * @length:	 out: its bytes
  * @refused_by:	 out, on errors too: &enum aiaccel_refusal
  * @__reserved:	 zero
  *
- * The buffer refers to the dma-buf, whose exporter pays for its memory, until it is
- * destroyed; the descriptor may be closed. It counts as one of the context's
- * buffers, and as a queue towards the ceilings of the tenant. To map it, map the dma-buf.
+ * What EXPORT gave is the same buffer under another id, of this context: BUFFER_INFO says of it what it
+ * says of the first, and an allocated one can be mapped here too. Another driver's dma-buf is
+ * referred to until the id is destroyed, and its exporter pays for its memory; to map it, map the
+ * dma-buf. The descriptor may be closed. Either counts as one of the context's buffers, and
+ * as a queue towards the ceilings of the tenant.
  *
- * Errors: %EBADF for no descriptor, %EINVAL for one of no dma-buf, %EOPNOTSUPP without
- * %AIACCEL_CAP_IMPORT (before all others), %EDQUOT, %ENOMEM.
+ * Errors: %EBADF for no descriptor, %EINVAL for one of neither kind, %ENODEV where the buffer was
+ * revoked, %EOPNOTSUPP for another driver's without %AIACCEL_CAP_IMPORT, %EDQUOT, %ENOMEM.
  */
 struct aiaccel_import {
 	__u32 size;

@@ -71,25 +71,42 @@ int aia_check_destroy(const struct aiaccel_destroy *arg)
 	return 0;
 }
 
+/* The part that ALLOC and QUOTA share. */
+static int check_placement(__u32 placement, __s32 node, __u32 engine)
+{
+	bool names_node = placement == AIACCEL_PLACE_PREFER || placement == AIACCEL_PLACE_STRICT;
+
+	if (names_node ? node < 0 : node != 0)
+		return -EINVAL;
+	return engine && placement != AIACCEL_PLACE_NEAR ? -EINVAL : 0;
+}
+
 int aia_check_alloc(const struct aiaccel_alloc *arg)
 {
-	bool names_node =
-		arg->placement == AIACCEL_PLACE_PREFER || arg->placement == AIACCEL_PLACE_STRICT;
-
 	if (arg->flags || arg->placement > AIACCEL_PLACE_NEAR)
 		return -EOPNOTSUPP;
-	if (arg->__reserved || !arg->length)
+	if (arg->__reserved || !arg->length ||
+	    check_placement(arg->placement, arg->node, arg->engine))
 		return -EINVAL;
-	if (names_node ? arg->node < 0 : arg->node != 0)
-		return -EINVAL;
-	if (arg->engine && arg->placement != AIACCEL_PLACE_NEAR)
+	return wraps(0, arg->length) ? -EOVERFLOW : 0;
+}
+
+int aia_check_quota(const struct aiaccel_quota *arg)
+{
+	bool pinned = arg->kind == AIACCEL_BUFFER_PINNED;
+
+	if ((!pinned && arg->kind != AIACCEL_BUFFER_ALLOCATED) ||
+	    arg->placement > AIACCEL_PLACE_NEAR)
+		return -EOPNOTSUPP;
+	if ((pinned && arg->placement) ||
+	    check_placement(arg->placement, arg->node, arg->engine))
 		return -EINVAL;
 	return wraps(0, arg->length) ? -EOVERFLOW : 0;
 }
 
 int aia_check_pin(const struct aiaccel_pin *arg)
 {
-	if (arg->flags & ~AIACCEL_PIN_WRITE)
+	if (arg->flags & ~(AIACCEL_PIN_WRITE | AIACCEL_PIN_CACHED))
 		return -EOPNOTSUPP;
 	if (!arg->length)
 		return -EINVAL;
@@ -98,8 +115,17 @@ int aia_check_pin(const struct aiaccel_pin *arg)
 
 int aia_check_buffer_info(const struct aiaccel_buffer_info *arg)
 {
-	(void)arg;
-	return 0;
+	return arg->__reserved ? -EINVAL : 0;
+}
+
+int aia_check_export(const struct aiaccel_export *arg)
+{
+	return arg->flags ? -EOPNOTSUPP : 0;
+}
+
+int aia_check_buffer_revoke(const struct aiaccel_buffer_revoke *arg)
+{
+	return arg->__reserved ? -EINVAL : 0;
 }
 
 int aia_check_import(const struct aiaccel_import *arg)

@@ -2,7 +2,7 @@
 /*
  * The module's private structs: who owns what, and which lock guards it.
  *
- *   file ── context ── objects: queues, reservations and buffers, by id
+ *   file ── context ── objects: queues, reservations and handles of buffers (buffer.h), by id
  *              │          │          │
  *              │        queue    reservation ── node (a tenant's place at an engine)
  *              │          └── node, and seat (a context's place at an engine)
@@ -13,9 +13,10 @@
  *   misc_mtx		the kernel's own, held around open(), which therefore waits for
  *			nothing that users can prolong.
  *   watch_lock		mutex of a context: registering its mmu notifier.
- *   mmap_lock		held by the caller in mmap and fault; pin.c takes it for a batch,
+ *   mmap_lock		held by the caller in mmap and fault; pin.c takes it for each mapping,
  *			registering a notifier for a moment.
  *			Nothing below takes it again.
+ *   aia_buffer.lock	rwsem of a buffer: whether it is revoked, and who uses it (buffer.h).
  *   settle_lock		mutex of policy.c: the rules, while they are matched for a tenant.
  *   aia_config_lock	mutex: engines registered, tenants, nodes, seats. Nothing in it
  *			touches user memory or is charged to a memory cgroup. A holder
@@ -133,6 +134,9 @@ void aia_tenant_uncharge(struct aia_tenant *tenant, enum aia_ceiling ceiling, u6
 int aia_tenant_charge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes, u32 *refused_by);
 void aia_tenant_uncharge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 bytes);
 void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used);
+/* What could be charged now, by its ceilings and those above, and by the module's. */
+void aia_tenant_room(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 *tenants,
+		     u64 *module);
 /* Of all. */
 u64 aia_tenant_total(enum aia_ceiling ceiling);
 /* By its settings. */
@@ -313,7 +317,7 @@ struct aia_context {
 	/* their own xa_lock */
 	struct xarray objects;		/* reserved entries are being created */
 	u32 next_id;
-	struct xarray offsets;		/* allocated buffers by their last mmap page */
+	struct xarray offsets;		/* handles of allocated buffers by their last mmap page */
 	atomic64_t offered;		/* pages of mmap offsets given out so far */
 	atomic64_t bytes[AIACCEL_BUFFER_IMPORTED]; /* of buffers, by enum aiaccel_buffer_kind - 1 */
 	atomic_t nr_objects[AIA_NR_OBJECT_KINDS];
@@ -345,6 +349,10 @@ struct aia_object *aia_object_find(struct aia_context *ctx, u32 id, enum aia_obj
 /* Takes the id away, so that the caller is the only one to destroy it. */
 struct aia_object *aia_object_take(struct aia_context *ctx, u32 id);
 void aia_object_destroy(struct aia_context *ctx, struct aia_object *object);
+
+struct aia_handle;
+
+void aia_handle_destroy(struct aia_context *ctx, struct aia_handle *handle);
 
 extern const struct file_operations aia_context_fops;
 /* Sees to it that turns and reservations end with the address space; before there can be any. */
@@ -392,8 +400,10 @@ int aia_buffer_alloc(struct aia_call *call);
 int aia_buffer_pin(struct aia_call *call);
 int aia_buffer_import(struct aia_call *call);
 int aia_buffer_info(struct aia_call *call);
+int aia_quota(struct aia_call *call);
 /* Where the pages of one are, NUMA_NO_NODE where on several, or not known. 0, -ENOENT. */
 int aia_buffer_node(struct aia_context *ctx, u32 id, int *node);
+int aia_buffer_mmap(struct aia_context *ctx, struct vm_area_struct *vma);
 int aia_enter(struct aia_call *call);
 int aia_stats(struct aia_call *call);
 int aia_control(struct aia_call *call);
@@ -494,45 +504,5 @@ extern struct xarray aia_reservations;
 void aia_reservation_destroy(struct aia_reservation *reservation);
 /* Sets the sizes to 0: when nothing of the context can change them any more. */
 void aia_reservations_empty(struct aia_context *ctx);
-
-/* ---- buffers (buffer.c; alloc.c, pin.c and import.c fill them) ---- */
-
-struct aia_buffer {
-	struct aia_object object;
-	struct kref ref;		/* its context, its mappings */
-	/* constant once published */
-	u32 kind;			/* enum aiaccel_buffer_kind */
-	u32 flags;
-	u64 length;
-	unsigned long nr_pages;		/* 0: imported */
-	unsigned long nr_held;		/* pages in place: all of them once published */
-	struct page **pages;
-	struct dma_buf *dma_buf;	/* referenced; NULL unless imported */
-	unsigned long offset;		/* its first page for mmap; 0: none */
-	int numa_node;
-	u32 nr_runs;
-	u64 largest_run_bytes;
-	struct aia_tenant *tenant;	/* counted, charged nr_pages */
-	struct user_struct *user;	/* counted, charged nr_pages; NULL: nobody */
-	struct mm_struct *mm;		/* grabbed, whose pinned_vm was raised; or NULL */
-};
-
-struct aia_buffer *aia_buffer_create(struct aia_context *ctx, u32 kind, u64 length, u64 nr_pages,
-				     u32 *refused_by);
-/* The array of pages; false when there is no memory for it. */
-bool aia_buffer_make_room(struct aia_buffer *buffer);
-/* Finds it a place for mmap. */
-int aia_buffer_offer(struct aia_context *ctx, struct aia_buffer *buffer, u32 *refused_by);
-/* Replies and publishes, or aborts. */
-int aia_buffer_publish(struct aia_call *call, struct aia_buffer *buffer);
-/* For one that was not published. */
-void aia_buffer_abort(struct aia_context *ctx, struct aia_buffer *buffer);
-/* Lets go of what the context holds. */
-void aia_buffer_destroy(struct aia_context *ctx, struct aia_buffer *buffer);
-void aia_buffer_put(struct aia_buffer *buffer);
-int aia_buffer_mmap(struct aia_context *ctx, struct vm_area_struct *vma);
-void aia_alloc_release(struct aia_buffer *buffer);
-void aia_pin_release(struct aia_buffer *buffer);
-void aia_import_release(struct aia_buffer *buffer);
 
 #endif

@@ -22,7 +22,7 @@
 #include <linux/slab.h>
 #include <linux/topology.h>
 
-#include "aia.h"
+#include "buffer.h"
 
 #define GFP_CHUNK (GFP_USER | __GFP_ZERO | __GFP_ACCOUNT | __GFP_THISNODE | __GFP_NOWARN)
 #define GFP_EASY  ((GFP_CHUNK | __GFP_NORETRY) & ~__GFP_RECLAIM)
@@ -86,33 +86,77 @@ static int plan_near_engine(struct plan *plan, u32 id)
 	return 0;
 }
 
+/* The nodes, and where to begin. */
+static int plan_place(struct plan *plan, u32 placement, int node, u32 engine)
+{
+	plan->nodes = allowed_nodes();
+	if (nodes_empty(plan->nodes)) /* the last one of the cpuset is just going offline */
+		return -ENOMEM;
+	plan->first = numa_node_id();
+	plan->in_turn = placement == AIACCEL_PLACE_INTERLEAVE;
+	switch (placement) {
+	case AIACCEL_PLACE_INTERLEAVE:
+		plan->first = first_node(plan->nodes);
+		return 0;
+	case AIACCEL_PLACE_PREFER:
+		return plan_named_node(plan, node, false);
+	case AIACCEL_PLACE_STRICT:
+		return plan_named_node(plan, node, true);
+	case AIACCEL_PLACE_NEAR:
+		return plan_near_engine(plan, engine);
+	default:
+		return 0;
+	}
+}
+
 static int make_plan(struct plan *plan, const struct aiaccel_alloc *arg, u64 nr_pages,
 		     u32 *refused_by)
 {
 	u64 share = nr_pages;
+	int err;
 
-	plan->nodes = allowed_nodes();
-	if (nodes_empty(plan->nodes)) { /* the last one of the cpuset is just going offline */
+	err = plan_place(plan, arg->placement, arg->node, arg->engine);
+	if (err == -ENOMEM)
 		*refused_by = AIACCEL_REFUSED_MEMORY;
-		return -ENOMEM;
-	}
-	plan->first = numa_node_id();
-	plan->in_turn = arg->placement == AIACCEL_PLACE_INTERLEAVE;
-	if (plan->in_turn) {
-		plan->first = first_node(plan->nodes);
+	if (err)
+		return err;
+	if (plan->in_turn)
 		share = max(1ULL, nr_pages / nodes_weight(plan->nodes));
-	}
 	plan->order = min_t(unsigned int, ilog2(share), PMD_SHIFT - PAGE_SHIFT);
-	switch (arg->placement) {
-	case AIACCEL_PLACE_PREFER:
-		return plan_named_node(plan, arg->node, false);
-	case AIACCEL_PLACE_STRICT:
-		return plan_named_node(plan, arg->node, true);
-	case AIACCEL_PLACE_NEAR:
-		return plan_near_engine(plan, arg->engine);
-	default:
-		return 0;
+	return 0;
+}
+
+/* Free pages, and those of files that nobody is writing to. */
+static u64 available_pages(int node)
+{
+	struct zone *zones = NODE_DATA(node)->node_zones;
+	u64 pages = 0;
+	int i;
+
+	for (i = 0; i < MAX_NR_ZONES; i++) {
+		if (!managed_zone(&zones[i]))
+			continue;
+		pages += zone_page_state(&zones[i], NR_FREE_PAGES);
+		pages += zone_page_state(&zones[i], NR_ZONE_INACTIVE_FILE);
+		pages += zone_page_state(&zones[i], NR_ZONE_ACTIVE_FILE);
 	}
+	return pages;
+}
+
+int aia_alloc_room(u32 placement, int node, u32 engine, u64 *bytes)
+{
+	long all = si_mem_available();
+	struct plan plan;
+	u64 pages = 0;
+	int err, i;
+
+	err = plan_place(&plan, placement, node, engine);
+	if (err)
+		return err;
+	for_each_node_mask(i, plan.nodes)
+		pages += available_pages(i);
+	*bytes = min_t(u64, pages, max(all, 0L)) << PAGE_SHIFT;
+	return 0;
 }
 
 /* @order: the largest to try; then the one it got. */
@@ -171,37 +215,48 @@ static u32 who_refused(const struct plan *plan)
 
 static int fill(struct aia_buffer *buffer, struct plan *plan, u32 *refused_by)
 {
-	while (buffer->nr_held < buffer->nr_pages) {
+	while (buffer->pages.nr < buffer->nr_pages) {
 		struct page *page;
 		unsigned long nr, i;
 
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		page = alloc_chunk(plan, buffer->nr_pages - buffer->nr_held, &nr);
+		page = alloc_chunk(plan, buffer->nr_pages - buffer->pages.nr, &nr);
 		if (!page) {
 			*refused_by = who_refused(plan);
 			return -ENOMEM;
 		}
-		for (i = 0; i < nr; i++)
-			buffer->pages[buffer->nr_held++] = page + i;
+		if (!aia_pages_add(&buffer->pages, page, nr)) {
+			for (i = 0; i < nr; i++)
+				__free_page(page + i);
+			*refused_by = AIACCEL_REFUSED_MEMORY;
+			return -ENOMEM;
+		}
 		cond_resched();
 	}
+	aia_pages_trim(&buffer->pages);
 	return 0;
 }
 
+/* Page by page: others may still have some. */
 void aia_alloc_release(struct aia_buffer *buffer)
 {
-	unsigned long i;
+	const struct aia_pages *pages = &buffer->pages;
+	unsigned long run, i;
 
-	for (i = 0; i < buffer->nr_held; i++) {
-		put_page(buffer->pages[i]);
-		cond_resched();
+	for (run = 0; run < pages->nr_runs; run++) {
+		for (i = 0; i < aia_pages_run_length(pages, run); i++) {
+			put_page(aia_pages_nth(pages->runs[run].page, i));
+			if (!(i % 512))
+				cond_resched();
+		}
 	}
 }
 
 int aia_buffer_alloc(struct aia_call *call)
 {
 	struct aiaccel_alloc *arg = call->arg;
+	struct aia_handle *handle;
 	struct aia_buffer *buffer;
 	struct plan plan;
 	u64 nr_pages;
@@ -219,21 +274,24 @@ int aia_buffer_alloc(struct aia_call *call)
 				   &call->refused_by);
 	if (IS_ERR(buffer))
 		return PTR_ERR(buffer);
+	handle = aia_handle_create(call->ctx, buffer, false, &call->refused_by);
+	if (IS_ERR(handle)) {
+		aia_buffer_put(buffer);
+		return PTR_ERR(handle);
+	}
 	err = -ENOMEM;
 	call->refused_by = AIACCEL_REFUSED_MEMORY;
-	if (nr_pages > si_mem_available() || !aia_buffer_make_room(buffer))
+	if (nr_pages > si_mem_available())
 		goto err_abort;
 	call->refused_by = AIACCEL_REFUSED_NOT;
 	err = fill(buffer, &plan, &call->refused_by);
-	if (!err)
-		err = aia_buffer_offer(call->ctx, buffer, &call->refused_by);
 	if (err)
 		goto err_abort;
-	arg->id = buffer->object.id;
-	arg->mmap_offset = (u64)buffer->offset << PAGE_SHIFT;
-	return aia_buffer_publish(call, buffer);
+	arg->id = handle->object.id;
+	arg->mmap_offset = (u64)handle->offset << PAGE_SHIFT;
+	return aia_handle_publish(call, handle);
 
 err_abort:
-	aia_buffer_abort(call->ctx, buffer);
+	aia_handle_abort(call->ctx, handle);
 	return err;
 }

@@ -40,15 +40,4 @@ static inline void aia_hrtimer_setup(struct hrtimer *timer,
 #endif
 }
 
-/* mmap_lock is held. */
-static inline long aia_pin_user_pages(unsigned long start, unsigned long nr, unsigned int flags,
-				      struct page **pages)
-{
-#ifdef AIA_HAVE_PIN_WITHOUT_VMAS
-	return pin_user_pages(start, nr, flags, pages);
-#else
-	return pin_user_pages(start, nr, flags, pages, NULL);
-#endif
-}
-
 #endif

@@ -69,6 +69,10 @@ static int destroy(struct aia_call *call)
 /* clang-format off */
 #define ROW(NUMBER, run, type, refused) \
 	[_IOC_NR(AIACCEL_IOC_##NUMBER)] = { run, sizeof(struct type), sizeof(struct type), refused }
+/* Its first version ended with @last. */
+#define GROWN(NUMBER, run, type, last) \
+	[_IOC_NR(AIACCEL_IOC_##NUMBER)] = \
+		{ run, offsetofend(struct type, last), sizeof(struct type), 0 }
 #define REFUSED_BY(type) offsetof(struct type, refused_by)
 
 static const struct row rows[] = {
@@ -84,7 +88,7 @@ static const struct row rows[] = {
 	ROW(REVOKE,	  aia_revoke,	    aiaccel_revoke,	  0),
 	ROW(ALLOC,	  aia_buffer_alloc, aiaccel_alloc,	  REFUSED_BY(aiaccel_alloc)),
 	ROW(PIN,	  aia_buffer_pin,   aiaccel_pin,	  REFUSED_BY(aiaccel_pin)),
-	ROW(BUFFER_INFO,  aia_buffer_info,  aiaccel_buffer_info,  0),
+	GROWN(BUFFER_INFO, aia_buffer_info, aiaccel_buffer_info,  largest_run_bytes),
 	ROW(IMPORT,	  aia_buffer_import, aiaccel_import,	  REFUSED_BY(aiaccel_import)),
 	ROW(RESERVE,	  aia_reserve,	    aiaccel_reserve,	  REFUSED_BY(aiaccel_reserve)),
 	ROW(QUEUE_CREATE, aia_queue_create, aiaccel_queue_create, REFUSED_BY(aiaccel_queue_create)),

@@ -7,7 +7,7 @@
  * Locking: the xa_lock of aia_context.objects; see also the rules at aia_queues and
  * aia_reservations in aia.h.
  */
-#include "aia.h"
+#include "buffer.h"
 
 static const int max_objects[AIA_NR_OBJECT_KINDS] = {
 	[AIA_OBJECT_QUEUE] = AIA_MAX_QUEUES,
@@ -98,6 +98,6 @@ void aia_object_destroy(struct aia_context *ctx, struct aia_object *object)
 		aia_reservation_destroy(container_of(object, struct aia_reservation, object));
 		break;
 	default:
-		aia_buffer_destroy(ctx, container_of(object, struct aia_buffer, object));
+		aia_handle_destroy(ctx, container_of(object, struct aia_handle, object));
 	}
 }

@@ -5,16 +5,24 @@
  * What may be pinned is decided by the mapping (check_vma): anonymous memory, and shared
  * mappings of shmem and hugetlbfs. Pages of other file systems can be truncated or written
  * back under a device's hands, and private file pages go stale when they are copied.
- * A mapping is checked and its pages are pinned in one hold of mmap_lock, so that it cannot
- * be replaced in between; a batch never crosses a mapping.
+ *
+ * The pages of a mapping are pinned without mmap_lock, in batches. Another thread may put another
+ * mapping there meanwhile: so each page is looked at as well (is_expected), and what is of no
+ * kind that may be pinned is refused. Whether the caller then has what it meant is its own
+ * affair.
  *
  * Private memory is always pinned as for writing, which breaks copy-on-write first: what is pinned
  * is then what the caller has and keeps, on every kernel.
+ *
+ * A memfd that is sealed against writing is not pinned for writing, through whatever mapping from
+ * before. That it is not sealed later, while it is pinned, is the kernel's doing.
  *
  * Nothing is pinned in part: what fails on the way is undone.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/fcntl.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
 #include <linux/magic.h>
@@ -23,15 +31,24 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
+#include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
 
-#include "aia.h"
+#include "buffer.h"
 #include "compat.h"
 
-#define BATCH_PAGES 512UL
+#define BATCH_PAGES 512UL	/* one page of pointers */
 
 /* ---- what may be pinned ---- */
+
+/* A part of the range that one mapping has. */
+struct part {
+	unsigned long end;
+	unsigned int gup;	/* how to pin it */
+	bool private;
+	struct file *file;	/* counted: its seals matter; or NULL */
+};
 
 /* Regular files only: device nodes lie on a tmpfs too, with whatever behind them. */
 static bool is_shared_memory(const struct vm_area_struct *vma)
@@ -57,111 +74,193 @@ static bool is_anonymous_huge(const struct vm_area_struct *vma)
 }
 
 /* 0 and how to pin it, or an error. The caller holds mmap_lock. */
-static int check_vma(struct vm_area_struct *vma, u32 flags, unsigned int *gup)
+static int check_vma(struct vm_area_struct *vma, u32 flags, struct part *part)
 {
-	bool private;
+	bool write = flags & AIACCEL_PIN_WRITE;
 
-	if (!(vma->vm_flags & VM_READ) ||
-	    ((flags & AIACCEL_PIN_WRITE) && !(vma->vm_flags & VM_WRITE)))
+	if (!(vma->vm_flags & VM_READ) || (write && !(vma->vm_flags & VM_WRITE)))
 		return -EFAULT;
-	private = vma_is_anonymous(vma) || is_anonymous_huge(vma);
-	if (!private && !is_shared_memory(vma))
+	part->private = vma_is_anonymous(vma) || is_anonymous_huge(vma);
+	if (!part->private && !is_shared_memory(vma))
 		return -EOPNOTSUPP;
-	*gup = FOLL_LONGTERM;
-	if (private || (flags & AIACCEL_PIN_WRITE))
-		*gup |= FOLL_WRITE;
-	if (private && !(vma->vm_flags & VM_WRITE)) {
+	part->end = vma->vm_end;
+	part->file = !part->private && write ? vma->vm_file : NULL;
+	part->gup = FOLL_LONGTERM;
+	if (part->private || write)
+		part->gup |= FOLL_WRITE;
+	if (part->private && !(vma->vm_flags & VM_WRITE)) {
 		if (vma->vm_flags & VM_HUGETLB) /* not with FOLL_FORCE */
 			return -EOPNOTSUPP;
-		*gup |= FOLL_FORCE;
+		part->gup |= FOLL_FORCE;
 	}
 	return 0;
 }
 
-static struct vm_area_struct *find(unsigned long addr)
+static unsigned int seals_of(struct inode *inode)
 {
-	struct vm_area_struct *vma = find_vma(current->mm, addr);
+#ifdef CONFIG_HUGETLBFS
+	if (inode->i_sb->s_magic == HUGETLBFS_MAGIC)
+		return HUGETLBFS_I(inode)->seals;
+#endif
+	return SHMEM_I(inode)->seals;
+}
 
-	return vma && vma->vm_start <= addr ? vma : NULL;
+/* mmap_lock must not be held: it is taken inside the inode's by who writes to the file. */
+static int check_seals(const struct part *part)
+{
+	struct inode *inode;
+	unsigned int seals;
+
+	if (!part->file)
+		return 0;
+	if (!(part->file->f_mode & FMODE_WRITE))
+		return -EPERM;
+	inode = file_inode(part->file);
+	inode_lock_shared(inode);
+	seals = seals_of(inode);
+	inode_unlock_shared(inode);
+	return seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) ? -EPERM : 0;
+}
+
+/* What maps @start. */
+static int find_part(unsigned long start, u32 flags, struct part *part)
+{
+	struct vm_area_struct *vma;
+	int err;
+
+	if (mmap_read_lock_killable(current->mm))
+		return -EINTR;
+	vma = find_vma(current->mm, start);
+	err = vma && vma->vm_start <= start ? check_vma(vma, flags, part) : -EFAULT;
+	if (!err && part->file)
+		get_file(part->file);
+	mmap_read_unlock(current->mm);
+	if (err)
+		return err;
+	err = check_seals(part);
+	if (part->file)
+		fput(part->file);
+	return err;
 }
 
 /* Errors of the mapping come before those of ceilings. */
 static int check_range(unsigned long start, unsigned long end, u32 flags)
 {
-	struct vm_area_struct *vma;
-	unsigned int gup;
-	int err = 0;
+	struct part part;
+	int err;
 
-	if (mmap_read_lock_killable(current->mm))
-		return -EINTR;
-	while (!err && start < end) {
-		vma = find(start);
-		err = vma ? check_vma(vma, flags, &gup) : -EFAULT;
-		if (vma)
-			start = vma->vm_end;
-		cond_resched();
-	}
-	mmap_read_unlock(current->mm);
-	return err;
-}
-
-/* ---- pinning ---- */
-
-/* How many pages it pinned, one at least, or an error. */
-static long pin_batch(unsigned long start, unsigned long end, u32 flags, struct page **pages)
-{
-	struct vm_area_struct *vma;
-	unsigned int gup;
-	long got;
-
-	if (fatal_signal_pending(current) || mmap_read_lock_killable(current->mm))
-		return -EINTR;
-	vma = find(start);
-	got = vma ? check_vma(vma, flags, &gup) : -EFAULT;
-	if (!got) {
-		unsigned long nr = (min(end, vma->vm_end) - start) >> PAGE_SHIFT;
-
-		got = aia_pin_user_pages(start, min(nr, BATCH_PAGES), gup, pages);
-		if (got == 0)
-			got = -EFAULT;
-	}
-	mmap_read_unlock(current->mm);
-	return got;
-}
-
-static int pin_all(struct aia_buffer *buffer, unsigned long start, u32 *refused_by)
-{
-	unsigned long end = start + (buffer->nr_pages << PAGE_SHIFT);
-
-	while (buffer->nr_held < buffer->nr_pages) {
-		long got = pin_batch(start + (buffer->nr_held << PAGE_SHIFT), end, buffer->flags,
-				     buffer->pages + buffer->nr_held);
-
-		switch (got) {
-		case -ENOMEM:
-			*refused_by = AIACCEL_REFUSED_MEMORY;
-			return got;
-		case -EOPNOTSUPP:
-			return got;
-		}
-		if (got < 0)
-			return fatal_signal_pending(current) ? -EINTR : -EFAULT;
-		buffer->nr_held += got;
+	for (; start < end; start = part.end) {
+		err = find_part(start, flags, &part);
+		if (err)
+			return err;
 		cond_resched();
 	}
 	return 0;
 }
 
-void aia_pin_release(struct aia_buffer *buffer)
+static bool is_expected(struct page *page, const struct part *part)
 {
-	unsigned long i, nr;
+	struct folio *folio = page_folio(page);
 
-	for (i = 0; i < buffer->nr_held; i += nr) {
-		nr = min(buffer->nr_held - i, BATCH_PAGES);
-		unpin_user_pages_dirty_lock(buffer->pages + i, nr,
-					    buffer->flags & AIACCEL_PIN_WRITE);
+	if (part->private)
+		return folio_test_anon(folio);
+	return !folio_test_anon(folio) &&
+	       (folio_test_swapbacked(folio) || folio_test_hugetlb(folio));
+}
+
+/* ---- pinning ---- */
+
+/* How many of them are noted in the buffer; or all are, and 0 or an error. */
+static int note(struct aia_buffer *buffer, struct page **pages, unsigned long nr,
+		const struct part *part)
+{
+	unsigned long i;
+	int err = 0;
+
+	for (i = 0; i < nr && !err; i++) {
+		if (!is_expected(pages[i], part))
+			err = -EOPNOTSUPP;
+		else if (!aia_pages_add(&buffer->pages, pages[i], 1))
+			err = -ENOMEM;
+	}
+	if (err) /* the one that failed is not noted, nor are those after it */
+		unpin_user_pages(pages + i - 1, nr - i + 1);
+	return err;
+}
+
+static int pin_batch(struct aia_buffer *buffer, unsigned long at, unsigned long nr,
+		     const struct part *part, struct page **pages)
+{
+	int got;
+
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	got = pin_user_pages_fast(at, min(nr, BATCH_PAGES), part->gup, pages);
+	if (got > 0)
+		return note(buffer, pages, got, part);
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	return got == -ENOMEM ? -ENOMEM : -EFAULT;
+}
+
+static int pin_all(struct aia_buffer *buffer, unsigned long start, struct page **pages)
+{
+	unsigned long end = start + (buffer->nr_pages << PAGE_SHIFT), at = start;
+	struct part part = { .end = start };
+	int err;
+
+	while (at < end) {
+		err = at < part.end ? 0 : find_part(at, buffer->flags, &part);
+		if (!err)
+			err = pin_batch(buffer, at, (min(end, part.end) - at) >> PAGE_SHIFT, &part,
+					pages);
+		if (err)
+			return err;
+		at = start + (buffer->pages.nr << PAGE_SHIFT);
 		cond_resched();
 	}
+	aia_pages_trim(&buffer->pages);
+	return 0;
+}
+
+static int fill(struct aia_buffer *buffer, unsigned long start, u32 *refused_by)
+{
+	struct page **pages = (struct page **)__get_free_page(GFP_KERNEL);
+	int err;
+
+	BUILD_BUG_ON(BATCH_PAGES * sizeof(*pages) > PAGE_SIZE);
+	err = pages ? pin_all(buffer, start, pages) : -ENOMEM;
+	if (err == -ENOMEM)
+		*refused_by = AIACCEL_REFUSED_MEMORY;
+	free_page((unsigned long)pages);
+	return err;
+}
+
+static void unpin(const struct aia_buffer *buffer)
+{
+	const struct aia_pages *pages = &buffer->pages;
+	bool dirty = buffer->flags & AIACCEL_PIN_WRITE;
+	unsigned long run, i, nr, done = 0;
+
+	for (run = 0; run < pages->nr_runs; run++) {
+		unsigned long length = aia_pages_run_length(pages, run);
+
+		for (i = 0; i < length; i += nr) {
+			nr = min(length - i, 8 * BATCH_PAGES);
+			unpin_user_page_range_dirty_lock(aia_pages_nth(pages->runs[run].page, i),
+							 nr, dirty);
+			done += nr;
+			if (done >= BATCH_PAGES) {
+				done = 0;
+				cond_resched();
+			}
+		}
+	}
+}
+
+void aia_pin_release(struct aia_buffer *buffer)
+{
+	unpin(buffer);
 	if (buffer->user) {
 		atomic_long_sub(buffer->nr_pages, &buffer->user->locked_vm);
 		free_uid(buffer->user);
@@ -196,9 +295,21 @@ static int charge_user(struct aia_buffer *buffer)
 	return 0;
 }
 
+u64 aia_pin_room(void)
+{
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	long used = atomic_long_read(&current_user()->locked_vm);
+
+	if (rlimit(RLIMIT_MEMLOCK) == RLIM_INFINITY ||
+	    ns_capable_noaudit(&init_user_ns, CAP_IPC_LOCK))
+		return AIACCEL_UNLIMITED;
+	return used < limit ? (u64)(limit - used) << PAGE_SHIFT : 0;
+}
+
 int aia_buffer_pin(struct aia_call *call)
 {
 	struct aiaccel_pin *arg = call->arg;
+	struct aia_handle *handle;
 	struct aia_buffer *buffer;
 	unsigned long start, end;
 	int err;
@@ -220,23 +331,23 @@ int aia_buffer_pin(struct aia_call *call)
 	if (IS_ERR(buffer))
 		return PTR_ERR(buffer);
 	buffer->flags = arg->flags;
+	handle = aia_handle_create(call->ctx, buffer, false, &call->refused_by);
+	if (IS_ERR(handle)) {
+		aia_buffer_put(buffer);
+		return PTR_ERR(handle);
+	}
 	err = charge_user(buffer);
 	if (err) {
 		call->refused_by = AIACCEL_REFUSED_RLIMIT;
 		goto err_abort;
 	}
-	if (!aia_buffer_make_room(buffer)) {
-		call->refused_by = AIACCEL_REFUSED_MEMORY;
-		err = -ENOMEM;
-		goto err_abort;
-	}
-	err = pin_all(buffer, start, &call->refused_by);
+	err = fill(buffer, start, &call->refused_by);
 	if (err)
 		goto err_abort;
-	arg->id = buffer->object.id;
-	return aia_buffer_publish(call, buffer);
+	arg->id = handle->object.id;
+	return aia_handle_publish(call, handle);
 
 err_abort:
-	aia_buffer_abort(call->ctx, buffer);
+	aia_handle_abort(call->ctx, handle);
 	return err;
 }

@@ -351,6 +351,18 @@ void aia_tenant_uncharge_bytes(struct aia_tenant *tenant, u32 buffer_kind, u64 b
 	aia_tenant_uncharge(tenant, AIA_CEILING_MEMORY, bytes);
 }
 
+void aia_tenant_room(struct aia_tenant *tenant, enum aia_ceiling ceiling, u64 *tenants, u64 *module)
+{
+	const struct aia_limit *limit, *module_limit = &root.limits[ceiling];
+
+	*tenants = U64_MAX;
+	spin_lock(&aia_limit_lock);
+	for (limit = &tenant->limits[ceiling]; limit != module_limit; limit = limit->parent)
+		*tenants = min(*tenants, aia_limit_left(limit));
+	*module = aia_limit_left(module_limit);
+	spin_unlock(&aia_limit_lock);
+}
+
 void aia_tenant_bytes(struct aia_tenant *tenant, u64 *max, u64 *used)
 {
 	spin_lock(&aia_limit_lock);

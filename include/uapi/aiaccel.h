@@ -527,8 +527,8 @@ enum aiaccel_buffer_kind {
  * enum aiaccel_buffer_state - Bits of &aiaccel_buffer_info.state
  * @AIACCEL_BUFFER_FOREIGN: This id came by IMPORT.
  * @AIACCEL_BUFFER_REVOKED: BUFFER_REVOKE took it back.
- * @AIACCEL_BUFFER_STALE:   Pinned, CACHED, and the mapping has changed since: the caller's addresses
- *			    may lead to other pages by now.
+ * @AIACCEL_BUFFER_STALE:   Pinned, CACHED, and the mapping has changed since: the caller's
+ *			    addresses may lead to other pages by now.
  */
 enum aiaccel_buffer_state {
 	AIACCEL_BUFFER_FOREIGN	= 1 << 0,
@@ -616,9 +616,9 @@ struct aiaccel_buffer_info {
  *		  back to make room (MEMCG)
  *
  * %AIACCEL_UNLIMITED where there is no such limit. Before all others comes CONTEXT: it has
- * max_buffers. Nothing is taken, and nothing is promised: others take as well. MEMORY and MEMCG are for
- * pages that are not there yet; pages that PIN finds need neither. What a cache holds of them (see
- * %AIACCEL_PIN_CACHED) is counted as used, though it is given back when asked for.
+ * max_buffers. Nothing is taken, and nothing is promised: others take as well. MEMORY and MEMCG
+ * are for pages that are not there yet; pages that PIN finds need neither. What a cache holds of
+ * them (see %AIACCEL_PIN_CACHED) is counted as used, though it is given back when asked for.
  *
  * Errors: as ALLOC has them for @placement, @node and @engine; %EOPNOTSUPP for another @kind.
  */
@@ -666,12 +666,12 @@ struct aiaccel_export {
  * @importers:	 out: devices that still have it, as BUFFER_INFO counts them
  * @__reserved:	 zero
  *
- * From then on mappings of it, in all processes, the caller's too, raise SIGBUS, and nobody
- * can map, export, import or attach to it any more (%ENODEV); PIN was of the caller's own memory, which
- * stays as it is. Other drivers that listen are told. What a device has mapped it keeps until its
- * driver lets go: the pages stay, and stay charged, until all have; BUFFER_INFO tells who is
- * left. Without %AIACCEL_CAP_IMPORT the memory of an allocated one goes at once.
- * Once more does nothing.
+ * From then on mappings of it, in all processes, the caller's too, raise SIGBUS, and nobody can
+ * map, export, import or attach to it any more (%ENODEV); PIN was of the caller's own memory,
+ * which stays as it is. Other drivers that listen are told. What a device has mapped it keeps
+ * until its driver lets go: the pages stay, and stay charged, until all have; BUFFER_INFO tells
+ * who is left. Without %AIACCEL_CAP_IMPORT the memory of an allocated one goes at once. Once more
+ * does nothing.
  *
  * Errors: %ENOENT; %EPERM where the id came by IMPORT.
  */
@@ -692,11 +692,11 @@ struct aiaccel_buffer_revoke {
  * @refused_by:	 out, on errors too: &enum aiaccel_refusal
  * @__reserved:	 zero
  *
- * What EXPORT gave is the same buffer under another id, of this context: BUFFER_INFO says of it what it
- * says of the first, and an allocated one can be mapped here too. Another driver's dma-buf is
- * referred to until the id is destroyed, and its exporter pays for its memory; to map it, map the
- * dma-buf. The descriptor may be closed. Either counts as one of the context's buffers, and
- * as a queue towards the ceilings of the tenant.
+ * What EXPORT gave is the same buffer under another id, of this context: BUFFER_INFO says of it
+ * what it says of the first, and an allocated one can be mapped here too. Another driver's
+ * dma-buf is referred to until the id is destroyed, and its exporter pays for its memory; to map
+ * it, map the dma-buf. The descriptor may be closed. Either counts as one of the context's
+ * buffers, and as a queue towards the ceilings of the tenant.
  *
  * Errors: %EBADF for no descriptor, %EINVAL for one of neither kind, %ENODEV where the buffer was
  * revoked, %EOPNOTSUPP for another driver's without %AIACCEL_CAP_IMPORT, %EDQUOT, %ENOMEM.

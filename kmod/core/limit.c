@@ -44,6 +44,11 @@ void aia_limit_room(const struct aia_limit *limit, __u64 *max, __u64 *room)
 	}
 }
 
+__u64 aia_limit_left(const struct aia_limit *limit)
+{
+	return limit->max == AIA_LIMIT_NONE ? AIA_LIMIT_NONE : room_at(limit);
+}
+
 void aia_limit_uncharge(struct aia_limit *limit, __u64 amount)
 {
 	for (; limit; limit = limit->parent)

@@ -27,6 +27,9 @@ struct aia_limit *aia_limit_charge(struct aia_limit *limit, __u64 amount);
 /* The lowest ceiling up the chain, and how much could be charged now. */
 void aia_limit_room(const struct aia_limit *limit, __u64 *max, __u64 *room);
 
+/* How much this one alone, without those above, would take now; AIA_LIMIT_NONE where all. */
+__u64 aia_limit_left(const struct aia_limit *limit);
+
 /* @amount was charged before. */
 void aia_limit_uncharge(struct aia_limit *limit, __u64 amount);
 

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A buffer, and an id for it.
+ *
+ *   context ── handle ──┐
+ *   context ── handle ──┤
+ *   mapping (file) ─────┼── buffer ── pages, tenant, user
+ *   export (dma-buf) ───┤
+ *   engine's driver ────┘
+ *
+ * A handle is what an id of a context names. A buffer lives while any of these refers to it, and
+ * its maker pays until then.
+ *
+ * Files: buffer.c life, handle.c ids, mapping.c mmap, info.c what is told of one; alloc.c and
+ * pin.c make pages, import.c takes those of others.
+ *
+ * Locking: aia_buffer.lock, inside mmap_lock and the reservation lock of a dma-buf. Whoever makes
+ * new use of a buffer reads `revoked` under it, and does so until the use can be found by who
+ * revokes.
+ */
+#ifndef AIA_BUFFER_H
+#define AIA_BUFFER_H
+
+#include <linux/atomic.h>
+#include <linux/kref.h>
+#include <linux/rwsem.h>
+
+#include "aia.h"
+#include "pages.h"
+
+struct dma_buf;
+
+struct aia_buffer {
+	struct kref ref;		/* whoever is in the picture above */
+	struct rw_semaphore lock;
+
+	/* constant once published */
+	u32 kind;			/* enum aiaccel_buffer_kind */
+	u32 flags;			/* of PIN */
+	u64 length;
+	u64 maker;			/* the context's number */
+	unsigned long nr_pages;		/* charged; 0: another driver's */
+	struct aia_pages pages;		/* nr_pages of them once published */
+	struct dma_buf *dma_buf;	/* another driver's, referenced; or NULL */
+	struct aia_tenant *tenant;	/* counted, charged nr_pages */
+	struct user_struct *user;	/* counted, charged nr_pages; NULL: nobody */
+	struct mm_struct *mm;		/* grabbed, whose pinned_vm was raised; or NULL */
+
+	bool revoked;			/* lock */
+	struct address_space *mapped;	/* lock; of all mappings; NULL before the first */
+
+	/* for BUFFER_INFO */
+	atomic_t nr_handles;
+	atomic_t nr_exports;
+	atomic_t nr_importers;
+	atomic_t nr_mappings;
+};
+
+struct aia_handle {
+	struct aia_object object;
+	struct aia_buffer *buffer;	/* counted */
+	bool foreign;			/* by IMPORT */
+	unsigned long offset;		/* its first page for mmap; 0: none */
+};
+
+/* ---- buffer.c ---- */
+
+/* Charged, without pages. */
+struct aia_buffer *aia_buffer_create(struct aia_context *ctx, u32 kind, u64 length, u64 nr_pages,
+				     u32 *refused_by);
+struct aia_buffer *aia_buffer_get(struct aia_buffer *buffer);
+void aia_buffer_put(struct aia_buffer *buffer);
+
+/* Bytes that can be had where a placement says, without pushing others out. 0 or -errno. */
+int aia_alloc_room(u32 placement, int node, u32 engine, u64 *bytes);
+/* What RLIMIT_MEMLOCK leaves the caller, in bytes. */
+u64 aia_pin_room(void);
+
+/* Where they came from. */
+void aia_alloc_release(struct aia_buffer *buffer);
+void aia_pin_release(struct aia_buffer *buffer);
+void aia_import_release(struct aia_buffer *buffer);
+
+/* ---- handle.c ---- */
+
+/* Takes over the caller's reference to the buffer, unless it fails. Nobody finds it yet. */
+struct aia_handle *aia_handle_create(struct aia_context *ctx, struct aia_buffer *buffer,
+				     bool foreign, u32 *refused_by);
+/* Replies and publishes, or aborts. */
+int aia_handle_publish(struct aia_call *call, struct aia_handle *handle);
+/* For one that was not published. */
+void aia_handle_abort(struct aia_context *ctx, struct aia_handle *handle);
+/*
+ * What an id names, or NULL: the buffer is counted for the caller, and the handle, which may go at
+ * any moment, copied.
+ */
+struct aia_buffer *aia_handle_find(struct aia_context *ctx, u32 id, struct aia_handle *handle);
+/* What an offset for mmap names, likewise. mmap_lock is held. */
+struct aia_buffer *aia_handle_find_offset(struct aia_context *ctx, unsigned long offset,
+					  unsigned long *index);
+
+/* ---- mapping.c ---- */
+
+/* Maps the pages from @index on; of an allocated buffer. mmap_lock is held. */
+int aia_mapping_create(struct aia_buffer *buffer, struct vm_area_struct *vma, unsigned long index);
+/* Takes all pages out of all mappings of a buffer that is revoked. */
+void aia_mapping_zap(struct aia_buffer *buffer);
+/* None is left. */
+void aia_mapping_free(struct aia_buffer *buffer);
+
+#endif

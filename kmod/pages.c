@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Runs of pages; see pages.h. */
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/numa.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "pages.h"
+
+#define FIRST_ROOM 16UL
+
+struct page *aia_pages_nth(struct page *first, unsigned long n)
+{
+	return pfn_to_page(page_to_pfn(first) + n);
+}
+
+unsigned long aia_pages_run_length(const struct aia_pages *pages, unsigned long run)
+{
+	unsigned long end = run + 1 < pages->nr_runs ? pages->runs[run + 1].first : pages->nr;
+
+	return end - pages->runs[run].first;
+}
+
+/*
+ * kvmalloc() refuses more than 2 GiB, which is 512 GiB of memory of which no two pages lie side by
+ * side: larger buffers of that kind are for the caller to divide.
+ */
+static bool set_room(struct aia_pages *pages, unsigned long room)
+{
+	struct aia_run *runs;
+
+	runs = kvmalloc_array(room, sizeof(*runs),
+			      GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+	if (!runs)
+		return false;
+	memcpy(runs, pages->runs, pages->nr_runs * sizeof(*runs));
+	if (pages->runs != &pages->one)
+		kvfree(pages->runs);
+	pages->runs = runs;
+	pages->room = room;
+	return true;
+}
+
+static bool continues(const struct aia_pages *pages, struct page *page)
+{
+	unsigned long last = pages->nr_runs - 1;
+
+	return pages->nr_runs && page_to_pfn(page) == page_to_pfn(pages->runs[last].page) +
+							      aia_pages_run_length(pages, last);
+}
+
+static bool begin_run(struct aia_pages *pages, struct page *page)
+{
+	if (!pages->runs) {
+		pages->runs = &pages->one;
+		pages->room = 1;
+		pages->node = page_to_nid(page);
+	}
+	if (pages->nr_runs == pages->room && !set_room(pages, max(FIRST_ROOM, 2 * pages->room)))
+		return false;
+	pages->runs[pages->nr_runs++] = (struct aia_run){ page, pages->nr };
+	return true;
+}
+
+bool aia_pages_add(struct aia_pages *pages, struct page *page, unsigned long nr)
+{
+	if (!continues(pages, page) && !begin_run(pages, page))
+		return false;
+	if (page_to_nid(page) != pages->node)
+		pages->node = NUMA_NO_NODE;
+	pages->nr += nr;
+	pages->longest = max(pages->longest, aia_pages_run_length(pages, pages->nr_runs - 1));
+	return true;
+}
+
+/* Without memory to copy to, it stays as it is. */
+void aia_pages_trim(struct aia_pages *pages)
+{
+	if (pages->room > FIRST_ROOM && pages->room - pages->nr_runs > pages->nr_runs / 8)
+		set_room(pages, pages->nr_runs);
+}
+
+void aia_pages_free(struct aia_pages *pages)
+{
+	if (pages->runs != &pages->one)
+		kvfree(pages->runs);
+}
+
+unsigned long aia_pages_run_of(const struct aia_pages *pages, unsigned long index)
+{
+	unsigned long low = 0, end = pages->nr_runs;
+
+	while (end - low > 1) {
+		unsigned long middle = low + (end - low) / 2;
+
+		if (pages->runs[middle].first <= index)
+			low = middle;
+		else
+			end = middle;
+	}
+	return low;
+}
+
+struct page *aia_pages_at(const struct aia_pages *pages, unsigned long index)
+{
+	const struct aia_run *run = &pages->runs[aia_pages_run_of(pages, index)];
+
+	return aia_pages_nth(run->page, index - run->first);
+}
+
+void aia_pages_copy(const struct aia_pages *pages, unsigned long index, struct page **to,
+		    unsigned long nr)
+{
+	unsigned long run = aia_pages_run_of(pages, index), i;
+	unsigned long skip = index - pages->runs[run].first;
+
+	while (nr) {
+		unsigned long here = min(nr, aia_pages_run_length(pages, run) - skip);
+
+		for (i = 0; i < here; i++)
+			*to++ = aia_pages_nth(pages->runs[run].page, skip + i);
+		nr -= here;
+		skip = 0;
+		run++;
+	}
+}

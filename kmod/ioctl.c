@@ -90,6 +90,7 @@ static const struct row rows[] = {
 	ROW(PIN,	  aia_buffer_pin,   aiaccel_pin,	  REFUSED_BY(aiaccel_pin)),
 	GROWN(BUFFER_INFO, aia_buffer_info, aiaccel_buffer_info,  largest_run_bytes),
 	ROW(IMPORT,	  aia_buffer_import, aiaccel_import,	  REFUSED_BY(aiaccel_import)),
+	ROW(QUOTA,	  aia_quota,	    aiaccel_quota,	  0),
 	ROW(RESERVE,	  aia_reserve,	    aiaccel_reserve,	  REFUSED_BY(aiaccel_reserve)),
 	ROW(QUEUE_CREATE, aia_queue_create, aiaccel_queue_create, REFUSED_BY(aiaccel_queue_create)),
 	ROW(ENTER,	  aia_enter,	    aiaccel_enter,	  0),
@@ -113,6 +114,7 @@ union any {
 	struct aiaccel_pin pin;
 	struct aiaccel_buffer_info buffer_info;
 	struct aiaccel_import import;
+	struct aiaccel_quota quota;
 	struct aiaccel_reserve reserve;
 	struct aiaccel_queue_create queue_create;
 	struct aiaccel_enter enter;

@@ -3,6 +3,7 @@
  * What one context has and had, as STATS lists it and as its fdinfo shows it to whoever may look
  * into the process (which needs what ptrace needs). fdinfo is described in docs/fdinfo.
  */
+#include <linux/moduleparam.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
 #include <linux/seq_file.h>
@@ -58,6 +59,10 @@ void aia_usage_locked(struct aia_context *ctx, struct aiaccel_stats_context *out
 	spin_unlock(&aia_limit_lock);
 }
 
+static bool drm_fdinfo;
+module_param(drm_fdinfo, bool, 0644);
+MODULE_PARM_DESC(drm_fdinfo, "fdinfo has drm- keys as well, for tools that know no others");
+
 /* At most AIA_MAX_QUEUES lines: they go to memory of the kernel's, which waits for nobody. */
 static void show_engines_locked(struct seq_file *file, const struct aia_context *ctx)
 {
@@ -70,15 +75,52 @@ static void show_engines_locked(struct seq_file *file, const struct aia_context 
 				   queue->sched.seat->busy_ns);
 }
 
+/*
+ * The keys of Documentation/gpu/drm-usage-stats.rst, by which tools such as htop find engines.
+ * Slots are what they call an engine's capacity; names of engines may have colons, and so are no
+ * keys.
+ */
+static void show_drm_engines_locked(struct seq_file *file, const struct aia_context *ctx)
+{
+	const struct aia_queue *queue;
+
+	lockdep_assert_held(&aia_turn_lock);
+	list_for_each_entry(queue, &ctx->queues, of_context) {
+		if (!is_first_of_seat(queue))
+			continue;
+		seq_printf(file, "drm-engine-engine%u:\t%llu ns\n", queue->engine->id,
+			   queue->sched.seat->busy_ns);
+		if (queue->engine->sched.slots > 1)
+			seq_printf(file, "drm-engine-capacity-engine%u:\t%u\n",
+				   queue->engine->id, queue->engine->sched.slots);
+	}
+}
+
+static void show_drm(struct seq_file *file, const struct aiaccel_stats_context *usage)
+{
+	u64 held = usage->allocated_bytes + usage->pinned_bytes;
+
+	seq_puts(file, "drm-driver:\taiaccel\n");
+	seq_printf(file, "drm-client-id:\t%llu\n", usage->context);
+	seq_printf(file, "drm-total-system:\t%llu KiB\n", held >> 10);
+	seq_printf(file, "drm-resident-system:\t%llu KiB\n", held >> 10);
+	seq_printf(file, "drm-total-vram:\t%llu KiB\n", usage->reserved_bytes >> 10);
+}
+
 void aia_usage_show(struct seq_file *file, struct file *opened)
 {
 	struct aia_context *ctx = opened->private_data;
 	struct aiaccel_stats_context usage;
+	bool drm = READ_ONCE(drm_fdinfo);
 
 	spin_lock(&aia_turn_lock);
 	aia_usage_locked(ctx, &usage, &init_pid_ns);
 	show_engines_locked(file, ctx);
+	if (drm)
+		show_drm_engines_locked(file, ctx);
 	spin_unlock(&aia_turn_lock);
+	if (drm)
+		show_drm(file, &usage);
 	seq_printf(file, "aiaccel-context:\t%llu\n", usage.context);
 	seq_printf(file, "aiaccel-tenant:\t%llu\n", usage.tenant);
 	seq_printf(file, "aiaccel-queues:\t%u\n", usage.queues);

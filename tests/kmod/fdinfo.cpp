@@ -22,13 +22,13 @@ std::string path_of(const Context& context) {
   return "/proc/self/fdinfo/" + std::to_string(context.fd());
 }
 
-// What begins with aiaccel-.
+// What begins with aiaccel- or drm-.
 std::map<std::string, std::string> read(const Context& context) {
   std::map<std::string, std::string> keys;
   std::ifstream file(path_of(context));
   for (std::string line; std::getline(file, line);) {
     const size_t tab = line.find(":\t");
-    if (line.rfind("aiaccel-", 0) || tab == std::string::npos) continue;
+    if ((line.rfind("aiaccel-", 0) && line.rfind("drm-", 0)) || tab == std::string::npos) continue;
     BOOST_TEST(keys.emplace(line.substr(0, tab), line.substr(tab + 2)).second, line);
   }
   return keys;
@@ -140,6 +140,34 @@ BOOST_AUTO_TEST_CASE(is_not_for_who_may_not_look_into_the_process) {
                if (open(path.c_str(), O_RDONLY) != -1) return 2;
                return errno == EACCES ? 0 : 3;
              }) == 0);
+}
+
+// As the kernel's drm-usage-stats has them, and only where the administrator wants them.
+BOOST_AUTO_TEST_CASE(has_keys_of_drm_when_asked_to) {
+  NEED_DEVICE();
+  const std::string parameter = "/sys/module/aiaccel/parameters/drm_fdinfo";
+  const Context context;
+  const Engine gpu(context, 1 << 20, 2);
+  const uint32_t queue = context.queue_at(gpu.id());
+  BOOST_TEST(complete(context, 1, context.take_turn(queue, 1)) == 0);
+  context.alloc(2 * kPage);
+  reserve(context, gpu.id(), 8192);
+  BOOST_TEST(read(context).count("drm-driver") == 0u);
+
+  std::ofstream(parameter) << "1" << std::flush;
+  const auto keys = read(context);
+  std::ofstream(parameter) << "0" << std::flush;
+  const std::string engine = "engine" + std::to_string(gpu.id());
+  BOOST_REQUIRE_EQUAL(keys.count("drm-engine-" + engine), 1u);
+  BOOST_TEST(keys.at("drm-driver") == "aiaccel");
+  BOOST_TEST(keys.at("drm-client-id") == keys.at("aiaccel-context"));
+  BOOST_TEST(keys.at("drm-engine-" + engine) ==
+             keys.at("aiaccel-engine-" + std::to_string(gpu.id())));
+  BOOST_TEST(keys.at("drm-engine-capacity-" + engine) == "2");
+  BOOST_TEST(keys.at("drm-total-system") == "8 KiB");
+  BOOST_TEST(keys.at("drm-resident-system") == "8 KiB");
+  BOOST_TEST(keys.at("drm-total-vram") == "8 KiB");
+  BOOST_TEST(read(context).count("drm-driver") == 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -42,15 +42,6 @@ int allocate(const Context& context, uint64_t length, uint32_t* refused_by) {
   return err;
 }
 
-// As another user than root, whose tenant is another one.
-int as_user(unsigned uid, const std::function<int()>& body) {
-  chmod(kDevice, 0666);
-  return in_child([&] {
-    become_user(uid);
-    return body();
-  });
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(bad_parameters_are_refused) {

@@ -329,6 +329,68 @@ BOOST_AUTO_TEST_CASE(interleaved_over_two_nodes) {
   BOOST_TEST(info_of(context, alloc.id).numa_node == -1);
 }
 
+BOOST_AUTO_TEST_CASE(info_tells_what_it_is_made_of) {
+  NEED_DEVICE();
+  const Context context;
+  std::vector<uint64_t> nodes(64, ~0ULL);
+  for (const uint32_t placement : {AIACCEL_PLACE_LOCAL, AIACCEL_PLACE_INTERLEAVE}) {
+    aiaccel_alloc alloc{};
+    alloc.length = (8 << 20) + 1;
+    alloc.placement = placement;
+    BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ALLOC, alloc), 0);
+    aiaccel_buffer_info info{};
+    info.id = alloc.id;
+    info.node_bytes = address(nodes.data());
+    info.nr_nodes = nodes.size();
+    BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_BUFFER_INFO, info), 0);
+    BOOST_TEST(info.charged_bytes == (8 << 20) + kPage);
+    // Single pages, so that who keeps one keeps no more; side by side all the same.
+    BOOST_TEST(info.folio_bytes[0] == info.charged_bytes);
+    for (int order = 1; order < AIACCEL_FOLIO_ORDERS; order++)
+      BOOST_TEST(info.folio_bytes[order] == 0u);
+    BOOST_TEST(info.nr_runs < 64u);
+    BOOST_TEST(info.tenant == context.query().tenant);
+    BOOST_TEST(info.uid == AIACCEL_UID_NONE);
+    BOOST_TEST(info.state == 0u);
+    BOOST_TEST(info.handles == 1u);
+    BOOST_TEST(info.exports == 0u);
+    BOOST_TEST(info.importers == 0u);
+    BOOST_TEST(info.mappings == 0u);
+    BOOST_REQUIRE(info.nr_nodes <= nodes.size());
+    uint64_t sum = 0;
+    for (uint32_t node = 0; node < info.nr_nodes; node++) {
+      sum += nodes[node];
+      if (placement == AIACCEL_PLACE_INTERLEAVE && has_node(static_cast<int>(node)))
+        BOOST_TEST(nodes[node] > 0u);
+    }
+    BOOST_TEST(sum == info.charged_bytes);
+    BOOST_TEST(nodes[info.nr_nodes] == ~0ULL);  // no more is written
+    if (info.numa_node >= 0)
+      BOOST_TEST(nodes[static_cast<size_t>(info.numa_node)] == info.charged_bytes);
+
+    Map whole = context.map(alloc.length, alloc.mmap_offset);
+    const Map part = context.map(kPage, alloc.mmap_offset + kPage, PROT_READ);
+    BOOST_TEST(info_of(context, alloc.id).mappings == 2u);
+    whole.unmap();
+    BOOST_TEST(info_of(context, alloc.id).mappings == 1u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(info_of_programs_from_before_it_grew) {
+  NEED_DEVICE();
+  const Context context;
+  const aiaccel_alloc alloc = context.alloc(kPage);
+  aiaccel_buffer_info info{};
+  memset(&info, 0x5a, sizeof(info));
+  info.size = offsetof(aiaccel_buffer_info, tenant);
+  info.id = alloc.id;
+  BOOST_TEST(context.call(AIACCEL_IOC_BUFFER_INFO, &info) == 0);
+  BOOST_TEST(info.largest_run_bytes == kPage);
+  BOOST_TEST(info.tenant == 0x5a5a5a5a5a5a5a5aULL);  // nothing beyond its size
+  info.size -= 8;
+  BOOST_TEST(context.call(AIACCEL_IOC_BUFFER_INFO, &info) == EINVAL);
+}
+
 // What an engine keeps of its turns takes memory from its first queue on.
 BOOST_AUTO_TEST_CASE(engines_that_nobody_uses_take_little) {
   NEED_DEVICE();

@@ -22,6 +22,7 @@ BOOST_AUTO_TEST_SUITE(pin)
 namespace {
 
 constexpr size_t kHuge = 2 << 20;
+constexpr int kHugeOrder = 9;
 
 int pin(const Context& context, aiaccel_pin& pin) { return context(AIACCEL_IOC_PIN, pin); }
 
@@ -210,6 +211,22 @@ BOOST_AUTO_TEST_CASE(a_memfd_cannot_be_sealed_while_pinned_for_writing) {
   BOOST_TEST(errno == EBUSY);
 }
 
+// Its mappings from before may still be written to, which is not for devices to do.
+BOOST_AUTO_TEST_CASE(a_sealed_memfd_is_not_pinned_for_writing) {
+  NEED_DEVICE();
+  const Context context;
+  for (const unsigned flags : {0u, MFD_HUGETLB}) {
+    const size_t length = flags ? 2 << 20 : kPage;
+    const Fd fd = memfd(length, MFD_ALLOW_SEALING | flags);
+    const Map before(length, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (flags && before.error()) continue;  // no huge pages are set aside
+    BOOST_REQUIRE_EQUAL(fcntl(fd.get(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+    if (!flags) before.data()[0] = 1;
+    BOOST_TEST(try_pin(context, before, AIACCEL_PIN_WRITE) == EPERM);
+    if (!flags) BOOST_TEST(try_pin(context, before, 0) == 0);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(files_devices_and_private_file_mappings_are_refused) {
   NEED_DEVICE();
   const Context context;
@@ -263,6 +280,8 @@ BOOST_AUTO_TEST_CASE(huge_pages) {
     BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_BUFFER_INFO, info), 0);
     BOOST_TEST(info.largest_run_bytes >= kHuge);
     BOOST_TEST(info.nr_runs <= 2u);
+    BOOST_TEST(info.folio_bytes[kHugeOrder] == 2 * kHuge);
+    BOOST_TEST(info.folio_bytes[0] == 0u);
     const Fd fd = memfd(2 * kHuge, MFD_HUGETLB);
     const Map shared(2 * kHuge, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
     BOOST_REQUIRE_EQUAL(shared.error(), 0);
@@ -270,6 +289,9 @@ BOOST_AUTO_TEST_CASE(huge_pages) {
     part.addr = shared.address() + kHuge - kPage;  // over the border of two
     part.length = 2 * kPage;
     BOOST_TEST(pin(context, part) == 0);
+    info.id = part.id;
+    BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_BUFFER_INFO, info), 0);
+    BOOST_TEST(info.folio_bytes[kHugeOrder] == 2 * kPage);  // what of them is in the buffer
   }
   BOOST_TEST(pinned_pages() == before + 1024 + 2);
   // transparent ones

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -271,6 +272,16 @@ int in_child(const std::function<int()>& body) {
 void become_user(unsigned uid) {
   if (setgroups(0, nullptr) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid)) _exit(100);
   prctl(PR_SET_DUMPABLE, 1);  // so that /proc/self stays its own
+}
+
+int as_user(unsigned uid, const std::function<int()>& body) {
+  chmod(kDevice, 0666);
+  const int status = in_child([&] {
+    become_user(uid);
+    return body();
+  });
+  chmod(kDevice, 0660);
+  return status;
 }
 
 bool has_node(int node) {

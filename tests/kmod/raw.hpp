@@ -149,6 +149,9 @@ int in_child(const std::function<int()>& body);
 // Makes the calling process an ordinary user without capabilities.
 void become_user(unsigned uid);
 
+// In a child that is such a user, with the device for everybody to open.
+int as_user(unsigned uid, const std::function<int()>& body);
+
 bool has_node(int node);
 
 uint64_t now_ns();

@@ -273,7 +273,7 @@ bool aia_engine_remove(struct aia_engine *engine);
 
 /* ---- what sysfs shows (sysfs.c) ---- */
 
-extern const struct attribute_group *aia_sysfs_groups[]; /* of the device */
+extern const struct attribute_group **aia_sysfs_groups; /* of the device; from aia_sysfs_init() */
 
 int aia_sysfs_init(void);
 void aia_sysfs_exit(void);
@@ -401,6 +401,8 @@ int aia_buffer_pin(struct aia_call *call);
 int aia_buffer_import(struct aia_call *call);
 int aia_buffer_info(struct aia_call *call);
 int aia_quota(struct aia_call *call);
+/* What buffers of a kind hold on a node. */
+u64 aia_held_bytes(int node, u32 buffer_kind);
 /* Where the pages of one are, NUMA_NO_NODE where on several, or not known. 0, -ENOENT. */
 int aia_buffer_node(struct aia_context *ctx, u32 id, int *node);
 int aia_buffer_mmap(struct aia_context *ctx, struct vm_area_struct *vma);

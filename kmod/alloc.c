@@ -23,6 +23,7 @@
 #include <linux/topology.h>
 
 #include "buffer.h"
+#include "trace.h"
 
 #define GFP_CHUNK (GFP_USER | __GFP_ZERO | __GFP_ACCOUNT | __GFP_THISNODE | __GFP_NOWARN)
 #define GFP_EASY  ((GFP_CHUNK | __GFP_NORETRY) & ~__GFP_RECLAIM)
@@ -234,7 +235,6 @@ static int fill(struct aia_buffer *buffer, struct plan *plan, u32 *refused_by)
 		}
 		cond_resched();
 	}
-	aia_pages_trim(&buffer->pages);
 	return 0;
 }
 
@@ -287,6 +287,8 @@ int aia_buffer_alloc(struct aia_call *call)
 	err = fill(buffer, &plan, &call->refused_by);
 	if (err)
 		goto err_abort;
+	aia_buffer_filled(buffer);
+	trace_alloc(buffer);
 	arg->id = handle->object.id;
 	arg->mmap_offset = (u64)handle->offset << PAGE_SHIFT;
 	return aia_handle_publish(call, handle);

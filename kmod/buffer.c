@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 
 #include "buffer.h"
+#include "trace.h"
 
 struct aia_buffer *aia_buffer_create(struct aia_context *ctx, u32 kind, u64 length, u64 nr_pages,
 				     u32 *refused_by)
@@ -39,6 +40,13 @@ struct aia_buffer *aia_buffer_create(struct aia_context *ctx, u32 kind, u64 leng
 	return buffer;
 }
 
+void aia_buffer_filled(struct aia_buffer *buffer)
+{
+	aia_pages_trim(&buffer->pages);
+	aia_held_add(buffer->kind, &buffer->pages);
+	buffer->filled = true;
+}
+
 struct aia_buffer *aia_buffer_get(struct aia_buffer *buffer)
 {
 	kref_get(&buffer->ref);
@@ -49,6 +57,10 @@ static void buffer_free(struct kref *ref)
 {
 	struct aia_buffer *buffer = container_of(ref, struct aia_buffer, ref);
 
+	if (buffer->filled) {
+		trace_free(buffer);
+		aia_held_sub(buffer->kind, &buffer->pages);
+	}
 	aia_mapping_free(buffer);
 	switch (buffer->kind) {
 	case AIACCEL_BUFFER_ALLOCATED:

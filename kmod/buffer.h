@@ -41,6 +41,7 @@ struct aia_buffer {
 	u64 maker;			/* the context's number */
 	unsigned long nr_pages;		/* charged; 0: another driver's */
 	struct aia_pages pages;		/* nr_pages of them once published */
+	bool filled;			/* and they are */
 	struct dma_buf *dma_buf;	/* another driver's, referenced; or NULL */
 	struct aia_tenant *tenant;	/* counted, charged nr_pages */
 	struct user_struct *user;	/* counted, charged nr_pages; NULL: nobody */
@@ -68,6 +69,8 @@ struct aia_handle {
 /* Charged, without pages. */
 struct aia_buffer *aia_buffer_create(struct aia_context *ctx, u32 kind, u64 length, u64 nr_pages,
 				     u32 *refused_by);
+/* All its pages are there. */
+void aia_buffer_filled(struct aia_buffer *buffer);
 struct aia_buffer *aia_buffer_get(struct aia_buffer *buffer);
 void aia_buffer_put(struct aia_buffer *buffer);
 
@@ -80,6 +83,12 @@ u64 aia_pin_room(void);
 void aia_alloc_release(struct aia_buffer *buffer);
 void aia_pin_release(struct aia_buffer *buffer);
 void aia_import_release(struct aia_buffer *buffer);
+
+/* ---- held.c ---- */
+
+/* Counts the pages among those that buffers of the kind hold on each node, or no more. */
+void aia_held_add(u32 kind, const struct aia_pages *pages);
+void aia_held_sub(u32 kind, const struct aia_pages *pages);
 
 /* ---- handle.c ---- */
 

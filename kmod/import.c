@@ -12,6 +12,7 @@
 
 #include "buffer.h"
 #include "compat.h"
+#include "trace.h"
 
 AIA_IMPORT_NS(DMA_BUF);
 
@@ -50,6 +51,8 @@ int aia_buffer_import(struct aia_call *call)
 		aia_buffer_put(buffer);
 		return PTR_ERR(handle);
 	}
+	aia_buffer_filled(buffer);
+	trace_import(buffer);
 	arg->id = handle->object.id;
 	arg->length = buffer->length;
 	return aia_handle_publish(call, handle);

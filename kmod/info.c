@@ -102,7 +102,8 @@ int aia_buffer_info(struct aia_call *call)
 	}
 	describe(buffer, &handle, arg);
 	count_folios(&buffer->pages, arg, node_bytes);
-	if (copy_to_user(u64_to_user_ptr(arg->node_bytes), node_bytes, room * sizeof(*node_bytes)))
+	if (arg->node_bytes &&
+	    copy_to_user(u64_to_user_ptr(arg->node_bytes), node_bytes, room * sizeof(*node_bytes)))
 		err = -EFAULT;
 	kfree(node_bytes);
 out:

@@ -11,6 +11,7 @@
 #include <linux/uaccess.h>
 
 #include "aia.h"
+#include "trace.h"
 
 struct row {
 	int (*run)(struct aia_call *call);
@@ -178,7 +179,10 @@ long aia_ioctl(struct file *file, unsigned int cmd, unsigned long user)
 		err = aia_policy_settle(call.ctx->tenant);
 	if (!err)
 		err = row->run(&call);
-	if (err)
+	if (err) {
+		if (row->refused_at)
+			trace_refuse(call.ctx, _IOC_NR(cmd), call.refused_by, err);
 		reply_refusal(&call, row);
+	}
 	return err;
 }

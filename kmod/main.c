@@ -19,7 +19,6 @@ static struct miscdevice device = {
 	.name = "aiaccel",
 	.mode = 0660,
 	.fops = &aia_context_fops,
-	.groups = aia_sysfs_groups,
 };
 
 static int __init aia_init(void)
@@ -38,6 +37,7 @@ static int __init aia_init(void)
 	err = aia_engine_init();
 	if (err)
 		goto err_sysfs;
+	device.groups = aia_sysfs_groups;
 	err = misc_register(&device);
 	if (err)
 		goto err_engine;

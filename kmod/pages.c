@@ -42,33 +42,37 @@ static bool set_room(struct aia_pages *pages, unsigned long room)
 	return true;
 }
 
-static bool continues(const struct aia_pages *pages, struct page *page)
+static bool continues(const struct aia_pages *pages, struct page *page, int node)
 {
 	unsigned long last = pages->nr_runs - 1;
 
-	return pages->nr_runs && page_to_pfn(page) == page_to_pfn(pages->runs[last].page) +
-							      aia_pages_run_length(pages, last);
+	return pages->nr_runs && node == pages->last_node &&
+	       page_to_pfn(page) == page_to_pfn(pages->runs[last].page) +
+					    aia_pages_run_length(pages, last);
 }
 
-static bool begin_run(struct aia_pages *pages, struct page *page)
+static bool begin_run(struct aia_pages *pages, struct page *page, int node)
 {
 	if (!pages->runs) {
 		pages->runs = &pages->one;
 		pages->room = 1;
-		pages->node = page_to_nid(page);
+		pages->node = node;
 	}
 	if (pages->nr_runs == pages->room && !set_room(pages, max(FIRST_ROOM, 2 * pages->room)))
 		return false;
 	pages->runs[pages->nr_runs++] = (struct aia_run){ page, pages->nr };
+	pages->last_node = node;
+	if (node != pages->node)
+		pages->node = NUMA_NO_NODE;
 	return true;
 }
 
 bool aia_pages_add(struct aia_pages *pages, struct page *page, unsigned long nr)
 {
-	if (!continues(pages, page) && !begin_run(pages, page))
+	int node = page_to_nid(page);
+
+	if (!continues(pages, page, node) && !begin_run(pages, page, node))
 		return false;
-	if (page_to_nid(page) != pages->node)
-		pages->node = NUMA_NO_NODE;
 	pages->nr += nr;
 	pages->longest = max(pages->longest, aia_pages_run_length(pages, pages->nr_runs - 1));
 	return true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The pages of a buffer, as runs of page frames that lie side by side: 16 bytes a run, so that
- * what is scattered costs 16 bytes a page, and 2 MiB in one piece no more. A run may reach over
- * several folios.
+ * what is scattered costs 16 bytes a page, and 2 MiB in one piece no more. A run lies on one node,
+ * and may reach over several folios.
  *
  * Filled by one thread, constant afterwards. Holds no reference to the pages: whoever took them
  * lets go of them.
@@ -26,6 +26,7 @@ struct aia_pages {
 	struct aia_run *runs;
 	struct aia_run one;		/* the first: most small buffers have no other */
 	int node;			/* of all pages; NUMA_NO_NODE where on several */
+	int last_node;			/* of the last run */
 };
 
 /* Zeroed memory is empty. False when there is no memory to note them. */

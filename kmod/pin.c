@@ -37,6 +37,7 @@
 
 #include "buffer.h"
 #include "compat.h"
+#include "trace.h"
 
 #define BATCH_PAGES 512UL	/* one page of pointers */
 
@@ -219,7 +220,6 @@ static int pin_all(struct aia_buffer *buffer, unsigned long start, struct page *
 		at = start + (buffer->pages.nr << PAGE_SHIFT);
 		cond_resched();
 	}
-	aia_pages_trim(&buffer->pages);
 	return 0;
 }
 
@@ -344,6 +344,8 @@ int aia_buffer_pin(struct aia_call *call)
 	err = fill(buffer, start, &call->refused_by);
 	if (err)
 		goto err_abort;
+	aia_buffer_filled(buffer);
+	trace_pin(buffer);
 	arg->id = handle->object.id;
 	return aia_handle_publish(call, handle);
 

@@ -11,6 +11,8 @@
  */
 #include <linux/device.h>
 #include <linux/kdev_t.h>
+#include <linux/nodemask.h>
+#include <linux/slab.h>
 #include <linux/sysfs.h>
 
 #include "aia.h"
@@ -138,16 +140,6 @@ static struct class class = {
 	.dev_groups = engine_groups,
 };
 
-int aia_sysfs_init(void)
-{
-	return class_register(&class);
-}
-
-void aia_sysfs_exit(void)
-{
-	class_unregister(&class);
-}
-
 int aia_sysfs_add_locked(struct aia_engine *engine)
 {
 	struct device *dev;
@@ -185,4 +177,88 @@ static struct attribute *module_attrs[] = {
 
 static const struct attribute_group module_group = { .attrs = module_attrs };
 
-const struct attribute_group *aia_sysfs_groups[] = { &module_group, NULL };
+/* ---- of the module, on each node ---- */
+
+/* The directory of a node that the host has or may have. */
+struct place {
+	int node;
+	char name[16];
+	struct device_attribute allocated, pinned;
+	struct attribute *attrs[3];
+	struct attribute_group group;
+};
+
+static ssize_t allocated_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct place *place = container_of(attr, struct place, allocated);
+
+	return sysfs_emit(buf, "%llu\n", aia_held_bytes(place->node, AIACCEL_BUFFER_ALLOCATED));
+}
+
+static ssize_t pinned_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct place *place = container_of(attr, struct place, pinned);
+
+	return sysfs_emit(buf, "%llu\n", aia_held_bytes(place->node, AIACCEL_BUFFER_PINNED));
+}
+
+static void init_place(struct place *place, int node)
+{
+	place->node = node;
+	snprintf(place->name, sizeof(place->name), "node%d", node);
+	place->allocated = (struct device_attribute)__ATTR(allocated_bytes, 0444, allocated_show,
+							   NULL);
+	place->pinned = (struct device_attribute)__ATTR(pinned_bytes, 0444, pinned_show, NULL);
+	sysfs_attr_init(&place->allocated.attr);
+	sysfs_attr_init(&place->pinned.attr);
+	place->attrs[0] = &place->allocated.attr;
+	place->attrs[1] = &place->pinned.attr;
+	place->group.name = place->name;
+	place->group.attrs = place->attrs;
+}
+
+/* ---- loading ---- */
+
+const struct attribute_group **aia_sysfs_groups;
+static struct place *places;
+
+static int make_groups(void)
+{
+	unsigned int nr = num_possible_nodes(), i = 0;
+	int node;
+
+	aia_sysfs_groups = kcalloc(nr + 2, sizeof(*aia_sysfs_groups), GFP_KERNEL);
+	places = kcalloc(nr, sizeof(*places), GFP_KERNEL);
+	if (!aia_sysfs_groups || !places)
+		return -ENOMEM;
+	for_each_node(node) {
+		init_place(&places[i], node);
+		aia_sysfs_groups[i] = &places[i].group;
+		i++;
+	}
+	aia_sysfs_groups[i] = &module_group;
+	return 0;
+}
+
+static void free_groups(void)
+{
+	kfree(places);
+	kfree(aia_sysfs_groups);
+}
+
+int aia_sysfs_init(void)
+{
+	int err = make_groups();
+
+	if (!err)
+		err = class_register(&class);
+	if (err)
+		free_groups();
+	return err;
+}
+
+void aia_sysfs_exit(void)
+{
+	class_unregister(&class);
+	free_groups();
+}

@@ -10,18 +10,18 @@ void aia_trace_decision(const struct aia_turn *turn, u32 state, u64 now_ns)
 	lockdep_assert_held(&aia_turn_lock);
 	switch (state) {
 	case AIACCEL_TURN_WAITING:
-		trace_aiaccel_queue(turn, state, now_ns);
+		trace_queue(turn, state, now_ns);
 		break;
 	case AIACCEL_TURN_RUNNING:
-		trace_aiaccel_grant(turn, state, now_ns);
+		trace_grant(turn, state, now_ns);
 		break;
 	case AIA_TURN_ASKED:
-		trace_aiaccel_yield(turn, AIACCEL_TURN_RUNNING, now_ns);
+		trace_yield(turn, AIACCEL_TURN_RUNNING, now_ns);
 		break;
 	case AIACCEL_TURN_REVOKED:
-		trace_aiaccel_revoke(turn, state, now_ns);
+		trace_revoke(turn, state, now_ns);
 		break;
 	default:
-		trace_aiaccel_complete(turn, state, now_ns);
+		trace_complete(turn, state, now_ns);
 	}
 }

@@ -562,7 +562,8 @@ enum aiaccel_buffer_state {
  * @importers:		out: devices that other drivers have attached to these, and DMA mappings
  *			by drivers of engines
  * @mappings:		out: times that it is mapped by mmap()
- * @node_bytes:		user pointer to __u64[nr_nodes]: bytes on each node, as many as fit
+ * @node_bytes:		user pointer to __u64[nr_nodes]: bytes on each node, as many as fit; 0
+ *			where they are not wanted
  * @nr_nodes:		in: how many fit at @node_bytes; out: one more than the highest node that
  *			the host may have; 0 where not known
  * @__reserved:		zero

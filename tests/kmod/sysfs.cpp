@@ -3,6 +3,8 @@
 // What /sys/class/aiaccel shows of engines is what ENGINE_INFO and STATS say; it goes with the
 // engine, also under those who read it. Every file is one that docs/sysfs-class-aiaccel describes.
 #include <fcntl.h>
+#include <linux/mempolicy.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -127,7 +129,7 @@ BOOST_AUTO_TEST_CASE(every_file_is_described) {
   for (std::string line; std::getline(document, line);)
     if (line.rfind("What:", 0) == 0) described.insert(line.substr(line.rfind('/') + 1));
   BOOST_TEST(described.size() > 10u);
-  for (const std::string& directory : {kEngines + "cpu-node0", kModule})
+  for (const std::string& directory : {kEngines + "cpu-node0", kModule, kModule + "node0"})
     for (const auto& entry : std::filesystem::directory_iterator(directory)) {
       const std::string name = entry.path().filename();
       // The kernel's own.
@@ -162,6 +164,42 @@ BOOST_AUTO_TEST_CASE(totals_count_what_is_there) {
   BOOST_TEST(total("contexts") == contexts);
   BOOST_TEST(total("jobs") == jobs);
   BOOST_TEST(total("memory_bytes") == bytes);
+}
+
+BOOST_AUTO_TEST_CASE(memory_is_counted_on_its_node) {
+  NEED_DEVICE();
+  const auto total = [](int node, const char* name) {
+    return std::stoull(value_of(kModule + "node" + std::to_string(node) + "/" + name));
+  };
+  const Context context;
+  for (int node = 0; has_node(node); node++) {
+    const auto allocated = total(node, "allocated_bytes"), pinned = total(node, "pinned_bytes");
+    aiaccel_alloc alloc{};
+    alloc.length = 4 << 20;
+    alloc.placement = AIACCEL_PLACE_STRICT;
+    alloc.node = node;
+    BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ALLOC, alloc), 0);
+    BOOST_TEST(total(node, "allocated_bytes") == allocated + (4 << 20));
+    {
+      const Map map = context.map(4 << 20, alloc.mmap_offset);
+      BOOST_TEST(destroy_errno(context, alloc.id) == 0);
+      BOOST_TEST(total(node, "allocated_bytes") == allocated + (4 << 20));  // it is still mapped
+    }
+    BOOST_TEST(total(node, "allocated_bytes") == allocated);
+
+    const Map memory = anonymous(8 * kPage);
+    const unsigned long mask = 1UL << node;
+    BOOST_REQUIRE_EQUAL(syscall(SYS_mbind, memory.data(), 8 * kPage, MPOL_BIND, &mask, 64, 0), 0);
+    memset(memory.data(), 1, 8 * kPage);
+    aiaccel_pin first = pin_of(memory, AIACCEL_PIN_WRITE), again = pin_of(memory);
+    again.length = kPage;
+    BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_PIN, first), 0);
+    BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_PIN, again), 0);
+    BOOST_TEST(total(node, "pinned_bytes") == pinned + 9 * kPage);
+    BOOST_TEST(destroy_errno(context, first.id) == 0);
+    BOOST_TEST(destroy_errno(context, again.id) == 0);
+    BOOST_TEST(total(node, "pinned_bytes") == pinned);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(goes_with_the_engine) {

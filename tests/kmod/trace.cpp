@@ -35,17 +35,20 @@ class Trace {
     mount("tracefs", kRoot, "tracefs", 0, nullptr);  // it may be there
     if (mkdir(instance_.c_str(), 0700)) return;
     std::ofstream(instance_ + "/events/aiaccel/enable") << "1";
-    there_ = access((instance_ + "/events/aiaccel/aiaccel_grant").c_str(), F_OK) == 0;
+    there_ = access((instance_ + "/events/aiaccel/grant").c_str(), F_OK) == 0;
   }
   ~Trace() { rmdir(instance_.c_str()); }
 
   bool there() const { return there_; }
 
-  std::vector<Event> of_engine(uint32_t engine) const {
+  // Those for which the field is `value`.
+  std::vector<Event> having(const std::string& field, uint64_t value) const {
     std::vector<Event> events;
     std::ifstream file(instance_ + "/trace");
     for (std::string line; std::getline(file, line);) {
-      const size_t at = line.find(": aiaccel_");
+      // TASK-PID [CPU] FLAGS TIME: NAME: FIELD=VALUE ...
+      if (line.rfind('#', 0) == 0) continue;
+      const size_t at = line.find(": ");
       if (at == std::string::npos) continue;
       std::istringstream words(line.substr(at + 2));
       Event event;
@@ -53,7 +56,7 @@ class Trace {
       event.name.pop_back();  // its colon
       for (std::string word; words >> word;)
         event.fields[word.substr(0, word.find('='))] = word.substr(word.find('=') + 1);
-      if (event.number("engine") == engine) events.push_back(event);
+      if (event.fields.count(field) && event.number(field) == value) events.push_back(event);
     }
     return events;
   }
@@ -103,7 +106,7 @@ BOOST_AUTO_TEST_CASE(a_jobs_life_in_order) {
   BOOST_TEST(three(AIACCEL_IOC_ENTER, enter) == 0);
   BOOST_TEST(engine->unregister() == 0);
 
-  const std::vector<Event> events = trace.of_engine(engine->id());
+  const std::vector<Event> events = trace.having("engine", engine->id());
   struct Wanted {
     const char* name;
     uint64_t cookie;
@@ -112,21 +115,21 @@ BOOST_AUTO_TEST_CASE(a_jobs_life_in_order) {
     unsigned width;
   };
   const Wanted wanted[] = {
-      {"aiaccel_queue", 7, "low", "waiting", 2},
-      {"aiaccel_grant", 7, "low", "running", 2},
-      {"aiaccel_queue", 9, "high", "waiting", 1},
-      {"aiaccel_yield", 7, "low", "running", 2},
-      {"aiaccel_complete", 7, "low", "completed", 2},
-      {"aiaccel_grant", 9, "high", "running", 1},
-      {"aiaccel_queue", 8, "low", "waiting", 2},
-      {"aiaccel_revoke", 9, "high", "revoked", 1},
-      {"aiaccel_grant", 8, "low", "running", 2},
-      {"aiaccel_queue", 10, "normal", "waiting", 1},
-      {"aiaccel_yield", 8, "low", "running", 2},
-      {"aiaccel_queue", 11, "normal", "waiting", 1},
-      {"aiaccel_complete", 10, "normal", "withdrawn", 1},
-      {"aiaccel_revoke", 8, "low", "revoked", 2},
-      {"aiaccel_complete", 11, "normal", "failed", 1},
+      {"queue", 7, "low", "waiting", 2},
+      {"grant", 7, "low", "running", 2},
+      {"queue", 9, "high", "waiting", 1},
+      {"yield", 7, "low", "running", 2},
+      {"complete", 7, "low", "completed", 2},
+      {"grant", 9, "high", "running", 1},
+      {"queue", 8, "low", "waiting", 2},
+      {"revoke", 9, "high", "revoked", 1},
+      {"grant", 8, "low", "running", 2},
+      {"queue", 10, "normal", "waiting", 1},
+      {"yield", 8, "low", "running", 2},
+      {"queue", 11, "normal", "waiting", 1},
+      {"complete", 10, "normal", "withdrawn", 1},
+      {"revoke", 8, "low", "revoked", 2},
+      {"complete", 11, "normal", "failed", 1},
   };
   BOOST_TEST(events.size() == std::size(wanted));
   for (size_t i = 0; i < std::min(events.size(), std::size(wanted)); i++) {
@@ -149,6 +152,41 @@ BOOST_AUTO_TEST_CASE(a_jobs_life_in_order) {
   // 9 waited while 7 ran, as both ends of it say.
   BOOST_TEST(events.at(5).number("wait_ns") > 0u);
   BOOST_TEST(events.at(7).number("wait_ns") == events.at(5).number("wait_ns"));
+}
+
+BOOST_AUTO_TEST_CASE(what_becomes_of_buffers) {
+  NEED_DEVICE();
+  const Trace trace;
+  if (!trace.there()) SKIP("this kernel has no tracefs, or no events in it");
+  const Context context;
+  context.queue_at(context.engine().id, AIACCEL_CLASS_IDLE);
+  const uint64_t number = number_of(context, context.engine().id, AIACCEL_CLASS_IDLE);
+  const aiaccel_alloc alloc = context.alloc(3 * kPage);
+  {
+    const Map mapped = context.map(3 * kPage, alloc.mmap_offset);
+    BOOST_TEST(destroy_errno(context, alloc.id) == 0);
+  }
+  const Map memory = anonymous(2 * kPage);
+  aiaccel_pin pin = pin_of(memory, AIACCEL_PIN_WRITE);
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_PIN, pin), 0);
+  aiaccel_alloc large{};
+  large.length = UINT64_MAX / 2;
+  BOOST_TEST(context(AIACCEL_IOC_ALLOC, large) == EDQUOT);
+
+  const std::vector<Event> events = trace.having("context", number);
+  std::vector<std::string> names;
+  for (const Event& event : events) names.push_back(event.name);
+  const std::vector<std::string> wanted = {"alloc", "free", "pin", "refuse"};
+  BOOST_TEST(names == wanted, boost::test_tools::per_element());
+  BOOST_REQUIRE_EQUAL(events.size(), wanted.size());
+  BOOST_TEST(events[0].number("bytes") == 3 * kPage);
+  BOOST_TEST(events[0].fields.at("kind") == "allocated");
+  BOOST_TEST(events[1].fields == events[0].fields);
+  BOOST_TEST(events[2].number("bytes") == 2 * kPage);
+  BOOST_TEST(events[2].number("flags") == AIACCEL_PIN_WRITE);
+  BOOST_TEST(events[2].number("runs") >= 1u);
+  BOOST_TEST(events[3].number("call") == _IOC_NR(AIACCEL_IOC_ALLOC));
+  BOOST_TEST(events[3].fields.at("error") == std::to_string(-EDQUOT));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -58,8 +58,8 @@ is 'aiaccel.4 has the parameters of the module' \
 	"$(sed -nE 's/^module_param(_named)?\(([a-z_]+),.*/\2/p' kmod/*.c | sort)"
 is 'aiaccel.4 has the calls' "$(grep -oE 'AIACCEL_IOC_[A-Z_]+' $pages/aiaccel.4 | sort -u)" \
 	"$(sed -nE 's/^#define (AIACCEL_IOC_[A-Z_]+)[ \t]+_IO.*/\1/p' include/uapi/aiaccel.h | sort)"
-is 'aiaccel.4 has the tracepoints' "$(sed -nE 's/^\.Pq Cm (aiaccel_[a-z]+).*/\1/p' $pages/aiaccel.4 | sort)" \
-	"$(sed -nE 's/^AIA_TURN_EVENT\((aiaccel_[a-z]+)\);/\1/p' kmod/trace.h | sort)"
+is 'aiaccel.4 has the tracepoints' "$(sed -nE 's/^\.Pq Cm ([a-z_]+).*/\1/p' $pages/aiaccel.4 | sort)" \
+	"$(sed -nE 's/^(AIA_TURN_EVENT|AIA_BUFFER_EVENT|TRACE_EVENT)\(([a-z_]+)[,)].*/\2/p' kmod/trace.h | sort)"
 
 export AIACCEL_TRANSPORT=embedded
 is 'aiaccel.1 names the fields of engines' "$(unnamed "$("$bin/aiaccel" engines --json)" aiaccel.1)" ''

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Runs of pages; see pages.h. */
+#include <linux/dma-mapping.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/numa.h>
+#include <linux/scatterlist.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -128,4 +131,59 @@ void aia_pages_copy(const struct aia_pages *pages, unsigned long index, struct p
 		skip = 0;
 		run++;
 	}
+}
+
+/* ---- for devices ---- */
+
+/* A length is 32 bits, and one bounce buffer (swiotlb) holds a segment. */
+static unsigned long segment_pages(struct device *dev)
+{
+	size_t bytes = min_t(size_t, dma_get_max_seg_size(dev), dma_max_mapping_size(dev));
+
+	return min_t(size_t, bytes, UINT_MAX) >> PAGE_SHIFT;
+}
+
+static unsigned long count_segments(const struct aia_pages *pages, unsigned long most)
+{
+	unsigned long run, nr = 0;
+
+	for (run = 0; run < pages->nr_runs; run++)
+		nr += DIV_ROUND_UP(aia_pages_run_length(pages, run), most);
+	return nr;
+}
+
+static void fill_segments(const struct aia_pages *pages, unsigned long most,
+			  struct scatterlist *segment)
+{
+	unsigned long run, i, nr;
+
+	for (run = 0; run < pages->nr_runs; run++) {
+		unsigned long length = aia_pages_run_length(pages, run);
+
+		for (i = 0; i < length; i += nr) {
+			nr = min(length - i, most);
+			sg_set_page(segment, aia_pages_nth(pages->runs[run].page, i),
+				    nr << PAGE_SHIFT, 0);
+			segment = sg_next(segment);
+		}
+		cond_resched();
+	}
+}
+
+/* The IOMMU, or the bounce buffer, may make fewer of them or refuse: that is for it to say. */
+int aia_pages_to_sg(const struct aia_pages *pages, struct device *dev, struct sg_table *table)
+{
+	unsigned long most = segment_pages(dev), nr;
+	int err;
+
+	if (!most)
+		return -EINVAL;
+	nr = count_segments(pages, most);
+	if (nr > UINT_MAX)
+		return -ENOMEM;
+	err = sg_alloc_table(table, nr, GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+	if (err)
+		return err;
+	fill_segments(pages, most, table->sgl);
+	return 0;
 }

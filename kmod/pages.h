@@ -13,6 +13,9 @@
 #include <linux/mm_types.h>
 #include <linux/types.h>
 
+struct device;
+struct sg_table;
+
 struct aia_run {
 	struct page *page;
 	unsigned long first;		/* index in the buffer */
@@ -46,5 +49,11 @@ struct page *aia_pages_nth(struct page *first, unsigned long n);
 struct page *aia_pages_at(const struct aia_pages *pages, unsigned long index);
 void aia_pages_copy(const struct aia_pages *pages, unsigned long index, struct page **to,
 		    unsigned long nr);
+
+/*
+ * All of them, in segments that @dev takes; for dma_map_sgtable(), and to be freed by
+ * sg_free_table(). 0, -ENOMEM, or -EINVAL where @dev takes no whole page.
+ */
+int aia_pages_to_sg(const struct aia_pages *pages, struct device *dev, struct sg_table *table);
 
 #endif

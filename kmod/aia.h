@@ -16,6 +16,9 @@
  *   mmap_lock		held by the caller in mmap and fault; pin.c takes it for each mapping,
  *			registering a notifier for a moment.
  *			Nothing below takes it again.
+ *   export_lock		mutex of a buffer: its exports, while who is attached to them is
+ *			told. The end of an export takes it, with no other lock held.
+ *   reservation lock	the kernel's own, of a dma-buf: held by who calls export.c, or not.
  *   aia_buffer.lock	rwsem of a buffer: whether it is revoked, and who uses it (buffer.h).
  *   settle_lock		mutex of policy.c: the rules, while they are matched for a tenant.
  *   aia_config_lock	mutex: engines registered, tenants, nodes, seats. Nothing in it
@@ -399,6 +402,7 @@ int aia_queue_create(struct aia_call *call);
 int aia_buffer_alloc(struct aia_call *call);
 int aia_buffer_pin(struct aia_call *call);
 int aia_buffer_import(struct aia_call *call);
+int aia_buffer_export(struct aia_call *call);
 int aia_buffer_info(struct aia_call *call);
 int aia_quota(struct aia_call *call);
 /* What buffers of a kind hold on a node. */

@@ -31,6 +31,9 @@ struct aia_buffer *aia_buffer_create(struct aia_context *ctx, u32 kind, u64 leng
 	}
 	kref_init(&buffer->ref);
 	init_rwsem(&buffer->lock);
+	INIT_LIST_HEAD(&buffer->mapped_for);
+	mutex_init(&buffer->export_lock);
+	INIT_LIST_HEAD(&buffer->exports);
 	buffer->kind = kind;
 	buffer->length = length;
 	buffer->maker = ctx->number;
@@ -51,6 +54,16 @@ struct aia_buffer *aia_buffer_get(struct aia_buffer *buffer)
 {
 	kref_get(&buffer->ref);
 	return buffer;
+}
+
+bool aia_buffer_is_revoked(struct aia_buffer *buffer)
+{
+	bool revoked;
+
+	down_read(&buffer->lock);
+	revoked = buffer->revoked;
+	up_read(&buffer->lock);
+	return revoked;
 }
 
 static void buffer_free(struct kref *ref)

@@ -12,17 +12,21 @@
  * its maker pays until then.
  *
  * Files: buffer.c life, handle.c ids, mapping.c mmap, info.c what is told of one; alloc.c and
- * pin.c make pages, import.c takes those of others.
+ * pin.c make pages, export.c hands them on, import.c takes what was handed on, revoke.c takes it
+ * back.
  *
  * Locking: aia_buffer.lock, inside mmap_lock and the reservation lock of a dma-buf. Whoever makes
  * new use of a buffer reads `revoked` under it, and does so until the use can be found by who
- * revokes.
+ * revokes. aia_buffer.export_lock, a mutex outside of that reservation lock, keeps exports from
+ * going while those attached to them are told.
  */
 #ifndef AIA_BUFFER_H
 #define AIA_BUFFER_H
 
 #include <linux/atomic.h>
 #include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/rwsem.h>
 
 #include "aia.h"
@@ -49,6 +53,10 @@ struct aia_buffer {
 
 	bool revoked;			/* lock */
 	struct address_space *mapped;	/* lock; of all mappings; NULL before the first */
+	struct list_head mapped_for;	/* lock; for devices, by exports */
+
+	struct mutex export_lock;	/* outside of it */
+	struct list_head exports;	/* export_lock */
 
 	/* for BUFFER_INFO */
 	atomic_t nr_handles;
@@ -73,6 +81,8 @@ struct aia_buffer *aia_buffer_create(struct aia_context *ctx, u32 kind, u64 leng
 void aia_buffer_filled(struct aia_buffer *buffer);
 struct aia_buffer *aia_buffer_get(struct aia_buffer *buffer);
 void aia_buffer_put(struct aia_buffer *buffer);
+/* For uses that who revokes need not find, or can find already. */
+bool aia_buffer_is_revoked(struct aia_buffer *buffer);
 
 /* Bytes that can be had where a placement says, without pushing others out. 0 or -errno. */
 int aia_alloc_room(u32 placement, int node, u32 engine, u64 *bytes);
@@ -116,5 +126,16 @@ int aia_mapping_create(struct aia_buffer *buffer, struct vm_area_struct *vma, un
 void aia_mapping_zap(struct aia_buffer *buffer);
 /* None is left. */
 void aia_mapping_free(struct aia_buffer *buffer);
+
+/* ---- export.c ---- */
+
+struct aia_export {
+	struct list_head of_buffer;	/* export_lock */
+	struct aia_buffer *buffer;	/* counted */
+	struct dma_buf *dma_buf;	/* whose it is: there while it is on the list */
+};
+
+/* What was exported as it, counted for the caller; NULL where it is another driver's. */
+struct aia_buffer *aia_export_find(const struct dma_buf *dma_buf);
 
 #endif

@@ -47,11 +47,7 @@ static u32 state_of(struct aia_buffer *buffer, const struct aia_handle *handle)
 {
 	u32 state = handle->foreign ? AIACCEL_BUFFER_FOREIGN : 0;
 
-	down_read(&buffer->lock);
-	if (buffer->revoked)
-		state |= AIACCEL_BUFFER_REVOKED;
-	up_read(&buffer->lock);
-	return state;
+	return aia_buffer_is_revoked(buffer) ? state | AIACCEL_BUFFER_REVOKED : state;
 }
 
 static void describe(struct aia_buffer *buffer, const struct aia_handle *handle,

@@ -403,6 +403,7 @@ int aia_buffer_alloc(struct aia_call *call);
 int aia_buffer_pin(struct aia_call *call);
 int aia_buffer_import(struct aia_call *call);
 int aia_buffer_export(struct aia_call *call);
+int aia_buffer_revoke(struct aia_call *call);
 int aia_buffer_info(struct aia_call *call);
 int aia_quota(struct aia_call *call);
 /* What buffers of a kind hold on a node. */

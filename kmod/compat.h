@@ -8,6 +8,7 @@
 #ifndef AIA_COMPAT_H
 #define AIA_COMPAT_H
 
+#include <linux/dma-buf.h>
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -18,6 +19,16 @@
 #else
 #define AIA_IMPORT_NS(ns) MODULE_IMPORT_NS(#ns)
 #endif
+
+/* The reservation lock of it is held. */
+static inline void aia_dma_buf_invalidate(struct dma_buf *dma_buf)
+{
+#ifdef AIA_HAVE_DMA_BUF_INVALIDATE
+	dma_buf_invalidate_mappings(dma_buf);
+#else
+	dma_buf_move_notify(dma_buf);
+#endif
+}
 
 static inline void aia_vma_flags(struct vm_area_struct *vma, unsigned long set, unsigned long clear)
 {

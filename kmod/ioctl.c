@@ -92,6 +92,7 @@ static const struct row rows[] = {
 	GROWN(BUFFER_INFO, aia_buffer_info, aiaccel_buffer_info,  largest_run_bytes),
 	ROW(IMPORT,	  aia_buffer_import, aiaccel_import,	  REFUSED_BY(aiaccel_import)),
 	ROW(EXPORT,	  aia_buffer_export, aiaccel_export,	  0),
+	ROW(BUFFER_REVOKE, aia_buffer_revoke, aiaccel_buffer_revoke, 0),
 	ROW(QUOTA,	  aia_quota,	    aiaccel_quota,	  0),
 	ROW(RESERVE,	  aia_reserve,	    aiaccel_reserve,	  REFUSED_BY(aiaccel_reserve)),
 	ROW(QUEUE_CREATE, aia_queue_create, aiaccel_queue_create, REFUSED_BY(aiaccel_queue_create)),
@@ -117,6 +118,7 @@ union any {
 	struct aiaccel_buffer_info buffer_info;
 	struct aiaccel_import import;
 	struct aiaccel_export export;
+	struct aiaccel_buffer_revoke buffer_revoke;
 	struct aiaccel_quota quota;
 	struct aiaccel_reserve reserve;
 	struct aiaccel_queue_create queue_create;

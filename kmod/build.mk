@@ -12,6 +12,6 @@ modules: ## aiaccel.ko for KVER, in build/kmod/KVER
 	@scripts/link-kmod-tree $(KMOD_TREE)
 	$(call say,KBUILD,$(KVER)) $(MAKE) --no-print-directory $(if $(V),,-s) -C $(KDIR) M=$(CURDIR)/$(KMOD_TREE)/kmod KCFLAGS=-Werror modules
 	@mkdir -p $(KMOD_TREE)/provider && rm -f $(KMOD_TREE)/provider/Module.symvers # it does not depend on the symbols used
-	@ln -sf $(CURDIR)/tests/kmod/provider/Kbuild $(CURDIR)/tests/kmod/provider/provider.c $(KMOD_TREE)/provider/
+	@ln -sf $(addprefix $(CURDIR)/tests/kmod/provider/,Kbuild provider.c importer.c importer.h) $(KMOD_TREE)/provider/
 	$(call say,KBUILD,$(KVER)/provider) $(MAKE) --no-print-directory $(if $(V),,-s) -C $(KDIR) M=$(CURDIR)/$(KMOD_TREE)/provider KCFLAGS=-Werror KBUILD_EXTRA_SYMBOLS=$(CURDIR)/$(KMOD_TREE)/kmod/Module.symvers modules
 	@ln -sf kmod/aiaccel.ko $(KMOD_TREE)/aiaccel.ko

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.." || exit 1
 ignored=BIT_MACRO,PREFER_DEFINED_ATTRIBUTE_MACRO,LONG_LINE_COMMENT,UNNECESSARY_PARENTHESES
 
 scripts=$(scripts/kernel-scripts) || exit 1
-files=(kmod/*.[ch] kmod/{core,probe}/*.[ch] include/uapi/*.h tests/kmod/provider/*.c tests/harness/module/*.c)
+files=(kmod/*.[ch] kmod/{core,probe}/*.[ch] include/uapi/*.h tests/kmod/provider/*.[ch] tests/harness/module/*.c)
 # Last comes a file with a fault, to see that it got to the end.
 echo "int a ;" >"$TMP/planted.c"
 perl "$scripts/scripts/checkpatch.pl" --no-tree --strict --terse --show-types --ignore $ignored \

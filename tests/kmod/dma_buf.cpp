@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <libdrm/drm.h>
+#include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -20,6 +21,8 @@ namespace {
 
 constexpr size_t kPage = 4096;
 
+}  // namespace
+
 int open_vgem() {
   for (int i = 0; i < 16; i++) {
     const int card = open(("/dev/dri/card" + std::to_string(i)).c_str(), O_RDWR | O_CLOEXEC);
@@ -32,8 +35,6 @@ int open_vgem() {
   }
   return -1;
 }
-
-}  // namespace
 
 int vgem_buffer(size_t bytes) {
   const int card = open_vgem();
@@ -64,6 +65,16 @@ int udmabuf(size_t bytes) {
     made = ioctl(device, UDMABUF_CREATE, &create);
   close(memory);
   close(device);
+  return made;
+}
+
+int heap_buffer(size_t bytes) {
+  const int heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
+  dma_heap_allocation_data arg{};
+  arg.len = bytes;
+  arg.fd_flags = O_RDWR | O_CLOEXEC;
+  const int made = ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &arg) ? -1 : static_cast<int>(arg.fd);
+  close(heap);
   return made;
 }
 

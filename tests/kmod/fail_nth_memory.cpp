@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // The faults of memory: ALLOC, PIN, BUFFER_INFO, DESTROY of a buffer, and mappings, at addresses
-// where all levels of page tables are missing.
+// where all levels of page tables are missing; and of buffers that are handed on.
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/memfd.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 
 #include "cgroup.hpp"
 #include "faults.hpp"
+#include "handed.hpp"
 
 using namespace raw;
 
@@ -219,6 +221,124 @@ BOOST_AUTO_TEST_CASE(info_and_destroy) {
          .undo = {},
          .prepare = [&] { alloc = context.alloc(20 * kPage); },
          .look = {}});
+}
+
+BOOST_AUTO_TEST_CASE(export_and_import) {
+  NEED_DEVICE();
+  NEED_FAULTS();
+  const Context context, other;
+  const uint32_t id = context.alloc(600 * kPage).id;
+  Fd dma_buf;
+  sweep({.name = "EXPORT",
+         .errors = {ENOMEM, EFAULT},
+         .least = 8,
+         .call = [&] { return export_errno(context, id, &dma_buf); },
+         .undo = [&] { dma_buf.close(); },
+         .prepare = {},
+         .look =
+             [&](int err) {
+               BOOST_TEST(info_of(context, id).exports == (err ? 0u : 1u));
+               BOOST_TEST((dma_buf.get() < 0) == (err != 0));
+             }});
+  dma_buf = export_of(context, id);
+  aiaccel_import import{};
+  uint32_t last = 0;
+  sweep({.name = "IMPORT of an export",
+         .errors = {ENOMEM, EFAULT},
+         .least = 4,
+         .call = [&] { return import_errno(other, dma_buf, &import); },
+         .undo = [&] { BOOST_TEST(destroy_errno(other, import.id) == 0); },
+         .prepare = {},
+         .look =
+             [&](int err) {
+               BOOST_TEST(info_of(context, id).handles == (err ? 1u : 2u));
+               if (err) {
+                 look_for_ids(other, last);
+                 BOOST_TEST((err != ENOMEM || import.refused_by != AIACCEL_REFUSED_NOT));
+               } else {
+                 last = import.id;
+               }
+             }});
+  sweep({"mmap, dma-buf",
+         {ENOMEM},
+         8,
+         [&] { return map_far(dma_buf.get(), 600 * kPage, PROT_READ | PROT_WRITE, 0); },
+         [&] { BOOST_TEST(munmap(kFar, 600 * kPage) == 0); },
+         {},
+         [&](int err) {
+           BOOST_TEST(info_of(context, id).mappings == (err ? 0u : 1u));
+           if (!err) kFar[600 * kPage - 1] = 1;
+         }});
+}
+
+BOOST_AUTO_TEST_CASE(devices_of_other_drivers) {
+  NEED_DEVICE();
+  NEED_FAULTS();
+  const Driver driver;
+  const Context context;
+  const uint32_t id = context.alloc(600 * kPage).id;
+  const Fd dma_buf = export_of(context, id);
+  Importer importer;
+  sweep({.name = "attach to an export",
+         .errors = {ENOMEM, EFAULT},
+         .least = 1,
+         .call = [&] { return importer.attach(dma_buf); },
+         .undo = [&] { importer.close(); },
+         .prepare = [&] { importer = Importer(); },
+         .look = [&](int err) { BOOST_TEST(info_of(context, id).importers == (err ? 0u : 1u)); }});
+  importer = Importer();
+  BOOST_REQUIRE_EQUAL(importer.attach(dma_buf), 0);
+  importer_map map{};
+  map.max_segment = kPage;  // several pages of segments
+  sweep({.name = "map an export for a device",
+         .errors = {ENOMEM, EFAULT},
+         .least = 5,
+         .call = [&] { return importer.call(IMPORTER_MAP, &map); },
+         .undo = [&] { BOOST_TEST(importer.call(IMPORTER_UNMAP) == 0); },
+         .prepare = {},
+         // Where the driver could not tell, it is mapped.
+         .look =
+             [&](int err) {
+               if (err == EFAULT) importer.call(IMPORTER_UNMAP);
+             }});
+}
+
+BOOST_AUTO_TEST_CASE(buffer_revoke) {
+  NEED_DEVICE();
+  NEED_FAULTS();
+  const Context context;
+  const Driver driver;
+  aiaccel_alloc alloc{};
+  Fd dma_buf;
+  Map map;
+  Importer importer;
+  sweep({.name = "BUFFER_REVOKE",
+         .errors = {EFAULT},
+         .least = 3,
+         .call = [&] { return revoke_errno(context, alloc.id); },
+         .undo =
+             [&] {
+               map.unmap();
+               importer.close();
+               dma_buf.close();
+               BOOST_TEST(destroy_errno(context, alloc.id) == 0);
+             },
+         .prepare =
+             [&] {
+               alloc = context.alloc(20 * kPage);
+               dma_buf = export_of(context, alloc.id);
+               importer = Importer();
+               BOOST_REQUIRE_EQUAL(importer.attach(dma_buf, true), 0);
+               map = context.map(20 * kPage, alloc.mmap_offset);
+               map.data()[0] = 1;
+             },
+         // All of it is done, or nothing.
+         .look =
+             [&](int) {
+               const bool revoked = info_of(context, alloc.id).state & AIACCEL_BUFFER_REVOKED;
+               BOOST_TEST((touch(map.data()) == SIGBUS) == revoked);
+               BOOST_TEST((importer.told() > 0) == revoked);
+             }});
 }
 
 BOOST_AUTO_TEST_CASE(mappings) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The device as a file: opened, closed, mapped, polled, handed about.
+// The device as a file: opened, closed, mapped, polled, handed about; and what it exports.
 #include <fcntl.h>
+#include <libdrm/drm.h>
+#include <linux/dma-buf.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -15,6 +18,7 @@
 #include "broker/fds.h"
 #include "fuzz/acts.hpp"
 #include "fuzz/calls.hpp"
+#include "kmod/dma_buf.hpp"
 
 namespace fuzz {
 
@@ -109,6 +113,40 @@ void map_buffer(Actor& actor) {
          offset + first * kPage);
 }
 
+void map_export(Actor& actor) {
+  Random& random = actor.random;
+  const int fd = actor.pick_export();
+  if (fd < 0) return;
+  const auto pages = static_cast<uint64_t>(lseek(fd, 0, SEEK_END)) / kPage;
+  const uint64_t first = pages < kWindowPages ? random.below(pages + 1) : 0;
+  uint64_t nr = pages - first + (random.percent(10) ? random.below(3) : 0);
+  if (nr > kWindowPages) nr = kWindowPages;
+  map_at(actor, tally_map_export(), busy_window(random), nr * kPage,
+         random.percent(80) ? kReadWrite : static_cast<int>(random.below(8)),
+         random.percent(90) ? MAP_SHARED : MAP_PRIVATE, fd, first * kPage);
+}
+
+void sync_export(Actor& actor) {
+  const int fd = actor.pick_export();
+  if (fd < 0) return;
+  dma_buf_sync sync{};
+  sync.flags = actor.random.percent(90) ? actor.random.below(8) : actor.random.next();
+  ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync);
+}
+
+// It attaches and maps for a device, and lets go of all when it is closed.
+void give_to_vgem(Actor& actor) {
+  const int card = raw::open_vgem();
+  drm_prime_handle prime{};
+  prime.fd = actor.pick_export();
+  if (card >= 0 && prime.fd >= 0 && !ioctl(card, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime)) {
+    for (uint32_t calls = actor.random.below(4); calls > 0; calls--) call_device(actor);
+    prime.flags = DRM_CLOEXEC;
+    if (!ioctl(card, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime)) actor.keep_export(prime.fd);
+  }
+  if (card >= 0) close(card);
+}
+
 void map_ring(Actor& actor) {
   Random& random = actor.random;
   const int index = static_cast<int>(random.below(kContexts));
@@ -150,9 +188,10 @@ void poll_context(Actor& actor) {
 }
 
 void send_context(Actor& actor) {
-  const int fd = actor.context().fd;
+  const bool exported = actor.random.percent(50);
+  const int fd = exported ? actor.pick_export() : actor.context().fd.load();
   if (fd < 0) return;
-  aiaccel::send_with_fds(actor.world.shared->mail[0], "", 1, {fd}, MSG_DONTWAIT);
+  aiaccel::send_with_fds(actor.world.shared->mail[0], exported ? "e" : "", 1, {fd}, MSG_DONTWAIT);
 }
 
 void receive_context(Actor& actor) {
@@ -169,6 +208,7 @@ void receive_context(Actor& actor) {
   if (!header || header->cmsg_len != CMSG_LEN(sizeof(int))) return;
   int fd = -1;
   memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+  if (byte == 'e') return actor.keep_export(fd);
   if (actor.random.percent(20))
     return take_place(actor, static_cast<int>(actor.random.below(kContexts)), fd);
   // worth nothing to its receiver: each call is EPERM, unless the sender was a thread beside

@@ -242,11 +242,57 @@ constexpr Field kImportFields[] = {
     FIELD(aiaccel_import, size, kSize), FIELD(aiaccel_import, flags, kFlags),
     FIELD(aiaccel_import, fd, kId), FIELD(aiaccel_import, __reserved, kNumber)};
 void fill_import(Actor& actor, int, void* argument) {
-  static_cast<aiaccel_import*>(argument)->fd = actor.world.shared->dma_buf;
+  const int own = actor.random.percent(70) ? actor.pick_export() : -1;
+  static_cast<aiaccel_import*>(argument)->fd = own < 0 ? actor.world.shared->dma_buf : own;
 }
 void learn_import(Actor& actor, int index, const void* argument) {
-  actor.world.contexts[static_cast<size_t>(index)].buffers.put(
-      actor.random, static_cast<const aiaccel_import*>(argument)->id);
+  Context& context = actor.world.contexts[static_cast<size_t>(index)];
+  const uint32_t id = static_cast<const aiaccel_import*>(argument)->id;
+  context.buffers.put(actor.random, id);
+  aiaccel_buffer_info info{};
+  info.size = sizeof(info);
+  info.id = id;
+  if (ioctl(context.fd, AIACCEL_IOC_BUFFER_INFO, &info) || !info.mmap_offset) return;
+  const uint64_t pages = info.charged_bytes / kPage;
+  context.offsets.put(actor.random, info.mmap_offset | std::min<uint64_t>(pages, kPage - 1));
+}
+
+constexpr Field kExportFields[] = {FIELD(aiaccel_export, size, kSize),
+                                   FIELD(aiaccel_export, flags, kFlags),
+                                   FIELD(aiaccel_export, id, kId)};
+void fill_export(Actor& actor, int index, void* argument) {
+  static_cast<aiaccel_export*>(argument)->id = static_cast<uint32_t>(
+      actor.world.contexts[static_cast<size_t>(index)].buffers.pick(actor.random));
+}
+void learn_export(Actor& actor, int, const void* argument) {
+  actor.keep_export(static_cast<const aiaccel_export*>(argument)->fd);
+}
+
+constexpr Field kBufferRevokeFields[] = {FIELD(aiaccel_buffer_revoke, size, kSize),
+                                         FIELD(aiaccel_buffer_revoke, id, kId),
+                                         FIELD(aiaccel_buffer_revoke, __reserved, kNumber)};
+void fill_buffer_revoke(Actor& actor, int index, void* argument) {
+  static_cast<aiaccel_buffer_revoke*>(argument)->id = static_cast<uint32_t>(
+      actor.world.contexts[static_cast<size_t>(index)].buffers.pick(actor.random));
+}
+// Little can be done with it from now on.
+void learn_buffer_revoke(Actor& actor, int index, const void* argument) {
+  const auto& arg = *static_cast<const aiaccel_buffer_revoke*>(argument);
+  if (actor.random.percent(80))
+    actor.world.contexts[static_cast<size_t>(index)].buffers.forget(arg.id);
+}
+
+constexpr Field kQuotaFields[] = {
+    FIELD(aiaccel_quota, size, kSize),     FIELD(aiaccel_quota, kind, kNumber),
+    FIELD(aiaccel_quota, length, kNumber), FIELD(aiaccel_quota, placement, kNumber),
+    FIELD(aiaccel_quota, node, kNumber),   FIELD(aiaccel_quota, engine, kId)};
+void fill_quota(Actor& actor, int, void* argument) {
+  auto& arg = *static_cast<aiaccel_quota*>(argument);
+  Random& random = actor.random;
+  arg.kind = AIACCEL_BUFFER_ALLOCATED + random.below(2);
+  arg.length = random.below(64) * kPage;
+  if (arg.kind == AIACCEL_BUFFER_ALLOCATED) arg.placement = random.below(5);
+  if (arg.placement == AIACCEL_PLACE_NEAR) arg.engine = actor.engine();
 }
 
 constexpr Field kReserveFields[] = {
@@ -414,7 +460,11 @@ constexpr Row kRows[] = {
     ROW(ALLOC, aiaccel_alloc, 14, kAllocFields, fill_alloc, learn_alloc),
     ROW(PIN, aiaccel_pin, 14, kPinFields, fill_pin, learn_pin),
     ROW(BUFFER_INFO, aiaccel_buffer_info, 6, kBufferInfoFields, fill_buffer_info, learn_nothing),
-    ROW(IMPORT, aiaccel_import, 4, kImportFields, fill_import, learn_import),
+    ROW(IMPORT, aiaccel_import, 6, kImportFields, fill_import, learn_import),
+    ROW(EXPORT, aiaccel_export, 8, kExportFields, fill_export, learn_export),
+    ROW(BUFFER_REVOKE, aiaccel_buffer_revoke, 3, kBufferRevokeFields, fill_buffer_revoke,
+        learn_buffer_revoke),
+    ROW(QUOTA, aiaccel_quota, 3, kQuotaFields, fill_quota, learn_nothing),
     ROW(RESERVE, aiaccel_reserve, 10, kReserveFields, fill_reserve, learn_reserve),
     ROW(QUEUE_CREATE, aiaccel_queue_create, 6, kQueueCreateFields, fill_queue_create,
         learn_queue_create),
@@ -471,6 +521,9 @@ int tally_map_consumed() {
 }
 int tally_map_buffer() {
   return kNrRows + 4;
+}
+int tally_map_export() {
+  return kNrRows + 5;
 }
 
 void call_number(Actor& actor, int fd, int index) {

@@ -49,5 +49,6 @@ int tally_open();
 int tally_map_ring();
 int tally_map_consumed();
 int tally_map_buffer();
+int tally_map_export();
 
 }  // namespace fuzz

@@ -265,7 +265,8 @@ void judge(const Tally& tally) {
   const std::pair<int, const char*> others[] = {{tally_open(), "open"},
                                                 {tally_map_ring(), "mmap ring"},
                                                 {tally_map_consumed(), "mmap consumed"},
-                                                {tally_map_buffer(), "mmap buffer"}};
+                                                {tally_map_buffer(), "mmap buffer"},
+                                                {tally_map_export(), "mmap export"}};
   for (const auto& [call, name] : others)
     if (!tell(tally, call, name, sums)) never += std::string(" ") + name;
   tell(tally, tally_unknown(), "unknown", sums);  // is never to succeed

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <uapi/aiaccel.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -105,7 +106,8 @@ struct Shared {
 struct World {
   const Shared* shared = nullptr;
   std::array<Context, kContexts> contexts;
-  Pool<8> engines;  // made by this process
+  Pool<8> engines;                                          // made by this process
+  std::array<std::atomic<int>, 4> exports{-1, -1, -1, -1};  // dma-bufs, which another may close
   std::atomic<bool> stop{false};
 };
 
@@ -120,6 +122,12 @@ struct Actor {
 
   Tally& tally() const { return *world.shared->tally; }
   Context& context() { return world.contexts[random.below(kContexts)]; }
+  // Takes over the descriptor.
+  void keep_export(int fd) {
+    const int old = world.exports[random.below(std::size(world.exports))].exchange(fd);
+    if (old >= 0) close(old);
+  }
+  int pick_export() { return world.exports[random.below(std::size(world.exports))]; }
   // One that was here from the start, or one of the process's own.
   uint32_t engine() {
     const auto made = static_cast<uint32_t>(random.percent(40) ? world.engines.pick(random) : 0);

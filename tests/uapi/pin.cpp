@@ -33,7 +33,7 @@ const Map& file_page() {
 std::vector<Spoil> spoils_of(const Scene& scene) {
   const uint64_t page = scene.page.address(), file = file_page().address();
   Spoils<aiaccel_pin> spoils;  // those of a range set all of it: its ends are looked at together
-  for (const uint32_t flags : {2u, 3u, 0x80000000u, ~0u})
+  for (const uint32_t flags : {4u, 7u, 0x80000000u, ~0u})
     spoils.add(EOPNOTSUPP, "flags", [=](auto& a) { a.flags = flags; });
   spoils.add(EINVAL, "no length", [](auto& a) { a.length = 0; });
   spoils.add(EOVERFLOW, "the last byte of all", [](auto& a) { a.addr = ~0ULL; });

@@ -61,6 +61,7 @@ struct Scene {
   uint32_t engine = context.engine().id;
   uint32_t buffer = context.alloc(1).id;
   uint32_t queue = context.queue();
+  uint32_t spare = context.alloc(1).id;  // a buffer, to be taken back
   raw::Engine gpu = raw::Engine(context, 1 << 20);
   raw::Map page = raw::anonymous(2 * raw::kPage);
 };
@@ -101,8 +102,11 @@ struct Row {
   std::function<Bytes(const Scene&)> good;
   // In the order of the ladder.
   std::function<std::vector<Spoil>(const Scene&)> spoils;
+  // Of the struct's first version, where it grew since.
+  uint32_t grown_from = 0;
 
   uint32_t size() const;
+  uint32_t first_size() const { return grown_from ? grown_from : size(); }
   // Where refused_by lies, or 0.
   uint32_t refused_at() const;
   // Overwrites what the call does not read.

@@ -2,7 +2,6 @@
 //
 // Buffers: allocated, mapped, pinned, charged, described and let go.
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -10,66 +9,17 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
-#include <vector>
 
+#include "buffers.hpp"
 #include "child.hpp"
 #include "device.hpp"
 
 using namespace conformance;
 
 namespace {
-
-const uint64_t kPage = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-
-class Mapping {
- public:
-  Mapping(void* address, size_t bytes) : address_(address), bytes_(bytes) {
-    BOOST_REQUIRE(address != MAP_FAILED);
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  ~Mapping() { munmap(address_, bytes_); }
-
-  unsigned char* bytes() const { return static_cast<unsigned char*>(address_); }
-  uintptr_t address() const { return reinterpret_cast<uintptr_t>(address_); }
-
- private:
-  void* address_;
-  size_t bytes_;
-};
-
-Mapping anonymous(size_t bytes, int prot = PROT_READ | PROT_WRITE) {
-  return {mmap(nullptr, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), bytes};
-}
-
-int pin(Device& device, uint64_t addr, uint64_t length, uint32_t flags,
-        aiaccel_pin* out = nullptr) {
-  aiaccel_pin arg{};
-  arg.addr = addr;
-  arg.length = length;
-  arg.flags = flags;
-  const int result = device.call(AIACCEL_IOC_PIN, arg);
-  if (out) *out = arg;
-  return result;
-}
-
-void* must_map(Device& device, uint64_t offset, size_t length) {
-  void* address = nullptr;
-  BOOST_REQUIRE(aiaccel_map(device.handle(), offset, length, PROT_READ | PROT_WRITE, &address) ==
-                0);
-  return address;
-}
-
-int map(Device& device, uint64_t offset, size_t length) {
-  void* address = nullptr;
-  const int result = aiaccel_map(device.handle(), offset, length, PROT_READ, &address);
-  if (result == 0) munmap(address, length);
-  return result;
-}
 
 uint64_t locked_bytes() {
   std::ifstream status("/proc/self/status");
@@ -78,14 +28,6 @@ uint64_t locked_bytes() {
   while (status >> word)
     if (word == "VmLck:") status >> kib;
   return kib << 10;
-}
-
-bool drop_capability(int capability) {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  if (syscall(SYS_capget, &header, data) < 0) return false;
-  data[capability / 32].effective &= ~(1U << (capability % 32));
-  return syscall(SYS_capset, &header, data) == 0;
 }
 
 }  // namespace

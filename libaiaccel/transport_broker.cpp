@@ -290,6 +290,14 @@ class BrokerTransport final : public UserTransport {
       case AIACCEL_IOC_ENGINE_LIST:
         arg.engine_list.ids = 0;
         break;
+      case AIACCEL_IOC_BUFFER_INFO:
+        arg.buffer_info.node_bytes = 0;
+        break;
+      case AIACCEL_IOC_EXPORT:
+      case AIACCEL_IOC_IMPORT:
+        first = &call.mark;
+        first_bytes = sizeof call.mark;
+        break;
       case AIACCEL_IOC_STATS:
         arg.stats.records = 0;
         // A record that the server refuses to be so long keeps its size, and its error.
@@ -336,6 +344,24 @@ class BrokerTransport final : public UserTransport {
       case AIACCEL_IOC_PIN:
         arg.pin.id = answer.pin.id;
         arg.pin.refused_by = answer.pin.refused_by;
+        break;
+      case AIACCEL_IOC_BUFFER_INFO: {
+        const aiaccel_buffer_info asked = arg.buffer_info;
+        arg.buffer_info = answer.buffer_info;
+        arg.buffer_info.size = asked.size;
+        arg.buffer_info.id = asked.id;
+        arg.buffer_info.node_bytes = asked.node_bytes;
+        break;
+      }
+      case AIACCEL_IOC_EXPORT:
+        break;
+      case AIACCEL_IOC_IMPORT:
+        arg.import.id = answer.import.id;
+        arg.import.length = answer.import.length;
+        arg.import.refused_by = answer.import.refused_by;
+        break;
+      case AIACCEL_IOC_BUFFER_REVOKE:
+        arg.buffer_revoke.importers = answer.buffer_revoke.importers;
         break;
       case AIACCEL_IOC_RESERVE:
         arg.reserve.id = answer.reserve.id;

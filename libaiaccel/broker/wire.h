@@ -7,8 +7,8 @@
 // asks and the server answers, one at a time:
 //
 //   request  Header{request}, the struct of the call, for ENTER its completions and its jobs, for
-//            POLICY the rules that replace the others; before these the struct has a multiple of 8
-//            bytes
+//            POLICY the rules that replace the others, for EXPORT and IMPORT the mark of the
+//            buffer's file; before these the struct has a multiple of 8 bytes
 //   answer   Header{status}, the struct, for ENGINE_LIST, STATS and POLICY what goes to the
 //            caller's array
 //
@@ -30,7 +30,7 @@
 
 namespace aiaccel::wire {
 
-inline constexpr uint32_t kVersion = 3;
+inline constexpr uint32_t kVersion = 4;
 
 struct Header {
   uint32_t bytes;         // of the whole message, this header included

@@ -10,10 +10,10 @@
 namespace aiaccel::host {
 namespace {
 
-// All structs are in their first version, so the smallest size is the size.
+// `first_size`: where the struct grew since.
 template <typename T>
-constexpr Row row(unsigned long request, uint32_t refused_at = 0) {
-  return {request, sizeof(T), sizeof(T), refused_at};
+constexpr Row row(unsigned long request, uint32_t refused_at = 0, uint32_t first_size = sizeof(T)) {
+  return {request, sizeof(T), first_size, refused_at};
 }
 
 constexpr Row kRows[] = {
@@ -24,9 +24,11 @@ constexpr Row kRows[] = {
     row<aiaccel_destroy>(AIACCEL_IOC_DESTROY),
     row<aiaccel_alloc>(AIACCEL_IOC_ALLOC, offsetof(aiaccel_alloc, refused_by)),
     row<aiaccel_pin>(AIACCEL_IOC_PIN, offsetof(aiaccel_pin, refused_by)),
-    row<aiaccel_buffer_info>(AIACCEL_IOC_BUFFER_INFO),
+    row<aiaccel_buffer_info>(AIACCEL_IOC_BUFFER_INFO, 0, offsetof(aiaccel_buffer_info, tenant)),
     row<aiaccel_reserve>(AIACCEL_IOC_RESERVE, offsetof(aiaccel_reserve, refused_by)),
     row<aiaccel_import>(AIACCEL_IOC_IMPORT, offsetof(aiaccel_import, refused_by)),
+    row<aiaccel_export>(AIACCEL_IOC_EXPORT),
+    row<aiaccel_buffer_revoke>(AIACCEL_IOC_BUFFER_REVOKE),
     row<aiaccel_engine_register>(AIACCEL_IOC_ENGINE_REGISTER),
     row<aiaccel_engine_unregister>(AIACCEL_IOC_ENGINE_UNREGISTER),
     row<aiaccel_queue_create>(AIACCEL_IOC_QUEUE_CREATE, offsetof(aiaccel_queue_create, refused_by)),

@@ -15,6 +15,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "host/buffer.h"
+
 namespace aiaccel::host {
 
 union Arg {
@@ -29,6 +31,8 @@ union Arg {
   aiaccel_buffer_info buffer_info;
   aiaccel_reserve reserve;
   aiaccel_import import;
+  aiaccel_export export_;
+  aiaccel_buffer_revoke buffer_revoke;
   aiaccel_engine_register engine_register;
   aiaccel_engine_unregister engine_unregister;
   aiaccel_queue_create queue_create;
@@ -53,6 +57,7 @@ struct Call {
   const Row* row = nullptr;
   Arg arg{};
   std::vector<std::byte> array;  // ids or records, for the pointer in `arg`
+  Mark mark = kNoMark;           // in: for EXPORT and IMPORT, that of the buffer's file
 };
 
 // Structs longer than this are refused (E2BIG): nothing comes near.

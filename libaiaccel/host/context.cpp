@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A client's context: its life, and the calls about engines, buffers and ids. Turns are in
-// context_turns.cpp, reservations in context_reserve.cpp, statistics in context_stats.cpp, what
-// the administrator does in context_control.cpp and context_policy.cpp.
+// A client's context: its life, and the calls about engines and ids. Buffers are in
+// context_buffers.cpp, turns in context_turns.cpp, reservations in context_reserve.cpp, statistics
+// in context_stats.cpp, what the administrator does in context_control.cpp and context_policy.cpp.
 #include "host/context.h"
 
 #include <sys/random.h>
@@ -62,7 +62,7 @@ Context::~Context() {
   for (auto& [id, queue] : queues_) end_queue(*queue, now, news);
   // What was held is free again: for others, since nothing of this context waits any more.
   host_.act(news, now);
-  for (auto& [id, buffer] : buffers_) uncharge(buffer);
+  for (auto& [id, handle] : buffers_) let_go(handle);
   for (auto& [id, reservation] : reservations_) end_reservation(reservation);
   host_.contexts.erase(this);
   host_.put_tenant(tenant_);
@@ -105,6 +105,11 @@ int Context::perform(Call& call) {
     case AIACCEL_IOC_RESERVE:
       return reserve(call.arg.reserve);
     case AIACCEL_IOC_IMPORT:
+      return import_buffer(call);
+    case AIACCEL_IOC_EXPORT:
+      return export_buffer(call);
+    case AIACCEL_IOC_BUFFER_REVOKE:
+      return revoke_buffer(call.arg.buffer_revoke);
     case AIACCEL_IOC_ENGINE_REGISTER:
     case AIACCEL_IOC_ENGINE_UNREGISTER:
       return -EOPNOTSUPP;  // the capabilities say so
@@ -179,7 +184,7 @@ uint32_t Context::new_id() {
 int Context::destroy(const aiaccel_destroy& arg) {
   if (int error = aia_check_destroy(&arg)) return error;
   if (auto buffer = buffers_.find(arg.id); buffer != buffers_.end()) {
-    uncharge(buffer->second);
+    let_go(buffer->second);
     buffers_.erase(buffer);
     return 0;
   }
@@ -195,78 +200,6 @@ int Context::destroy(const aiaccel_destroy& arg) {
   end_queue(*queue->second, now, news);
   queues_.erase(queue);
   host_.act(news, now);
-  return 0;
-}
-
-int Context::add_buffer(const Buffer& buffer, uint32_t* id, uint32_t* refused_by) {
-  if (buffers_.size() >= kMaxBuffers) {
-    *refused_by = AIACCEL_REFUSED_CONTEXT;
-    return -EDQUOT;
-  }
-  const uint32_t fresh = new_id();
-  auto added = buffers_.emplace(fresh, buffer).first;
-  if (int error = charge(buffer, refused_by)) {
-    buffers_.erase(added);
-    return error;
-  }
-  *id = fresh;
-  return 0;
-}
-
-int Context::charge(const Buffer& buffer, uint32_t* refused_by) {
-  if (aia_limit_charge(&tenant_->buffers, 1)) {
-    *refused_by = AIACCEL_REFUSED_TENANT;
-    return -EDQUOT;
-  }
-  const int error = host_.charge_bytes(tenant_, buffer.charged_bytes,
-                                       buffer.kind == AIACCEL_BUFFER_PINNED, refused_by);
-  if (error) aia_limit_uncharge(&tenant_->buffers, 1);
-  return error;
-}
-
-void Context::uncharge(const Buffer& buffer) {
-  host_.uncharge_bytes(tenant_, buffer.charged_bytes, buffer.kind == AIACCEL_BUFFER_PINNED);
-  aia_limit_uncharge(&tenant_->buffers, 1);
-}
-
-int Context::alloc(aiaccel_alloc& arg) {
-  arg.refused_by = AIACCEL_REFUSED_NOT;
-  if (int error = aia_check_alloc(&arg)) return error;
-  if (arg.placement == AIACCEL_PLACE_NEAR && !host_.find_engine(arg.engine)) return -ENOENT;
-  const uint64_t bytes = whole_pages(arg.length);
-  if (bytes > (1ULL << 62) - next_offset_) {  // more than an offset can name
-    arg.refused_by = AIACCEL_REFUSED_MEMORY;
-    return -ENOMEM;
-  }
-  const Buffer buffer{AIACCEL_BUFFER_ALLOCATED, 0, arg.length, bytes, next_offset_};
-  if (int error = add_buffer(buffer, &arg.id, &arg.refused_by)) return error;
-  arg.mmap_offset = next_offset_;
-  next_offset_ += bytes;
-  return 0;
-}
-
-int Context::pin(aiaccel_pin& arg) {
-  arg.refused_by = AIACCEL_REFUSED_NOT;
-  if (int error = aia_check_pin(&arg)) return error;
-  const uint64_t start = arg.addr & ~(page_size() - 1);
-  const uint64_t bytes = whole_pages(arg.addr - start + arg.length);
-  const Buffer buffer{AIACCEL_BUFFER_PINNED, arg.flags, arg.length, bytes, 0};
-  return add_buffer(buffer, &arg.id, &arg.refused_by);
-}
-
-int Context::buffer_info(aiaccel_buffer_info& arg) {
-  if (int error = aia_check_buffer_info(&arg)) return error;
-  const auto found = buffers_.find(arg.id);
-  if (found == buffers_.end()) return -ENOENT;
-  const Buffer& buffer = found->second;
-  arg.kind = buffer.kind;
-  arg.flags = buffer.flags;
-  arg.length = buffer.length;
-  arg.charged_bytes = buffer.charged_bytes;
-  arg.mmap_offset = buffer.mmap_offset;
-  arg.numa_node = -1;
-  arg.nr_runs = 0;
-  arg.largest_run_bytes = 0;
   return 0;
 }
 

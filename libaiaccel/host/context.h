@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 
+#include "host/buffer.h"
 #include "host/call.h"
 #include "host/host.h"
 #include "host/pages.h"
@@ -45,7 +46,8 @@ class Context {
 
   // Carries out a call. The pointers to arrays in an ENTER and to the rules of a POLICY are read;
   // those of other calls are not followed: what belongs there is in call.array. Does not wait for
-  // min_events.
+  // min_events. Of EXPORT and IMPORT the descriptor is the client's: call.mark tells which file it
+  // is.
   int call(Call& call) noexcept;
 
   // The pages behind AIACCEL_RING_OFFSET and AIACCEL_CONSUMED_OFFSET.
@@ -69,12 +71,11 @@ class Context {
     bool unbounded = false;  // created with the right to exceed the tenant's ceiling
     aia_history_who who{};
   };
-  struct Buffer {
-    uint32_t kind;
-    uint32_t flags;
-    uint64_t length;
-    uint64_t charged_bytes;
-    uint64_t mmap_offset;
+  // An id of a buffer.
+  struct Handle {
+    std::shared_ptr<Buffer> buffer;
+    bool foreign;          // by IMPORT, else by who made it
+    uint64_t mmap_offset;  // 0 where pinned
   };
   struct Reservation {
     Engine* engine;
@@ -98,6 +99,9 @@ class Context {
   int alloc(aiaccel_alloc& arg) REQUIRES(host_.mutex);
   int pin(aiaccel_pin& arg) REQUIRES(host_.mutex);
   int buffer_info(aiaccel_buffer_info& arg) REQUIRES(host_.mutex);
+  int export_buffer(Call& call) REQUIRES(host_.mutex);
+  int import_buffer(Call& call) REQUIRES(host_.mutex);
+  int revoke_buffer(aiaccel_buffer_revoke& arg) REQUIRES(host_.mutex);
   int reserve(aiaccel_reserve& arg) REQUIRES(host_.mutex);
   int resize(Reservation& reservation, aiaccel_reserve& arg) REQUIRES(host_.mutex);
   void end_reservation(const Reservation& reservation) REQUIRES(host_.mutex);
@@ -135,9 +139,11 @@ class Context {
   uint32_t unread() const REQUIRES(host_.mutex);
   uint32_t new_id() REQUIRES(host_.mutex);
   int add_buffer(const Buffer& buffer, uint32_t* id, uint32_t* refused_by) REQUIRES(host_.mutex);
+  int add_handle(Handle handle, uint32_t* id, uint32_t* refused_by) REQUIRES(host_.mutex);
+  int next_offset(uint64_t bytes, uint64_t* offset, uint32_t* refused_by) REQUIRES(host_.mutex);
   int charge_line(uint32_t* refused_by) REQUIRES(host_.mutex);
-  int charge(const Buffer& buffer, uint32_t* refused_by) REQUIRES(host_.mutex);
-  void uncharge(const Buffer& buffer) REQUIRES(host_.mutex);
+  int charge(const Handle& handle, uint32_t* refused_by) REQUIRES(host_.mutex);
+  void let_go(const Handle& handle) REQUIRES(host_.mutex);
   void end_queue(Queue& queue, uint64_t now_ns, aia_news& news) REQUIRES(host_.mutex);
 
   Host& host_;
@@ -153,7 +159,7 @@ class Context {
   Turns turns_ GUARDED_BY(host_.mutex){};
   std::map<Engine*, std::unique_ptr<Seat>> seats_ GUARDED_BY(host_.mutex);
   std::map<uint32_t, std::unique_ptr<Queue>> queues_ GUARDED_BY(host_.mutex);
-  std::map<uint32_t, Buffer> buffers_ GUARDED_BY(host_.mutex);
+  std::map<uint32_t, Handle> buffers_ GUARDED_BY(host_.mutex);
   std::map<uint32_t, Reservation> reservations_ GUARDED_BY(host_.mutex);
   uint32_t last_id_ GUARDED_BY(host_.mutex) = 0;
   uint64_t next_offset_ GUARDED_BY(host_.mutex) = 1ULL << 32;  // clear of the ring's offsets

@@ -80,9 +80,11 @@ aiaccel_stats_context Context::describe() const {
     record.granted += seat->sched.granted;
     record.busy_ns += seat->sched.busy_ns;
   }
-  for (const auto& [id, buffer] : buffers_) {
-    if (buffer.kind == AIACCEL_BUFFER_ALLOCATED) record.allocated_bytes += buffer.length;
-    if (buffer.kind == AIACCEL_BUFFER_PINNED) record.pinned_bytes += buffer.length;
+  for (const auto& [id, handle] : buffers_) {
+    const bool pinned = handle.buffer->kind == AIACCEL_BUFFER_PINNED;
+    (handle.foreign ? record.imported_bytes
+     : pinned       ? record.pinned_bytes
+                    : record.allocated_bytes) += handle.buffer->length;
   }
   for (const auto& [id, reservation] : reservations_) record.reserved_bytes += reservation.bytes;
   std::memcpy(record.comm, who_.comm, sizeof record.comm);

@@ -3,8 +3,9 @@
 // The arbiter in user space: the twin of the module's global state, around the same core. The
 // embedded transport has one for its process, aiacceld has one for its clients.
 //
-// It holds the engines (fixed once made), the tenants (users; a tenant lives while it has contexts
-// or owes engine time) and the ceilings. What a client owns is in its Context.
+// It holds the engines (fixed once made), the tenants (users; a tenant lives while it has contexts,
+// pays for a buffer, or owes engine time), the buffers that were exported, and the ceilings. What a
+// client owns is in its Context.
 //
 // Threads: `mutex` guards all that can change here and in every Context. Nothing blocks under it.
 #ifndef AIACCEL_HOST_HOST_H
@@ -21,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "host/buffer.h"
 #include "host/core.h"
 #include "mutex.h"
 
@@ -97,13 +99,15 @@ class Host {
   aia_groups groups GUARDED_BY(mutex){};
   Tenant root GUARDED_BY(mutex);
   std::map<uint64_t, std::unique_ptr<Tenant>> tenants GUARDED_BY(mutex);  // by uid
+  std::map<Mark, std::shared_ptr<Buffer>> exported GUARDED_BY(mutex);
   uint64_t last_context GUARDED_BY(mutex) = 0;
 
   // -EDQUOT: the tenant has too many contexts.
   int get_tenant(uint64_t uid, Tenant** tenant) REQUIRES(mutex);
   void put_tenant(Tenant* tenant) REQUIRES(mutex);
-  // Forgets those that have no context and owe no engine time: who reconnects for each turn owes as
-  // much as who stays. Only who has a ceiling of it can owe, so the rules bound how many are kept.
+  // Forgets those that have no context, pay for no buffer that another context imported, and owe no
+  // engine time: who reconnects for each turn owes as much as who stays. Only who has a ceiling of
+  // it can owe, so the rules bound how many are kept.
   void prune_tenants(uint64_t now_ns) REQUIRES(mutex);
 
   Engine* find_engine(uint32_t id) const;
@@ -116,6 +120,9 @@ class Host {
   int charge_bytes(Tenant* tenant, uint64_t bytes, bool pinned, uint32_t* refused_by)
       REQUIRES(mutex);
   void uncharge_bytes(Tenant* tenant, uint64_t bytes, bool pinned) REQUIRES(mutex);
+
+  // An id of it goes; with the last one it does.
+  void put_buffer(Buffer& buffer) REQUIRES(mutex);
 
   // Acts on what the core handed back: grants what can be granted at the engines that were stirred,
   // tells the contexts concerned, and frees turns.

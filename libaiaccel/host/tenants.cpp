@@ -93,7 +93,8 @@ void Host::prune_tenants(uint64_t now_ns) {
   std::erase_if(tenants, [=](const auto& entry) {
     Tenant& tenant = *entry.second;
     const auto owes = [=](aia_sched_node& node) { return aia_sched_node_owes(&node, now_ns); };
-    if (tenant.contexts.used || std::any_of(tenant.nodes.begin(), tenant.nodes.end(), owes))
+    if (tenant.contexts.used || tenant.buffers.used ||
+        std::any_of(tenant.nodes.begin(), tenant.nodes.end(), owes))
       return false;
     for (aia_sched_node& node : tenant.nodes) aia_sched_node_fini(&node);
     return true;
@@ -121,6 +122,15 @@ void Host::uncharge_bytes(Tenant* tenant, uint64_t bytes, bool pinned) {
   aia_limit_uncharge(&tenant->bytes, bytes);
   for (; tenant; tenant = tenant->parent)
     (pinned ? tenant->pinned_bytes : tenant->allocated_bytes) -= bytes;
+}
+
+void Host::put_buffer(Buffer& buffer) {
+  if (--buffer.handles) return;
+  Tenant* tenant = buffer.tenant;
+  uncharge_bytes(tenant, buffer.charged_bytes, buffer.kind == AIACCEL_BUFFER_PINNED);
+  aia_limit_uncharge(&tenant->buffers, 1);
+  if (buffer.mark != kNoMark) exported.erase(buffer.mark);
+  if (!tenant->contexts.used) prune_tenants(monotonic_ns());
 }
 
 }  // namespace aiaccel::host

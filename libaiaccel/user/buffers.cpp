@@ -18,6 +18,7 @@
 #include "host/core.h"
 #include "host/pages.h"
 #include "user/headroom.h"
+#include "user/marked_file.h"
 #include "user/own_pages.h"
 
 namespace aiaccel {
@@ -105,19 +106,28 @@ int take_pages(int fd, uint64_t bytes) {
   return 0;
 }
 
-int make_memory(const aiaccel_alloc& alloc, int node, uint64_t bytes, int* result) {
-  const int fd = memfd_create("aiaccel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (fd < 0) return -errno;
-  int error = ftruncate(fd, static_cast<off_t>(bytes)) < 0 ? -errno : 0;
-  if (!error) error = place(fd, alloc, node, bytes);
-  if (!error) error = take_pages(fd, bytes);
-  if (!error && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-    error = -errno;
-  if (error)
-    close(fd);
-  else
-    *result = fd;
-  return error;
+int make_memory(const aiaccel_alloc& alloc, int node, uint64_t bytes, Fd* file, host::Mark* mark) {
+  if (int error = make_marked_file(file, mark)) return error;
+  const int fd = file->get();
+  if (ftruncate(fd, static_cast<off_t>(bytes)) < 0) return -errno;
+  if (int error = place(fd, alloc, node, bytes)) return error;
+  if (int error = take_pages(fd, bytes)) return error;
+  return seal_marked_file(fd);
+}
+
+// The only node of the machine, whoever made the memory; -1 where there are several.
+int machine_node() {
+  return !have_numa() || numa_max_node() == 0 ? 0 : -1;
+}
+
+// EINVAL for a node that is asked for and is not there.
+int check_node(uint32_t placement, int node) {
+  const bool names_node = placement == AIACCEL_PLACE_PREFER || placement == AIACCEL_PLACE_STRICT;
+  return names_node && !may_use(node) ? -EINVAL : 0;
+}
+
+uint64_t memory_left(uint32_t placement, int node) {
+  return memory_headroom(placement == AIACCEL_PLACE_STRICT ? node : -1);
 }
 
 }  // namespace
@@ -135,9 +145,7 @@ void Buffers::release(const Buffer& buffer) {
 
 int Buffers::check_alloc(const aiaccel_alloc& alloc) {
   if (int error = aia_check_alloc(&alloc)) return error;
-  const bool names_node =
-      alloc.placement == AIACCEL_PLACE_PREFER || alloc.placement == AIACCEL_PLACE_STRICT;
-  return names_node && !may_use(alloc.node) ? -EINVAL : 0;
+  return check_node(alloc.placement, alloc.node);
 }
 
 int Buffers::check_pin(const aiaccel_pin& pin) {
@@ -154,23 +162,25 @@ Buffers::Table::node_type Buffers::make_entry(uint32_t id) {
 void Buffers::add(Table::node_type entry, const Buffer& buffer) noexcept {
   entry.mapped() = buffer;
   Lock lock(mutex_);
-  buffers_.insert(std::move(entry));
+  // An arbiter that gives an id twice has us keep the first.
+  if (!buffers_.insert(std::move(entry)).inserted) release(buffer);
 }
 
 int Buffers::add_alloc(aiaccel_alloc& alloc, int near_node) noexcept try {
   Table::node_type entry = make_entry(alloc.id);
   const uint64_t bytes = host::whole_pages(alloc.length);
   const bool strict = alloc.placement == AIACCEL_PLACE_STRICT;
+  if (bytes > memory_left(alloc.placement, alloc.node)) {
+    alloc.refused_by = AIACCEL_REFUSED_MEMORY;
+    return -ENOMEM;
+  }
   if (bytes > cgroup_headroom()) {
     alloc.refused_by = AIACCEL_REFUSED_MEMCG;
     return -ENOMEM;
   }
-  if (bytes > memory_headroom(strict ? alloc.node : -1)) {
-    alloc.refused_by = AIACCEL_REFUSED_MEMORY;
-    return -ENOMEM;
-  }
-  Buffer buffer{-1, strict ? alloc.node : only_node(), alloc.mmap_offset, bytes};
-  const int error = make_memory(alloc, wanted_node(alloc, near_node), bytes, &buffer.fd);
+  Fd file;
+  host::Mark mark;
+  const int error = make_memory(alloc, wanted_node(alloc, near_node), bytes, &file, &mark);
   if (error) {
     // The file system of memfds says "no space", and "too big" beyond what a file can be.
     if (error == -ENOMEM || error == -ENOSPC || error == -EFBIG || error == -EINVAL) {
@@ -179,7 +189,19 @@ int Buffers::add_alloc(aiaccel_alloc& alloc, int near_node) noexcept try {
     }
     return error;
   }
-  add(std::move(entry), buffer);
+  const int node = strict ? alloc.node : only_node();
+  add(std::move(entry), Buffer{file.release(), node, alloc.mmap_offset, bytes, mark});
+  return 0;
+} catch (const std::bad_alloc&) {
+  return -ENOMEM;
+}
+
+int Buffers::add_import(uint32_t id, Fd file, const host::Mark& mark, uint64_t length,
+                        uint64_t offset) noexcept try {
+  Table::node_type entry = make_entry(id);
+  const uint64_t bytes = host::whole_pages(length);
+  if (!has_bytes(file.get(), bytes)) return -ENODEV;
+  add(std::move(entry), Buffer{file.release(), machine_node(), offset, bytes, mark});
   return 0;
 } catch (const std::bad_alloc&) {
   return -ENOMEM;
@@ -197,6 +219,27 @@ int Buffers::add_pin(aiaccel_pin& pin) noexcept try {
   return -ENOMEM;
 }
 
+host::Mark Buffers::mark(uint32_t id) const {
+  Lock lock(mutex_);
+  const auto found = buffers_.find(id);
+  return found == buffers_.end() ? host::kNoMark : found->second.mark;
+}
+
+int Buffers::share(uint32_t id) const {
+  Lock lock(mutex_);
+  const auto found = buffers_.find(id);
+  if (found == buffers_.end()) return -ENOENT;
+  const int fd = fcntl(found->second.fd, F_DUPFD_CLOEXEC, 0);
+  return fd < 0 ? -errno : fd;
+}
+
+int Buffers::revoke(uint32_t id) {
+  Lock lock(mutex_);
+  const auto found = buffers_.find(id);
+  if (found == buffers_.end() || found->second.fd < 0) return 0;
+  return ftruncate(found->second.fd, 0) < 0 ? -errno : 0;
+}
+
 void Buffers::remove(uint32_t id) {
   Lock lock(mutex_);
   const auto found = buffers_.find(id);
@@ -211,7 +254,8 @@ int Buffers::map(uint64_t offset, uint64_t length, int prot, void** address) con
     if (buffer.fd < 0 || offset < buffer.offset || offset - buffer.offset >= buffer.length)
       continue;
     const uint64_t at = offset - buffer.offset;
-    if (length > buffer.length - at) return -EINVAL;
+    if (length == 0 || length > buffer.length - at) return -EINVAL;
+    if (!has_bytes(buffer.fd, buffer.length)) return -ENODEV;  // it was revoked
     void* mapped = mmap(nullptr, length, prot, MAP_SHARED, buffer.fd, static_cast<off_t>(at));
     if (mapped == MAP_FAILED) return -errno;
     *address = mapped;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // The memory of a context's buffers where no module makes it: memfds for ALLOC, locked pages for
-// PIN. The arbiter has charged a buffer before it is made here; the memory itself is the client's
-// from its first page on (its cgroup pays, its cpuset and NUMA policy decide), and outlives the
-// arbiter.
+// PIN, the memfd of another context for IMPORT. The arbiter has charged a buffer before it is made
+// here; the memory itself is the client's from its first page on (its cgroup pays, its cpuset and
+// NUMA policy decide), and outlives the arbiter.
 //
 // Threads: any.
 #ifndef AIACCEL_USER_BUFFERS_H
@@ -14,6 +14,8 @@
 #include <cstdint>
 #include <map>
 
+#include "broker/fds.h"
+#include "host/buffer.h"
 #include "mutex.h"
 
 namespace aiaccel {
@@ -34,7 +36,21 @@ class Buffers {
   int add_alloc(aiaccel_alloc& alloc, int near_node) noexcept;
   int add_pin(aiaccel_pin& pin) noexcept;
 
+  // Takes the file of another context's buffer, of `length` bytes, mapped at `offset` from now on.
+  // -ENODEV where its memory is gone.
+  int add_import(uint32_t id, Fd file, const host::Mark& mark, uint64_t length,
+                 uint64_t offset) noexcept;
+
   void remove(uint32_t id);
+
+  // The mark of a buffer's file, kNoMark where it has none.
+  host::Mark mark(uint32_t id) const;
+
+  // Another descriptor of it, or -errno.
+  int share(uint32_t id) const;
+
+  // Takes its memory away from all who mapped it. 0 or -errno; does nothing where it was pinned.
+  int revoke(uint32_t id);
 
   int map(uint64_t offset, uint64_t length, int prot, void** address) const;
 
@@ -50,6 +66,7 @@ class Buffers {
     int node;
     uint64_t offset;  // of the mapping; the address where pinned
     uint64_t length;
+    host::Mark mark = host::kNoMark;
   };
 
   using Table = std::map<uint32_t, Buffer>;

@@ -13,9 +13,12 @@
 #include <climits>
 #include <cstring>
 #include <new>
+#include <utility>
 
+#include "host/core.h"
 #include "host/host.h"
 #include "host/pages.h"
+#include "user/marked_file.h"
 
 namespace aiaccel {
 namespace {
@@ -127,10 +130,15 @@ int UserTransport::run(host::Call& call) {
       if (result == 0) buffers_.remove(arg.destroy.id);
       return result;
     }
-    case AIACCEL_IOC_BUFFER_INFO: {
+    case AIACCEL_IOC_BUFFER_INFO:
+      return buffer_info(call);
+    case AIACCEL_IOC_EXPORT:
+      return export_buffer(call);
+    case AIACCEL_IOC_IMPORT:
+      return import_buffer(call);
+    case AIACCEL_IOC_BUFFER_REVOKE: {
       const int result = perform(call);
-      if (result == 0) call.arg.buffer_info.numa_node = buffers_.node(arg.buffer_info.id);
-      return result;
+      return result ? result : buffers_.revoke(arg.buffer_revoke.id);
     }
     default:
       return perform(call);
@@ -179,6 +187,43 @@ int UserTransport::pin(host::Call& call) {
   if (int error = Buffers::check_pin(arg)) return error;
   if (int error = perform(call)) return error;
   const int error = buffers_.add_pin(arg);
+  if (error) give_back(arg.id);
+  return error;
+}
+
+int UserTransport::buffer_info(host::Call& call) {
+  if (int error = perform(call)) return error;
+  aiaccel_buffer_info& arg = call.arg.buffer_info;
+  arg.numa_node = buffers_.node(arg.id);
+  arg.nr_nodes = 0;  // what is on each node is not known
+  return 0;
+}
+
+int UserTransport::export_buffer(host::Call& call) {
+  aiaccel_export& arg = call.arg.export_;
+  call.mark = buffers_.mark(arg.id);
+  if (int error = perform(call)) return error;
+  const int fd = buffers_.share(arg.id);
+  if (fd < 0) return fd;
+  arg.fd = fd;
+  return 0;
+}
+
+int UserTransport::import_buffer(host::Call& call) {
+  aiaccel_import& arg = call.arg.import;
+  arg.refused_by = AIACCEL_REFUSED_NOT;
+  if (int error = aia_check_import(&arg)) return error;
+  Fd file;
+  if (int error = take_marked_file(arg.fd, &file, &call.mark)) return error;
+  if (int error = perform(call)) return error;
+  host::Call info;
+  info.row = host::find_row(AIACCEL_IOC_BUFFER_INFO);
+  info.arg.buffer_info.size = sizeof(aiaccel_buffer_info);
+  info.arg.buffer_info.id = arg.id;
+  int error = perform(info);
+  if (!error)
+    error = buffers_.add_import(arg.id, std::move(file), call.mark, arg.length,
+                                info.arg.buffer_info.mmap_offset);
   if (error) give_back(arg.id);
   return error;
 }

@@ -57,6 +57,9 @@ class UserTransport : public Transport {
   int run(host::Call& call);
   int alloc(host::Call& call);
   int pin(host::Call& call);
+  int export_buffer(host::Call& call);
+  int import_buffer(host::Call& call);
+  int buffer_info(host::Call& call);
   int list(host::Call& call, uint64_t array, uint64_t array_bytes);
   int enter(host::Call& call);
   int wait(uint32_t min_events, uint64_t timeout_ns) noexcept;

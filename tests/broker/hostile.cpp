@@ -114,6 +114,12 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_parsed_ends_the_connection_and_no_other) {
     std::memcpy(raw.data(), &made, sizeof made);
     return raw;
   };
+  aiaccel_export exported{};
+  exported.size = sizeof exported;
+  aiaccel_import imported{};
+  imported.size = sizeof imported;
+  Bytes long_mark = message(AIACCEL_IOC_IMPORT, &imported, sizeof imported, 24);
+  long_mark.resize(long_mark.size() + 24);
   const Bytes garbage[] = {
       header(0, 0, 0, 0),
       header(15, AIACCEL_IOC_QUERY, 0, 0),
@@ -126,6 +132,9 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_parsed_ends_the_connection_and_no_other) {
       message(AIACCEL_IOC_ENTER, &enter, sizeof enter),  // counts without their arrays
       message(AIACCEL_IOC_QUERY, &query, sizeof query),  // longer than what was sent
       unaligned,
+      message(AIACCEL_IOC_EXPORT, &exported, sizeof exported),  // no mark
+      message(AIACCEL_IOC_IMPORT, &imported, sizeof imported),
+      long_mark,
   };
   for (const Bytes& bytes : garbage) {
     RawClient client(server);

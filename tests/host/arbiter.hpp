@@ -54,15 +54,17 @@ class Client {
                         0);
   }
 
-  // `array`: what goes to the caller's array.
+  // `array`: what goes to the caller's array. `mark`: that of the buffer's file.
   template <typename T>
-  int call(unsigned long request, T& arg, std::vector<std::byte>* array = nullptr) {
+  int call(unsigned long request, T& arg, std::vector<std::byte>* array = nullptr,
+           const aiaccel::host::Mark& mark = aiaccel::host::kNoMark) {
     arg.size = sizeof arg;
     aiaccel::host::Call call;
     const aiaccel::host::Row* row = aiaccel::host::find_row(request);
     // Not by Boost, which allocates: no_memory.cpp counts what a call does.
     if (!row || aiaccel::host::take_arg(*row, &arg, &call)) std::abort();
     if (array) call.array = *array;
+    call.mark = mark;
     const int result = context_->call(call);
     aiaccel::host::give_arg(call, result, &arg);
     if (array) *array = call.array;

@@ -80,6 +80,38 @@ BOOST_AUTO_TEST_CASE(what_is_not_made_is_not_charged) {
   make_and_destroy(AIACCEL_IOC_ALLOC, buffer);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_not_passed_on_is_not_known) {
+  constexpr aiaccel::host::Mark kMark{1, 2};
+  Arbiter host({.tenant_lines = 2});
+  Client root(host, 0, true);
+  Client maker(host), other(host, 1001);
+  aiaccel_alloc made{};
+  made.length = 4096;
+  BOOST_REQUIRE(maker.call(AIACCEL_IOC_ALLOC, made) == 0);
+  aiaccel_export passed{};
+  passed.id = made.id;
+  aiaccel_import arg{};
+  fail_new::each_allocation(
+      [&] { return maker.call(AIACCEL_IOC_EXPORT, passed, nullptr, kMark); },
+      [&](int result, bool failed) {
+        if (result == 0) return;
+        BOOST_TEST(is_no_memory(result, failed));
+        BOOST_TEST(other.call(AIACCEL_IOC_IMPORT, arg, nullptr, kMark) == -EINVAL);
+      });
+  for (int round = 0; round < 5; ++round)
+    fail_new::each_allocation([&] { return other.call(AIACCEL_IOC_IMPORT, arg, nullptr, kMark); },
+                              [&](int result, bool failed) {
+                                if (result == 0)
+                                  BOOST_TEST(other.destroy(arg.id) == 0);
+                                else
+                                  BOOST_TEST(is_no_memory(result, failed));
+                                aiaccel_buffer_info info{};
+                                info.id = made.id;
+                                BOOST_REQUIRE(maker.call(AIACCEL_IOC_BUFFER_INFO, info) == 0);
+                                BOOST_TEST(info.handles == 1u);
+                              });
+}
+
 BOOST_AUTO_TEST_CASE(who_cannot_be_remembered_leaves_no_tenant) {
   Arbiter host;
   Client root(host, 0, true);

@@ -126,10 +126,16 @@ class Server {
                                                sizeof(aiaccel_engine_list),
                                                sizeof(aiaccel_engine_info),
                                                8};
+    static constexpr std::uint32_t kMemorySizes[] = {
+        sizeof(aiaccel_buffer_info), sizeof(aiaccel_import),
+        sizeof(aiaccel_import),  // EXPORT's and BUFFER_REVOKE's are of one size
+        sizeof(aiaccel_export)};
     wire::Header header{};
     header.word = in_.below(4) ? 0 : static_cast<std::uint32_t>(in_.number());
     const unsigned form = in_.below(10);
-    header.struct_bytes = form < 8 ? kSizes[form] : static_cast<std::uint32_t>(in_.number());
+    header.struct_bytes = form < 8    ? kSizes[form]
+                          : form == 8 ? static_cast<std::uint32_t>(in_.number())
+                                      : kMemorySizes[in_.below(4)];
     header.array_bytes = in_.below(3) ? 0 : static_cast<std::uint32_t>(in_.number());
     std::string rest(std::min<std::uint32_t>(header.struct_bytes, 512), '\0');
     for (unsigned edits = rest.empty() ? 0 : in_.below(6); edits; --edits)
@@ -191,8 +197,52 @@ void administer(aiaccel_device& device, fuzz::Input& in) {
   }
 }
 
+// What is told of buffers, and passed on.
+void pass_on(aiaccel_device& device, fuzz::Input& in) {
+  const std::uint32_t id = in.below(4);
+  switch (in.below(4)) {
+    case 0: {
+      std::uint64_t nodes[] = {7, 7};
+      aiaccel_buffer_info info{};
+      info.size = sizeof info;
+      info.id = id;
+      info.node_bytes = reinterpret_cast<std::uintptr_t>(nodes);
+      info.nr_nodes = 1;
+      MUST(is_result(aiaccel_call(&device, AIACCEL_IOC_BUFFER_INFO, &info)));
+      MUST(info.id == id && info.node_bytes == reinterpret_cast<std::uintptr_t>(nodes));
+      MUST(info.nr_nodes <= 1 && nodes[1] == 7);
+      return;
+    }
+    case 2: {
+      aiaccel_buffer_revoke revoke{};
+      revoke.size = sizeof revoke;
+      revoke.id = id;
+      MUST(is_result(aiaccel_call(&device, AIACCEL_IOC_BUFFER_REVOKE, &revoke)));
+      MUST(revoke.id == id);
+      return;
+    }
+    default: {
+      aiaccel_export made{};
+      made.size = sizeof made;
+      made.id = id;
+      const int result = aiaccel_call(&device, AIACCEL_IOC_EXPORT, &made);
+      MUST(is_result(result));
+      if (result) return;
+      const Fd fd(made.fd);
+      MUST(made.id == id && fcntl(fd.get(), F_GETFD) == FD_CLOEXEC);
+      aiaccel_import taken{};
+      taken.size = sizeof taken;
+      taken.fd = fd.get();
+      MUST(is_result(aiaccel_call(&device, AIACCEL_IOC_IMPORT, &taken)));
+      MUST(taken.fd == fd.get());
+      return;
+    }
+  }
+}
+
 void use(aiaccel_device& device, fuzz::Input& in) {
   const unsigned pick = in.below(256);
+  if (pick >= 240) return pass_on(device, in);
   if (pick >= 220) return administer(device, in);  // older inputs mean what they did
   switch (pick % 10) {
     case 0: {

@@ -40,6 +40,16 @@ constexpr unsigned long kMoreCalls[] = {
     AIACCEL_IOC_RESERVE, AIACCEL_IOC_POLICY,  AIACCEL_IOC_CONTROL,         AIACCEL_IOC_REVOKE,
     AIACCEL_IOC_IMPORT,  AIACCEL_IOC_RESERVE, AIACCEL_IOC_ENGINE_REGISTER, AIACCEL_IOC_POLICY};
 
+// Likewise, by the largest.
+constexpr unsigned long kSharing[] = {AIACCEL_IOC_EXPORT, AIACCEL_IOC_IMPORT,
+                                      AIACCEL_IOC_BUFFER_REVOKE, AIACCEL_IOC_IMPORT};
+
+unsigned long call_of(unsigned pick) {
+  if (pick < 220) return kCalls[pick % std::size(kCalls)];
+  return pick < 240 ? kMoreCalls[pick % std::size(kMoreCalls)]
+                    : kSharing[pick % std::size(kSharing)];
+}
+
 struct Client {
   Fd socket;
   std::unique_ptr<aiacceld::Connection> connection;
@@ -107,6 +117,7 @@ class World {
     while (!clients_.empty()) go(*clients_.back());
     MUST(host_.contexts.empty());
     MUST(host_.tenants.empty());
+    MUST(host_.exported.empty());
     const host::Tenant& root = host_.root;
     MUST(!root.bytes.used && !root.allocated_bytes && !root.pinned_bytes);
     MUST(!root.jobs.used && !root.lines.used && !root.buffers.used && !root.contexts.used);
@@ -171,8 +182,7 @@ class World {
   // A call with arguments that may be good; `spoiled`: then some bytes of the message are changed.
   std::string call(Client& client, bool spoiled) {
     const unsigned pick = in_.below(256);
-    const host::Row& row = *host::find_row(pick < 220 ? kCalls[pick % std::size(kCalls)]
-                                                      : kMoreCalls[pick % std::size(kMoreCalls)]);
+    const host::Row& row = *host::find_row(call_of(pick));
     host::Arg arg{};
     std::string array;
     fill(row, &arg, &array);
@@ -224,6 +234,16 @@ class World {
         arg->pin.addr = in_.number();
         arg->pin.length = in_.number();
         arg->pin.flags = in_.below(3);
+        break;
+      case AIACCEL_IOC_EXPORT:
+      case AIACCEL_IOC_IMPORT: {
+        if (row.request == AIACCEL_IOC_EXPORT) arg->export_.id = in_.below(16);
+        const host::Mark mark{in_.below(4), 0};
+        array->append(reinterpret_cast<const char*>(&mark), sizeof mark);
+        break;
+      }
+      case AIACCEL_IOC_BUFFER_REVOKE:
+        arg->buffer_revoke.id = in_.below(16);
         break;
       case AIACCEL_IOC_QUEUE_CREATE:
         arg->queue_create.engine = in_.below(4);

@@ -187,6 +187,9 @@ bool Connection::carry_out(const wire::Header& header) {
     const bool replace = arg.flags & AIACCEL_POLICY_REPLACE;
     if (header.array_bytes != (replace ? arg.count * sizeof(aiaccel_policy_rule) : 0)) return false;
     arg.rules = array;
+  } else if (row->request == AIACCEL_IOC_EXPORT || row->request == AIACCEL_IOC_IMPORT) {
+    if (header.array_bytes != sizeof call.mark) return false;
+    std::memcpy(&call.mark, data + header.struct_bytes, sizeof call.mark);
   } else if (header.array_bytes) {
     return false;
   }

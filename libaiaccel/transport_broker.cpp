@@ -353,6 +353,11 @@ class BrokerTransport final : public UserTransport {
         arg.buffer_info.node_bytes = asked.node_bytes;
         break;
       }
+      case AIACCEL_IOC_QUOTA:
+        arg.quota.tenant_bytes = answer.quota.tenant_bytes;
+        arg.quota.module_bytes = answer.quota.module_bytes;
+        arg.quota.refused_by = answer.quota.refused_by;
+        break;
       case AIACCEL_IOC_EXPORT:
         break;
       case AIACCEL_IOC_IMPORT:

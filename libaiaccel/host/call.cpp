@@ -27,6 +27,7 @@ constexpr Row kRows[] = {
     row<aiaccel_buffer_info>(AIACCEL_IOC_BUFFER_INFO, 0, offsetof(aiaccel_buffer_info, tenant)),
     row<aiaccel_reserve>(AIACCEL_IOC_RESERVE, offsetof(aiaccel_reserve, refused_by)),
     row<aiaccel_import>(AIACCEL_IOC_IMPORT, offsetof(aiaccel_import, refused_by)),
+    row<aiaccel_quota>(AIACCEL_IOC_QUOTA),
     row<aiaccel_export>(AIACCEL_IOC_EXPORT),
     row<aiaccel_buffer_revoke>(AIACCEL_IOC_BUFFER_REVOKE),
     row<aiaccel_engine_register>(AIACCEL_IOC_ENGINE_REGISTER),

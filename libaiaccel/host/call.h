@@ -31,6 +31,7 @@ union Arg {
   aiaccel_buffer_info buffer_info;
   aiaccel_reserve reserve;
   aiaccel_import import;
+  aiaccel_quota quota;
   aiaccel_export export_;
   aiaccel_buffer_revoke buffer_revoke;
   aiaccel_engine_register engine_register;

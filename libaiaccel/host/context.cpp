@@ -106,6 +106,8 @@ int Context::perform(Call& call) {
       return reserve(call.arg.reserve);
     case AIACCEL_IOC_IMPORT:
       return import_buffer(call);
+    case AIACCEL_IOC_QUOTA:
+      return quota(call.arg.quota);
     case AIACCEL_IOC_EXPORT:
       return export_buffer(call);
     case AIACCEL_IOC_BUFFER_REVOKE:

@@ -47,7 +47,7 @@ class Context {
   // Carries out a call. The pointers to arrays in an ENTER and to the rules of a POLICY are read;
   // those of other calls are not followed: what belongs there is in call.array. Does not wait for
   // min_events. Of EXPORT and IMPORT the descriptor is the client's: call.mark tells which file it
-  // is.
+  // is. Of QUOTA only the ceilings are answered, the rest is known at the client's side.
   int call(Call& call) noexcept;
 
   // The pages behind AIACCEL_RING_OFFSET and AIACCEL_CONSUMED_OFFSET.
@@ -99,6 +99,7 @@ class Context {
   int alloc(aiaccel_alloc& arg) REQUIRES(host_.mutex);
   int pin(aiaccel_pin& arg) REQUIRES(host_.mutex);
   int buffer_info(aiaccel_buffer_info& arg) REQUIRES(host_.mutex);
+  int quota(aiaccel_quota& arg) REQUIRES(host_.mutex);
   int export_buffer(Call& call) REQUIRES(host_.mutex);
   int import_buffer(Call& call) REQUIRES(host_.mutex);
   int revoke_buffer(aiaccel_buffer_revoke& arg) REQUIRES(host_.mutex);

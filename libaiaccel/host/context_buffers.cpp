@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// ALLOC, PIN, BUFFER_INFO, EXPORT, IMPORT, BUFFER_REVOKE: what is charged for buffers and
+// ALLOC, PIN, BUFFER_INFO, QUOTA, EXPORT, IMPORT, BUFFER_REVOKE: what is charged for buffers and
 // who has them; the memory is made and let go at the client's side. All under the Host's mutex.
 //
 // A buffer is charged to who made it until the last id of it goes, in whatever context. An id that
 // came by IMPORT counts as a line of the importer's tenant, since the arbiter remembers it.
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -107,6 +108,28 @@ int Context::buffer_info(aiaccel_buffer_info& arg) {
   if (handle.foreign) arg.state |= AIACCEL_BUFFER_FOREIGN;
   if (buffer.revoked) arg.state |= AIACCEL_BUFFER_REVOKED;
   arg.handles = buffer.handles;
+  return 0;
+}
+
+int Context::quota(aiaccel_quota& arg) {
+  arg.refused_by = AIACCEL_REFUSED_NOT;
+  if (int error = aia_check_quota(&arg)) return error;
+  if (arg.placement == AIACCEL_PLACE_NEAR && !host_.find_engine(arg.engine)) return -ENOENT;
+  const uint64_t bytes = whole_pages(arg.length);
+  arg.tenant_bytes = AIACCEL_UNLIMITED;
+  bool no_buffers = false;
+  for (const Tenant* tenant = tenant_; tenant->parent; tenant = tenant->parent) {
+    arg.tenant_bytes = std::min(arg.tenant_bytes, aia_limit_left(&tenant->bytes));
+    no_buffers |= aia_limit_left(&tenant->buffers) == 0;
+  }
+  arg.module_bytes = aia_limit_left(&host_.root.bytes);
+  arg.rlimit_bytes = arg.memory_bytes = arg.memcg_bytes = AIACCEL_UNLIMITED;
+  if (buffers_.size() >= kMaxBuffers)
+    arg.refused_by = AIACCEL_REFUSED_CONTEXT;
+  else if (no_buffers || arg.tenant_bytes < bytes)
+    arg.refused_by = AIACCEL_REFUSED_TENANT;
+  else if (arg.module_bytes < bytes)
+    arg.refused_by = AIACCEL_REFUSED_MODULE;
   return 0;
 }
 

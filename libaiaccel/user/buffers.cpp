@@ -148,6 +148,26 @@ int Buffers::check_alloc(const aiaccel_alloc& alloc) {
   return check_node(alloc.placement, alloc.node);
 }
 
+int Buffers::check_quota(const aiaccel_quota& quota) {
+  if (int error = aia_check_quota(&quota)) return error;
+  return check_node(quota.placement, quota.node);
+}
+
+void Buffers::complete(aiaccel_quota& quota) {
+  const bool pinned = quota.kind == AIACCEL_BUFFER_PINNED;
+  quota.rlimit_bytes = pinned ? lock_headroom() : AIACCEL_UNLIMITED;
+  quota.memory_bytes = memory_left(quota.placement, quota.node);
+  quota.memcg_bytes = cgroup_headroom();
+  if (quota.refused_by != AIACCEL_REFUSED_NOT) return;
+  const uint64_t bytes = host::whole_pages(quota.length);
+  if (quota.rlimit_bytes < bytes)
+    quota.refused_by = AIACCEL_REFUSED_RLIMIT;
+  else if (quota.memory_bytes < bytes)
+    quota.refused_by = AIACCEL_REFUSED_MEMORY;
+  else if (quota.memcg_bytes < bytes)
+    quota.refused_by = AIACCEL_REFUSED_MEMCG;
+}
+
 int Buffers::check_pin(const aiaccel_pin& pin) {
   if (int error = aia_check_pin(&pin)) return error;
   return check_own_range(pin.addr, pin.length, pin.flags & AIACCEL_PIN_WRITE);

@@ -30,6 +30,11 @@ class Buffers {
   // What must be refused before anything is charged: 0 or -errno.
   static int check_alloc(const aiaccel_alloc& alloc);
   static int check_pin(const aiaccel_pin& pin);
+  static int check_quota(const aiaccel_quota& quota);
+
+  // What the arbiter does not know: what is left of this process's right to lock memory, and of
+  // memory.
+  static void complete(aiaccel_quota& quota);
 
   // Makes the memory of a buffer that was charged. `near_node`: of the engine, for NEAR. Where it
   // fails, nothing is left of it but the charge.

@@ -3,20 +3,27 @@
 // The caller's own pages: what they are, and how often each is held; see own_pages.h.
 #include "user/own_pages.h"
 
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <iterator>
 #include <map>
 #include <memory>
 #include <new>
 #include <string>
 #include <string_view>
+
+#include <uapi/aiaccel.h>
 
 #include "host/pages.h"
 #include "mutex.h"
@@ -133,6 +140,13 @@ Held& held() {
   return held.get([] { return std::make_unique<Held>(); });
 }
 
+// Capabilities of another one do not let memory be locked.
+bool in_first_user_namespace() {
+  constexpr ino_t kFirst = 0xeffffffd;  // PROC_USER_INIT_INO
+  struct stat info;
+  return stat("/proc/self/ns/user", &info) < 0 || info.st_ino == kFirst;
+}
+
 uint64_t first_page(uint64_t addr) {
   return addr & ~(host::page_size() - 1);
 }
@@ -175,6 +189,21 @@ int check_own_range(uint64_t addr, uint64_t length, bool write) {
   }
   if (at < end) return -EFAULT;
   return unsupported ? -EOPNOTSUPP : 0;
+}
+
+uint64_t lock_headroom() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+    return AIACCEL_UNLIMITED;
+  uint64_t locked_kib = 0, capabilities = 0;
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    if (word == "VmLck:") status >> locked_kib;
+    if (word == "CapEff:") status >> std::hex >> capabilities >> std::dec;
+  }
+  if (capabilities >> CAP_IPC_LOCK & 1 && in_first_user_namespace()) return AIACCEL_UNLIMITED;
+  const uint64_t whole = limit.rlim_cur & ~(host::page_size() - 1);
+  return whole - std::min<uint64_t>(whole, locked_kib << 10);
 }
 
 int hold_own_range(uint64_t addr, uint64_t length) {

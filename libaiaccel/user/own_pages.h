@@ -33,6 +33,10 @@ bool parse_mapping(const char* line, Mapping* mapping);
 // is wanted; -EOPNOTSUPP for what PIN does not take; else 0.
 int check_own_range(uint64_t addr, uint64_t length, bool write);
 
+// What RLIMIT_MEMLOCK leaves this process, AIACCEL_UNLIMITED where it does not hold. Pages that are
+// held already do not count again where they are held once more.
+uint64_t lock_headroom();
+
 // Whole pages. 0, or -ENOMEM for RLIMIT_MEMLOCK; or throws bad_alloc.
 int hold_own_range(uint64_t addr, uint64_t length);
 void release_own_range(uint64_t addr, uint64_t length);

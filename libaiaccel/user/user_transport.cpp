@@ -132,6 +132,8 @@ int UserTransport::run(host::Call& call) {
     }
     case AIACCEL_IOC_BUFFER_INFO:
       return buffer_info(call);
+    case AIACCEL_IOC_QUOTA:
+      return quota(call);
     case AIACCEL_IOC_EXPORT:
       return export_buffer(call);
     case AIACCEL_IOC_IMPORT:
@@ -196,6 +198,15 @@ int UserTransport::buffer_info(host::Call& call) {
   aiaccel_buffer_info& arg = call.arg.buffer_info;
   arg.numa_node = buffers_.node(arg.id);
   arg.nr_nodes = 0;  // what is on each node is not known
+  return 0;
+}
+
+int UserTransport::quota(host::Call& call) {
+  aiaccel_quota& arg = call.arg.quota;
+  arg.refused_by = AIACCEL_REFUSED_NOT;
+  if (int error = Buffers::check_quota(arg)) return error;
+  if (int error = perform(call)) return error;
+  Buffers::complete(arg);
   return 0;
 }
 

@@ -57,6 +57,7 @@ class UserTransport : public Transport {
   int run(host::Call& call);
   int alloc(host::Call& call);
   int pin(host::Call& call);
+  int quota(host::Call& call);
   int export_buffer(host::Call& call);
   int import_buffer(host::Call& call);
   int buffer_info(host::Call& call);

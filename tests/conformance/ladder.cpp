@@ -63,6 +63,8 @@ std::vector<Sample> samples(Device& device) {
   pin.length = 1;
   aiaccel_buffer_info info{};
   info.id = device.must_alloc(1).id;
+  aiaccel_quota quota{};
+  quota.kind = AIACCEL_BUFFER_ALLOCATED;
   aiaccel_export exported{};
   exported.id = info.id;
   aiaccel_buffer_revoke buffer_revoke{};
@@ -83,6 +85,7 @@ std::vector<Sample> samples(Device& device) {
       sample("ALLOC", AIACCEL_IOC_ALLOC, alloc),
       sample("PIN", AIACCEL_IOC_PIN, pin),
       sample("BUFFER_INFO", AIACCEL_IOC_BUFFER_INFO, info, offsetof(aiaccel_buffer_info, tenant)),
+      sample("QUOTA", AIACCEL_IOC_QUOTA, quota),
       sample("EXPORT", AIACCEL_IOC_EXPORT, exported),
       sample("BUFFER_REVOKE", AIACCEL_IOC_BUFFER_REVOKE, buffer_revoke),
       sample("RESERVE", AIACCEL_IOC_RESERVE, reserve),

@@ -161,6 +161,10 @@ BOOST_AUTO_TEST_CASE(too_many_buffers_are_refused_by_the_context) {
   BOOST_TEST(result == -EDQUOT);
   BOOST_TEST(arg.refused_by == static_cast<uint32_t>(AIACCEL_REFUSED_CONTEXT));
   BOOST_TEST(made == max);
+  aiaccel_quota quota{};
+  quota.kind = AIACCEL_BUFFER_ALLOCATED;
+  BOOST_REQUIRE(device.call(AIACCEL_IOC_QUOTA, quota) == 0);
+  BOOST_TEST(quota.refused_by == static_cast<uint32_t>(AIACCEL_REFUSED_CONTEXT));
 }
 
 BOOST_AUTO_TEST_CASE(anonymous_memory_is_pinned_by_the_page) {

@@ -173,4 +173,40 @@ BOOST_AUTO_TEST_CASE(who_revoked_it_does_not_pay_for_who_has_it_still) {
   BOOST_TEST(take(other, kMark, &arg) == -EINVAL);
 }
 
+BOOST_AUTO_TEST_CASE(quota_names_the_first_ceiling) {
+  const auto ask = [](Client& client, uint64_t length) {
+    aiaccel_quota arg{};
+    arg.kind = AIACCEL_BUFFER_ALLOCATED;
+    arg.length = length;
+    BOOST_REQUIRE_EQUAL(client.call(AIACCEL_IOC_QUOTA, arg), 0);
+    return arg;
+  };
+  Arbiter host({.tenant_bytes = 16384, .host_bytes = 20480, .tenant_buffers = 2});
+  Client client(host), other(host, 1001);
+  BOOST_TEST(ask(client, 16384).refused_by == uint32_t{AIACCEL_REFUSED_NOT});
+  BOOST_TEST(ask(client, 16385).refused_by == uint32_t{AIACCEL_REFUSED_TENANT});
+  must_alloc(other, 8192);
+  const aiaccel_quota quota = ask(client, 12289);
+  BOOST_TEST(quota.tenant_bytes == 16384u);
+  BOOST_TEST(quota.module_bytes == 12288u);
+  BOOST_TEST(quota.refused_by == uint32_t{AIACCEL_REFUSED_MODULE});
+  BOOST_TEST(ask(client, 16385).refused_by == uint32_t{AIACCEL_REFUSED_TENANT});
+  BOOST_TEST(ask(client, 12288).refused_by == uint32_t{AIACCEL_REFUSED_NOT});
+  // The tenant's number of buffers is a ceiling too.
+  must_alloc(client, 1);
+  must_alloc(client, 1);
+  BOOST_TEST(ask(client, 0).refused_by == uint32_t{AIACCEL_REFUSED_TENANT});
+  aiaccel_alloc arg{};
+  arg.length = 1;
+  BOOST_TEST(client.call(AIACCEL_IOC_ALLOC, arg) == -EDQUOT);
+  BOOST_TEST(arg.refused_by == uint32_t{AIACCEL_REFUSED_TENANT});
+
+  Arbiter open;
+  Client free(open);
+  const aiaccel_quota none = ask(free, 1ULL << 60);
+  BOOST_TEST(none.tenant_bytes == AIACCEL_UNLIMITED);
+  BOOST_TEST(none.module_bytes == AIACCEL_UNLIMITED);
+  BOOST_TEST(none.refused_by == uint32_t{AIACCEL_REFUSED_NOT});
+}
+
 BOOST_AUTO_TEST_SUITE_END()

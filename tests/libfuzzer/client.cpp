@@ -127,7 +127,7 @@ class Server {
                                                sizeof(aiaccel_engine_info),
                                                8};
     static constexpr std::uint32_t kMemorySizes[] = {
-        sizeof(aiaccel_buffer_info), sizeof(aiaccel_import),
+        sizeof(aiaccel_buffer_info), sizeof(aiaccel_quota),
         sizeof(aiaccel_import),  // EXPORT's and BUFFER_REVOKE's are of one size
         sizeof(aiaccel_export)};
     wire::Header header{};
@@ -211,6 +211,15 @@ void pass_on(aiaccel_device& device, fuzz::Input& in) {
       MUST(is_result(aiaccel_call(&device, AIACCEL_IOC_BUFFER_INFO, &info)));
       MUST(info.id == id && info.node_bytes == reinterpret_cast<std::uintptr_t>(nodes));
       MUST(info.nr_nodes <= 1 && nodes[1] == 7);
+      return;
+    }
+    case 1: {
+      aiaccel_quota quota{};
+      quota.size = sizeof quota;
+      quota.kind = AIACCEL_BUFFER_ALLOCATED;
+      quota.length = 4096;
+      MUST(is_result(aiaccel_call(&device, AIACCEL_IOC_QUOTA, &quota)));
+      MUST(quota.kind == AIACCEL_BUFFER_ALLOCATED && quota.length == 4096);
       return;
     }
     case 2: {

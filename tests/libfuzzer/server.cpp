@@ -42,7 +42,7 @@ constexpr unsigned long kMoreCalls[] = {
 
 // Likewise, by the largest.
 constexpr unsigned long kSharing[] = {AIACCEL_IOC_EXPORT, AIACCEL_IOC_IMPORT,
-                                      AIACCEL_IOC_BUFFER_REVOKE, AIACCEL_IOC_IMPORT};
+                                      AIACCEL_IOC_BUFFER_REVOKE, AIACCEL_IOC_QUOTA};
 
 unsigned long call_of(unsigned pick) {
   if (pick < 220) return kCalls[pick % std::size(kCalls)];
@@ -244,6 +244,12 @@ class World {
       }
       case AIACCEL_IOC_BUFFER_REVOKE:
         arg->buffer_revoke.id = in_.below(16);
+        break;
+      case AIACCEL_IOC_QUOTA:
+        arg->quota.kind = in_.below(4);
+        arg->quota.length = in_.number();
+        arg->quota.placement = in_.below(6);
+        arg->quota.engine = arg->quota.placement == AIACCEL_PLACE_NEAR ? in_.below(4) : 0;
         break;
       case AIACCEL_IOC_QUEUE_CREATE:
         arg->queue_create.engine = in_.below(4);

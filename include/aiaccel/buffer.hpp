@@ -9,6 +9,7 @@
 #include <aiaccel.h>
 #include <aiaccel/engine.hpp>
 #include <aiaccel/error.hpp>
+#include <aiaccel/memory.hpp>
 
 #include <sys/mman.h>
 
@@ -20,17 +21,7 @@
 
 namespace aiaccel {
 
-// Where alloc() takes pages from; see enum aiaccel_placement. Default: the caller's own node.
-struct Placement {
-  std::uint32_t policy = AIACCEL_PLACE_LOCAL;
-  std::int32_t node = 0;
-  std::uint32_t engine = 0;
-};
-
 inline Placement near(const Engine& engine) { return {AIACCEL_PLACE_NEAR, 0, engine.id()}; }
-inline Placement prefer_node(int node) { return {AIACCEL_PLACE_PREFER, node, 0}; }
-inline Placement on_node(int node) { return {AIACCEL_PLACE_STRICT, node, 0}; }
-inline Placement interleaved() { return {AIACCEL_PLACE_INTERLEAVE, 0, 0}; }
 
 class Buffer {
  public:

@@ -4,8 +4,8 @@
 // context open, so they may outlive the Device that made them.
 //
 // Error ECONNRESET: the broker ended, and with it what was reached from this Device but for memory,
-// which Buffers keep. Open another one, make queues anew, copy out of the Buffers or keep them as they
-// are; <aiaccel.h> says more.
+// which Buffers keep. Open another one, make queues anew, copy out of the Buffers or keep them as
+// they are; <aiaccel.h> says more.
 //
 // Threads: as <aiaccel.h> says: open one Device for each worker.
 #ifndef AIACCEL_DEVICE_HPP
@@ -13,8 +13,10 @@
 
 #include <aiaccel.h>
 #include <aiaccel/buffer.hpp>
+#include <aiaccel/descriptor.hpp>
 #include <aiaccel/engine.hpp>
 #include <aiaccel/error.hpp>
+#include <aiaccel/memory.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -88,17 +90,36 @@ class Device {
   }
 
   // Holds the caller's own pages in place until the Buffer goes; they must stay mapped until then.
-  Buffer pin(std::span<std::byte> bytes) const {
-    return Buffer::pin(handle_, bytes.data(), bytes.size(), true);
+  Buffer pin(std::span<std::byte> bytes, const PinOptions& options = {}) const {
+    return Buffer::pin(handle_, bytes.data(), bytes.size(), true, options);
   }
-  Buffer pin(std::span<const std::byte> bytes) const {
-    return Buffer::pin(handle_, bytes.data(), bytes.size(), false);
+  Buffer pin(std::span<const std::byte> bytes, const PinOptions& options = {}) const {
+    return Buffer::pin(handle_, bytes.data(), bytes.size(), false, options);
   }
 
-  // Holds a dma-buf, such as GPU memory that its driver exports; the descriptor may be closed then.
-  // Throws Error: EBADF or EINVAL for what is no dma-buf, EOPNOTSUPP where the transport has not
+  // Pinned memory from nothing: anonymous memory of this process, placed, in huge pages, touched by
+  // several threads, then pinned; it goes with the Buffer. Unlike alloc()'s it counts towards
+  // RLIMIT_MEMLOCK, and is any program's own memory to the rest of the kernel: for O_DIRECT, say.
+  // Throws Error as Memory::ready() and pin() do.
+  Buffer alloc_pinned(std::uint64_t bytes, Placement placement = {},
+                      const PrefaultOptions& options = {}) const {
+    return Buffer::pin(handle_, Memory::ready(bytes, resolve(placement), options));
+  }
+
+  // Whether alloc() or pin() of so many bytes would be refused now, and by what; 0 bytes to ask for
+  // what is left only.
+  Quota quota_alloc(std::uint64_t bytes = 0, Placement placement = {}) const {
+    return quota(AIACCEL_BUFFER_ALLOCATED, bytes, placement);
+  }
+  Quota quota_pin(std::uint64_t bytes = 0) const { return quota(AIACCEL_BUFFER_PINNED, bytes, {}); }
+
+  // Holds what a descriptor stands for, which may be closed then: what Buffer::export_fd() gave,
+  // which is the same memory under another id, and mapped where it was allocated; or a dma-buf of
+  // another driver, such as GPU memory. Throws Error: EBADF or EINVAL for what is neither, ENODEV
+  // where it was revoked, EOPNOTSUPP for another driver's where the transport has not
   // AIACCEL_CAP_IMPORT.
   Buffer import(int fd) const { return Buffer::import(handle_, fd); }
+  Buffer import(const Descriptor& descriptor) const { return import(descriptor.get()); }
 
   // Loads a model and serves it; see <aiaccel/deployment.hpp>.
   Deployment deploy(Model model) const;
@@ -109,6 +130,30 @@ class Device {
 
  private:
   explicit Device(std::shared_ptr<aiaccel_device> handle) : handle_(std::move(handle)) {}
+
+  Quota quota(std::uint32_t kind, std::uint64_t bytes, Placement placement) const {
+    Quota quota{};
+    quota.size = sizeof(aiaccel_quota);
+    quota.kind = kind;
+    quota.length = bytes;
+    quota.placement = placement.policy;
+    quota.node = placement.node;
+    quota.engine = placement.engine;
+    aiaccel_quota& arg = quota;
+    detail::check(aiaccel_call(handle_.get(), AIACCEL_IOC_QUOTA, &arg), "cannot tell what is left");
+    return quota;
+  }
+
+  // Near an engine is on its node.
+  Placement resolve(Placement placement) const {
+    if (placement.policy != AIACCEL_PLACE_NEAR) return placement;
+    aiaccel_engine_info info{};
+    info.size = sizeof info;
+    info.id = placement.engine;
+    detail::check(aiaccel_call(handle_.get(), AIACCEL_IOC_ENGINE_INFO, &info),
+                  "cannot describe an engine");
+    return info.numa_node < 0 ? Placement{} : prefer_node(info.numa_node);
+  }
 
   std::shared_ptr<aiaccel_device> handle_;
 };

@@ -14,6 +14,7 @@
 #include <aiaccel/memory.hpp>
 #include <aiaccel/model.hpp>
 #include <aiaccel/numa.hpp>
+#include <aiaccel/pinning.hpp>
 #include <aiaccel/queue.hpp>
 #include <aiaccel/queueing.hpp>
 #include <aiaccel/reservation.hpp>

@@ -29,7 +29,9 @@ namespace aiaccel {
 
 class Deployment;
 class Model;
+class Pinning;
 struct DeploymentOptions;
+struct PinningOptions;
 
 class Device {
  public:
@@ -96,6 +98,12 @@ class Device {
   Buffer pin(std::span<const std::byte> bytes, const PinOptions& options = {}) const {
     return Buffer::pin(handle_, bytes.data(), bytes.size(), false, options);
   }
+
+  // The same by a thread of the library; see <aiaccel/pinning.hpp>.
+  Pinning pin_async(std::span<std::byte> bytes) const;
+  Pinning pin_async(std::span<std::byte> bytes, const PinningOptions& options) const;
+  Pinning pin_async(std::span<const std::byte> bytes) const;
+  Pinning pin_async(std::span<const std::byte> bytes, const PinningOptions& options) const;
 
   // Pinned memory from nothing: anonymous memory of this process, placed, in huge pages, touched by
   // several threads, then pinned; it goes with the Buffer. Unlike alloc()'s it counts towards

@@ -15,6 +15,7 @@
 #include <aiaccel/model.hpp>
 #include <aiaccel/numa.hpp>
 #include <aiaccel/pinning.hpp>
+#include <aiaccel/pool.hpp>
 #include <aiaccel/queue.hpp>
 #include <aiaccel/queueing.hpp>
 #include <aiaccel/reservation.hpp>

@@ -9,6 +9,7 @@
 #include <aiaccel/deployment.hpp>
 #include <aiaccel/descriptor.hpp>
 #include <aiaccel/device.hpp>
+#include <aiaccel/drm.hpp>
 #include <aiaccel/engine.hpp>
 #include <aiaccel/error.hpp>
 #include <aiaccel/memory.hpp>

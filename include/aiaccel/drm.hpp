@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+//
+// GPUs that the kernel's DRM subsystem drives: their render nodes, as engines, and buffers handed
+// to and from their drivers as dma-bufs (PRIME).
+//
+// libdrm.so.2 is found when it is needed first, and never linked. Listing needs it not.
+//
+// Threads: the functions may be called from several threads at once, and so may a Node's; an Object
+// belongs to one.
+#ifndef AIACCEL_DRM_HPP
+#define AIACCEL_DRM_HPP
+
+#include <aiaccel/descriptor.hpp>
+#include <aiaccel/device.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace aiaccel::drm {
+
+struct RenderNode {
+  std::string path;    // "/dev/dri/renderD128"
+  std::string name;    // "0000:65:00.0"; of what is on no PCI bus its device's name, such as "vgem"
+  std::string driver;  // "amdgpu"; "" where sysfs does not tell: nothing real drives it
+  int numa_node = -1;
+  std::uint64_t device_bytes = 0;  // 0 where the driver does not tell
+  bool gpu = false;                // else something else that renders, or a driver without a device
+};
+
+// All of them, in the order of their numbers. Nothing is opened, so nothing that sleeps is woken.
+// `sys` is where sysfs is mounted.
+[[gnu::visibility("default")]] std::vector<RenderNode> render_nodes(
+    const std::string& sys = "/sys");
+
+// What AIACCEL_IOC_ENGINE_REGISTER wants to make an engine of it: called by its name, with the
+// node's file name as alias ("renderD128", which another boot may give to another), provided by its
+// driver, one slot, advisory, since nothing that this library knows stops its work. Throws
+// Error(EINVAL) for a name that no engine can bear.
+[[gnu::visibility("default")]] aiaccel_engine_register engine_of(const RenderNode& node);
+
+class Object;
+
+// An open node. Copies are the same one.
+class [[gnu::visibility("default")]] Node {
+ public:
+  // Throws Error: ENOSYS without libdrm, and says why; what open() says.
+  explicit Node(const std::string& path);
+  // The same on a descriptor that the program has: objects of its own live in that file.
+  explicit Node(Descriptor opened);
+
+  int fd() const noexcept;
+
+  // The driver's object that is the buffer (drmPrimeFDToHandle). Throws Error: what
+  // Buffer::export_fd() throws; EOPNOTSUPP where the buffer is no dma-buf, which takes
+  // AIACCEL_CAP_IMPORT; what the driver says, such as EINVAL for memory that it does not take.
+  Object import(const Buffer& buffer) const;
+
+  // An object that the driver's own calls made here becomes an Object's.
+  Object adopt(std::uint32_t handle) const;
+
+ private:
+  friend class Object;
+  struct [[gnu::visibility("hidden")]] State;
+  std::shared_ptr<State> state_;
+};
+
+// A GEM object, by its handle. A driver has one handle in a file for one dma-buf, however often
+// that is imported: the handle is closed with the last Object of it.
+class [[gnu::visibility("default")]] Object {
+ public:
+  Object(Object && other) noexcept;
+  Object& operator=(Object&& other) noexcept;
+  ~Object();
+
+  std::uint32_t handle() const noexcept {
+    return handle_;
+  }
+
+  // A dma-buf of it (drmPrimeHandleToFD); of what was imported the one that it was imported from.
+  Descriptor export_fd() const;
+
+  // The same as a buffer of a context.
+  Buffer to(const Device& device) const {
+    return device.import(export_fd());
+  }
+
+ private:
+  friend class Node;
+  Object(std::shared_ptr<Node::State> state, std::uint32_t handle);
+  std::shared_ptr<Node::State> state_;
+  std::uint32_t handle_ = 0;
+};
+
+}  // namespace aiaccel::drm
+
+#endif  // AIACCEL_DRM_HPP

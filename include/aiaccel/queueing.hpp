@@ -51,17 +51,17 @@ struct Measures {
 
 // Erlang's B: the share of calls lost by `servers` trunks with no line when `offered_load` erlangs
 // come. O(servers).
-double erlang_b(std::uint32_t servers, double offered_load);
+[[gnu::visibility("default")]] double erlang_b(std::uint32_t servers, double offered_load);
 
 // Erlang's C: the share of jobs that wait; 1 where offered_load >= servers. O(servers).
-double erlang_c(std::uint32_t servers, double offered_load);
+[[gnu::visibility("default")]] double erlang_c(std::uint32_t servers, double offered_load);
 
 // M/M/c. O(servers).
-Measures mmc(const Station& station);
+[[gnu::visibility("default")]] Measures mmc(const Station& station);
 
 // The wait that a share of `quantile` (0 to below 1) of all jobs do not exceed: 0 where that many
 // do not wait at all. M/M/c, O(servers).
-double wait_quantile_s(const Station& station, double quantile);
+[[gnu::visibility("default")]] double wait_quantile_s(const Station& station, double quantile);
 
 // M/M/c/K: whoever finds `capacity` jobs present (in the line and in service; at least `servers`)
 // is turned away.
@@ -72,20 +72,21 @@ struct BoundedMeasures {
 };
 
 // O(capacity).
-BoundedMeasures mmck(const Station& station, std::uint32_t capacity);
+[[gnu::visibility("default")]] BoundedMeasures mmck(const Station& station, std::uint32_t capacity);
 
 // Classes that share a station, the highest first: a free server takes the first job of the highest
 // class that waits, and nobody is interrupted. One Measures for each of `arrival_rates`;
 // `station.arrival_rate` is not looked at. A class may be stable although lower ones are not.
 // O(servers + classes).
-std::vector<Measures> mmc_by_priority(const Station& station,
-                                      std::span<const double> arrival_rates);
+[[gnu::visibility("default")]] std::vector<Measures> mmc_by_priority(
+    const Station& station, std::span<const double> arrival_rates);
 
 // Allen and Cunneen's approximation for arrivals and service times of any distribution (G/G/c): the
 // line and the wait of M/M/c times (arrival_scv + service_scv) / 2, where scv, the squared
 // coefficient of variation, is variance / mean^2: 1 of an exponential, 0 of a constant. The wait's
 // probability is M/M/c's. Exact for M/M/c and M/G/1.
-Measures allen_cunneen(const Station& station, double arrival_scv, double service_scv);
+[[gnu::visibility("default")]] Measures allen_cunneen(const Station& station, double arrival_scv,
+                                                      double service_scv);
 
 // A promise on waiting: `quantile` of the jobs wait at most `wait_s`.
 struct WaitTarget {
@@ -95,12 +96,13 @@ struct WaitTarget {
 
 // The least count of servers with which the station (its own count is not looked at) keeps the
 // promise; none if more than `most` were needed. O(most).
-std::optional<std::uint32_t> least_servers(const Station& station, const WaitTarget& target,
-                                           std::uint32_t most);
+[[gnu::visibility("default")]] std::optional<std::uint32_t> least_servers(const Station& station,
+                                                                          const WaitTarget& target,
+                                                                          std::uint32_t most);
 
 // The same where the mean wait may be at most `mean_wait_s`.
-std::optional<std::uint32_t> least_servers_for_mean(const Station& station, double mean_wait_s,
-                                                    std::uint32_t most);
+[[gnu::visibility("default")]] std::optional<std::uint32_t> least_servers_for_mean(
+    const Station& station, double mean_wait_s, std::uint32_t most);
 
 }  // namespace aiaccel::queueing
 

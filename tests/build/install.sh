@@ -70,6 +70,10 @@ int main() {
   auto device = aiaccel::Device::open("embedded");
   auto engine = device.engine("cpu0");
   std::cout << aiaccel_version() << ' ' << device.transport() << '\n';
+  // What is not inline must be in the library for others to link.
+  aiaccel::BufferPool pool(device);
+  if (pool.stats().buffers != 0 || aiaccel::queueing::erlang_b(1, 1) != 0.5) return 2;
+  if (aiaccel::numa::allowed_nodes().empty()) return 3;
   try {
     aiaccel::Model::open("/there/is/no/such.onnx");
   } catch (const std::exception&) {

@@ -143,26 +143,37 @@ static unsigned long segment_pages(struct device *dev)
 	return min_t(size_t, bytes, UINT_MAX) >> PAGE_SHIFT;
 }
 
-static unsigned long count_segments(const struct aia_pages *pages, unsigned long most)
+/* How much of a run that begins before @end lies in [first, end), and from where on. */
+static unsigned long part_of_run(const struct aia_pages *pages, unsigned long run,
+				 unsigned long first, unsigned long end, unsigned long *skip)
 {
-	unsigned long run, nr = 0;
+	unsigned long begin = pages->runs[run].first;
 
-	for (run = 0; run < pages->nr_runs; run++)
-		nr += DIV_ROUND_UP(aia_pages_run_length(pages, run), most);
+	*skip = first > begin ? first - begin : 0;
+	return min(aia_pages_run_length(pages, run), end - begin) - *skip;
+}
+
+static unsigned long count_segments(const struct aia_pages *pages, unsigned long most,
+				    unsigned long first, unsigned long end)
+{
+	unsigned long run = aia_pages_run_of(pages, first), nr = 0, skip;
+
+	for (; run < pages->nr_runs && pages->runs[run].first < end; run++)
+		nr += DIV_ROUND_UP(part_of_run(pages, run, first, end, &skip), most);
 	return nr;
 }
 
-static void fill_segments(const struct aia_pages *pages, unsigned long most,
-			  struct scatterlist *segment)
+static void fill_segments(const struct aia_pages *pages, unsigned long most, unsigned long first,
+			  unsigned long end, struct scatterlist *segment)
 {
-	unsigned long run, i, nr;
+	unsigned long run = aia_pages_run_of(pages, first), skip, i, nr;
 
-	for (run = 0; run < pages->nr_runs; run++) {
-		unsigned long length = aia_pages_run_length(pages, run);
+	for (; run < pages->nr_runs && pages->runs[run].first < end; run++) {
+		unsigned long length = part_of_run(pages, run, first, end, &skip);
 
 		for (i = 0; i < length; i += nr) {
 			nr = min(length - i, most);
-			sg_set_page(segment, aia_pages_nth(pages->runs[run].page, i),
+			sg_set_page(segment, aia_pages_nth(pages->runs[run].page, skip + i),
 				    nr << PAGE_SHIFT, 0);
 			segment = sg_next(segment);
 		}
@@ -171,19 +182,25 @@ static void fill_segments(const struct aia_pages *pages, unsigned long most,
 }
 
 /* The IOMMU, or the bounce buffer, may make fewer of them or refuse: that is for it to say. */
-int aia_pages_to_sg(const struct aia_pages *pages, struct device *dev, struct sg_table *table)
+int aia_pages_part_to_sg(const struct aia_pages *pages, struct device *dev, unsigned long first,
+			 unsigned long nr_pages, struct sg_table *table)
 {
-	unsigned long most = segment_pages(dev), nr;
+	unsigned long most = segment_pages(dev), end = first + nr_pages, nr;
 	int err;
 
 	if (!most)
 		return -EINVAL;
-	nr = count_segments(pages, most);
+	nr = count_segments(pages, most, first, end);
 	if (nr > UINT_MAX)
 		return -ENOMEM;
 	err = sg_alloc_table(table, nr, GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 	if (err)
 		return err;
-	fill_segments(pages, most, table->sgl);
+	fill_segments(pages, most, first, end, table->sgl);
 	return 0;
+}
+
+int aia_pages_to_sg(const struct aia_pages *pages, struct device *dev, struct sg_table *table)
+{
+	return aia_pages_part_to_sg(pages, dev, 0, pages->nr, table);
 }

@@ -55,5 +55,8 @@ void aia_pages_copy(const struct aia_pages *pages, unsigned long index, struct p
  * sg_free_table(). 0, -ENOMEM, or -EINVAL where @dev takes no whole page.
  */
 int aia_pages_to_sg(const struct aia_pages *pages, struct device *dev, struct sg_table *table);
+/* Likewise, of one page or more from @first on. */
+int aia_pages_part_to_sg(const struct aia_pages *pages, struct device *dev, unsigned long first,
+			 unsigned long nr_pages, struct sg_table *table);
 
 #endif

@@ -18,6 +18,7 @@
  *			Nothing below takes it again.
  *   export_lock		mutex of a buffer: its exports, while who is attached to them is
  *			told. The end of an export takes it, with no other lock held.
+ *   dma_lock		mutex of an engine: what its driver has mapped, while it is unmapped.
  *   reservation lock	the kernel's own, of a dma-buf: held by who calls export.c, or not.
  *   aia_buffer.lock	rwsem of a buffer: whether it is revoked, and who uses it (buffer.h).
  *   settle_lock		mutex of policy.c: the rules, while they are matched for a tenant.
@@ -204,6 +205,8 @@ struct aia_engine {
 	struct work_struct stop_work;	/* calls stop() */
 	struct delayed_work watchdog;	/* while it does */
 	struct work_struct farewell;	/* removes it: its maker has ended */
+	struct mutex dma_lock;
+	struct list_head dmas;		/* dma_lock; what its driver has mapped (dma.c) */
 	/* aia_turn_lock */
 	struct aia_sched_engine sched;
 	struct aia_history history;	/* empty until it has memory: sched.history tells */
@@ -271,6 +274,8 @@ struct aia_engine *aia_engine_register_by_user(const struct aia_engine_desc *des
 void aia_engine_bind(struct aia_engine *engine, struct aia_context *ctx);
 /* That begins to go. */
 void aia_engine_end_bound(struct aia_context *ctx);
+/* Unmaps what its driver still has: the engine goes. */
+void aia_dma_end_all(struct aia_engine *engine);
 /* As aia_engine_unregister(); false when it was done before. */
 bool aia_engine_remove(struct aia_engine *engine);
 

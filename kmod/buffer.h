@@ -41,6 +41,7 @@ struct aia_buffer {
 	/* constant once published */
 	u32 kind;			/* enum aiaccel_buffer_kind */
 	u32 flags;			/* of PIN */
+	u32 skip;			/* bytes of the first page before the first one */
 	u64 length;
 	u64 maker;			/* the context's number */
 	unsigned long nr_pages;		/* charged; 0: another driver's */

@@ -51,4 +51,25 @@ static inline void aia_hrtimer_setup(struct hrtimer *timer,
 #endif
 }
 
+/* For an attachment that is told of no moves: its dma_resv is not held. */
+static inline struct sg_table *aia_dma_buf_map(struct dma_buf_attachment *attachment,
+					       enum dma_data_direction direction)
+{
+#ifdef AIA_HAVE_DMA_BUF_MAP_UNLOCKED
+	return dma_buf_map_attachment_unlocked(attachment, direction);
+#else
+	return dma_buf_map_attachment(attachment, direction);
+#endif
+}
+
+static inline void aia_dma_buf_unmap(struct dma_buf_attachment *attachment, struct sg_table *table,
+				     enum dma_data_direction direction)
+{
+#ifdef AIA_HAVE_DMA_BUF_MAP_UNLOCKED
+	dma_buf_unmap_attachment_unlocked(attachment, table, direction);
+#else
+	dma_buf_unmap_attachment(attachment, table, direction);
+#endif
+}
+
 #endif

@@ -215,6 +215,8 @@ static struct aia_engine *add(const struct aia_engine_desc *desc, bool by_user)
 	INIT_LIST_HEAD(&engine->queues);
 	INIT_LIST_HEAD(&engine->of_maker);
 	INIT_WORK(&engine->farewell, farewell);
+	mutex_init(&engine->dma_lock);
+	INIT_LIST_HEAD(&engine->dmas);
 	aia_turn_init_alarm(engine);
 	aia_sched_engine_init(&engine->sched, desc->slots);
 	engine->sched.witness = aia_trace_decision;
@@ -304,6 +306,7 @@ bool aia_engine_remove(struct aia_engine *engine)
 		cond_resched();
 	aia_turn_stop_alarm(engine);
 	aia_stop_finish(engine);
+	aia_dma_end_all(engine);
 	spin_lock(&aia_limit_lock);
 	engine->gone = true;
 	spin_unlock(&aia_limit_lock);

@@ -331,6 +331,7 @@ int aia_buffer_pin(struct aia_call *call)
 	if (IS_ERR(buffer))
 		return PTR_ERR(buffer);
 	buffer->flags = arg->flags;
+	buffer->skip = arg->addr - start;
 	handle = aia_handle_create(call->ctx, buffer, false, &call->refused_by);
 	if (IS_ERR(handle)) {
 		aia_buffer_put(buffer);

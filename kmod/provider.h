@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * For other kernel drivers: how to put an engine under aiaccel, stop work on it, and say that it is
- * broken.
+ * For other kernel drivers: how to put an engine under aiaccel, stop work on it, say that it is
+ * broken, and give its device the memory that users name. edu.c is a driver to begin from.
  *
  * The description is copied. After aia_engine_unregister() returns nothing of the
  * provider is referred to any more, and its module may go; queues to the engine stay
  * behind, with their jobs failed and their turns revoked, until their owners
- * destroy them. All calls may sleep, and none may come after aia_engine_unregister() began.
+ * destroy them. All calls may sleep, and none but aia_dma_unmap() may come after
+ * aia_engine_unregister() began.
  */
 #ifndef AIA_PROVIDER_H
 #define AIA_PROVIDER_H
 
+#include <linux/dma-direction.h>
 #include <linux/types.h>
 #include <uapi/aiaccel.h>
 
 struct aia_engine;
+struct device;
+struct file;
+struct sg_table;
 
 /**
  * struct aia_engine_turn - Whose work it is
@@ -79,7 +84,10 @@ struct aia_engine_desc {
 /* An ERR_PTR: -EINVAL, -EEXIST for a name in use, -ENOMEM, -ENOSPC without ids. */
 struct aia_engine *aia_engine_register(const struct aia_engine_desc *desc);
 
-/* What was to be stopped and was not yet is the caller's to stop. */
+/*
+ * What was to be stopped and was not yet is the caller's to stop, before. What is still mapped is
+ * unmapped: the device does nothing any more.
+ */
 void aia_engine_unregister(struct aia_engine *engine);
 
 /*
@@ -94,5 +102,80 @@ void aia_engine_fault(struct aia_engine *engine);
  * did, and that a @stop took too long; -EBUSY while one that did has not returned.
  */
 int aia_engine_recover(struct aia_engine *engine);
+
+/*
+ * Whether the calling process, which has @file open, has a turn of that generation on the engine
+ * now: 0; -EINVAL: it is not an open /dev/aiaccel; -EPERM: of another address space; -ESTALE.
+ *
+ * It may be revoked a moment later, and then @stop is called; or completed by another thread of its
+ * holder, and then it is not. So a driver makes what it is about to run known to its @stop first,
+ * asks this then, and begins nothing that @stop has taken back since; and asks again before each
+ * piece of work that it can begin alone.
+ */
+int aia_engine_check_turn(struct aia_engine *engine, const struct file *file, u32 generation);
+
+/* ---- memory (dma.c) ---- */
+
+/**
+ * struct aia_dma_desc - What a user asked the driver to do with its memory
+ * @dev:	which device is to reach it
+ * @file:	/dev/aiaccel as the calling process has it open, counted by the driver
+ * @generation:	of the turn that it has on the engine
+ * @buffer:	an id of its context
+ * @offset:	in the buffer, in bytes; in what was pinned, from the address given to PIN
+ * @length:	bytes, one at least
+ * @direction:	what the device may do with them
+ */
+struct aia_dma_desc {
+	struct device *dev;
+	struct file *file;
+	u32 generation;
+	u32 buffer;
+	u64 offset;
+	u64 length;
+	enum dma_data_direction direction;
+};
+
+/**
+ * struct aia_dma - Bytes of a buffer that a device reaches
+ * @table:	mapped by the DMA API; whole pages, or all of another driver's dma-buf
+ * @skip:	bytes of it before the first that was asked for
+ * @length:	bytes that were asked for; the driver lets its device reach no others
+ */
+struct aia_dma {
+	struct sg_table *table;
+	u64 skip;
+	u64 length;
+};
+
+/*
+ * Maps memory of the calling process for a device, while the process has a turn on the engine. It
+ * is counted as an importer, and stays, and stays charged, until it is unmapped, whoever goes
+ * meanwhile; the driver lets go of it when the work is done.
+ *
+ * That turn is looked at as by aia_engine_check_turn(), once.
+ *
+ * An ERR_PTR, each before those below it:
+ *  -EINVAL	it is not an open /dev/aiaccel, or the length is 0
+ *  -EPERM	it was opened by another address space than the caller's
+ *  -EOVERFLOW	@offset plus @length wraps
+ *  -ENOENT	the id names no buffer
+ *  -EINVAL	the range is not in the buffer
+ *  -EACCES	the device would write to what was pinned, or exported, for reading
+ *  -ESTALE	the context has no turn of that generation on this engine now
+ *  -ENODEV	the buffer was revoked
+ *  -EBUSY	other drivers' work on a dma-buf of theirs is not over (poll it)
+ *  -ENOMEM, -EIO, -EINVAL and what else the DMA API, or another driver's exporter, says
+ */
+struct aia_dma *aia_dma_map(struct aia_engine *engine, const struct aia_dma_desc *desc);
+
+/* The device does not use it any more. Also after the engine was unregistered. */
+void aia_dma_unmap(struct aia_dma *dma);
+
+/*
+ * Where the device finds byte @offset, which is below the length; how many lie there side by side,
+ * up to the end. 0 where another driver has mapped less than it says to have.
+ */
+u64 aia_dma_at(const struct aia_dma *dma, u64 offset, dma_addr_t *at);
 
 #endif

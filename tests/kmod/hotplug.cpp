@@ -13,8 +13,6 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 
 #include "account.hpp"
 #include "module.hpp"
@@ -35,13 +33,6 @@ struct Told {
   std::atomic<uint32_t> refused;         // ESHUTDOWN, ENOENT
   std::atomic<uint32_t> wrong;           // the first answer that should not be
 };
-
-// 0 or an errno.
-int put(const std::string& path, const std::string& text) {
-  const Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (fd.get() < 0) return errno;
-  return write(fd.get(), text.data(), text.size()) < 0 ? errno : 0;
-}
 
 // One process of the load: an open device and its ring. Nothing in here asserts, calls are judged
 // by what they tell.
@@ -227,17 +218,6 @@ class Load {
   Told& told_;
   std::vector<pid_t> pids_;
 };
-
-// The name of QEMU's edu device on the bus.
-std::string find_edu() {
-  for (const auto& device : std::filesystem::directory_iterator("/sys/bus/pci/devices")) {
-    std::string vendor, number;
-    std::ifstream(device.path() / "vendor") >> vendor;
-    std::ifstream(device.path() / "device") >> number;
-    if (vendor == "0x1234" && number == "0x11e8") return device.path().filename();
-  }
-  return "";
-}
 
 // Loads the provider, and sees that nothing of the load stays.
 struct Stage {

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <fstream>
 
 #include "raw.hpp"
 
@@ -29,6 +31,22 @@ int load_module(const std::string& path, const std::string& parameters) {
 
 int unload_module(const std::string& name) {
   return syscall(SYS_delete_module, name.c_str(), O_NONBLOCK) < 0 ? errno : 0;
+}
+
+int put(const std::string& path, const std::string& text) {
+  const Fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (fd.get() < 0) return errno;
+  return write(fd.get(), text.data(), text.size()) < 0 ? errno : 0;
+}
+
+std::string find_edu() {
+  for (const auto& device : std::filesystem::directory_iterator("/sys/bus/pci/devices")) {
+    std::string vendor, number;
+    std::ifstream(device.path() / "vendor") >> vendor;
+    std::ifstream(device.path() / "device") >> number;
+    if (vendor == "0x1234" && number == "0x11e8") return device.path().filename();
+  }
+  return "";
 }
 
 Reloaded::Reloaded(const std::string& parameters) {

@@ -13,6 +13,13 @@ namespace raw {
 int load_module(const std::string& path, const std::string& parameters);
 int unload_module(const std::string& name);
 
+// Writes to a file of the kernel's: 0 or an errno.
+int put(const std::string& path, const std::string& text);
+
+// The name of QEMU's edu device on the bus; empty without one. aiaccel_edu.ko drives it, and the
+// tests' provider as well: a test loads one of them.
+std::string find_edu();
+
 // aiaccel loaded with these parameters, and as it was at the end. error() is the errno of loading.
 class Reloaded {
  public:

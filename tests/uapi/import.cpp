@@ -77,6 +77,33 @@ BOOST_AUTO_TEST_CASE(is_a_buffer_that_nobody_pays_for) {
   BOOST_TEST(context(AIACCEL_IOC_BUFFER_INFO, info) == 0);
 }
 
+BOOST_AUTO_TEST_CASE(what_export_gave_is_the_same_buffer) {
+  NEED_DEVICE();
+  const Context maker, other;
+  aiaccel_buffer_info first{}, second{};
+  first.id = maker.alloc(3 * kPage - 1).id;
+  aiaccel_export passed{};
+  passed.id = first.id;
+  BOOST_REQUIRE_EQUAL(maker(AIACCEL_IOC_EXPORT, passed), 0);
+  Fd fd(passed.fd);
+  aiaccel_import arg{};
+  arg.fd = fd.get();
+  BOOST_REQUIRE_EQUAL(other(AIACCEL_IOC_IMPORT, arg), 0);
+  fd.close();
+  BOOST_TEST(arg.length == 3 * kPage - 1);
+  second.id = arg.id;
+  BOOST_REQUIRE_EQUAL(maker(AIACCEL_IOC_BUFFER_INFO, first), 0);
+  BOOST_REQUIRE_EQUAL(other(AIACCEL_IOC_BUFFER_INFO, second), 0);
+  BOOST_TEST(first.handles == 2u);
+  BOOST_TEST((first.state == 0 && second.state == AIACCEL_BUFFER_FOREIGN));
+  BOOST_TEST(other.map(3 * kPage, second.mmap_offset).error() == 0);
+  // But for the id, where it is mapped and how it came, one is told as the other.
+  second.id = first.id;
+  second.mmap_offset = first.mmap_offset;
+  second.state = 0;
+  BOOST_TEST(memcmp(&first, &second, sizeof(first)) == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_path_is_no_descriptor) {
   NEED_DEVICE();
   const Context context;

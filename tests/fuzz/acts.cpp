@@ -9,6 +9,7 @@ namespace {
 
 constexpr Act kActs[] = {
     {"call", 600, call_device},
+    {"COPY", 10, call_edu},
     {"open", 12, open_context},
     {"close", 8, close_context},
     {"dup", 5, duplicate},

@@ -5,5 +5,5 @@ OWN_MAIN_fuzz := 1
 TEST_SOURCES_fuzz := tests/kmod/dma_buf.cpp
 
 fuzz: build/tests/fuzz ## hostile processes on the module in the debug kernel, for TIME seconds; SEED= for the same again
-	tests/vm/run --kernel debug --numa --timeout $$(($(TIME) + 300)) -- build/tests/fuzz --time=$(TIME) $(if $(SEED),--seed=$(SEED))
+	tests/vm/run --kernel debug --numa --edu --timeout $$(($(TIME) + 300)) -- build/tests/fuzz --time=$(TIME) $(if $(SEED),--seed=$(SEED))
 .PHONY: fuzz

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "fuzz/calls.hpp"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
+#include <uapi/aiaccel_edu.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -525,6 +528,9 @@ int tally_map_buffer() {
 int tally_map_export() {
   return kNrRows + 5;
 }
+int tally_copy() {
+  return kNrRows + 6;
+}
 
 void call_number(Actor& actor, int fd, int index) {
   const Row& row = kRows[index];
@@ -557,6 +563,75 @@ void call_device(Actor& actor) {
   for (uint32_t left = actor.random.below(sum_of_weights()); left >= kRows[row].weight; row++)
     left -= kRows[row].weight;
   call_row(actor, row, context);
+}
+
+// ---- another module's ----
+
+namespace {
+
+constexpr Field kCopyFields[] = {
+    FIELD(aiaccel_edu_copy, size, kSize),     FIELD(aiaccel_edu_copy, flags, kFlags),
+    FIELD(aiaccel_edu_copy, device, kId),     FIELD(aiaccel_edu_copy, generation, kId),
+    FIELD(aiaccel_edu_copy, buffer, kId),     FIELD(aiaccel_edu_copy, offset, kNumber),
+    FIELD(aiaccel_edu_copy, length, kNumber), FIELD(aiaccel_edu_copy, device_offset, kNumber)};
+
+// With what may well succeed, but for the ids.
+int copy_once(Actor& actor, int device, uint32_t generation, uint32_t buffer) {
+  Random& random = actor.random;
+  auto& copy = *reinterpret_cast<aiaccel_edu_copy*>(actor.argument);
+  memset(actor.argument, 0, sizeof(actor.argument));
+  copy.size = sizeof copy;
+  copy.flags = random.below(2);
+  copy.device = device;
+  copy.generation = generation;
+  copy.buffer = buffer;
+  copy.length = 1 + random.below(random.percent(20) ? AIACCEL_EDU_BYTES : 64);
+  copy.offset = random.percent(50) ? 0 : random.below(2 * kPage);
+  copy.device_offset = random.below(static_cast<uint32_t>(AIACCEL_EDU_BYTES + 1 - copy.length));
+  if (random.percent(20)) mutate(random, kCopyFields, &copy);
+  const int error = ioctl(actor.world.shared->edu, AIACCEL_EDU_IOC_COPY, &copy) < 0 ? errno : 0;
+  actor.tally().count(tally_copy(), error);
+  return error;
+}
+
+template <typename T>
+bool good(int fd, unsigned long number, T& arg) {
+  arg.size = sizeof arg;
+  return ioctl(fd, number, &arg) == 0;
+}
+
+// Under a turn, as a program would, if its turn comes soon.
+void copy_in_turn(Actor& actor) {
+  const int fd = open(kDevice, O_RDWR | O_CLOEXEC);
+  aiaccel_queue_create queue{};
+  queue.engine = actor.world.shared->edu_engine;
+  queue.class_ = AIACCEL_CLASS_NORMAL;
+  queue.budget_ns = 1 + actor.random.below(500'000'000);
+  aiaccel_alloc alloc{};
+  alloc.length = 3 * kPage;
+  aiaccel_job job{};
+  job.width = 1;
+  aiaccel_enter enter{};
+  enter.jobs = address(&job);
+  enter.nr_jobs = enter.min_events = 1;
+  enter.timeout_ns = now_ns() + 500'000'000;
+  if (good(fd, AIACCEL_IOC_QUEUE_CREATE, queue) && good(fd, AIACCEL_IOC_ALLOC, alloc)) {
+    job.queue = queue.id;
+    if (good(fd, AIACCEL_IOC_ENTER, enter) && enter.nr_events)
+      for (int i = 0; i < 4; i++) copy_once(actor, fd, 1, alloc.id);  // its first turn
+  }
+  close(fd);
+}
+
+}  // namespace
+
+void call_edu(Actor& actor) {
+  const Context& context = actor.context();
+  if (actor.random.percent(50))
+    copy_in_turn(actor);
+  else
+    copy_once(actor, context.fd, static_cast<uint32_t>(context.turns.pick(actor.random)),
+              static_cast<uint32_t>(context.buffers.pick(actor.random)));
 }
 
 }  // namespace fuzz

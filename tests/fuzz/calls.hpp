@@ -40,6 +40,9 @@ void call_row(Actor& actor, int row, int context);
 // The same with another descriptor, without keeping what it tells.
 void call_number(Actor& actor, int fd, int row);
 
+// COPY of aiaccel_edu.ko, where there is such a device.
+void call_edu(Actor& actor);
+
 // Spoils one field, sometimes more.
 void mutate(Random& random, std::span<const Field> fields, void* bytes);
 
@@ -50,5 +53,6 @@ int tally_map_ring();
 int tally_map_consumed();
 int tally_map_buffer();
 int tally_map_export();
+int tally_copy();
 
 }  // namespace fuzz

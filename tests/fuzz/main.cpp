@@ -20,6 +20,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,12 +79,38 @@ void find_engines(Shared& shared, int device) {
     perror("fuzz: the device does not answer");
     exit(1);
   }
+  for (const uint32_t id : shared.engines) {
+    aiaccel_engine_info info{};
+    info.size = sizeof info;
+    info.id = id;
+    if (!ioctl(device, AIACCEL_IOC_ENGINE_INFO, &info) && !strcmp(info.provider, "aiaccel_edu"))
+      shared.edu_engine = id;
+  }
   shared.nr_engines = std::min(list.count, static_cast<uint32_t>(std::size(shared.engines)));
   shared.ring_bytes = query.ring_bytes;
 }
 
+// The driver of QEMU's edu, where there is one.
+void load_edu(Shared& shared) {
+  utsname name{};
+  uname(&name);
+  const std::string file = std::string("build/kmod/") + name.release + "/kmod/aiaccel_edu.ko";
+  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || syscall(SYS_finit_module, fd, "dma_bits=64", 0)) perror("fuzz: aiaccel_edu.ko");
+  close(fd);
+  shared.edu = open("/dev/aiaccel-edu", O_RDWR);
+}
+
+void unload_edu() {
+  for (const uint64_t until = now_ns() + 20 * kSecond; now_ns() < until; usleep(100'000))
+    if (!syscall(SYS_delete_module, "aiaccel_edu", O_NONBLOCK) || errno == ENOENT) return;
+  perror("fuzz: aiaccel_edu.ko stays");
+  result(false, "the_driver_of_edu_goes");
+}
+
 void open_shared(Shared& shared, int device) {
   shared.tally = &Tally::create();
+  load_edu(shared);
   find_engines(shared, device);
   shared.memfd = memfd_create("fuzz-shared", 0);
   if (shared.memfd < 0 || ftruncate(shared.memfd, kWindowPages * kPage) ||
@@ -99,7 +127,7 @@ void open_shared(Shared& shared, int device) {
 
 void close_shared(const Shared& shared) {
   for (const int fd : {shared.mail[0], shared.mail[1], shared.memfd, shared.direct, shared.dma_buf,
-                       shared.cgroups[0], shared.cgroups[1]})
+                       shared.edu, shared.cgroups[0], shared.cgroups[1]})
     close(fd);
   unlink(kDirectFile);
   rmdir("/sys/fs/cgroup/fuzz-a");
@@ -270,6 +298,8 @@ void judge(const Tally& tally) {
   for (const auto& [call, name] : others)
     if (!tell(tally, call, name, sums)) never += std::string(" ") + name;
   tell(tally, tally_unknown(), "unknown", sums);  // is never to succeed
+  Sums seldom;                                    // for want of a turn on just that engine
+  tell(tally, tally_copy(), "COPY", seldom);
   for (int i = 0; const Act& act : acts()) printf("# %-15s %8lu\n", act.name, tally.acts(i++));
   const uint64_t percent = sums.made ? sums.succeeded * 100 / sums.made : 0;
   printf("# %lu calls of the device, %lu %% of them succeeded\n", sums.made, percent);
@@ -325,6 +355,7 @@ int main(int argc, char** argv) {
                           sizeof(aiaccel_policy_rule)};
   if (ioctl(device, AIACCEL_IOC_POLICY, &no_rules)) perror("fuzz: POLICY");
   end_engines(device);
+  unload_edu();
   judge(*shared.tally);
   check_accounts(device, before);
   printf("1..%d\n", g_results);

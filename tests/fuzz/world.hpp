@@ -93,10 +93,12 @@ inline uint64_t busy_window(Random& random) {
 // Descriptors that main() opens before anybody is forked; -1 where there is none.
 struct Shared {
   Tally* tally = nullptr;
-  int mail[2] = {-1, -1};  // a socket pair for descriptors
-  int memfd = -1;          // pages that all processes may map
-  int direct = -1;         // a file opened with O_DIRECT
-  int dma_buf = -1;        // to be imported
+  int mail[2] = {-1, -1};   // a socket pair for descriptors
+  int memfd = -1;           // pages that all processes may map
+  int direct = -1;          // a file opened with O_DIRECT
+  int dma_buf = -1;         // to be imported
+  int edu = -1;             // the device of aiaccel_edu.ko,
+  uint32_t edu_engine = 0;  // whose engine is among the others
   int cgroups[2] = {-1, -1};
   uint32_t engines[8] = {};
   uint32_t nr_engines = 0;

@@ -6,21 +6,19 @@
 //
 // Threads make one call each and assert nothing.
 #include <fcntl.h>
-#include <linux/dma-buf.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <uapi/aiaccel_edu.h>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <numeric>
 #include <thread>
-#include <uapi/aiaccel_edu.h>
 
 #include "account.hpp"
 #include "dma_buf.hpp"
@@ -270,8 +268,8 @@ BOOST_AUTO_TEST_CASE(huge_pages_and_memfds_are_reached) {
   const Memory a = allocated(client.context, kPage);
   const Fd fd(memfd_create("edu", MFD_CLOEXEC));
   BOOST_REQUIRE_EQUAL(ftruncate(fd.get(), 4 * kPage), 0);
-  const Memory file = pinned(client.context,
-                             Map(4 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
+  const Memory file =
+      pinned(client.context, Map(4 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
   round_trip(client, a, 0, file, 3 * kPage - 100, 200, 0);
   BOOST_TEST(put("/proc/sys/vm/nr_hugepages", "1") == 0);
   {

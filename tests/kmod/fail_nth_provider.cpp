@@ -7,8 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <uapi/aiaccel_edu.h>
+#include <cerrno>
 
 #include "dma_buf.hpp"
 #include "faults.hpp"
@@ -46,7 +46,9 @@ namespace {
 
 struct EduDriver {
   EduDriver() { BOOST_REQUIRE_EQUAL(load_module("kmod/aiaccel_edu.ko", "dma_bits=64"), 0); }
-  ~EduDriver() { BOOST_TEST(eventually([] { return unload_module("aiaccel_edu") == 0; })); }
+  ~EduDriver() {
+    BOOST_TEST(eventually([] { return unload_module("aiaccel_edu") == 0; }));
+  }
 };
 
 uint32_t edu_engine(const Context& context) {
@@ -87,8 +89,7 @@ BOOST_AUTO_TEST_CASE(copying_by_dma) {
     sweep({.name = name,
            .errors = {ENOMEM, EFAULT, EIO},
            .least = least,
-           .call =
-               [&] { return ioctl(file.get(), AIACCEL_EDU_IOC_COPY, &copy) ? errno : 0; },
+           .call = [&] { return ioctl(file.get(), AIACCEL_EDU_IOC_COPY, &copy) ? errno : 0; },
            .undo = {},
            .prepare = {},
            .look =

@@ -21,6 +21,8 @@
  *   dma_lock		mutex of an engine: what its driver has mapped, while it is unmapped.
  *   reservation lock	the kernel's own, of a dma-buf: held by who calls export.c, or not.
  *   aia_buffer.lock	rwsem of a buffer: whether it is revoked, and who uses it (buffer.h).
+ *   aia_cache.freeing	mutex of a context: pins that are let go of because room is wanted, or
+ *			because they are stale. Taken with no lock held.
  *   settle_lock		mutex of policy.c: the rules, while they are matched for a tenant.
  *   aia_config_lock	mutex: engines registered, tenants, nodes, seats. Nothing in it
  *			touches user memory or is charged to a memory cgroup. A holder
@@ -34,6 +36,8 @@
  *   aia_limit_lock	spinlock: all struct aia_limit, the tenants' byte counts, and the sizes of
  *			reservations.
  *   xa_lock of a context, wait queue locks: innermost.
+ *   aia_cache.lock	spinlock of a context: the pins that it keeps. Innermost, as it is taken by
+ *			mmu notifiers, inside locks of the kernel's that allocating takes.
  */
 #ifndef AIA_H
 #define AIA_H
@@ -44,6 +48,7 @@
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
@@ -305,6 +310,18 @@ struct aia_object {
 	u32 id;
 };
 
+/* What PIN_CACHED keeps (pin_cache.c). */
+struct aia_cache {
+	spinlock_t lock;
+	struct rb_root pins;		/* lock: those that are found */
+	struct list_head unused;	/* lock: those of them that no id refers to, the oldest first */
+	unsigned int nr_unused;		/* lock */
+	struct list_head doomed;	/* lock: for the work item */
+	struct mutex freeing;		/* who frees, and who waits for that */
+	struct work_struct work;
+	atomic_t nr;			/* pins in all */
+};
+
 struct aia_context {
 	struct kref ref;		/* its file, and whoever is about to wake its waiters */
 
@@ -329,6 +346,8 @@ struct aia_context {
 	atomic64_t offered;		/* pages of mmap offsets given out so far */
 	atomic64_t bytes[AIACCEL_BUFFER_IMPORTED]; /* of buffers, by enum aiaccel_buffer_kind - 1 */
 	atomic_t nr_objects[AIA_NR_OBJECT_KINDS];
+
+	struct aia_cache cache;
 
 	struct list_head seats;		/* aia_config_lock */
 
@@ -366,6 +385,12 @@ extern const struct file_operations aia_context_fops;
 /* Sees to it that turns and reservations end with the address space; before there can be any. */
 int aia_context_watch(struct aia_context *ctx);
 void aia_context_put(struct aia_context *ctx);
+
+int aia_cache_init(void);
+void aia_cache_exit(void);
+void aia_cache_open(struct aia_context *ctx);
+void aia_cache_close(struct aia_context *ctx);
+
 /*
  * All contexts, for STATS. As of queues: one found under aia_turn_lock is there until it is let go.
  */

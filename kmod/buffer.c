@@ -25,6 +25,11 @@ struct aia_buffer *aia_buffer_create(struct aia_context *ctx, u32 kind, u64 leng
 		return ERR_PTR(-ENOMEM);
 	}
 	err = aia_tenant_charge_bytes(ctx->tenant, kind, nr_pages << PAGE_SHIFT, refused_by);
+	if (err && aia_cache_give_back(ctx)) {
+		*refused_by = AIACCEL_REFUSED_NOT;
+		err = aia_tenant_charge_bytes(ctx->tenant, kind, nr_pages << PAGE_SHIFT,
+					      refused_by);
+	}
 	if (err) {
 		kfree(buffer);
 		return ERR_PTR(err);

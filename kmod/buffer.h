@@ -12,8 +12,8 @@
  * its maker pays until then.
  *
  * Files: buffer.c life, handle.c ids, mapping.c mmap, info.c what is told of one; alloc.c and
- * pin.c make pages, export.c hands them on, import.c takes what was handed on, revoke.c takes it
- * back.
+ * pin.c make pages, pin_cache.c keeps them, export.c hands them on, import.c takes what was
+ * handed on, revoke.c takes it back.
  *
  * Locking: aia_buffer.lock, inside mmap_lock and the reservation lock of a dma-buf. Whoever makes
  * new use of a buffer reads `revoked` under it, and does so until the use can be found by who
@@ -51,6 +51,13 @@ struct aia_buffer {
 	struct aia_tenant *tenant;	/* counted, charged nr_pages */
 	struct user_struct *user;	/* counted, charged nr_pages; NULL: nobody */
 	struct mm_struct *mm;		/* grabbed, whose pinned_vm was raised; or NULL */
+
+	/*
+	 * Of PIN_CACHED: the pin in its maker's cache, as long as a handle there that is not
+	 * foreign refers to this; whether it is stale is told until then.
+	 */
+	struct aia_cached *cached;
+	bool stale;			/* by its notifier; aia_cache.lock */
 
 	bool revoked;			/* lock */
 	struct address_space *mapped;	/* lock; of all mappings; NULL before the first */
@@ -100,6 +107,26 @@ void aia_import_release(struct aia_buffer *buffer);
 /* Counts the pages among those that buffers of the kind hold on each node, or no more. */
 void aia_held_add(u32 kind, const struct aia_pages *pages);
 void aia_held_sub(u32 kind, const struct aia_pages *pages);
+
+/* ---- pin_cache.c ---- */
+
+/*
+ * Watches the range that is to be pinned, before it is, and counts one who uses it: a handle by
+ * PIN. -ERESTARTNOINTR: once more.
+ */
+int aia_cache_begin(struct aia_context *ctx, struct aia_buffer *buffer, u64 addr, u32 *refused_by);
+/* From here on changes count: whether there were any, and to be found unless there were. */
+unsigned long aia_cache_watch(struct aia_buffer *buffer);
+bool aia_cache_changed(struct aia_buffer *buffer, unsigned long seq);
+void aia_cache_add(struct aia_buffer *buffer, unsigned long seq);
+/* What is in the cache, or NULL. It is counted, and so is one who uses it. */
+struct aia_buffer *aia_cache_find(struct aia_context *ctx, u64 addr, u64 length, u32 flags);
+/* One uses it no more; the buffer's own reference stays the caller's. */
+void aia_cache_put(struct aia_buffer *buffer);
+/*
+ * For who was refused: lets go of all that nobody uses. False when there was nothing to let go of.
+ */
+bool aia_cache_give_back(struct aia_context *ctx);
 
 /* ---- handle.c ---- */
 

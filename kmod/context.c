@@ -182,6 +182,7 @@ static int context_open(struct inode *inode, struct file *file)
 	init_waitqueue_head(&ctx->wait);
 	xa_init_flags(&ctx->objects, XA_FLAGS_ALLOC1);
 	xa_init(&ctx->offsets);
+	aia_cache_open(ctx);
 	INIT_LIST_HEAD(&ctx->seats);
 	INIT_LIST_HEAD(&ctx->queues);
 	INIT_LIST_HEAD(&ctx->engines);
@@ -225,6 +226,7 @@ static int context_release(struct inode *inode, struct file *file)
 		aia_object_destroy(ctx, object);
 		cond_resched();
 	}
+	aia_cache_close(ctx);
 	spin_lock(&aia_turn_lock); /* whoever found it has done */
 	xa_erase(&aia_contexts, ctx->index);
 	list_del(&ctx->of_tenant);

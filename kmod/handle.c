@@ -15,10 +15,18 @@
 
 #define FIRST_OFFSET ((1ULL << 32) >> PAGE_SHIFT)
 
-/* As what it counts among its context's bytes. */
-static u32 kind_of(const struct aia_handle *handle)
+/* By PIN_CACHED: it uses a pin of the context's cache. */
+static bool is_cached(const struct aia_handle *handle)
 {
-	return handle->foreign ? AIACCEL_BUFFER_IMPORTED : handle->buffer->kind;
+	return !handle->foreign && handle->buffer->cached;
+}
+
+static void count_bytes(struct aia_context *ctx, const struct aia_handle *handle, s64 sign)
+{
+	u32 kind = handle->foreign ? AIACCEL_BUFFER_IMPORTED : handle->buffer->kind;
+
+	if (!is_cached(handle)) /* which the cache counts */
+		atomic64_add(sign * (s64)handle->buffer->length, &ctx->bytes[kind - 1]);
 }
 
 static unsigned long last_offset(const struct aia_handle *handle)
@@ -63,7 +71,7 @@ struct aia_handle *aia_handle_create(struct aia_context *ctx, struct aia_buffer 
 	if (err)
 		goto err_uncharge;
 	atomic_inc(&buffer->nr_handles);
-	atomic64_add(buffer->length, &ctx->bytes[kind_of(handle) - 1]);
+	count_bytes(ctx, handle, 1);
 	return handle;
 
 err_uncharge:
@@ -82,10 +90,12 @@ void aia_handle_destroy(struct aia_context *ctx, struct aia_handle *handle)
 
 	if (handle->offset)
 		xa_erase(&ctx->offsets, last_offset(handle));
-	atomic64_sub(buffer->length, &ctx->bytes[kind_of(handle) - 1]);
+	count_bytes(ctx, handle, -1);
 	if (handle->foreign)
 		aia_tenant_uncharge(ctx->tenant, AIA_CEILING_QUEUES, 1);
 	atomic_dec(&buffer->nr_handles);
+	if (is_cached(handle))
+		aia_cache_put(buffer);
 	kfree(handle);
 	aia_buffer_put(buffer);
 }

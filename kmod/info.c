@@ -47,7 +47,11 @@ static u32 state_of(struct aia_buffer *buffer, const struct aia_handle *handle)
 {
 	u32 state = handle->foreign ? AIACCEL_BUFFER_FOREIGN : 0;
 
-	return aia_buffer_is_revoked(buffer) ? state | AIACCEL_BUFFER_REVOKED : state;
+	if (aia_buffer_is_revoked(buffer))
+		state |= AIACCEL_BUFFER_REVOKED;
+	if (READ_ONCE(buffer->stale))
+		state |= AIACCEL_BUFFER_STALE;
+	return state;
 }
 
 static void describe(struct aia_buffer *buffer, const struct aia_handle *handle,

@@ -37,12 +37,17 @@ static int __init aia_init(void)
 	err = aia_engine_init();
 	if (err)
 		goto err_sysfs;
+	err = aia_cache_init();
+	if (err)
+		goto err_engine;
 	device.groups = aia_sysfs_groups;
 	err = misc_register(&device);
 	if (err)
-		goto err_engine;
+		goto err_cache;
 	return 0;
 
+err_cache:
+	aia_cache_exit();
 err_engine:
 	aia_engine_exit();
 err_sysfs:
@@ -57,6 +62,7 @@ err_turn:
 static void __exit aia_exit(void)
 {
 	misc_deregister(&device);
+	aia_cache_exit();
 	aia_engine_exit();
 	aia_sysfs_exit();
 	aia_node_exit();

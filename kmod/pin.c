@@ -18,6 +18,8 @@
  * before. That it is not sealed later, while it is pinned, is the kernel's doing.
  *
  * Nothing is pinned in part: what fails on the way is undone.
+ *
+ * What the caller wants to be cached is kept by pin_cache.c, and found there without any of this.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -258,6 +260,27 @@ static void unpin(const struct aia_buffer *buffer)
 	}
 }
 
+/*
+ * Pinning may itself change what is mapped: it breaks copy-on-write, and moves pages out of where
+ * they cannot stay. Once that is done it changes nothing more. So what was changed meanwhile is
+ * pinned once again; and is no worse for not being kept if it was changed then too, by others.
+ */
+static int fill_watched(struct aia_buffer *buffer, unsigned long start, unsigned long *seq,
+			u32 *refused_by)
+{
+	int err;
+
+	*seq = aia_cache_watch(buffer);
+	err = fill(buffer, start, refused_by);
+	if (err || !aia_cache_changed(buffer, *seq))
+		return err;
+	unpin(buffer);
+	aia_pages_free(&buffer->pages);
+	buffer->pages = (struct aia_pages){ .node = NUMA_NO_NODE };
+	*seq = aia_cache_watch(buffer);
+	return fill(buffer, start, refused_by);
+}
+
 void aia_pin_release(struct aia_buffer *buffer)
 {
 	unpin(buffer);
@@ -306,12 +329,90 @@ u64 aia_pin_room(void)
 	return used < limit ? (u64)(limit - used) << PAGE_SHIFT : 0;
 }
 
+/* ---- the call ---- */
+
+static int charge_user_or_room(struct aia_call *call, struct aia_buffer *buffer)
+{
+	int err = charge_user(buffer);
+
+	if (err && aia_cache_give_back(call->ctx))
+		err = charge_user(buffer);
+	if (err)
+		call->refused_by = AIACCEL_REFUSED_RLIMIT;
+	return err;
+}
+
+/* Takes over the caller's reference, and use of what is cached. */
+static struct aia_handle *create_handle(struct aia_call *call, struct aia_buffer *buffer)
+{
+	struct aia_handle *handle;
+
+	handle = aia_handle_create(call->ctx, buffer, false, &call->refused_by);
+	if (IS_ERR(handle)) {
+		if (buffer->cached)
+			aia_cache_put(buffer);
+		aia_buffer_put(buffer);
+	}
+	return handle;
+}
+
+static struct aia_handle *pin(struct aia_call *call)
+{
+	const struct aiaccel_pin *arg = call->arg;
+	unsigned long start = arg->addr & PAGE_MASK, end = PAGE_ALIGN(arg->addr + arg->length);
+	struct aia_handle *handle;
+	struct aia_buffer *buffer;
+	unsigned long seq;
+	int err;
+
+	err = check_range(start, end, arg->flags);
+	if (err)
+		return ERR_PTR(err);
+	buffer = aia_buffer_create(call->ctx, AIACCEL_BUFFER_PINNED, arg->length,
+				   (end - start) >> PAGE_SHIFT, &call->refused_by);
+	if (IS_ERR(buffer))
+		return ERR_CAST(buffer);
+	buffer->flags = arg->flags;
+	buffer->skip = arg->addr - start;
+	if (arg->flags & AIACCEL_PIN_CACHED) {
+		err = aia_cache_begin(call->ctx, buffer, arg->addr, &call->refused_by);
+		if (err) {
+			aia_buffer_put(buffer);
+			return ERR_PTR(err);
+		}
+	}
+	handle = create_handle(call, buffer);
+	if (IS_ERR(handle))
+		return handle;
+	err = charge_user_or_room(call, buffer);
+	if (!err)
+		err = buffer->cached ? fill_watched(buffer, start, &seq, &call->refused_by) :
+				       fill(buffer, start, &call->refused_by);
+	if (err) {
+		aia_handle_abort(call->ctx, handle);
+		return ERR_PTR(err);
+	}
+	aia_buffer_filled(buffer);
+	trace_pin(buffer);
+	if (buffer->cached) /* others find it from here on */
+		aia_cache_add(buffer, seq);
+	return handle;
+}
+
+static struct aia_handle *find(struct aia_call *call)
+{
+	const struct aiaccel_pin *arg = call->arg;
+	struct aia_buffer *buffer = NULL;
+
+	if (arg->flags & AIACCEL_PIN_CACHED)
+		buffer = aia_cache_find(call->ctx, arg->addr, arg->length, arg->flags);
+	return buffer ? create_handle(call, buffer) : NULL;
+}
+
 int aia_buffer_pin(struct aia_call *call)
 {
 	struct aiaccel_pin *arg = call->arg;
 	struct aia_handle *handle;
-	struct aia_buffer *buffer;
-	unsigned long start, end;
 	int err;
 
 	arg->refused_by = AIACCEL_REFUSED_NOT;
@@ -321,36 +422,9 @@ int aia_buffer_pin(struct aia_call *call)
 		return err;
 	if (arg->addr + arg->length > TASK_SIZE)
 		return -EFAULT;
-	start = arg->addr & PAGE_MASK;
-	end = PAGE_ALIGN(arg->addr + arg->length);
-	err = check_range(start, end, arg->flags);
-	if (err)
-		return err;
-	buffer = aia_buffer_create(call->ctx, AIACCEL_BUFFER_PINNED, arg->length,
-				   (end - start) >> PAGE_SHIFT, &call->refused_by);
-	if (IS_ERR(buffer))
-		return PTR_ERR(buffer);
-	buffer->flags = arg->flags;
-	buffer->skip = arg->addr - start;
-	handle = aia_handle_create(call->ctx, buffer, false, &call->refused_by);
-	if (IS_ERR(handle)) {
-		aia_buffer_put(buffer);
+	handle = find(call) ?: pin(call);
+	if (IS_ERR(handle))
 		return PTR_ERR(handle);
-	}
-	err = charge_user(buffer);
-	if (err) {
-		call->refused_by = AIACCEL_REFUSED_RLIMIT;
-		goto err_abort;
-	}
-	err = fill(buffer, start, &call->refused_by);
-	if (err)
-		goto err_abort;
-	aia_buffer_filled(buffer);
-	trace_pin(buffer);
 	arg->id = handle->object.id;
 	return aia_handle_publish(call, handle);
-
-err_abort:
-	aia_handle_abort(call->ctx, handle);
-	return err;
 }

@@ -228,6 +228,12 @@ void fill_pin(Actor& actor, int, void* argument) {
   arg.addr = window(static_cast<int>(random.below(random.percent(50) ? kQuiet : kWindows))) +
              random.below(8) * kPage + random.below(kPage);
   arg.length = 1 + random.below(most_pages * kPage);
+  // Few ranges, so that they are met again.
+  if (random.percent(50)) {
+    arg.flags |= AIACCEL_PIN_CACHED;
+    arg.addr &= ~(kPage - 1);
+    arg.length = random.percent(50) ? kPage : most_pages * kPage;
+  }
 }
 void learn_pin(Actor& actor, int index, const void* argument) {
   actor.world.contexts[static_cast<size_t>(index)].buffers.put(

@@ -306,15 +306,16 @@ enum aia_object_kind {
 };
 
 struct aia_object {
-	enum aia_object_kind kind;
-	u32 id;
+	u32 id;				/* 0: none yet */
+	enum aia_object_kind reserved_as;
+	enum aia_object_kind kind;	/* xa_lock of objects; 0 until it is published */
 };
 
 /* What PIN_CACHED keeps (pin_cache.c). */
 struct aia_cache {
-	spinlock_t lock;
+	spinlock_t lock;		/* innermost; mmu notifiers take it */
 	struct rb_root pins;		/* lock: those that are found */
-	struct list_head unused;	/* lock: those of them that no id refers to, the oldest first */
+	struct list_head unused;	/* lock: those of them without an id, the oldest first */
 	unsigned int nr_unused;		/* lock */
 	struct list_head doomed;	/* lock: for the work item */
 	struct mutex freeing;		/* who frees, and who waits for that */
@@ -340,8 +341,9 @@ struct aia_context {
 	struct wait_queue_head wait;
 
 	/* their own xa_lock */
-	struct xarray objects;		/* reserved entries are being created */
+	struct xarray objects;		/* by id; also those that are being created, and vacant */
 	u32 next_id;
+	u32 vacant;			/* an id that keeps its place (object.c), or 0 */
 	struct xarray offsets;		/* handles of allocated buffers by their last mmap page */
 	atomic64_t offered;		/* pages of mmap offsets given out so far */
 	atomic64_t bytes[AIACCEL_BUFFER_IMPORTED]; /* of buffers, by enum aiaccel_buffer_kind - 1 */
@@ -351,7 +353,9 @@ struct aia_context {
 
 	struct list_head seats;		/* aia_config_lock */
 
-	struct aia_turn *spare;		/* xchg: to be used again, so that a loop allocates none */
+	/* xchg: to be used again, so that a loop allocates none */
+	struct aia_turn *spare;
+	struct aia_handle *spare_handle; /* with the id that it will have */
 
 	/* aia_turn_lock */
 	struct aia_turns turns;
@@ -365,6 +369,9 @@ struct aia_context {
 
 int aia_object_reserve(struct aia_context *ctx, struct aia_object *object,
 		       enum aia_object_kind kind, u32 *refused_by);
+/* Only gives it an id, so that reserving it will find one: ahead of time. */
+bool aia_object_number(struct aia_context *ctx, struct aia_object *object, gfp_t gfp);
+void aia_object_unnumber(struct aia_context *ctx, struct aia_object *object);
 void aia_object_publish(struct aia_context *ctx, struct aia_object *object);
 void aia_object_abort(struct aia_context *ctx, struct aia_object *object);
 /*
@@ -380,6 +387,8 @@ void aia_object_destroy(struct aia_context *ctx, struct aia_object *object);
 struct aia_handle;
 
 void aia_handle_destroy(struct aia_context *ctx, struct aia_handle *handle);
+/* When none is left. */
+void aia_handle_free_spare(struct aia_context *ctx);
 
 extern const struct file_operations aia_context_fops;
 /* Sees to it that turns and reservations end with the address space; before there can be any. */

@@ -223,7 +223,8 @@ static int context_release(struct inode *inode, struct file *file)
 	if (ctx->watched)
 		mmu_notifier_unregister(&ctx->notifier, ctx->mm);
 	xa_for_each(&ctx->objects, id, object) {
-		aia_object_destroy(ctx, object);
+		if (aia_object_take(ctx, id))
+			aia_object_destroy(ctx, object);
 		cond_resched();
 	}
 	aia_cache_close(ctx);
@@ -233,6 +234,7 @@ static int context_release(struct inode *inode, struct file *file)
 	spin_unlock(&aia_turn_lock);
 	WARN_ON_ONCE(!aia_turns_empty(&ctx->turns));
 	aia_turn_free_spare(ctx);
+	aia_handle_free_spare(ctx);
 	xa_destroy(&ctx->objects);
 	xa_destroy(&ctx->offsets);
 	put_pid(ctx->pid);

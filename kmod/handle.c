@@ -45,19 +45,43 @@ static int reserve_offset(struct aia_context *ctx, struct aia_handle *handle, u3
 	return err;
 }
 
+/* Has no id, unless it could not be had in spite of it. */
+static void free_handle(struct aia_context *ctx, struct aia_handle *handle)
+{
+	struct aia_object *object = &handle->object;
+
+	if (!READ_ONCE(ctx->spare_handle) &&
+	    (object->id || aia_object_number(ctx, object, GFP_NOWAIT | __GFP_NOWARN)))
+		handle = xchg(&ctx->spare_handle, handle);
+	if (handle && handle->object.id)
+		aia_object_unnumber(ctx, &handle->object);
+	kfree(handle);
+}
+
+void aia_handle_free_spare(struct aia_context *ctx)
+{
+	struct aia_handle *handle = ctx->spare_handle;
+
+	ctx->spare_handle = NULL;
+	if (handle)
+		aia_object_unnumber(ctx, &handle->object);
+	kfree(handle);
+}
+
 struct aia_handle *aia_handle_create(struct aia_context *ctx, struct aia_buffer *buffer,
 				     bool foreign, u32 *refused_by)
 {
 	struct aia_handle *handle;
 	int err;
 
-	handle = kzalloc(sizeof(*handle), GFP_KERNEL_ACCOUNT);
+	handle = xchg(&ctx->spare_handle, NULL) ?: kzalloc(sizeof(*handle), GFP_KERNEL_ACCOUNT);
 	if (!handle) {
 		*refused_by = AIACCEL_REFUSED_MEMCG;
 		return ERR_PTR(-ENOMEM);
 	}
 	handle->buffer = buffer;
 	handle->foreign = foreign;
+	handle->offset = 0;
 	err = aia_object_reserve(ctx, &handle->object, AIA_OBJECT_BUFFER, refused_by);
 	if (err)
 		goto err_free;
@@ -80,7 +104,7 @@ err_uncharge:
 err_abort:
 	aia_object_abort(ctx, &handle->object);
 err_free:
-	kfree(handle);
+	free_handle(ctx, handle);
 	return ERR_PTR(err);
 }
 
@@ -96,7 +120,8 @@ void aia_handle_destroy(struct aia_context *ctx, struct aia_handle *handle)
 	atomic_dec(&buffer->nr_handles);
 	if (is_cached(handle))
 		aia_cache_put(buffer);
-	kfree(handle);
+	handle->object.id = 0; /* which it has lost */
+	free_handle(ctx, handle);
 	aia_buffer_put(buffer);
 }
 

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <optional>
 
 #include "cgroup.hpp"
 #include "faults.hpp"
@@ -40,7 +41,7 @@ void look_for_ids(const Context& context, uint32_t last) {
 void sweep_alloc(const Context& context, const char* name, uint64_t pages, uint32_t placement,
                  int least) {
   aiaccel_alloc alloc{};
-  uint32_t last = 0;
+  uint32_t last = 0, other = 0;
   sweep({.name = name,
          .errors = {ENOMEM, EFAULT},
          .least = least,
@@ -51,8 +52,13 @@ void sweep_alloc(const Context& context, const char* name, uint64_t pages, uint3
                alloc.placement = placement;
                return context(AIACCEL_IOC_ALLOC, alloc);
              },
-         .undo = [&] { BOOST_TEST(destroy_errno(context, alloc.id) == 0); },
-         .prepare = {},
+         .undo =
+             [&] {
+               BOOST_TEST(destroy_errno(context, alloc.id) == 0);
+               BOOST_TEST(destroy_errno(context, other) == 0);
+             },
+         // What the last DESTROY left to be used again is used by another one.
+         .prepare = [&] { last = other = context.alloc(kPage).id; },
          .look =
              [&](int err) {
                if (err) {
@@ -200,6 +206,67 @@ BOOST_AUTO_TEST_CASE(pin) {
   sweep_pin(
       context, "PIN, hugetlb", [] { return huge_pages(MAP_HUGETLB); }, 0, 5);
   std::ofstream("/proc/sys/vm/nr_hugepages") << "0" << std::flush;
+}
+
+// What a failure leaves of a pin that is to be kept is nothing; and one that is kept already is
+// found without much that could fail.
+BOOST_AUTO_TEST_CASE(pin_cached) {
+  NEED_DEVICE();
+  NEED_FAULTS();
+  constexpr uint32_t kFlags = AIACCEL_PIN_WRITE | AIACCEL_PIN_CACHED;
+  Map map;
+  aiaccel_pin pin{};
+  const auto call = [&](const Context& context) {
+    pin = pin_of(map, kFlags);
+    return context(AIACCEL_IOC_PIN, pin);
+  };
+  const Context context;
+  sweep({.name = "PIN, to be cached",
+         .errors = {ENOMEM, EFAULT},
+         .least = 10,
+         .call = [&] { return call(context); },
+         .undo =
+             [&] {
+               map.unmap();  // stale: not kept
+               BOOST_TEST(destroy_errno(context, pin.id) == 0);
+             },
+         .prepare = [&] { map = partly_resident(-1, 40, 36); },
+         .look =
+             [&](int err) {
+               BOOST_TEST((err != ENOMEM || pin.refused_by != AIACCEL_REFUSED_NOT));
+               BOOST_TEST(pin.refused_by != uint32_t{AIACCEL_REFUSED_RLIMIT});
+             }});
+  map = partly_resident(-1, 40, 40);
+  BOOST_REQUIRE_EQUAL(call(context), 0);
+  BOOST_REQUIRE_EQUAL(destroy_errno(context, pin.id), 0);
+  const auto destroyed = [&] { BOOST_TEST(destroy_errno(context, pin.id) == 0); };
+  sweep({"PIN, cached", {ENOMEM, EFAULT}, 3, [&] { return call(context); }, destroyed, {}, {}});
+  sweep({"DESTROY, cached",
+         {EFAULT},
+         1,
+         [&] { return destroy_errno(context, pin.id); },
+         {},
+         [&] { BOOST_REQUIRE_EQUAL(call(context), 0); },
+         {}});
+  map.unmap();
+  // The first notifier of an address space.
+  std::optional<Context> fresh;
+  int status = in_child([&] {
+    fresh.emplace();
+    const Faults faults;
+    int failures = 0;
+    map = partly_resident(-1, 40, 40);
+    for (int nth = 1; nth < kMostFaults; nth++) {
+      faults.arm(nth);
+      const int err = call(*fresh);
+      const bool met = faults.disarm() == 0;
+      if (err && err != ENOMEM && err != EFAULT) return 1;
+      if (!err) return met || failures ? 0 : 2;
+      failures++;
+    }
+    return 3;
+  });
+  BOOST_TEST(status == 0);
 }
 
 BOOST_AUTO_TEST_CASE(info_and_destroy) {

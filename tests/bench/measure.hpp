@@ -51,6 +51,16 @@ void alternate(Row row, int rounds, Ours ours, Peer peer) {
   print(row);
 }
 
+// A part of a benchmark that may be missing where others are not.
+template <typename Measure>
+void part(const char* name, Measure measure) {
+  try {
+    measure();
+  } catch (const Missing& missing) {
+    std::fprintf(stderr, "not measured: %s: %s\n", name, missing.what());
+  }
+}
+
 // The main function of a benchmark.
 template <typename Measure>
 int run(Measure measure) {

@@ -52,9 +52,11 @@ class [[gnu::visibility("default")]] Node {
 
   int fd() const noexcept;
 
-  // The driver's object that is the buffer (drmPrimeFDToHandle). Throws Error: what
-  // Buffer::export_fd() throws; EOPNOTSUPP where the buffer is no dma-buf, which takes
-  // AIACCEL_CAP_IMPORT; what the driver says, such as EINVAL for memory that it does not take.
+  // The driver's object that is the dma-buf (drmPrimeFDToHandle). Throws Error: what the driver
+  // says, such as EINVAL for what is no dma-buf, or for memory that it does not take.
+  Object import(const Descriptor& dma_buf) const;
+  // The same of a buffer, exported for this: a dma-buf of its own each time. Throws what
+  // Buffer::export_fd() throws, too; without AIACCEL_CAP_IMPORT there is no dma-buf.
   Object import(const Buffer& buffer) const;
 
   // An object that the driver's own calls made here becomes an Object's.
@@ -92,6 +94,10 @@ class [[gnu::visibility("default")]] Object {
   std::shared_ptr<Node::State> state_;
   std::uint32_t handle_ = 0;
 };
+
+inline Object Node::import(const Buffer& buffer) const {
+  return import(buffer.export_fd());
+}
 
 }  // namespace aiaccel::drm
 

@@ -190,9 +190,8 @@ int Node::fd() const noexcept {
   return state_->file.get();
 }
 
-Object Node::import(const Buffer& buffer) const {
-  const Descriptor exported = buffer.export_fd();
-  const std::uint32_t handle = state_->import(exported.get());
+Object Node::import(const Descriptor& dma_buf) const {
+  const std::uint32_t handle = state_->import(dma_buf.get());
   return Object(state_, handle);
 }
 

@@ -221,13 +221,18 @@ BOOST_AUTO_TEST_CASE(a_buffer_is_an_object_of_a_driver) {
   if (lacks(error_of([&] { buffer.export_fd(); }))) SKIP("the module exports nothing yet");
   const drm::Node card(std::move(opened));
   fill(buffer.bytes(), 8);
-  std::optional<drm::Object> object = card.import(buffer);
+  const Descriptor exported = buffer.export_fd();
+  std::optional<drm::Object> object = card.import(exported);
   BOOST_TEST(buffer.info().importers == 1u);
   // Once more is the same handle, which the first to go leaves.
   const std::uint32_t handle = object->handle();
   {
-    const drm::Object same = card.import(buffer);
+    const drm::Object same = card.import(exported);
     BOOST_TEST(same.handle() == handle);
+    // Another export is another object.
+    const drm::Object other = card.import(buffer);
+    BOOST_TEST(other.handle() != handle);
+    BOOST_TEST(buffer.info().importers == 2u);
   }
   BOOST_TEST(is_object(card, handle));
   // Back again it is the same buffer.

@@ -84,8 +84,4 @@ std::string why_no_pin(const aiaccel::Device& device, std::size_t bytes) {
   return {};
 }
 
-bool lacks(int error) {
-  return conformance::on("kernel") && (error == ENOTTY || error == EOPNOTSUPP);
-}
-
 }  // namespace memory_test

@@ -45,7 +45,4 @@ bool filled(std::span<const std::byte> bytes, unsigned seed);
 // Why so many bytes cannot be pinned here, "" where they can: RLIMIT_MEMLOCK.
 std::string why_no_pin(const aiaccel::Device& device, std::size_t bytes);
 
-// Whether this errno says that the module has no such call; all other transports have all of them.
-bool lacks(int error);
-
 }  // namespace memory_test

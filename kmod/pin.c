@@ -161,10 +161,8 @@ static int check_range(unsigned long start, unsigned long end, u32 flags)
 	return 0;
 }
 
-static bool is_expected(struct page *page, const struct part *part)
+static bool is_expected(struct folio *folio, const struct part *part)
 {
-	struct folio *folio = page_folio(page);
-
 	if (part->private)
 		return folio_test_anon(folio);
 	return !folio_test_anon(folio) &&
@@ -173,22 +171,41 @@ static bool is_expected(struct page *page, const struct part *part)
 
 /* ---- pinning ---- */
 
-/* How many of them are noted in the buffer; or all are, and 0 or an error. */
+/* How many of the folio, the first one's, follow each other. */
+static unsigned long count_in_folio(struct folio *folio, struct page **pages, unsigned long nr)
+{
+	unsigned long first, count = 1;
+
+	if (!folio_test_large(folio))
+		return 1;
+	first = folio_page_idx(folio, pages[0]);
+	nr = min(nr, folio_nr_pages(folio) - first);
+	while (count < nr && pages[count] == folio_page(folio, first + count))
+		count++;
+	return count;
+}
+
+/* All of them are noted in the buffer; or those before the one that failed, and the others let go. */
 static int note(struct aia_buffer *buffer, struct page **pages, unsigned long nr,
 		const struct part *part)
 {
-	unsigned long i;
-	int err = 0;
+	while (nr) {
+		struct folio *folio = page_folio(pages[0]);
+		unsigned long count = count_in_folio(folio, pages, nr);
+		int err = 0;
 
-	for (i = 0; i < nr && !err; i++) {
-		if (!is_expected(pages[i], part))
+		if (!is_expected(folio, part))
 			err = -EOPNOTSUPP;
-		else if (!aia_pages_add(&buffer->pages, pages[i], 1))
+		else if (!aia_pages_add(&buffer->pages, pages[0], count))
 			err = -ENOMEM;
+		if (err) {
+			unpin_user_pages(pages, nr);
+			return err;
+		}
+		pages += count;
+		nr -= count;
 	}
-	if (err) /* the one that failed is not noted, nor are those after it */
-		unpin_user_pages(pages + i - 1, nr - i + 1);
-	return err;
+	return 0;
 }
 
 static int pin_batch(struct aia_buffer *buffer, unsigned long at, unsigned long nr,

@@ -570,9 +570,10 @@ enum aiaccel_buffer_state {
  * @folio_bytes:	out: bytes in folios of page size << index; of a folio what is in the
  *			buffer. ALLOC gives single pages, in long runs
  *
- * charged_bytes / page size / nr_runs tells how many pages lie side by side on average.
+ * charged_bytes / page size / nr_runs tells how many pages lie side by side on average. On the
+ * broker and embedded transports exports, importers and mappings are not known, and 0.
  *
- * Errors: %ENOENT.
+ * Errors: %ENOENT; %ENOMEM.
  */
 struct aiaccel_buffer_info {
 	__u32 size;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The faults of memory: ALLOC, PIN, BUFFER_INFO, DESTROY of a buffer, and mappings, at addresses
+// The faults of memory: ALLOC, PIN, BUFFER_INFO, QUOTA, DESTROY of a buffer, and mappings, at addresses
 // where all levels of page tables are missing; and of buffers that are handed on.
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -275,9 +275,22 @@ BOOST_AUTO_TEST_CASE(info_and_destroy) {
   const Context context;
   aiaccel_alloc alloc = context.alloc(kPage);
   sweep({.name = "BUFFER_INFO",
+         .errors = {EFAULT, ENOMEM},
+         .least = 3,
+         .call = [&] { return info_errno(context, alloc.id); },
+         .undo = {},
+         .prepare = {},
+         .look = {}});
+  aiaccel_quota quota{};
+  sweep({.name = "QUOTA",
          .errors = {EFAULT},
          .least = 2,
-         .call = [&] { return info_errno(context, alloc.id); },
+         .call =
+             [&] {
+               quota = {};
+               quota.kind = AIACCEL_BUFFER_ALLOCATED;
+               return context(AIACCEL_IOC_QUOTA, quota);
+             },
          .undo = {},
          .prepare = {},
          .look = {}});

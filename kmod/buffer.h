@@ -115,10 +115,13 @@ void aia_held_sub(u32 kind, const struct aia_pages *pages);
  * PIN. -ERESTARTNOINTR: once more.
  */
 int aia_cache_begin(struct aia_context *ctx, struct aia_buffer *buffer, u64 addr, u32 *refused_by);
-/* From here on changes count: whether there were any, and to be found unless there were. */
-unsigned long aia_cache_watch(struct aia_buffer *buffer);
-bool aia_cache_changed(struct aia_buffer *buffer, unsigned long seq);
-void aia_cache_add(struct aia_buffer *buffer, unsigned long seq);
+/*
+ * From here on changes count: whether there were any; and to be found unless there were, once the
+ * caller of PIN was told. What was added before stays as it is.
+ */
+void aia_cache_watch(struct aia_buffer *buffer);
+bool aia_cache_changed(struct aia_buffer *buffer);
+void aia_cache_add(struct aia_buffer *buffer);
 /* What is in the cache, or NULL. It is counted, and so is one who uses it. */
 struct aia_buffer *aia_cache_find(struct aia_context *ctx, u64 addr, u64 length, u32 flags);
 /* One uses it no more; the buffer's own reference stays the caller's. */

@@ -140,6 +140,8 @@ int aia_handle_publish(struct aia_call *call, struct aia_handle *handle)
 		aia_handle_abort(ctx, handle);
 		return err;
 	}
+	if (is_cached(handle)) /* not before: what fails leaves nothing */
+		aia_cache_add(handle->buffer);
 	if (handle->offset) /* reserved: cannot fail */
 		xa_store(&ctx->offsets, last_offset(handle), handle, 0);
 	aia_object_publish(ctx, &handle->object);

@@ -282,19 +282,18 @@ static void unpin(const struct aia_buffer *buffer)
  * they cannot stay. Once that is done it changes nothing more. So what was changed meanwhile is
  * pinned once again; and is no worse for not being kept if it was changed then too, by others.
  */
-static int fill_watched(struct aia_buffer *buffer, unsigned long start, unsigned long *seq,
-			u32 *refused_by)
+static int fill_watched(struct aia_buffer *buffer, unsigned long start, u32 *refused_by)
 {
 	int err;
 
-	*seq = aia_cache_watch(buffer);
+	aia_cache_watch(buffer);
 	err = fill(buffer, start, refused_by);
-	if (err || !aia_cache_changed(buffer, *seq))
+	if (err || !aia_cache_changed(buffer))
 		return err;
 	unpin(buffer);
 	aia_pages_free(&buffer->pages);
 	buffer->pages = (struct aia_pages){ .node = NUMA_NO_NODE };
-	*seq = aia_cache_watch(buffer);
+	aia_cache_watch(buffer);
 	return fill(buffer, start, refused_by);
 }
 
@@ -379,7 +378,6 @@ static struct aia_handle *pin(struct aia_call *call)
 	unsigned long start = arg->addr & PAGE_MASK, end = PAGE_ALIGN(arg->addr + arg->length);
 	struct aia_handle *handle;
 	struct aia_buffer *buffer;
-	unsigned long seq;
 	int err;
 
 	err = check_range(start, end, arg->flags);
@@ -403,7 +401,7 @@ static struct aia_handle *pin(struct aia_call *call)
 		return handle;
 	err = charge_user_or_room(call, buffer);
 	if (!err)
-		err = buffer->cached ? fill_watched(buffer, start, &seq, &call->refused_by) :
+		err = buffer->cached ? fill_watched(buffer, start, &call->refused_by) :
 				       fill(buffer, start, &call->refused_by);
 	if (err) {
 		aia_handle_abort(call->ctx, handle);
@@ -411,8 +409,6 @@ static struct aia_handle *pin(struct aia_call *call)
 	}
 	aia_buffer_filled(buffer);
 	trace_pin(buffer);
-	if (buffer->cached) /* others find it from here on */
-		aia_cache_add(buffer, seq);
 	return handle;
 }
 

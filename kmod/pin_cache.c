@@ -48,6 +48,8 @@ struct aia_cached {
 	struct aia_context *ctx;
 	struct aia_buffer *buffer;	/* counted */
 	u64 addr;			/* found by it, and the buffer's length and flags */
+	unsigned long seq;		/* of who pins it: since when changes count */
+	bool added;			/* set once, by who pinned it */
 
 	/* aia_cache.lock */
 	struct rb_node node;		/* empty: not in the tree */
@@ -256,24 +258,27 @@ err_free:
 	return err == -EINTR && !fatal_signal_pending(current) ? -ERESTARTNOINTR : err;
 }
 
-unsigned long aia_cache_watch(struct aia_buffer *buffer)
+void aia_cache_watch(struct aia_buffer *buffer)
 {
-	return mmu_interval_read_begin(&buffer->cached->notifier);
+	buffer->cached->seq = mmu_interval_read_begin(&buffer->cached->notifier);
 }
 
-bool aia_cache_changed(struct aia_buffer *buffer, unsigned long seq)
+bool aia_cache_changed(struct aia_buffer *buffer)
 {
-	return mmu_interval_check_retry(&buffer->cached->notifier, seq);
+	return mmu_interval_check_retry(&buffer->cached->notifier, buffer->cached->seq);
 }
 
-void aia_cache_add(struct aia_buffer *buffer, unsigned long seq)
+void aia_cache_add(struct aia_buffer *buffer)
 {
 	struct aia_cached *cached = buffer->cached;
 	struct aia_cache *cache = &cached->ctx->cache;
 	bool stale;
 
+	if (cached->added)
+		return;
 	spin_lock(&cache->lock);
-	stale = mmu_interval_read_retry(&cached->notifier, seq);
+	cached->added = true;
+	stale = mmu_interval_read_retry(&cached->notifier, cached->seq);
 	WRITE_ONCE(buffer->stale, stale); /* not for what was before it was pinned */
 	if (!stale)
 		insert_locked(cache, cached);

@@ -533,6 +533,46 @@ BOOST_AUTO_TEST_CASE(memory_that_is_shared_with_a_child_is_kept) {
   BOOST_TEST(finds(context, zeros.data(), kBytes));
 }
 
+BOOST_AUTO_TEST_CASE(what_is_revoked_is_not_found) {
+  NEED_DEVICE();
+  const Context context;
+  const int64_t before = pinned_pages();
+  const Map map = touched(kBytes);
+  const Pinned first(context, map.data(), kBytes);
+  aiaccel_buffer_revoke revoke{};
+  revoke.id = first.id;
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_BUFFER_REVOKE, revoke), 0);
+  const Pinned second(context, map.data(), kBytes);
+  BOOST_TEST(!second.found());
+  BOOST_TEST(info_of(context, second.id).state == 0u);
+  BOOST_TEST(finds(context, map.data(), kBytes));
+  BOOST_TEST(destroy_errno(context, first.id) == 0);
+  BOOST_TEST(pinned_pages() == before + static_cast<int64_t>(kPages));
+  // the last id of one goes after it was revoked: it is not kept
+  revoke.id = second.id;
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_BUFFER_REVOKE, revoke), 0);
+  BOOST_TEST(destroy_errno(context, second.id) == 0);
+  BOOST_TEST(pinned_pages() == before);
+}
+
+// A call that fails changes nothing: the caller does not know that anything was pinned.
+BOOST_AUTO_TEST_CASE(what_cannot_be_told_is_not_kept) {
+  NEED_DEVICE();
+  const Context context;
+  const int64_t before = pinned_pages();
+  const Map map = touched(kBytes), argument = anonymous(kPage);
+  const aiaccel_pin pin = range_of(map.data(), kBytes, kCached);
+  memcpy(argument.data(), &pin, sizeof(pin));
+  reinterpret_cast<aiaccel_pin*>(argument.data())->size = sizeof(pin);
+  BOOST_REQUIRE_EQUAL(mprotect(argument.data(), kPage, PROT_READ), 0);
+  BOOST_TEST(context.call(AIACCEL_IOC_PIN, argument.data()) == EFAULT);
+  BOOST_TEST(pinned_pages() == before);
+  // and what was kept before stays
+  BOOST_TEST(!finds(context, map.data(), kBytes));
+  BOOST_TEST(context.call(AIACCEL_IOC_PIN, argument.data()) == EFAULT);
+  BOOST_TEST(finds(context, map.data(), kBytes));
+}
+
 BOOST_AUTO_TEST_CASE(the_oldest_go) {
   NEED_DEVICE();
   constexpr size_t kMore = 44, kMost = AIACCEL_CACHED_MAX;

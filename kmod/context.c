@@ -8,7 +8,7 @@
  *    This comes before its memory is torn down, which may take seconds.
  *  - The last reference to the file goes: turns (where the address space lives on), then
  *    queues, then buffers, then the ring. Mappings of the ring hold the file. Mapped
- *    buffers do not: they have a file of their own (buffer.c).
+ *    buffers do not: they have a file of their own (mapping.c).
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -180,8 +180,8 @@ static int context_open(struct inode *inode, struct file *file)
 	ctx->pid = get_pid(task_tgid(current));
 	strscpy(ctx->comm, current->comm, sizeof(ctx->comm));
 	init_waitqueue_head(&ctx->wait);
-	xa_init_flags(&ctx->objects, XA_FLAGS_ALLOC1);
-	xa_init(&ctx->offsets);
+	xa_init_flags(&ctx->objects, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
+	xa_init_flags(&ctx->offsets, XA_FLAGS_ACCOUNT);
 	aia_cache_open(ctx);
 	INIT_LIST_HEAD(&ctx->seats);
 	INIT_LIST_HEAD(&ctx->queues);

@@ -128,15 +128,11 @@ static int map_pages(struct mapping *mapping, u64 offset)
 	unsigned long first = begin >> PAGE_SHIFT;
 	int err;
 
-	err = aia_pages_part_to_sg(&buffer->pages, mapping->dev, first,
-				   DIV_ROUND_UP_ULL(end, PAGE_SIZE) - first, &mapping->pages);
+	err = aia_pages_map(&buffer->pages, mapping->dev, first,
+			    DIV_ROUND_UP_ULL(end, PAGE_SIZE) - first, mapping->direction,
+			    &mapping->pages);
 	if (err)
 		return err;
-	err = dma_map_sgtable(mapping->dev, &mapping->pages, mapping->direction, 0);
-	if (err) {
-		sg_free_table(&mapping->pages);
-		return err;
-	}
 	mapping->dma.table = &mapping->pages;
 	mapping->dma.skip = offset_in_page(begin);
 	return 0;
@@ -176,11 +172,11 @@ static void undo_locked(struct mapping *mapping)
 	if (list_empty(&mapping->of_engine))
 		return;
 	list_del_init(&mapping->of_engine);
-	if (mapping->attachment) {
+	if (IS_ENABLED(CONFIG_DMA_SHARED_BUFFER) && mapping->attachment) {
 		aia_dma_buf_unmap(mapping->attachment, mapping->dma.table, mapping->direction);
 		dma_buf_detach(mapping->buffer->dma_buf, mapping->attachment);
 	} else {
-		dma_unmap_sgtable(mapping->dev, &mapping->pages, mapping->direction, 0);
+		aia_pages_unmap(mapping->dev, mapping->direction, &mapping->pages);
 	}
 	atomic_dec(&mapping->buffer->nr_importers);
 }
@@ -253,8 +249,6 @@ void aia_dma_unmap(struct aia_dma *dma)
 	mutex_lock(&engine->dma_lock);
 	undo_locked(mapping);
 	mutex_unlock(&engine->dma_lock);
-	if (!mapping->attachment)
-		sg_free_table(&mapping->pages);
 	aia_buffer_put(mapping->buffer);
 	kfree(mapping);
 	aia_engine_put(engine);

@@ -29,12 +29,6 @@
 #include "buffer.h"
 #include "trace.h"
 
-/*
- * Several devices may have the same pages at a time: the DMA API takes that for a mistake unless
- * whoever maps them says that it synchronises caches itself.
- */
-#define BY_OURSELVES DMA_ATTR_SKIP_CPU_SYNC
-
 /* For one device. */
 struct mapping {
 	struct list_head of_buffer;	/* aia_buffer.lock */
@@ -91,22 +85,13 @@ static int map_for(struct aia_buffer *buffer, struct mapping *mapping)
 {
 	int err;
 
-	err = aia_pages_to_sg(&buffer->pages, mapping->dev, &mapping->table);
+	err = aia_pages_map(&buffer->pages, mapping->dev, 0, buffer->nr_pages,
+			    mapping->direction, &mapping->table);
 	if (err)
 		return err;
-	err = dma_map_sgtable(mapping->dev, &mapping->table, mapping->direction, BY_OURSELVES);
-	if (err)
-		goto err_free;
 	err = list_mapping(buffer, mapping);
 	if (err)
-		goto err_unmap;
-	dma_sync_sgtable_for_device(mapping->dev, &mapping->table, mapping->direction);
-	return 0;
-
-err_unmap:
-	dma_unmap_sgtable(mapping->dev, &mapping->table, mapping->direction, BY_OURSELVES);
-err_free:
-	sg_free_table(&mapping->table);
+		aia_pages_unmap(mapping->dev, mapping->direction, &mapping->table);
 	return err;
 }
 
@@ -142,9 +127,7 @@ static void unmap(struct dma_buf_attachment *attachment, struct sg_table *table,
 	down_write(&buffer->lock);
 	list_del(&mapping->of_buffer);
 	up_write(&buffer->lock);
-	dma_sync_sgtable_for_cpu(mapping->dev, table, mapping->direction);
-	dma_unmap_sgtable(mapping->dev, table, mapping->direction, BY_OURSELVES);
-	sg_free_table(table);
+	aia_pages_unmap(mapping->dev, mapping->direction, table);
 	kfree(mapping);
 	trace_dma_unmap(buffer);
 }
@@ -196,7 +179,7 @@ static void *map_in_kernel(const struct aia_buffer *buffer)
 	struct page **pages;
 	void *address;
 
-	pages = kvmalloc_array(buffer->nr_pages, sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	pages = kvmalloc_array(buffer->nr_pages, sizeof(*pages), GFP_KERNEL | __GFP_NOWARN);
 	if (!pages)
 		return NULL;
 	aia_pages_copy(&buffer->pages, 0, pages, buffer->nr_pages);

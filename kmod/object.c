@@ -2,7 +2,7 @@
 /*
  * Ids of a context. An id is reserved first, told to the caller next, and published last: it
  * names nothing before the caller can have seen it, and what nobody saw is aborted.
- * Ids are handed out in rising order, so that a stale one does not soon name something new.
+ * Ids rise, so that a stale one does not soon name something new.
  *
  * Whoever has destroyed one may have the next one's id reserved ahead (aia_object_number).
  *

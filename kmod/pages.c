@@ -158,8 +158,11 @@ static unsigned long count_segments(const struct aia_pages *pages, unsigned long
 {
 	unsigned long run = aia_pages_run_of(pages, first), nr = 0, skip;
 
-	for (; run < pages->nr_runs && pages->runs[run].first < end; run++)
+	for (; run < pages->nr_runs && pages->runs[run].first < end; run++) {
 		nr += DIV_ROUND_UP(part_of_run(pages, run, first, end, &skip), most);
+		if (!(run % SZ_64K))
+			cond_resched();
+	}
 	return nr;
 }
 
@@ -182,8 +185,8 @@ static void fill_segments(const struct aia_pages *pages, unsigned long most, uns
 }
 
 /* The IOMMU, or the bounce buffer, may make fewer of them or refuse: that is for it to say. */
-int aia_pages_part_to_sg(const struct aia_pages *pages, struct device *dev, unsigned long first,
-			 unsigned long nr_pages, struct sg_table *table)
+static int fill_table(const struct aia_pages *pages, struct device *dev, unsigned long first,
+		      unsigned long nr_pages, struct sg_table *table)
 {
 	unsigned long most = segment_pages(dev), end = first + nr_pages, nr;
 	int err;
@@ -200,7 +203,32 @@ int aia_pages_part_to_sg(const struct aia_pages *pages, struct device *dev, unsi
 	return 0;
 }
 
-int aia_pages_to_sg(const struct aia_pages *pages, struct device *dev, struct sg_table *table)
+/*
+ * Several devices may have the same pages at a time: the DMA API takes that for a mistake unless
+ * whoever maps them says that it synchronises caches itself.
+ */
+#define BY_OURSELVES DMA_ATTR_SKIP_CPU_SYNC
+
+int aia_pages_map(const struct aia_pages *pages, struct device *dev, unsigned long first,
+		  unsigned long nr_pages, enum dma_data_direction direction, struct sg_table *table)
 {
-	return aia_pages_part_to_sg(pages, dev, 0, pages->nr, table);
+	int err;
+
+	err = fill_table(pages, dev, first, nr_pages, table);
+	if (err)
+		return err;
+	err = dma_map_sgtable(dev, table, direction, BY_OURSELVES);
+	if (err) {
+		sg_free_table(table);
+		return err;
+	}
+	dma_sync_sgtable_for_device(dev, table, direction);
+	return 0;
+}
+
+void aia_pages_unmap(struct device *dev, enum dma_data_direction direction, struct sg_table *table)
+{
+	dma_sync_sgtable_for_cpu(dev, table, direction);
+	dma_unmap_sgtable(dev, table, direction, BY_OURSELVES);
+	sg_free_table(table);
 }

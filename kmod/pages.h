@@ -10,6 +10,7 @@
 #ifndef AIA_PAGES_H
 #define AIA_PAGES_H
 
+#include <linux/dma-direction.h>
 #include <linux/mm_types.h>
 #include <linux/types.h>
 
@@ -51,12 +52,13 @@ void aia_pages_copy(const struct aia_pages *pages, unsigned long index, struct p
 		    unsigned long nr);
 
 /*
- * All of them, in segments that @dev takes; for dma_map_sgtable(), and to be freed by
- * sg_free_table(). 0, -ENOMEM, or -EINVAL where @dev takes no whole page.
+ * Maps nr_pages from @first on for a device, in segments that it takes, and makes them its own
+ * until they are unmapped. 0, -ENOMEM, -EINVAL where it takes no whole page, or what the DMA API
+ * says.
  */
-int aia_pages_to_sg(const struct aia_pages *pages, struct device *dev, struct sg_table *table);
-/* Likewise, of one page or more from @first on. */
-int aia_pages_part_to_sg(const struct aia_pages *pages, struct device *dev, unsigned long first,
-			 unsigned long nr_pages, struct sg_table *table);
+int aia_pages_map(const struct aia_pages *pages, struct device *dev, unsigned long first,
+		  unsigned long nr_pages, enum dma_data_direction direction,
+		  struct sg_table *table);
+void aia_pages_unmap(struct device *dev, enum dma_data_direction direction, struct sg_table *table);
 
 #endif

@@ -185,7 +185,7 @@ static unsigned long count_in_folio(struct folio *folio, struct page **pages, un
 	return count;
 }
 
-/* All of them are noted in the buffer; or those before the one that failed, and the others let go. */
+/* All are noted in the buffer; or those before the one that failed, and the others let go. */
 static int note(struct aia_buffer *buffer, struct page **pages, unsigned long nr,
 		const struct part *part)
 {

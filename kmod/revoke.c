@@ -24,7 +24,7 @@
 static void set_revoked(struct aia_buffer *buffer)
 {
 	down_write(&buffer->lock);
-	buffer->revoked = true;
+	WRITE_ONCE(buffer->revoked, true); /* which the cache reads without the lock */
 	up_write(&buffer->lock);
 }
 

@@ -53,9 +53,9 @@ load &
 loading=$!
 for i in "${!blocks[@]}"; do
 	case ${blocks[i]} in
-	perf*) tool=perf ;;
-	bpftrace*) tool=bpftrace ;;
-	*) tool=cat ;;
+	perf*) tool='perf' ;;
+	bpftrace*) tool='bpftrace' ;;
+	*) tool='cat' ;;
 	esac
 	what=$(head -n1 <<<"${blocks[i]}" | cut -c1-90)
 	if command -v $tool >/dev/null; then

@@ -184,7 +184,8 @@ bool aia_cache_give_back(struct aia_context *ctx)
 
 /*
  * NUMA balancing takes access to pages away for a while, to see who uses them: they stay, and so do
- * the rights. It tells so as mprotect() does, but that has mmap_lock for writing.
+ * the rights. It tells so as mprotect() does, but that has mmap_lock for writing. What it then
+ * tries to move, in vain, is stale.
  */
 static bool changes(const struct mmu_notifier_range *range)
 {

@@ -3,7 +3,7 @@
 // GPUs that the kernel's DRM subsystem drives: their render nodes, as engines, and buffers handed
 // to and from their drivers as dma-bufs (PRIME).
 //
-// libdrm.so.2 is found when it is needed first, and never linked. Listing needs it not.
+// libdrm.so.2 is found when it is needed first, and never linked. It is not needed to list nodes.
 //
 // Threads: the functions may be called from several threads at once, and so may a Node's; an Object
 // belongs to one.
@@ -36,8 +36,8 @@ struct RenderNode {
 
 // What AIACCEL_IOC_ENGINE_REGISTER wants to make an engine of it: called by its name, with the
 // node's file name as alias ("renderD128", which another boot may give to another), provided by its
-// driver, one slot, advisory, since nothing that this library knows stops its work. Throws
-// Error(EINVAL) for a name that no engine can bear.
+// driver, one slot, advisory, since nothing that this library knows stops its work. Nobody
+// registers it but who calls this. Throws Error(EINVAL) for a name that no engine can bear.
 [[gnu::visibility("default")]] aiaccel_engine_register engine_of(const RenderNode& node);
 
 class Object;
@@ -47,7 +47,9 @@ class [[gnu::visibility("default")]] Node {
  public:
   // Throws Error: ENOSYS without libdrm, and says why; what open() says.
   explicit Node(const std::string& path);
-  // The same on a descriptor that the program has: objects of its own live in that file.
+  // The same on a descriptor of an open node. It should be a file of its own (open the node anew):
+  // where other code of the program, Mesa say, has a handle of the same dma-buf in the same file,
+  // it is the same handle, and the last Object closes it for both.
   explicit Node(Descriptor opened);
 
   int fd() const noexcept;
@@ -59,7 +61,7 @@ class [[gnu::visibility("default")]] Node {
   // Buffer::export_fd() throws, too; without AIACCEL_CAP_IMPORT there is no dma-buf.
   Object import(const Buffer& buffer) const;
 
-  // An object that the driver's own calls made here becomes an Object's.
+  // An object that the driver's own calls made here becomes an Object's, which closes it.
   Object adopt(std::uint32_t handle) const;
 
  private:

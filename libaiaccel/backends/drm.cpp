@@ -114,15 +114,15 @@ void put_name(const std::string& name, char (&to)[N]) {
 std::vector<RenderNode> render_nodes(const std::string& sys) {
   std::map<long long, RenderNode> by_number;
   std::error_code none;
-  for (const fs::directory_entry& entry :
-       fs::directory_iterator(fs::path(sys) / "class/drm", none)) {
-    const std::string name = entry.path().filename();
+  fs::directory_iterator entry(fs::path(sys) / "class/drm", none);
+  for (; !none && entry != fs::directory_iterator(); entry.increment(none)) {
+    const std::string name = entry->path().filename();
     if (!name.starts_with(kPrefix)) continue;
     long long number = -1;
     const char* const end = name.data() + name.size();
     const auto [at, error] = std::from_chars(name.data() + kPrefix.size(), end, number);
     if (error != std::errc() || at != end) continue;
-    RenderNode node = describe(entry.path());
+    RenderNode node = describe(entry->path());
     if (!node.name.empty()) by_number.emplace(number, std::move(node));
   }
   std::vector<RenderNode> nodes;
@@ -153,7 +153,12 @@ struct Node::State {
     std::uint32_t handle = 0;
     if (api.drmPrimeFDToHandle(file.get(), prime, &handle) != 0)
       fail("the driver does not take the buffer");
-    ++objects[handle];
+    try {
+      ++objects[handle];
+    } catch (...) {  // no room for the count, so it is the first
+      close(handle);
+      throw;
+    }
     return handle;
   }
 
@@ -167,8 +172,12 @@ struct Node::State {
     const auto found = objects.find(handle);
     if (found == objects.end() || --found->second) return;
     objects.erase(found);
-    GemClose close{handle, 0};
-    api.drmIoctl(file.get(), kGemClose, &close);
+    close(handle);
+  }
+
+  void close(std::uint32_t handle) noexcept REQUIRES(mutex) {
+    GemClose arg{handle, 0};
+    api.drmIoctl(file.get(), kGemClose, &arg);
   }
 
   const Api& api;

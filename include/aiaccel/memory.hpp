@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Memory of the program's own, made ready before it is used: placed on a node, in huge pages, there
-// from the start. What Device::pin() is given so is pinned as fast as pinning can be: what takes
-// long is that pages are taken and zeroed, one after the other, when PIN or the program first
-// touches them.
+// from the start. Device::pin() is then as fast as it can be: what takes long is that pages are
+// taken and zeroed, one after the other, when PIN or the program first touches them. That is true
+// of what is there for writing. Touched for reading, private memory has the zero page, in whose
+// place PIN takes pages of its own.
 //
 // Threads: the functions may be called from several threads at once, a Memory belongs to one.
 #ifndef AIACCEL_MEMORY_HPP
@@ -72,10 +73,11 @@ struct PrefaultOptions {
 class [[gnu::visibility("default")]] Memory {
  public:
   Memory() noexcept = default;
-  // Maps `bytes` and says where pages come from (mbind), takes none yet. From 2 MiB on it begins at
-  // a multiple of 2 MiB, so that huge pages fit. Throws Error: EINVAL for no bytes, a policy that
-  // is none or a node that the caller may not use, NEAR included, which only a Device can resolve;
-  // ENOMEM.
+  // Maps `bytes` and says where pages come from (mbind), takes none yet. Where the kernel does not
+  // let it say so (some containers), they come from anywhere, but STRICT throws. From 2 MiB on it
+  // begins at a multiple of 2 MiB, so that huge pages fit. Throws Error: EINVAL for no bytes, a
+  // policy that is none or a node that the caller may not use, NEAR included, which only a Device
+  // can resolve; ENOMEM.
   explicit Memory(std::uint64_t bytes, Placement placement = {});
   // Takes over what mmap() gave.
   Memory(void* address, std::size_t bytes) noexcept

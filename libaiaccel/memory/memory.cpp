@@ -71,35 +71,35 @@ void check_room(std::uint64_t bytes, const Placement& placement) {
   if (bytes > cgroup_headroom()) refuse(AIACCEL_REFUSED_MEMCG);
 }
 
-}  // namespace
-
-Memory::Memory(std::uint64_t bytes, Placement placement) {
-  if (bytes == 0) throw Error(EINVAL, "memory of no bytes");
-  const Policy policy = policy_of(placement);
+Memory map_placed(std::uint64_t bytes, const Policy& policy) {
   if (bytes > kMostBytes) throw Error(ENOMEM, "cannot map memory");
   const std::size_t whole = host::whole_pages(bytes);
   Memory made(map_aligned(whole, whole >= kHugePage ? kHugePage : host::page_size()), bytes);
   if (numa::available()) {
     const numa::Mask mask = numa::mask_of(policy.nodes);
     const long bound =
-        mbind(made.bytes_.data(), whole, policy.mode, mask->maskp, numa::bits_of(*mask), 0);
+        mbind(made.bytes().data(), whole, policy.mode, mask->maskp, numa::bits_of(*mask), 0);
     // Without the right to place (some containers), only STRICT promises something.
-    if (bound < 0 && placement.policy == AIACCEL_PLACE_STRICT)
-      throw Error(errno, "cannot place memory");
+    if (bound < 0 && policy.mode == MPOL_BIND) throw Error(errno, "cannot place memory");
   }
-  *this = std::move(made);
+  return made;
+}
+
+}  // namespace
+
+Memory::Memory(std::uint64_t bytes, Placement placement) {
+  if (bytes == 0) throw Error(EINVAL, "memory of no bytes");
+  *this = map_placed(bytes, policy_of(placement));
 }
 
 Memory Memory::ready(std::uint64_t bytes, Placement placement, const PrefaultOptions& options) {
-  Memory memory(bytes, placement);
+  if (bytes == 0) throw Error(EINVAL, "memory of no bytes");
+  const Policy policy = policy_of(placement);
+  Memory memory = map_placed(bytes, policy);
   check_room(bytes, placement);
   PrefaultOptions there = options;
-  if (!there.node) {
-    const bool named =
-        placement.policy == AIACCEL_PLACE_PREFER || placement.policy == AIACCEL_PLACE_STRICT;
-    if (named) there.node = placement.node;
-    if (placement.policy == AIACCEL_PLACE_INTERLEAVE) there.node = -1;
-  }
+  // The caller's own node is asked for once: it may run on another by now.
+  if (!there.node) there.node = policy.mode == MPOL_INTERLEAVE ? -1 : policy.nodes.front();
   prefault(memory.bytes(), there);
   return memory;
 }

@@ -18,6 +18,9 @@
 #include <aiaccel/error.hpp>
 #include <aiaccel/memory.hpp>
 
+#include <sys/resource.h>
+
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -108,10 +111,15 @@ class Device {
   // Pinned memory from nothing: anonymous memory of this process, placed, in huge pages, touched by
   // several threads, then pinned; it goes with the Buffer. Unlike alloc()'s it counts towards
   // RLIMIT_MEMLOCK, and is any program's own memory to the rest of the kernel: for O_DIRECT, say.
-  // Throws Error as Memory::ready() and pin() do.
+  // Throws Error as Memory::ready() and pin() do: what is more than RLIMIT_MEMLOCK by itself, or
+  // than there is memory, before any is taken; what others leave too little for under
+  // RLIMIT_MEMLOCK or a ceiling only once all is there, since PIN gives back pins that are kept and
+  // quota_pin() does not know.
   Buffer alloc_pinned(std::uint64_t bytes, Placement placement = {},
                       const PrefaultOptions& options = {}) const {
-    return Buffer::pin(handle_, Memory::ready(bytes, resolve(placement), options));
+    placement = resolve(placement);
+    check_memlock(bytes);
+    return Buffer::pin(handle_, Memory::ready(bytes, placement, options));
   }
 
   // Whether alloc() or pin() of so many bytes would be refused now, and by what; 0 bytes to ask for
@@ -150,6 +158,14 @@ class Device {
     aiaccel_quota& arg = quota;
     detail::check(aiaccel_call(handle_.get(), AIACCEL_IOC_QUOTA, &arg), "cannot tell what is left");
     return quota;
+  }
+
+  // Throws what PIN would in the end for more than the whole of the limit, where that counts.
+  void check_memlock(std::uint64_t bytes) const {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || bytes <= limit.rlim_cur) return;
+    if (quota_pin().rlimit_bytes != AIACCEL_UNLIMITED)
+      throw Error(ENOMEM, "cannot pin memory", AIACCEL_REFUSED_RLIMIT);
   }
 
   // Near an engine is on its node.

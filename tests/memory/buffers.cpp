@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -167,6 +168,30 @@ BOOST_AUTO_TEST_CASE(pinned_from_nothing) {
                device.alloc_pinned(page, {AIACCEL_PLACE_NEAR, 0, 999999});
              }) == ENOENT);
   BOOST_TEST(error_of([&] { device.alloc_pinned(1ULL << 44); }) == ENOMEM);
+}
+
+// By the limit as it stands, so there is nothing to wait for.
+BOOST_AUTO_TEST_CASE(more_than_may_be_locked_is_refused_before_any_is_taken) {
+  const Device device = open_device();
+  rlimit limit{};
+  BOOST_REQUIRE_EQUAL(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
+  const rlimit less{1_MiB, limit.rlim_max};
+  if (limit.rlim_max < 1_MiB) SKIP("less than a MiB may be locked");
+  bool taken = false;
+  PrefaultOptions options;
+  options.progress = [&](std::uint64_t) { taken = true; };
+  BOOST_REQUIRE_EQUAL(setrlimit(RLIMIT_MEMLOCK, &less), 0);
+  const bool unlimited = device.quota_pin().rlimit_bytes == AIACCEL_UNLIMITED;
+  std::uint32_t by = AIACCEL_REFUSED_NOT;
+  try {
+    if (!unlimited) device.alloc_pinned(32_MiB, {}, options);
+  } catch (const Error& error) {
+    by = error.refused_by();
+  }
+  BOOST_REQUIRE_EQUAL(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+  if (unlimited) SKIP("this process may lock what it likes");
+  BOOST_TEST(by == static_cast<std::uint32_t>(AIACCEL_REFUSED_RLIMIT));
+  BOOST_TEST(!taken);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -77,7 +77,7 @@ class Buffer {
   // imported and is not allocated by an aiaccel: another driver's dma-buf is mapped by its
   // descriptor, pinned memory only by who pinned it.
   std::span<std::byte> bytes() const noexcept { return bytes_; }
-  std::size_t size() const noexcept { return bytes_.size(); }
+  std::size_t size() const noexcept { return bytes_.size(); }  // of those; else see info().length
 
   // bytes() as elements, from `offset` on: `count` of them, or all that fit. Throws Error(EINVAL)
   // where `offset` is not aligned for them, or so many are not there.

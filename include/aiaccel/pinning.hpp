@@ -5,7 +5,9 @@
 // What takes long when memory is pinned is that its pages are not there yet. So the thread touches
 // them first, step by step (prefault()), which is what bytes_done() counts and where it can be
 // cancelled; then one PIN makes one buffer of the whole range, which cannot be cancelled and is
-// quick. The thread has the NUMA policy and the CPUs of the one that began it.
+// quick. Not so for const memory that is private and was never written to: touched for reading it
+// has the zero page, and PIN takes all its pages after bytes_done() is bytes(). The thread has the
+// NUMA policy and the CPUs of the one that began it.
 //
 // Threads: a Pinning belongs to one at a time, but bytes_done(), done(), fd() and cancel() may be
 // called from any. It is no use in a forked child, where it must not be destroyed.
@@ -34,9 +36,10 @@ struct PinningOptions {
 class [[gnu::visibility("default")]] Pinning {
  public:
   // Begins. The bytes must stay mapped until done(), then as long as the buffer. Throws Error where
-  // there can be no thread, or no eventfd.
+  // there can be no thread, or no eventfd, and std::bad_alloc.
   Pinning(Device device, std::span<std::byte> bytes, const PinningOptions& options = {});
   Pinning(Device device, std::span<const std::byte> bytes, const PinningOptions& options = {});
+  // What was moved from can be assigned to or destroyed, and nothing else.
   Pinning(Pinning &&) noexcept;
   Pinning& operator=(Pinning&&) noexcept;
   // Cancels, waits until the thread has seen it, and lets the buffer go if it was not got.

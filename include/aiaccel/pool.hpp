@@ -13,6 +13,9 @@
 // blocks' memory back only when it ends, and keeps its books in the memory itself, where an engine
 // may write by mistake.
 //
+// allocate() throws Error, which is no std::bad_alloc, as Device::alloc() or alloc_pinned() do.
+// Memory is zeros only when its buffer is new. Any alignment goes.
+//
 // Threads: any, at any time; one lock, which is not held while a buffer is made or goes. The same
 // as for any allocator: nobody uses memory after it was given back, engines included.
 #ifndef AIACCEL_POOL_HPP
@@ -69,8 +72,6 @@ class [[gnu::visibility("default")]] BufferPool final : public std::pmr::memory_
   const Device& device() const noexcept;
 
  private:
-  // allocate() throws Error, which is no std::bad_alloc, as Device::alloc() or alloc_pinned() do.
-  // Memory is zeros when its buffer is new only. Any alignment goes.
   void* do_allocate(std::size_t bytes, std::size_t alignment) override;
   void do_deallocate(void* address, std::size_t bytes, std::size_t alignment) override;
   bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {

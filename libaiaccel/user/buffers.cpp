@@ -133,14 +133,12 @@ uint64_t memory_left(uint32_t placement, int node) {
 }  // namespace
 
 Buffers::~Buffers() {
-  for (const auto& [id, buffer] : buffers_) release(buffer);
+  for (const auto& [id, buffer] : buffers_) unlock(buffer);
 }
 
-void Buffers::release(const Buffer& buffer) {
-  if (buffer.fd >= 0)
-    close(buffer.fd);
-  else
-    release_own_range(buffer.offset, buffer.length);
+// What is left to do for one that goes; its file is closed by itself.
+void Buffers::unlock(const Buffer& buffer) {
+  if (!buffer.file) release_own_range(buffer.offset, buffer.length);
 }
 
 int Buffers::check_alloc(const aiaccel_alloc& alloc) {
@@ -179,11 +177,12 @@ Buffers::Table::node_type Buffers::make_entry(uint32_t id) {
   return one.extract(one.emplace(id, Buffer{}).first);
 }
 
-void Buffers::add(Table::node_type entry, const Buffer& buffer) noexcept {
-  entry.mapped() = buffer;
+void Buffers::add(Table::node_type entry, Buffer buffer) noexcept {
+  entry.mapped() = std::move(buffer);
   Lock lock(mutex_);
   // An arbiter that gives an id twice has us keep the first.
-  if (!buffers_.insert(std::move(entry)).inserted) release(buffer);
+  const auto added = buffers_.insert(std::move(entry));
+  if (!added.inserted) unlock(added.node.mapped());
 }
 
 int Buffers::add_alloc(aiaccel_alloc& alloc, int near_node) noexcept try {
@@ -210,7 +209,8 @@ int Buffers::add_alloc(aiaccel_alloc& alloc, int near_node) noexcept try {
     return error;
   }
   const int node = strict ? alloc.node : only_node();
-  add(std::move(entry), Buffer{file.release(), node, alloc.mmap_offset, bytes, mark});
+  auto kept = std::make_shared<const Fd>(std::move(file));
+  add(std::move(entry), Buffer{std::move(kept), node, alloc.mmap_offset, bytes, mark});
   return 0;
 } catch (const std::bad_alloc&) {
   return -ENOMEM;
@@ -221,7 +221,8 @@ int Buffers::add_import(uint32_t id, Fd file, const host::Mark& mark, uint64_t l
   Table::node_type entry = make_entry(id);
   const uint64_t bytes = host::whole_pages(length);
   if (!has_bytes(file.get(), bytes)) return -ENODEV;
-  add(std::move(entry), Buffer{file.release(), machine_node(), offset, bytes, mark});
+  auto kept = std::make_shared<const Fd>(std::move(file));
+  add(std::move(entry), Buffer{std::move(kept), machine_node(), offset, bytes, mark});
   return 0;
 } catch (const std::bad_alloc&) {
   return -ENOMEM;
@@ -233,7 +234,7 @@ int Buffers::add_pin(aiaccel_pin& pin) noexcept try {
     pin.refused_by = AIACCEL_REFUSED_RLIMIT;
     return error;
   }
-  add(std::move(entry), Buffer{-1, only_node(), pin.addr, pin.length});
+  add(std::move(entry), Buffer{nullptr, only_node(), pin.addr, pin.length});
   return 0;
 } catch (const std::bad_alloc&) {
   return -ENOMEM;
@@ -248,35 +249,34 @@ host::Mark Buffers::mark(uint32_t id) const {
 int Buffers::share(uint32_t id) const {
   Lock lock(mutex_);
   const auto found = buffers_.find(id);
-  if (found == buffers_.end()) return -ENOENT;
-  const int fd = fcntl(found->second.fd, F_DUPFD_CLOEXEC, 0);
+  if (found == buffers_.end() || !found->second.file) return -ENOENT;
+  const int fd = fcntl(found->second.file->get(), F_DUPFD_CLOEXEC, 0);
   return fd < 0 ? -errno : fd;
 }
 
-int Buffers::revoke(uint32_t id) {
+std::shared_ptr<const Fd> Buffers::file(uint32_t id) const {
   Lock lock(mutex_);
   const auto found = buffers_.find(id);
-  if (found == buffers_.end() || found->second.fd < 0) return 0;
-  return ftruncate(found->second.fd, 0) < 0 ? -errno : 0;
+  return found == buffers_.end() ? nullptr : found->second.file;
 }
 
 void Buffers::remove(uint32_t id) {
   Lock lock(mutex_);
   const auto found = buffers_.find(id);
   if (found == buffers_.end()) return;
-  release(found->second);
+  unlock(found->second);
   buffers_.erase(found);
 }
 
 int Buffers::map(uint64_t offset, uint64_t length, int prot, void** address) const {
   Lock lock(mutex_);
   for (const auto& [id, buffer] : buffers_) {
-    if (buffer.fd < 0 || offset < buffer.offset || offset - buffer.offset >= buffer.length)
-      continue;
+    if (!buffer.file || offset < buffer.offset || offset - buffer.offset >= buffer.length) continue;
     const uint64_t at = offset - buffer.offset;
     if (length == 0 || length > buffer.length - at) return -EINVAL;
-    if (!has_bytes(buffer.fd, buffer.length)) return -ENODEV;  // it was revoked
-    void* mapped = mmap(nullptr, length, prot, MAP_SHARED, buffer.fd, static_cast<off_t>(at));
+    if (!has_bytes(buffer.file->get(), buffer.length)) return -ENODEV;  // it was revoked
+    void* mapped =
+        mmap(nullptr, length, prot, MAP_SHARED, buffer.file->get(), static_cast<off_t>(at));
     if (mapped == MAP_FAILED) return -errno;
     *address = mapped;
     return 0;
@@ -291,7 +291,7 @@ int Buffers::node(uint32_t id) const {
 }
 
 void Buffers::forget_pins() {
-  std::erase_if(buffers_, [](const auto& entry) { return entry.second.fd < 0; });
+  std::erase_if(buffers_, [](const auto& entry) { return !entry.second.file; });
 }
 
 }  // namespace aiaccel

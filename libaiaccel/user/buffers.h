@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 
 #include "broker/fds.h"
 #include "host/buffer.h"
@@ -54,8 +55,8 @@ class Buffers {
   // Another descriptor of it, or -errno.
   int share(uint32_t id) const;
 
-  // Takes its memory away from all who mapped it. 0 or -errno; does nothing where it was pinned.
-  int revoke(uint32_t id);
+  // Its file, which lives on with who has this; none where it was pinned or is not there.
+  std::shared_ptr<const Fd> file(uint32_t id) const;
 
   int map(uint64_t offset, uint64_t length, int prot, void** address) const;
 
@@ -67,7 +68,7 @@ class Buffers {
 
  private:
   struct Buffer {
-    int fd;  // -1: pinned
+    std::shared_ptr<const Fd> file;  // none: pinned
     int node;
     uint64_t offset;  // of the mapping; the address where pinned
     uint64_t length;
@@ -76,9 +77,9 @@ class Buffers {
 
   using Table = std::map<uint32_t, Buffer>;
 
-  static void release(const Buffer& buffer);
+  static void unlock(const Buffer& buffer);
   static Table::node_type make_entry(uint32_t id);
-  void add(Table::node_type entry, const Buffer& buffer) noexcept;
+  void add(Table::node_type entry, Buffer buffer) noexcept;
 
   mutable Mutex mutex_;
   Table buffers_ GUARDED_BY(mutex_);

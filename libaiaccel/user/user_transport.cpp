@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -139,8 +140,10 @@ int UserTransport::run(host::Call& call) {
     case AIACCEL_IOC_IMPORT:
       return import_buffer(call);
     case AIACCEL_IOC_BUFFER_REVOKE: {
-      const int result = perform(call);
-      return result ? result : buffers_.revoke(arg.buffer_revoke.id);
+      // Had before nobody pays for it any more: another thread may DESTROY the buffer meanwhile.
+      const std::shared_ptr<const Fd> file = buffers_.file(arg.buffer_revoke.id);
+      if (int error = perform(call)) return error;
+      return file && ftruncate(file->get(), 0) < 0 ? -errno : 0;
     }
     default:
       return perform(call);

@@ -49,8 +49,10 @@ patterns=(
 mapfile -d '' -t blocks < <(blocks)
 is 'every block has its pattern' "${#blocks[@]}" "${#patterns[@]}"
 
+set -m # a process group of its own: what it runs is to end with it
 load &
 loading=$!
+set +m
 for i in "${!blocks[@]}"; do
 	case ${blocks[i]} in
 	perf*) tool='perf' ;;
@@ -64,6 +66,6 @@ for i in "${!blocks[@]}"; do
 		skip "$what" "$tool is not installed"
 	fi
 done
-kill $loading
+kill -- -$loading
 wait $loading 2>/dev/null
 tap_done

@@ -106,4 +106,10 @@ for folder in tests/*/; do
 	compgen -G "$folder*.cpp" >/dev/null || continue
 	ok "$folder is in tests/suites" grep -qE "(build/tests/$name|tests/$name/run)( |\$)" tests/suites
 done
+# A check that gives up is a complaint, unless a fault was put into it on purpose.
+off='DMA-API: cacheline tracking ENOMEM, dma-debug disabled'
+is 'a check of DMA that gave up is a complaint' \
+	"$(printf '%s\n' 'aiaccel-test: kmod: edu/a' "$off" | tests/vm/splats /dev/stdin)" "kmod: edu/a"$'\n'"     $off"
+is 'but not where a fault made it' \
+	"$(printf '%s\n' 'aiaccel-test: kmod: fail_nth_memory/a' "$off" | tests/vm/splats /dev/stdin)" ''
 tap_done

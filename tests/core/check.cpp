@@ -214,7 +214,8 @@ BOOST_AUTO_TEST_CASE(pin) {
   auto with = [&](auto spoil) { return after(aia_check_pin, good, spoil); };
   BOOST_TEST(with([](auto&) {}) == 0);
   BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_PIN_WRITE; }) == 0);
-  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_PIN_WRITE << 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_PIN_WRITE | AIACCEL_PIN_CACHED; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.flags = AIACCEL_PIN_CACHED << 1; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.flags = ~0U, a.length = 0; }) == -EOPNOTSUPP);
   BOOST_TEST(with([](auto& a) { a.length = 0; }) == -EINVAL);
   BOOST_TEST(with([](auto& a) { a.length = 0 - a.addr; }) == -EOVERFLOW);
@@ -222,6 +223,50 @@ BOOST_AUTO_TEST_CASE(pin) {
   BOOST_TEST(with([](auto& a) { a.addr = ~0ULL; }) == -EOVERFLOW);
   BOOST_TEST(with([](auto& a) { a.addr = ~0ULL - 4095, a.length = 4095; }) == -EOVERFLOW);
   BOOST_TEST(with([](auto& a) { a.addr = 1ULL << 63, a.length = 1ULL << 62; }) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(quota) {
+  aiaccel_quota good{};
+  good.kind = AIACCEL_BUFFER_ALLOCATED;
+  good.length = 1;
+  good.refused_by = 9;
+  good.tenant_bytes = good.module_bytes = good.rlimit_bytes = ~0ULL;
+  good.memory_bytes = good.memcg_bytes = ~0ULL;
+  auto with = [&](auto spoil) { return after(aia_check_quota, good, spoil); };
+  BOOST_TEST(with([](auto&) {}) == 0);
+  BOOST_TEST(with([](auto& a) { a.length = 0; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.kind = AIACCEL_BUFFER_PINNED; }) == 0);
+  for (__u32 kind : {0U, __u32{AIACCEL_BUFFER_IMPORTED}, ~0U})
+    BOOST_TEST(with([=](auto& a) { a.kind = kind; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.placement = AIACCEL_PLACE_NEAR + 1; }) == -EOPNOTSUPP);
+  BOOST_TEST(with([](auto& a) { a.placement = AIACCEL_PLACE_STRICT, a.node = 3; }) == 0);
+  BOOST_TEST(with([](auto& a) { a.placement = AIACCEL_PLACE_STRICT, a.node = -1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.node = 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.engine = 1; }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.placement = AIACCEL_PLACE_NEAR, a.engine = 1; }) == 0);
+  for (__u32 placement : {AIACCEL_PLACE_PREFER, AIACCEL_PLACE_INTERLEAVE, AIACCEL_PLACE_NEAR})
+    BOOST_TEST(with([=](auto& a) {
+                 a.kind = AIACCEL_BUFFER_PINNED, a.placement = placement;
+               }) == -EINVAL);
+  BOOST_TEST(with([](auto& a) { a.length = ~0ULL; }) == -EOVERFLOW);
+  BOOST_TEST(with([](auto& a) { a.length = ~0ULL, a.node = 1; }) == -EINVAL);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_handed_on) {
+  aiaccel_export give{};
+  give.fd = -1;
+  auto exported = [&](auto spoil) { return after(aia_check_export, give, spoil); };
+  BOOST_TEST(exported([](auto&) {}) == 0);
+  BOOST_TEST(exported([](auto& a) { a.flags = 1; }) == -EOPNOTSUPP);
+  aiaccel_buffer_revoke take{};
+  take.importers = 9;
+  auto revoked = [&](auto spoil) { return after(aia_check_buffer_revoke, take, spoil); };
+  BOOST_TEST(revoked([](auto&) {}) == 0);
+  BOOST_TEST(revoked([](auto& a) { a.__reserved = 1; }) == -EINVAL);
+  aiaccel_buffer_info ask{};
+  auto asked = [&](auto spoil) { return after(aia_check_buffer_info, ask, spoil); };
+  BOOST_TEST(asked([](auto& a) { a.nr_nodes = ~0U, a.node_bytes = 1; }) == 0);
+  BOOST_TEST(asked([](auto& a) { a.__reserved = 1; }) == -EINVAL);
 }
 
 BOOST_AUTO_TEST_CASE(import) {

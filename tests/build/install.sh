@@ -44,7 +44,13 @@ is 'of C++, these are, and nothing else is' \
 	"$(printf 'aiaccel::%s\n' to_string tensor_bytes OnnxRuntime::find Tensor::{Tensor,check} \
 		Model::{file,from_bytes,inputs,label,name,open,outputs,replaceable_by,run,size_bytes,version} \
 		Deployment::{Deployment,~Deployment,operator=,infer,infer_async,model,os_help,rollback,stats} \
-		Deployment::{stream,transport,update} Stream::{infer,infer_async,version} | sort | xargs)"
+		Deployment::{stream,transport,update} Stream::{infer,infer_async,version} \
+		BufferPool::{BufferPool,~BufferPool,device,do_allocate,do_deallocate,do_is_equal,locate,stats,trim} \
+		Memory::{Memory,ready} Pinning::{Pinning,~Pinning,operator=,bytes,bytes_done,cancel,done,fd,get} prefault \
+		drm::{engine_of,render_nodes} drm::Node::{Node,adopt,fd,import} drm::Object::{Object,~Object,operator=,export_fd} \
+		numa::{allowed_nodes,bytes_by_node,cpus,current_node,distance,node_of} numa::RunOn::{RunOn,~RunOn} \
+		queueing::{allen_cunneen,erlang_b,erlang_c,least_servers,least_servers_for_mean,mmc,mmc_by_priority,mmck} \
+		queueing::wait_quantile_s | sort | xargs)"
 
 cat >"$TMP/program.c" <<'END'
 #include <aiaccel.h>

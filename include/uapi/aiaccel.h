@@ -481,8 +481,9 @@ struct aiaccel_alloc {
  * For a range that is pinned again and again: DESTROY keeps the pin, and the next PIN of the same
  * context, range and flags finds it, unless the mapping has changed since, by munmap(), say, or
  * fork(). What is kept stays charged. The oldest go when there are more than
- * %AIACCEL_CACHED_MAX in a context, and all of them before a ceiling refuses the context anything.
- * An implementation may keep none.
+ * %AIACCEL_CACHED_MAX in a context, and all of them before a ceiling refuses the context anything;
+ * another context is refused though this one keeps some. While it is kept, memory of a memfd cannot
+ * be sealed against writing. An implementation may keep none.
  */
 #define AIACCEL_PIN_CACHED	(1U << 1)
 #define AIACCEL_CACHED_MAX	256
@@ -560,7 +561,7 @@ enum aiaccel_buffer_state {
  * @handles:		out: ids that name it, in all contexts
  * @exports:		out: what EXPORT made of it and is not closed everywhere
  * @importers:		out: devices that other drivers have attached to these, and DMA mappings
- *			by drivers of engines
+ *			by drivers of engines; 0 where not known
  * @mappings:		out: times that it is mapped by mmap()
  * @node_bytes:		user pointer to __u64[nr_nodes]: bytes on each node, as many as fit; 0
  *			where they are not wanted
@@ -571,7 +572,8 @@ enum aiaccel_buffer_state {
  *			buffer. ALLOC gives single pages, in long runs
  *
  * charged_bytes / page size / nr_runs tells how many pages lie side by side on average. On the
- * broker and embedded transports exports, importers and mappings are not known, and 0.
+ * broker and embedded transports, which have no %AIACCEL_CAP_IMPORT, exports, importers and
+ * mappings are not known, and 0.
  *
  * Errors: %ENOENT; %ENOMEM.
  */
@@ -612,17 +614,19 @@ struct aiaccel_buffer_info {
  * @tenant_bytes: out: what its ceilings, and those of tenants above, leave (TENANT)
  * @module_bytes: out: what the module's leaves (MODULE)
  * @rlimit_bytes: out: what RLIMIT_MEMLOCK leaves the user, for PINNED (RLIMIT)
- * @memory_bytes: out: what can be had, where @placement says, without pushing other memory
- *		  out (MEMORY)
+ * @memory_bytes: out: what can be had, where @placement says, without swapping: free pages, and
+ *		  those of files, which can be dropped (MEMORY)
  * @memcg_bytes:  out: what the memory cgroup, and those above it, leave without giving anything
  *		  back to make room (MEMCG)
  *
- * %AIACCEL_UNLIMITED where there is no such limit. Before all others comes CONTEXT: it has
- * max_buffers. Nothing is taken, and nothing is promised: others take as well. MEMORY and MEMCG
- * are for pages that are not there yet; pages that PIN finds need neither. What a cache holds of
- * them (see %AIACCEL_PIN_CACHED) is counted as used, though it is given back when asked for.
+ * %AIACCEL_UNLIMITED where there is no such limit. Before all others, and for any @length, comes
+ * CONTEXT: it has max_buffers; likewise TENANT, where an implementation counts a tenant's buffers.
+ * Nothing is taken, and nothing is promised: others take as well. MEMORY and MEMCG are for pages
+ * that are not there yet; pages that PIN finds need neither. What a cache holds of them (see
+ * %AIACCEL_PIN_CACHED) is counted as used, though it is given back when asked for.
  *
- * Errors: as ALLOC has them for @placement, @node and @engine; %EOPNOTSUPP for another @kind.
+ * Errors: as ALLOC has them for @placement, @node and @engine; %EOPNOTSUPP for another @kind;
+ * %ENOMEM, which is no limit's.
  */
 struct aiaccel_quota {
 	__u32 size;
@@ -648,7 +652,8 @@ struct aiaccel_quota {
  *
  * Whoever has the descriptor can use the memory: IMPORT it, give it to another driver, map it
  * if it was allocated. Of a buffer pinned without AIACCEL_PIN_WRITE devices can only read. It keeps
- * the buffer, which its maker pays for, until it is closed everywhere. Of another driver's
+ * the buffer, which its maker pays for, until it is closed everywhere. Of pinned memory it has
+ * whole pages, also what lies beside the buffer in the first and the last one. Of another driver's
  * dma-buf it is that dma-buf.
  *
  * Errors: %ENOENT; %ENODEV where it was revoked; %EMFILE, %ENFILE, %ENOMEM; %EOPNOTSUPP where

@@ -40,7 +40,7 @@ class Trace {
  public:
   Trace() {
     if (!probe("p:bounds/unmap unmap_vmas") || !probe("r:bounds/unmapped exit_mmap") ||
-        !probe("p:bounds/unpin unpin_user_pages_dirty_lock") || mkdir(instance_.c_str(), 0700))
+        !probe("p:bounds/unpin unpin_user_page_range_dirty_lock") || mkdir(instance_.c_str(), 0700))
       return;
     there_ = put("trace_clock", "mono") && put("events/aiaccel/enable", "1") &&
              put("events/bounds/enable", "1");
@@ -142,8 +142,8 @@ BOOST_AUTO_TEST_CASE(its_slots_go_on_before_its_memory_is_torn_down) {
       return event.name == name && event.text.find(text) != std::string::npos;
     });
   };
-  const auto ended = find("aiaccel_complete", "cookie=0x7 ");
-  const auto granted = find("aiaccel_grant", "cookie=0x8 ");
+  const auto ended = find("complete", "cookie=0x7 ");
+  const auto granted = find("grant", "cookie=0x8 ");
   const auto unmap = find("unmap", ""), unmapped = find("unmapped", ""), unpin = find("unpin", "");
   for (const auto& event : {ended, granted, unmap, unmapped, unpin})
     BOOST_REQUIRE(event != done.end());

@@ -175,7 +175,7 @@ BOOST_AUTO_TEST_CASE(alloc) {
   context.alloc(600 * kPage);
   const int64_t before = charged_to(cgroup);
   BOOST_TEST(before >= static_cast<int64_t>(600 * kPage));
-  sweep_alloc(context, "ALLOC, 1 page", 1, AIACCEL_PLACE_LOCAL, 8);
+  sweep_alloc(context, "ALLOC, 1 page", 1, AIACCEL_PLACE_LOCAL, 6);
   sweep_alloc(context, "ALLOC, 600 pages", 600, AIACCEL_PLACE_LOCAL, 12);
   sweep_alloc(context, "ALLOC, 1300 pages interleaved", 1300, AIACCEL_PLACE_INTERLEAVE, 12);
   // Processors keep some charges for later: 64 pages each, of two kinds.
@@ -201,7 +201,7 @@ BOOST_AUTO_TEST_CASE(pin) {
         BOOST_REQUIRE_EQUAL(ftruncate(memfd.get(), 40 * kPage), 0);
         return partly_resident(memfd.get(), 40, 36);
       },
-      AIACCEL_PIN_WRITE, 15);
+      AIACCEL_PIN_WRITE, 12);
   const char* const transparent = "/sys/kernel/mm/transparent_hugepage/enabled";
   std::ofstream(transparent) << "always" << std::flush;
   sweep_pin(

@@ -71,6 +71,29 @@ bool aia_buffer_is_revoked(struct aia_buffer *buffer)
 	return revoked;
 }
 
+int aia_buffer_join(struct aia_buffer *buffer)
+{
+	int err = 0;
+
+	down_read(&buffer->lock);
+	if (buffer->revoked)
+		err = -ENODEV;
+	else
+		atomic_inc(&buffer->nr_importers);
+	up_read(&buffer->lock);
+	return err;
+}
+
+void aia_buffer_leave(struct aia_buffer *buffer)
+{
+	atomic_dec(&buffer->nr_importers);
+}
+
+bool aia_buffer_is_read_only(const struct aia_buffer *buffer)
+{
+	return buffer->kind == AIACCEL_BUFFER_PINNED && !(buffer->flags & AIACCEL_PIN_WRITE);
+}
+
 static void buffer_free(struct kref *ref)
 {
 	struct aia_buffer *buffer = container_of(ref, struct aia_buffer, ref);

@@ -91,6 +91,11 @@ struct aia_buffer *aia_buffer_get(struct aia_buffer *buffer);
 void aia_buffer_put(struct aia_buffer *buffer);
 /* For uses that who revokes need not find, or can find already. */
 bool aia_buffer_is_revoked(struct aia_buffer *buffer);
+/* Counts a device among its importers; -ENODEV where it was revoked. */
+int aia_buffer_join(struct aia_buffer *buffer);
+void aia_buffer_leave(struct aia_buffer *buffer);
+/* Devices may only read what was pinned so. Not for another driver's. */
+bool aia_buffer_is_read_only(const struct aia_buffer *buffer);
 
 /* Bytes that can be had where a placement says, without pushing others out. 0 or -errno. */
 int aia_alloc_room(u32 placement, int node, u32 engine, u64 *bytes);

@@ -52,7 +52,7 @@ static bool may_be_written(const struct aia_buffer *buffer)
 {
 	if (buffer->dma_buf)
 		return buffer->dma_buf->file->f_mode & FMODE_WRITE;
-	return buffer->kind != AIACCEL_BUFFER_PINNED || (buffer->flags & AIACCEL_PIN_WRITE);
+	return !aia_buffer_is_read_only(buffer);
 }
 
 /* All queues of a context at an engine have one seat; a turn that is granted has a generation. */
@@ -103,20 +103,6 @@ static int check(struct aia_context *ctx, struct aia_buffer *buffer,
 	if (writes(desc->direction) && !may_be_written(buffer))
 		return -EACCES;
 	return has_turn(ctx, engine, desc->generation) ? 0 : -ESTALE;
-}
-
-/* The caller is counted as an importer, unless it was revoked. */
-static int join(struct aia_buffer *buffer)
-{
-	int err = 0;
-
-	down_read(&buffer->lock);
-	if (buffer->revoked)
-		err = -ENODEV;
-	else
-		atomic_inc(&buffer->nr_importers);
-	up_read(&buffer->lock);
-	return err;
 }
 
 /* ---- mapping ---- */
@@ -178,7 +164,7 @@ static void undo_locked(struct mapping *mapping)
 	} else {
 		aia_pages_unmap(mapping->dev, mapping->direction, &mapping->pages);
 	}
-	atomic_dec(&mapping->buffer->nr_importers);
+	aia_buffer_leave(mapping->buffer);
 }
 
 /* Takes over the caller's reference to the buffer, unless it fails. */
@@ -196,7 +182,7 @@ static struct aia_dma *make(struct aia_engine *engine, struct aia_buffer *buffer
 	mapping->buffer = buffer;
 	mapping->dev = desc->dev;
 	mapping->direction = desc->direction;
-	err = join(buffer);
+	err = aia_buffer_join(buffer);
 	if (err)
 		goto err_free;
 	err = map(mapping, desc->offset);
@@ -209,7 +195,7 @@ static struct aia_dma *make(struct aia_engine *engine, struct aia_buffer *buffer
 	return &mapping->dma;
 
 err_leave:
-	atomic_dec(&buffer->nr_importers);
+	aia_buffer_leave(buffer);
 err_free:
 	kfree(mapping);
 	return ERR_PTR(err);

@@ -44,29 +44,16 @@ static struct aia_buffer *buffer_of(const struct dma_buf *dma_buf)
 	return export->buffer;
 }
 
-static bool is_read_only(const struct aia_buffer *buffer)
-{
-	return buffer->kind == AIACCEL_BUFFER_PINNED && !(buffer->flags & AIACCEL_PIN_WRITE);
-}
-
 /* ---- devices ---- */
 
 static int attach(struct dma_buf *dma_buf, struct dma_buf_attachment *attachment)
 {
-	struct aia_buffer *buffer = buffer_of(dma_buf);
-	int err;
-
-	down_read(&buffer->lock);
-	err = buffer->revoked ? -ENODEV : 0;
-	if (!err)
-		atomic_inc(&buffer->nr_importers);
-	up_read(&buffer->lock);
-	return err;
+	return aia_buffer_join(buffer_of(dma_buf));
 }
 
 static void detach(struct dma_buf *dma_buf, struct dma_buf_attachment *attachment)
 {
-	atomic_dec(&buffer_of(dma_buf)->nr_importers);
+	aia_buffer_leave(buffer_of(dma_buf));
 }
 
 static int list_mapping(struct aia_buffer *buffer, struct mapping *mapping)
@@ -102,7 +89,7 @@ static struct sg_table *map(struct dma_buf_attachment *attachment,
 	struct mapping *mapping;
 	int err;
 
-	if (is_read_only(buffer) && direction != DMA_TO_DEVICE)
+	if (aia_buffer_is_read_only(buffer) && direction != DMA_TO_DEVICE)
 		return ERR_PTR(-EACCES);
 	mapping = kzalloc(sizeof(*mapping), GFP_KERNEL_ACCOUNT);
 	if (!mapping)
@@ -293,7 +280,7 @@ static struct dma_buf *export_pages(struct aia_buffer *buffer)
 		return ERR_PTR(-ENOMEM);
 	info.ops = buffer->kind == AIACCEL_BUFFER_PINNED ? &pinned_ops : &allocated_ops;
 	info.size = buffer->nr_pages << PAGE_SHIFT;
-	info.flags = is_read_only(buffer) ? O_RDONLY : O_RDWR;
+	info.flags = aia_buffer_is_read_only(buffer) ? O_RDONLY : O_RDWR;
 	info.priv = export;
 	dma_buf = dma_buf_export(&info);
 	if (IS_ERR(dma_buf)) {

@@ -89,20 +89,6 @@ class Driver {
   const Log log_;
 };
 
-uint32_t engine_called(const Context& context, const std::string& name) {
-  uint32_t ids[64] = {};
-  aiaccel_engine_list list{};
-  list.count = 64;
-  list.ids = address(ids);
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ENGINE_LIST, list), 0);
-  for (uint32_t i = 0; i < list.count; i++) {
-    aiaccel_engine_info info{};
-    info.id = ids[i];
-    if (!context(AIACCEL_IOC_ENGINE_INFO, info) && info.name == name) return info.id;
-  }
-  return 0;
-}
-
 // An open device and an open context, with a queue to the engine.
 struct Client {
   explicit Client(const Driver& driver, uint64_t budget_ns = 0,

@@ -51,21 +51,6 @@ struct EduDriver {
   }
 };
 
-uint32_t edu_engine(const Context& context) {
-  uint32_t ids[64] = {};
-  aiaccel_engine_list list{};
-  list.count = 64;
-  list.ids = address(ids);
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ENGINE_LIST, list), 0);
-  for (uint32_t i = 0; i < list.count; i++) {
-    aiaccel_engine_info info{};
-    info.id = ids[i];
-    BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ENGINE_INFO, info), 0);
-    if (info.name == find_edu()) return info.id;
-  }
-  return 0;
-}
-
 }  // namespace
 
 // Each transfer takes 100 ms, and each fault one or two of them. A fault that the DMA API meets may
@@ -82,7 +67,7 @@ BOOST_AUTO_TEST_CASE(copying_by_dma) {
   copy.size = sizeof copy;
   copy.flags = AIACCEL_EDU_FROM_DEVICE;
   copy.device = context.fd();
-  copy.generation = context.take_turn(context.queue_at(edu_engine(context)), 1);
+  copy.generation = context.take_turn(context.queue_at(engine_called(context, find_edu())), 1);
   copy.length = 64;
   const auto sweep_copy = [&](const char* name, uint32_t buffer, int least) {
     copy.buffer = buffer;

@@ -274,6 +274,20 @@ void become_user(unsigned uid) {
   prctl(PR_SET_DUMPABLE, 1);  // so that /proc/self stays its own
 }
 
+uint32_t engine_called(const Context& context, const std::string& name) {
+  uint32_t ids[64] = {};
+  aiaccel_engine_list list{};
+  list.count = 64;
+  list.ids = address(ids);
+  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_ENGINE_LIST, list), 0);
+  for (uint32_t i = 0; i < list.count; i++) {
+    aiaccel_engine_info info{};
+    info.id = ids[i];
+    if (!context(AIACCEL_IOC_ENGINE_INFO, info) && info.name == name) return info.id;
+  }
+  return 0;
+}
+
 int as_user(unsigned uid, const std::function<int()>& body) {
   chmod(kDevice, 0666);
   const int status = in_child([&] {

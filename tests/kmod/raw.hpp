@@ -96,6 +96,9 @@ class Context {
   Fd fd_;
 };
 
+// Its number, or 0 where there is none.
+uint32_t engine_called(const Context& context, const std::string& name);
+
 // A good argument, of a name that no other has.
 aiaccel_engine_register engine_of(uint64_t device_bytes = 0, uint32_t slots = 1);
 void unregister_all_engines(const Context& context);

@@ -70,6 +70,10 @@ BOOST_AUTO_TEST_CASE(a_forked_child_gets_eperm_and_the_parent_goes_on) {
 
 // The child has the lock as the thread that it lacks left it.
 BOOST_AUTO_TEST_CASE(a_child_can_pin_although_its_parent_was_about_to) {
+#ifdef __SANITIZE_ADDRESS__
+  // Seen hanging in its quarantine, whose lock the parent's other thread had.
+  SKIP("the allocator of AddressSanitizer does not survive a fork beside a second thread");
+#endif
   Device device;
   aiaccel_pin pin{};
   pin.length = 4 << 20;

@@ -17,6 +17,16 @@ $(foreach t,$(TESTS),$(eval $(call program,$(BUILD)/tests/$(t),$(sort $(wildcard
 $(call objects,$(filter-out $(OPTIMISED_TESTS),$(filter tests/%,$(ALL_SOURCES)))): OBJ_FLAGS := -Itests -Itools -DBOOST_TEST_DYN_LINK -O0 -g1
 $(call objects,$(BENCH_SOURCES)): OBJ_FLAGS := -Itests -Itools -g1
 
+# Boost.Test's header is half of the time of most: it is compiled once. What has other flags reads it as text.
+# (The compiler takes what is compiled where it finds it before the text.)
+BOOST_PCH := $(BUILD)/pch/tap/boost.hpp.gch
+BOOST_TESTS := $(filter-out $(OPTIMISED_TESTS),$(foreach t,$(TESTS),$(if $(OWN_MAIN_$(t)),,$(wildcard tests/$(t)/*.cpp))))
+$(call objects,$(BOOST_TESTS)): OBJ_FLAGS := -I$(BUILD)/pch -include tap/boost.hpp -Itests -Itools -DBOOST_TEST_DYN_LINK -O0 -g1
+$(call objects,$(BOOST_TESTS)): | $(BOOST_PCH)
+$(BOOST_PCH): OBJ_FLAGS := -Itests -Itools -DBOOST_TEST_DYN_LINK -O0 -g1
+$(BOOST_PCH): tests/tap/boost.hpp $(wildcard /usr/include/boost/version.hpp)
+	$(call say,PCH,$<) mkdir -p $(@D) && $(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) $(OBJ_FLAGS) -x c++-header -c $< -o $@
+
 tests: $(TEST_BINS) ## the test programs in build/tests
 
 # Not of those: fuzz targets are built by another compiler, once, without the other sanitizers.

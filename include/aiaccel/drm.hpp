@@ -36,8 +36,10 @@ struct RenderNode {
 
 // What AIACCEL_IOC_ENGINE_REGISTER wants to make an engine of it: called by its name, with the
 // node's file name as alias ("renderD128", which another boot may give to another), provided by its
-// driver, one slot, advisory, since nothing that this library knows stops its work. Nobody
-// registers it but who calls this. Throws Error(EINVAL) for a name that no engine can bear.
+// driver, one slot, advisory, since nothing that this library knows stops its work. The broker and
+// `aiaccel engines --register` make engines of those that are GPUs (`gpu`) and not NVML's; any other
+// is an engine where who calls this registers it. Throws Error(EINVAL) for a name that no engine can
+// bear.
 [[gnu::visibility("default")]] aiaccel_engine_register engine_of(const RenderNode& node);
 
 class Object;

@@ -75,10 +75,13 @@ long long number_of(const fs::path& file, long long otherwise) {
 }
 
 // Of a PCI device what its class says: display controllers and processing accelerators. Else
-// whatever has a driver is taken for a GPU, as on systems on a chip.
+// whatever has a driver is taken for a GPU, as on systems on a chip; but what is on the bus "faux"
+// is a driver without a device, such as vgem on newer kernels.
 bool is_gpu(const fs::path& device, const std::string& driver) {
   const long long class_ = number_of(device / "class", -1);
-  if (class_ < 0) return !driver.empty();
+  std::error_code none;
+  if (class_ < 0)
+    return !driver.empty() && fs::read_symlink(device / "subsystem", none).filename() != "faux";
   return class_ >> 16 == 0x03 || class_ >> 16 == 0x12;
 }
 

@@ -6,9 +6,28 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <string_view>
+#include <utility>
 
-namespace aiaccel::nvml {
+#include <aiaccel/error.hpp>
+
+namespace aiaccel {
 namespace {
+
+aiaccel_engine_info info_of(const aiaccel_engine_register& made) {
+  aiaccel_engine_info engine{};
+  engine.size = sizeof engine;
+  engine.kind = made.kind;
+  engine.enforcement = made.enforcement;
+  engine.state = AIACCEL_ENGINE_ACTIVE;
+  engine.slots = made.slots;
+  engine.numa_node = made.numa_node;
+  engine.device_bytes = made.device_bytes;
+  std::memcpy(engine.name, made.name, sizeof engine.name);
+  std::memcpy(engine.alias, made.alias, sizeof engine.alias);
+  std::memcpy(engine.provider, made.provider, sizeof engine.provider);
+  return engine;
+}
 
 // Printable and without spaces, as the UAPI header asks for.
 bool put_name(const std::string& name, char (&to)[AIACCEL_NAME_LEN]) {
@@ -21,7 +40,7 @@ bool put_name(const std::string& name, char (&to)[AIACCEL_NAME_LEN]) {
 
 }  // namespace
 
-std::vector<aiaccel_engine_info> engines_of(const std::vector<Device>& devices) {
+std::vector<aiaccel_engine_info> nvml::engines_of(const std::vector<Device>& devices) {
   std::vector<aiaccel_engine_info> engines;
   for (const Device& device : devices) {
     if (device.divided) continue;
@@ -42,4 +61,24 @@ std::vector<aiaccel_engine_info> engines_of(const std::vector<Device>& devices) 
   return engines;
 }
 
-}  // namespace aiaccel::nvml
+std::vector<aiaccel_engine_info> gpu_engines(std::vector<aiaccel_engine_info> of_nvml,
+                                             const std::vector<drm::RenderNode>& nodes) {
+  std::vector<aiaccel_engine_info> engines = std::move(of_nvml);
+  for (const drm::RenderNode& node : nodes) {
+    const bool known = std::any_of(engines.begin(), engines.end(),
+                                   [&](const auto& engine) { return node.name == engine.name; });
+    if (known || !node.gpu || node.driver == "nvidia") continue;
+    try {
+      engines.push_back(info_of(drm::engine_of(node)));
+    } catch (const Error&) {  // its name
+    }
+  }
+  return engines;
+}
+
+bool is_of_render_node(const aiaccel_engine_info& engine) {
+  return engine.kind == AIACCEL_ENGINE_GPU && engine.enforcement == AIACCEL_ADVISORY &&
+         std::string_view(engine.alias).starts_with("renderD");
+}
+
+}  // namespace aiaccel

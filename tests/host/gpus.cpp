@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What NVML tells of GPUs, as engines: names, and which of them are none; and how the broker asks.
+// What NVML and sysfs tell of GPUs, as engines: names, and which of them are none; and how the
+// broker asks.
 #include "backends/gpu_engines.h"
 
 #include <dlfcn.h>
@@ -16,8 +17,13 @@
 #include "broker/gpus.hpp"
 #include "tap/tap.hpp"
 
+using aiaccel::gpu_engines;
+using aiaccel::is_of_render_node;
+using aiaccel::drm::RenderNode;
 using aiaccel::nvml::Device;
 using aiaccel::nvml::engines_of;
+
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -29,6 +35,45 @@ Device gpu(const std::string& pci, const std::string& uuid) {
   device.numa_node = 1;
   return device;
 }
+
+RenderNode node(int number, const std::string& name, const std::string& driver) {
+  RenderNode made;
+  made.path = "/dev/dri/renderD" + std::to_string(number);
+  made.name = name;
+  made.driver = driver;
+  made.gpu = true;
+  return made;
+}
+
+// A folder, and what the stand-in for NVML answers, while it lives.
+class Folder {
+ public:
+  Folder() {
+    std::string name = fs::temp_directory_path() / "aiaccel-test-XXXXXX";
+    BOOST_REQUIRE(mkdtemp(name.data()));
+    path = name;
+    setenv("AIACCEL_STANDIN", name.c_str(), 1);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() {
+    unsetenv("AIACCEL_STANDIN");
+    fs::remove_all(path);
+  }
+
+  // A render node in a sysfs below it: a display controller.
+  void add_node(const std::string& name, const std::string& device, const std::string& driver) {
+    const fs::path folder = path / "devices" / device;
+    fs::create_directories(folder / "drm" / name);
+    std::ofstream(folder / "class") << "0x030000\n";
+    fs::create_directory_symlink("../../bus/drivers/" + driver, folder / "driver");
+    fs::create_directory_symlink(folder, folder / "drm" / name / "device");
+    fs::create_directories(path / "class/drm");
+    fs::create_directory_symlink(folder / "drm" / name, path / "class/drm" / name);
+  }
+
+  fs::path path;
+};
 
 }  // namespace
 
@@ -81,26 +126,64 @@ BOOST_AUTO_TEST_CASE(what_no_engine_can_be_called_is_left_out) {
   BOOST_TEST(engines_of({gpu(std::string(63, 'x'), "GPU-1")}).size() == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(render_nodes_of_other_gpus_come_behind) {
+  const auto engines =
+      gpu_engines(engines_of({gpu("0000:65:00.0", "GPU-1234")}),
+                  {node(128, "0000:65:00.0", "nouveau"), node(129, "0000:03:00.0", "amdgpu"),
+                   node(130, "0000:03:00.0", "amdgpu"), node(131, "1c00000.gpu", "msm")});
+  BOOST_REQUIRE(engines.size() == 3u);
+  BOOST_TEST(std::string(engines[0].alias) == "GPU-1234");  // NVML tells more
+  BOOST_TEST(!is_of_render_node(engines[0]));
+  BOOST_TEST(std::string(engines[1].name) == "0000:03:00.0");
+  BOOST_TEST(std::string(engines[1].alias) == "renderD129");
+  BOOST_TEST(std::string(engines[1].provider) == "amdgpu");
+  BOOST_TEST(engines[1].kind == static_cast<uint32_t>(AIACCEL_ENGINE_GPU));
+  BOOST_TEST(engines[1].enforcement == static_cast<uint32_t>(AIACCEL_ADVISORY));
+  BOOST_TEST(engines[1].slots == 1u);
+  BOOST_TEST(engines[1].id == 0u);
+  BOOST_TEST(is_of_render_node(engines[1]));
+  BOOST_TEST(std::string(engines[2].name) == "1c00000.gpu");
+}
+
+BOOST_AUTO_TEST_CASE(render_nodes_that_are_left_out) {
+  RenderNode vgem = node(128, "vgem", "");
+  vgem.gpu = false;
+  BOOST_TEST(gpu_engines({}, {vgem}).empty());
+  BOOST_TEST(gpu_engines({}, {node(128, "0000:65:00.0", "nvidia")}).empty());
+  BOOST_TEST(gpu_engines({}, {node(128, "a b", "amdgpu"), node(129, std::string(64, 'x'), "msm")})
+                 .empty());
+  BOOST_TEST(gpu_engines({}, {}).empty());
+}
+
+BOOST_AUTO_TEST_CASE(only_gpus_are_taken_for_render_nodes) {
+  auto engines = gpu_engines({}, {node(128, "0000:03:00.0", "amdgpu")});
+  BOOST_REQUIRE(engines.size() == 1u);
+  engines[0].kind = AIACCEL_ENGINE_OTHER;  // such as a program makes of what is none
+  BOOST_TEST(!is_of_render_node(engines[0]));
+}
+
 // The stand-in for NVML reads what it answers from a file: from a pipe that nobody writes to,
 // never.
 BOOST_AUTO_TEST_CASE(a_driver_that_does_not_answer_is_not_waited_for) {
-  namespace fs = std::filesystem;
   const fs::path standin = conformance::standin_of(fs::read_symlink("/proc/self/exe"));
   // What is loaded under this name is what dlopen() of the name finds.
   BOOST_REQUIRE(dlopen((standin / "libnvidia-ml.so.1").c_str(), RTLD_NOW));
-  char folder[] = "/tmp/aiaccel-test-XXXXXX";
-  BOOST_REQUIRE(mkdtemp(folder));
-  setenv("AIACCEL_STANDIN", folder, 1);
-  const std::string file = std::string(folder) + "/nvml";
+  Folder folder;
+  folder.add_node("renderD128", "0000:65:00.0", "nouveau");
+  folder.add_node("renderD129", "0000:03:00.0", "amdgpu");
+  const fs::path file = folder.path / "nvml";
   std::ofstream(file) << "gpu GPU-1\npci 0000:65:00.0\nmemory 1000 0\n";
-  const auto found = aiacceld::find_gpus();
-  BOOST_REQUIRE(found.size() == 1u);
+  auto found = aiacceld::find_gpus(std::chrono::seconds(10), folder.path);
+  BOOST_REQUIRE(found.size() == 2u);
   BOOST_TEST(std::string(found[0].alias) == "GPU-1");
+  BOOST_TEST(std::string(found[1].alias) == "renderD129");
+  BOOST_TEST(aiacceld::find_gpus(std::chrono::seconds(10), folder.path / "none").size() == 1u);
   fs::remove(file);
   BOOST_REQUIRE(mkfifo(file.c_str(), 0600) == 0);
-  BOOST_TEST(aiacceld::find_gpus(std::chrono::milliseconds(200)).empty());
-  unsetenv("AIACCEL_STANDIN");
-  fs::remove_all(folder);
+  found = aiacceld::find_gpus(std::chrono::milliseconds(200), folder.path);
+  BOOST_REQUIRE(found.size() == 2u);  // render nodes are there all the same
+  BOOST_TEST(std::string(found[0].alias) == "renderD128");
+  BOOST_TEST(aiacceld::find_gpus(std::chrono::milliseconds(200), folder.path / "none").empty());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -50,6 +50,9 @@ class Sysfs {
   void write(const std::string& device, const std::string& file, const std::string& text) const {
     std::ofstream(root_ / "devices" / device / file) << text << '\n';
   }
+  void link(const std::string& device, const std::string& file, const std::string& to) const {
+    fs::create_directory_symlink(to, root_ / "devices" / device / file);
+  }
   std::string path() const { return root_; }
 
  private:
@@ -123,10 +126,12 @@ BOOST_AUTO_TEST_CASE(are_listed_as_sysfs_has_them) {
   sys.add("renderD131", "1c00000.gpu", "msm");
   sys.add("renderD132", "0000:03:00.0", "nic");
   sys.write("0000:03:00.0", "class", "0x020000");
+  sys.add("renderD133", "vgem-on-its-bus", "faux_driver");
+  sys.link("vgem-on-its-bus", "subsystem", "../../bus/faux");
   sys.add("renderD", "0000:04:00.0", "none");
   sys.add("renderDx", "0000:04:00.0", "none");
   const auto nodes = drm::render_nodes(sys.path());
-  BOOST_REQUIRE_EQUAL(nodes.size(), 5u);
+  BOOST_REQUIRE_EQUAL(nodes.size(), 6u);
   BOOST_TEST(nodes[0].path == "/dev/dri/renderD128");
   BOOST_TEST(nodes[0].name == "0000:00:02.0");
   BOOST_TEST(nodes[0].driver == "i915");
@@ -142,6 +147,8 @@ BOOST_AUTO_TEST_CASE(are_listed_as_sysfs_has_them) {
   BOOST_TEST(nodes[3].name == "1c00000.gpu");
   BOOST_TEST(nodes[3].gpu);
   BOOST_TEST(!nodes[4].gpu);
+  BOOST_TEST(nodes[5].driver == "faux_driver");
+  BOOST_TEST(!nodes[5].gpu);
   BOOST_TEST(drm::render_nodes(sys.path() + "/nowhere").empty());
 
   const aiaccel_engine_register engine = drm::engine_of(nodes[1]);

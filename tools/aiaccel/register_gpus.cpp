@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "common/failure.hpp"
 
@@ -18,13 +19,18 @@ namespace {
 
 using Engines = std::vector<aiaccel_engine_info>;
 
-bool same(const aiaccel_engine_info& one, const aiaccel_engine_info& other) {
+bool named_alike(const aiaccel_engine_info& one, const aiaccel_engine_info& other) {
   return std::string_view(one.name) == other.name;
 }
 
-bool holds(const Engines& engines, const aiaccel_engine_info& engine) {
+// Another card at the same address has another UUID, and a node may have another number by now.
+bool same(const aiaccel_engine_info& one, const aiaccel_engine_info& other) {
+  return named_alike(one, other) && std::string_view(one.alias) == other.alias;
+}
+
+bool holds(const Engines& engines, const aiaccel_engine_info& engine, decltype(same)* alike) {
   return std::any_of(engines.begin(), engines.end(),
-                     [&](const auto& other) { return same(engine, other); });
+                     [&](const auto& other) { return alike(engine, other); });
 }
 
 bool of_nvml(const aiaccel_engine_info& engine) {
@@ -63,28 +69,33 @@ bool told(const char* verb, const aiaccel_engine_info& gpu, int error, int expec
 }  // namespace
 
 int register_gpus(const aiaccel::Device& device) {
-  std::string reason;
-  const auto nvml = aiaccel::nvml::Nvml::open(reason);
-  if (!nvml) {
-    fmt::print("no GPUs: {}\n", reason);
-    return exit_ok;
-  }
-  bool whole = true;
-  const Engines gpus = aiaccel::nvml::engines_of(nvml->devices(&whole));
   Engines engines;
   for (const aiaccel::Engine& engine : device.engines()) engines.push_back(engine.info());
   const bool any = std::any_of(engines.begin(), engines.end(), of_nvml);
+  std::string reason;
+  const auto nvml = aiaccel::nvml::Nvml::open(reason);
+  bool whole = true;
+  Engines gpus;
+  if (nvml) gpus = aiaccel::nvml::engines_of(nvml->devices(&whole));
   // To unregister an engine fails its jobs, and one that tells half may be there by another name.
   if (!whole)
     fmt::print(stderr, "aiaccel engines: NVML does not describe all GPUs{}\n",
                any ? ": those that are registered stay as they are" : "");
-  if (!whole && any) return exit_failed;
+  const bool stay = !nvml || (!whole && any);
+  if (stay) gpus.clear();
+  gpus = aiaccel::gpu_engines(std::move(gpus), aiaccel::drm::render_nodes());
+  if (!nvml && gpus.empty()) fmt::print("no GPUs: {}\n", reason);
+
   bool good = whole;
-  for (const aiaccel_engine_info& old : engines)
-    if (of_nvml(old) && !holds(gpus, old))
-      good = told("unregister", old, remove(device, old), ENOENT) && good;
+  std::erase_if(engines, [&](const aiaccel_engine_info& old) {
+    const bool ours = of_nvml(old) ? !stay : aiaccel::is_of_render_node(old);
+    if (!ours || holds(gpus, old, same)) return false;
+    good = told("unregister", old, remove(device, old), ENOENT) && good;
+    return true;
+  });
   for (const aiaccel_engine_info& gpu : gpus)
-    if (!holds(engines, gpu)) good = told("register", gpu, add(device, gpu), EEXIST) && good;
+    if (!holds(engines, gpu, named_alike))
+      good = told("register", gpu, add(device, gpu), EEXIST) && good;
   return good ? exit_ok : exit_failed;
 }
 

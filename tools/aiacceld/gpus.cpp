@@ -69,9 +69,7 @@ bool read_all(int fd, std::chrono::milliseconds patience, std::string* text) {
   }
 }
 
-}  // namespace
-
-std::vector<aiaccel_engine_info> find_gpus(std::chrono::milliseconds patience) {
+std::vector<aiaccel_engine_info> ask_nvml(std::chrono::milliseconds patience) {
   int pair[2];
   if (pipe2(pair, O_CLOEXEC) < 0) return {};
   const Fd ours(pair[0]);
@@ -93,11 +91,18 @@ std::vector<aiaccel_engine_info> find_gpus(std::chrono::milliseconds patience) {
   const size_t bytes = engines.size() * sizeof(aiaccel_engine_info);
   if (ended && text.empty()) return {};  // no NVML, or no driver
   if (text.size() != sizeof count + bytes) {
-    std::fprintf(stderr, "aiacceld: NVML does not answer; going on without GPUs\n");
+    std::fprintf(stderr, "aiacceld: NVML does not answer; going on without its GPUs\n");
     return {};
   }
   if (bytes) std::memcpy(engines.data(), text.data() + sizeof count, bytes);
   return engines;
+}
+
+}  // namespace
+
+std::vector<aiaccel_engine_info> find_gpus(std::chrono::milliseconds patience,
+                                           const std::string& sys) {
+  return aiaccel::gpu_engines(ask_nvml(patience), aiaccel::drm::render_nodes(sys));
 }
 
 }  // namespace aiacceld

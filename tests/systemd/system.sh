@@ -37,6 +37,18 @@ cgroup=/user.slice/user-4242.slice max_class=low '
 is 'the policy is loaded' "$(rules)" "$at_boot"
 ok 'the helper has ended' eventually shows '^inactive$' systemctl is-active aiaccel-boot.service
 is 'and nothing runs' "$(pgrep -l '^aiaccel')" ''
+helped() { journalctl --no-pager -o cat -u aiaccel-boot.service | grep -c '^Finished '; }
+helped_since() { (($(helped) > $1)); }
+node=/sys/class/drm/renderD128
+if [ -e $node ]; then
+	before=$(helped)
+	udevadm trigger --action=remove --settle $node
+	udevadm trigger --action=add --settle $node
+	ok 'a render node that comes later has it run again' eventually helped_since "$before"
+	is 'which registers no GPU for vgem' "$(aiaccel engines --json | grep -c '"kind": "gpu"')" 1
+else
+	skip 'a render node that comes later has it run again' 'vgem is not loaded'
+fi
 
 ## services
 ok 'they start' systemctl start server trainer

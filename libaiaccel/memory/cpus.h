@@ -21,6 +21,9 @@ using Mask = std::unique_ptr<bitmask, FreeMask>;
 // Whether libnuma works here: its functions may only be called then.
 bool available();
 
+// The nodes with memory that the caller's cpuset allows.
+Mask allowed_mask();
+
 // Those that the calling thread may use.
 std::vector<int> own_cpus();
 // 0 or a positive errno.

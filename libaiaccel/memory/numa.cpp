@@ -24,13 +24,6 @@ constexpr std::size_t kBatch = 4096;
 // More than any machine has CPUs.
 constexpr int kMostCpus = 1 << 16;
 
-std::vector<int> bits(const bitmask& mask, int most) {
-  std::vector<int> set;
-  for (int i = 0; i <= most; ++i)
-    if (numa_bitmask_isbitset(&mask, static_cast<unsigned>(i))) set.push_back(i);
-  return set;
-}
-
 struct FreeSet {
   void operator()(cpu_set_t* set) const { CPU_FREE(set); }
 };
@@ -76,11 +69,20 @@ Mask mask_of(const std::vector<int>& nodes) {
   return mask;
 }
 
+Mask allowed_mask() {
+  Mask mask(numa_get_mems_allowed());
+  for (int node = 0; node <= numa_max_node(); ++node)
+    if (numa_node_size64(node, nullptr) <= 0)
+      numa_bitmask_clearbit(mask.get(), static_cast<unsigned>(node));
+  return mask;
+}
+
 std::vector<int> allowed_nodes() {
   if (!available()) return {0};
-  const Mask mask(numa_get_mems_allowed());
-  std::vector<int> nodes = bits(*mask, numa_max_node());
-  std::erase_if(nodes, [](int node) { return numa_node_size64(node, nullptr) <= 0; });
+  const Mask mask = allowed_mask();
+  std::vector<int> nodes;
+  for (int node = 0; node <= numa_max_node(); ++node)
+    if (numa_bitmask_isbitset(mask.get(), static_cast<unsigned>(node))) nodes.push_back(node);
   return nodes;
 }
 

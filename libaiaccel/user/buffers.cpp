@@ -4,7 +4,6 @@
 #include "user/buffers.h"
 
 #include <fcntl.h>
-#include <numa.h>
 #include <numaif.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 
 #include "host/core.h"
 #include "host/pages.h"
+#include "memory/cpus.h"
 #include "user/headroom.h"
 #include "user/marked_file.h"
 #include "user/own_pages.h"
@@ -27,35 +27,16 @@ namespace {
 // Taking pages stops for signals, so it goes in steps that each can be made again.
 constexpr uint64_t kStep = 64 << 20;
 
-struct FreeMask {
-  void operator()(bitmask* mask) const { numa_bitmask_free(mask); }
-};
-using Mask = std::unique_ptr<bitmask, FreeMask>;
-
-bool have_numa() {
-  static const bool have = numa_available() >= 0;
-  return have;
-}
-
-// The nodes that have memory and that the caller's cpuset allows.
-Mask allowed_nodes() {
-  Mask mask(numa_get_mems_allowed());
-  for (int node = 0; node <= numa_max_node(); ++node)
-    if (numa_node_size64(node, nullptr) <= 0)
-      numa_bitmask_clearbit(mask.get(), static_cast<unsigned>(node));
-  return mask;
-}
-
 bool may_use(int node) {
-  if (!have_numa()) return node == 0;
+  if (!numa::available()) return node == 0;
   return node <= numa_max_node() &&
-         numa_bitmask_isbitset(allowed_nodes().get(), static_cast<unsigned>(node));
+         numa_bitmask_isbitset(numa::allowed_mask().get(), static_cast<unsigned>(node));
 }
 
 // The node where all memory must be, -1 where there are several.
 int only_node() {
-  if (!have_numa()) return 0;
-  const Mask mask = allowed_nodes();
+  if (!numa::available()) return 0;
+  const numa::Mask mask = numa::allowed_mask();
   int only = -1;
   for (int node = 0; node <= numa_max_node(); ++node) {
     if (!numa_bitmask_isbitset(mask.get(), static_cast<unsigned>(node))) continue;
@@ -73,12 +54,12 @@ int wanted_node(const aiaccel_alloc& alloc, int near_node) {
 
 // Gives the file a policy of its own, which holds for whoever faults its pages in. 0 or -errno.
 int place(int fd, const aiaccel_alloc& alloc, int node, uint64_t bytes) {
-  if (!have_numa()) return 0;
-  Mask mask;
+  if (!numa::available()) return 0;
+  numa::Mask mask;
   int mode = MPOL_PREFERRED;  // with no node: where the caller runs
   if (alloc.placement == AIACCEL_PLACE_INTERLEAVE) {
     mode = MPOL_INTERLEAVE;
-    mask = allowed_nodes();
+    mask = numa::allowed_mask();
   } else if (node >= 0) {
     if (alloc.placement == AIACCEL_PLACE_STRICT) mode = MPOL_BIND;
     mask.reset(numa_allocate_nodemask());
@@ -86,9 +67,8 @@ int place(int fd, const aiaccel_alloc& alloc, int node, uint64_t bytes) {
   }
   void* whole = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (whole == MAP_FAILED) return -errno;
-  // Some kernels take the size as one more than the number of bits.
   const long bound =
-      mbind(whole, bytes, mode, mask ? mask->maskp : nullptr, mask ? mask->size + 1 : 0, 0);
+      mbind(whole, bytes, mode, mask ? mask->maskp : nullptr, mask ? numa::bits_of(*mask) : 0, 0);
   const int error = errno;
   munmap(whole, bytes);
   // Without the right to place (some containers), only STRICT promises something.
@@ -117,7 +97,7 @@ int make_memory(const aiaccel_alloc& alloc, int node, uint64_t bytes, Fd* file, 
 
 // The only node of the machine, whoever made the memory; -1 where there are several.
 int machine_node() {
-  return !have_numa() || numa_max_node() == 0 ? 0 : -1;
+  return !numa::available() || numa_max_node() == 0 ? 0 : -1;
 }
 
 // EINVAL for a node that is asked for and is not there.

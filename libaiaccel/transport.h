@@ -51,8 +51,8 @@ int open_running_broker(std::unique_ptr<Transport>* transport, const BrokerPlace
                         unsigned patience_ms) noexcept;
 
 // The broker's, on a socket that is connected to one already.
-class Fd;
-int open_broker_on(Fd socket, std::unique_ptr<Transport>* transport);
+class Descriptor;
+int open_broker_on(Descriptor socket, std::unique_ptr<Transport>* transport);
 
 }  // namespace aiaccel
 

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <aiaccel/descriptor.hpp>
+
 #include "backends/onnxruntime.hpp"
 
 namespace aiaccel {
@@ -18,24 +20,17 @@ namespace {
 
 constexpr std::size_t kMaxLabel = 63;  // AIACCEL_LABEL_LEN without its NUL
 
-struct Fd {
-  int fd;
-  ~Fd() {
-    if (fd >= 0) ::close(fd);
-  }
-};
-
 // The whole file into memory: a mapping would turn a file that is cut short later into a SIGBUS.
 std::vector<std::byte> read_file(const std::filesystem::path& file) {
-  Fd in{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
-  if (in.fd < 0) throw Error(errno, "cannot open " + file.string());
+  const Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!in) throw Error(errno, "cannot open " + file.string());
   struct stat st;
-  if (::fstat(in.fd, &st) < 0) throw Error(errno, "cannot read " + file.string());
+  if (::fstat(in.get(), &st) < 0) throw Error(errno, "cannot read " + file.string());
   if (!S_ISREG(st.st_mode)) throw Error(EINVAL, file.string() + " is not a regular file");
   std::vector<std::byte> bytes(static_cast<std::size_t>(st.st_size));
   std::size_t have = 0;
   while (have < bytes.size()) {
-    ssize_t got = ::read(in.fd, bytes.data() + have, bytes.size() - have);
+    ssize_t got = ::read(in.get(), bytes.data() + have, bytes.size() - have);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw Error(errno, "cannot read " + file.string());
     if (got == 0) throw Error(EBADMSG, file.string() + " was cut short while it was read");
@@ -155,7 +150,9 @@ std::string Model::replaceable_by(const Model& next) const {
   return why.empty() ? difference("output", outputs(), next.outputs(), covers) : why;
 }
 
-std::shared_ptr<const ort::Session> Model::session() const { return state_->session; }
+std::shared_ptr<const ort::Session> Model::session() const {
+  return state_->session;
+}
 
 std::shared_ptr<const ort::Session> Model::load_session(unsigned width) const {
   return state_->load(width);

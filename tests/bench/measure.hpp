@@ -26,16 +26,19 @@ inline void check(bool well, const char* what) {
   if (!well) throw std::runtime_error(std::string(what) + ": " + std::strerror(errno));
 }
 
+// Since some moment of the past.
+inline double now_us() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
+}
+
 // Microseconds that one of `times` operations takes.
 template <typename Operation>
 double mean_us(int times, Operation operation) {
-  timespec begin, end;
-  clock_gettime(CLOCK_MONOTONIC, &begin);
+  const double begin_us = now_us();
   for (int i = 0; i < times; ++i) operation();
-  clock_gettime(CLOCK_MONOTONIC, &end);
-  const double seconds = static_cast<double>(end.tv_sec - begin.tv_sec) +
-                         static_cast<double>(end.tv_nsec - begin.tv_nsec) / 1e9;
-  return seconds * 1e6 / times;
+  return (now_us() - begin_us) / times;
 }
 
 // Fills the row's samples and prints it. `ours` and `peer` return a sample each.

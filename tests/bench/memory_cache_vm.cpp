@@ -9,12 +9,6 @@ namespace {
 constexpr int kRounds = 40;
 constexpr int kTimes = 2000;
 
-double now_us() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
-}
-
 class Cached {
  public:
   Cached(bench::Pinner& pinner, const bench::Memory& memory) : pinner_(pinner), memory_(memory) {}
@@ -27,10 +21,10 @@ class Cached {
   double pin_us() {
     double sum = 0;
     for (int i = 0; i < kTimes; ++i) {
-      const double begin_us = now_us();
+      const double begin_us = bench::now_us();
       const std::uint32_t id = pin();
-      const double end_us = now_us();
-      const double again_us = now_us();
+      const double end_us = bench::now_us();
+      const double again_us = bench::now_us();
       pinner_.destroy(id);
       sum += end_us - begin_us - (again_us - end_us);
     }

@@ -21,12 +21,6 @@ constexpr int kRounds = 40;
 constexpr int kTimes = 1000;
 constexpr std::size_t kOfContext = 4000;
 
-double now_us() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
-}
-
 class Held {
  public:
   explicit Held(std::size_t count) : memory_(Memory::resident(count * bench::kPage, false)) {
@@ -49,10 +43,10 @@ class Held {
     double sum = 0;
     for (int times = 0; times < kTimes; ++times) {
       const std::size_t i = any();
-      const double begin_us = now_us();
+      const double begin_us = bench::now_us();
       context(i).destroy(ids_[i]);
-      const double end_us = now_us();
-      const double again_us = now_us();
+      const double end_us = bench::now_us();
+      const double again_us = bench::now_us();
       ids_[i] = pin(i);
       sum += end_us - begin_us - (again_us - end_us);
     }

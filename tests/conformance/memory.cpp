@@ -152,19 +152,29 @@ BOOST_AUTO_TEST_CASE(too_many_buffers_are_refused_by_the_context) {
   Device device;
   const uint32_t max = device.query().max_buffers;
   Mapping memory = anonymous(kPage);
-  uint32_t made = 0;
+  uint32_t made = 0, last = 0;
   aiaccel_pin arg{};
   int result = 0;
-  while (made <= max && (result = pin(device, memory.address(), 1, 0, &arg)) == 0) ++made;
+  while (made <= max && (result = pin(device, memory.address(), 1, 0, &arg)) == 0) {
+    ++made;
+    last = arg.id;
+  }
   if (result == -ENOMEM && arg.refused_by == AIACCEL_REFUSED_RLIMIT)
     SKIP("RLIMIT_MEMLOCK ends before the context's limit");
   BOOST_TEST(result == -EDQUOT);
   BOOST_TEST(arg.refused_by == static_cast<uint32_t>(AIACCEL_REFUSED_CONTEXT));
   BOOST_TEST(made == max);
-  aiaccel_quota quota{};
-  quota.kind = AIACCEL_BUFFER_ALLOCATED;
-  BOOST_REQUIRE(device.call(AIACCEL_IOC_QUOTA, quota) == 0);
-  BOOST_TEST(quota.refused_by == static_cast<uint32_t>(AIACCEL_REFUSED_CONTEXT));
+  const auto refused_by = [&](uint32_t kind) {
+    aiaccel_quota quota{};
+    quota.kind = kind;
+    BOOST_REQUIRE(device.call(AIACCEL_IOC_QUOTA, quota) == 0);
+    return quota.refused_by;
+  };
+  for (const uint32_t kind : {AIACCEL_BUFFER_ALLOCATED, AIACCEL_BUFFER_PINNED})
+    BOOST_TEST(refused_by(kind) == static_cast<uint32_t>(AIACCEL_REFUSED_CONTEXT));
+  BOOST_REQUIRE(device.destroy(last) == 0);
+  for (const uint32_t kind : {AIACCEL_BUFFER_ALLOCATED, AIACCEL_BUFFER_PINNED})
+    BOOST_TEST(refused_by(kind) == static_cast<uint32_t>(AIACCEL_REFUSED_NOT));
 }
 
 BOOST_AUTO_TEST_CASE(anonymous_memory_is_pinned_by_the_page) {

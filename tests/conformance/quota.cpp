@@ -141,6 +141,25 @@ BOOST_AUTO_TEST_CASE(the_right_to_lock_memory_is_told_to_the_page) {
   BOOST_TEST(child.wait() == 0);
 }
 
+BOOST_AUTO_TEST_CASE(every_placement_is_taken) {
+  Device device;
+  const aiaccel_engine_info engine = device.engine();
+  for (uint32_t placement = AIACCEL_PLACE_LOCAL; placement <= AIACCEL_PLACE_NEAR; ++placement) {
+    const bool names_node = placement == AIACCEL_PLACE_PREFER || placement == AIACCEL_PLACE_STRICT;
+    aiaccel_quota quota{};
+    quota.kind = AIACCEL_BUFFER_ALLOCATED;
+    quota.placement = placement;
+    quota.node = names_node ? std::max(engine.numa_node, 0) : 0;
+    quota.engine = placement == AIACCEL_PLACE_NEAR ? engine.id : 0;
+    BOOST_TEST_CONTEXT("placement " << placement) {
+      BOOST_REQUIRE(device.call(AIACCEL_IOC_QUOTA, quota) == 0);
+      BOOST_TEST(quota.refused_by == uint32_t{AIACCEL_REFUSED_NOT});
+      BOOST_TEST(quota.memory_bytes > 0u);
+      BOOST_TEST(quota.memory_bytes != AIACCEL_UNLIMITED);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(arguments) {
   Device device;
   const auto refused = [&](int error, const char* what,

@@ -183,16 +183,4 @@ BOOST_AUTO_TEST_CASE(memory_where_it_is_wanted) {
   BOOST_TEST(context(AIACCEL_IOC_QUOTA, absent) == EINVAL);
 }
 
-BOOST_AUTO_TEST_CASE(a_context_that_is_full) {
-  NEED_DEVICE();
-  const Context context;
-  const uint32_t max = context.query().max_buffers;
-  for (uint32_t i = 1; i < max; i++) context.alloc(1);
-  BOOST_TEST(quota_of(context, AIACCEL_BUFFER_PINNED, kPage).refused_by ==
-             uint32_t{AIACCEL_REFUSED_NOT});
-  context.alloc(1);
-  BOOST_TEST(quota_of(context, AIACCEL_BUFFER_PINNED, 0).refused_by ==
-             uint32_t{AIACCEL_REFUSED_CONTEXT});
-}
-
 BOOST_AUTO_TEST_SUITE_END()

@@ -83,21 +83,6 @@ const Register kRow({"ALLOC", AIACCEL_IOC_ALLOC, kFields,
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(every_placement_is_taken) {
-  NEED_DEVICE();
-  const Scene scene;
-  for (uint32_t placement = AIACCEL_PLACE_LOCAL; placement <= AIACCEL_PLACE_NEAR; placement++) {
-    aiaccel_alloc alloc{};
-    alloc.length = kPage;
-    alloc.placement = placement;
-    if (placement == AIACCEL_PLACE_NEAR) alloc.engine = scene.engine;
-    BOOST_TEST(scene.context(AIACCEL_IOC_ALLOC, alloc) == 0, "placement " << placement);
-    BOOST_TEST(alloc.refused_by == uint32_t{AIACCEL_REFUSED_NOT});
-    BOOST_TEST(alloc.mmap_offset % kPage == 0u);
-    BOOST_TEST(scene.context.map(kPage, alloc.mmap_offset).error() == 0);
-  }
-}
-
 BOOST_AUTO_TEST_CASE(lengths_are_rounded_up_to_pages) {
   NEED_DEVICE();
   const Context context;

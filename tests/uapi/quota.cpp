@@ -69,21 +69,6 @@ const Register kRow({"QUOTA", AIACCEL_IOC_QUOTA, kFields,
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(every_placement_is_taken) {
-  NEED_DEVICE();
-  const Scene scene;
-  for (uint32_t placement = AIACCEL_PLACE_LOCAL; placement <= AIACCEL_PLACE_NEAR; placement++) {
-    aiaccel_quota quota{};
-    quota.kind = AIACCEL_BUFFER_ALLOCATED;
-    quota.placement = placement;
-    if (placement == AIACCEL_PLACE_NEAR) quota.engine = scene.engine;
-    BOOST_TEST(scene.context(AIACCEL_IOC_QUOTA, quota) == 0, "placement " << placement);
-    BOOST_TEST(quota.refused_by == uint32_t{AIACCEL_REFUSED_NOT});
-    BOOST_TEST(quota.memory_bytes > 0u);
-    BOOST_TEST(quota.memory_bytes != AIACCEL_UNLIMITED);
-  }
-}
-
 // However much: it is a question.
 BOOST_AUTO_TEST_CASE(takes_nothing_and_refuses_no_length) {
   NEED_DEVICE();

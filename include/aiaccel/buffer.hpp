@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // Memory that engines reach: allocated, the caller's own, pinned, or had from another context or
-// another driver, imported. <uapi/aiaccel.h> says what each call promises.
+// another driver, imported. <uapi/aiaccel.h> says what each call promises; what may limit memory is
+// told by quota_alloc() and quota_pin() of Device. Lengths are in bytes.
+//
+// Errors: Error with the errno of the call; refused_by() is the limit where one refused. Any member
+// that calls the arbiter throws ECONNRESET once the broker has ended, and EPERM in a forked child.
 //
 // Threads: const members may be called from several threads at once.
 #ifndef AIACCEL_BUFFER_HPP
@@ -52,6 +56,9 @@ struct Quota : aiaccel_quota {
   bool fits() const noexcept { return refused_by == AIACCEL_REFUSED_NOT; }
 };
 
+// Keeps its context open. When it goes, its id and its mapping do: no span of it may be used any
+// more. The pages themselves stay while a descriptor, another context or a device has them. What
+// was moved from can be assigned to or destroyed, and nothing else.
 class Buffer {
  public:
   Buffer(Buffer&& other) noexcept
@@ -60,10 +67,11 @@ class Buffer {
         id_(other.id_),
         bytes_(std::exchange(other.bytes_, {})) {}
   Buffer& operator=(Buffer&& other) noexcept {
-    std::swap(memory_, other.memory_);
-    std::swap(handle_, other.handle_);
-    std::swap(id_, other.id_);
-    std::swap(bytes_, other.bytes_);
+    Buffer now(std::move(other));  // what this was goes with it, at once
+    std::swap(memory_, now.memory_);
+    std::swap(handle_, now.handle_);
+    std::swap(id_, now.id_);
+    std::swap(bytes_, now.bytes_);
     return *this;
   }
   // The memory goes after the id: what unlocks pages must find them where they were.
@@ -73,9 +81,9 @@ class Buffer {
 
   std::uint32_t id() const noexcept { return id_; }
 
-  // The memory itself. Of a buffer pinned from const memory: to be read only. Empty where it was
-  // imported and is not allocated by an aiaccel: another driver's dma-buf is mapped by its
-  // descriptor, pinned memory only by who pinned it.
+  // The memory itself, as many bytes as were asked for. Of a buffer pinned from const memory: to be
+  // read only. Empty where it was imported and is not allocated by an aiaccel: another driver's
+  // dma-buf is mapped by its descriptor, pinned memory only by who pinned it.
   std::span<std::byte> bytes() const noexcept { return bytes_; }
   std::size_t size() const noexcept { return bytes_.size(); }  // of those; else see info().length
 
@@ -95,6 +103,7 @@ class Buffer {
     return {reinterpret_cast<T*>(start), count};
   }
 
+  // A moment's; others that have the buffer change it.
   BufferInfo info() const {
     std::vector<std::uint64_t> nodes(16);
     for (;;) {
@@ -118,7 +127,8 @@ class Buffer {
   // A descriptor of it, to pass on: to another process, which imports it, or, where the transport
   // has AIACCEL_CAP_IMPORT, to another driver as the dma-buf that it then is. Whoever has it can
   // use the memory, and keeps it. Throws Error: ENODEV where it was revoked, EOPNOTSUPP where this
-  // kind of buffer cannot be passed on.
+  // kind of buffer cannot be passed on (pinned memory on the broker and embedded transports),
+  // EMFILE.
   Descriptor export_fd() const {
     aiaccel_export arg{};
     arg.size = sizeof arg;
@@ -129,7 +139,8 @@ class Buffer {
 
   // Takes it back from all who have it. From then on touching bytes() of an allocated one is
   // SIGBUS, here as elsewhere; of a pinned one they stay the caller's. Returns how many devices
-  // still reach it. Throws Error: EPERM where it was imported.
+  // still reach it: until they let go, the pages stay, and stay charged. Once more does nothing.
+  // Throws Error: EPERM where it was imported.
   std::uint32_t revoke() const {
     aiaccel_buffer_revoke arg{};
     arg.size = sizeof arg;

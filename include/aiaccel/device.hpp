@@ -89,12 +89,20 @@ class Device {
     return Engine(handle_, info);
   }
 
-  // Zeroed memory that engines reach; `bytes` is rounded up to whole pages.
+  // Zeroed memory that engines reach, mapped for reading and writing. Whole pages are charged, to
+  // the tenant and the memory cgroup, not to RLIMIT_MEMLOCK. Throws Error: EDQUOT or ENOMEM, which
+  // name the limit; EINVAL for no bytes, or a node that the caller may not use; ENOENT for an
+  // engine that went away.
   Buffer alloc(std::uint64_t bytes, Placement placement = {}) const {
     return Buffer::alloc(handle_, bytes, placement);
   }
 
   // Holds the caller's own pages in place until the Buffer goes; they must stay mapped until then.
+  // Anonymous memory and shared memory, such as a memfd's. Every page that the range touches
+  // counts, towards RLIMIT_MEMLOCK and the tenant. Engines only read what is pinned as const.
+  // Throws Error: EDQUOT or ENOMEM, which name the limit; EINVAL for no bytes; EFAULT where they
+  // are not mapped, or not for writing; EOPNOTSUPP for the mapping of any other file or device;
+  // EPERM for a memfd that is sealed against writing.
   Buffer pin(std::span<std::byte> bytes, const PinOptions& options = {}) const {
     return Buffer::pin(handle_, bytes.data(), bytes.size(), true, options);
   }
@@ -123,7 +131,8 @@ class Device {
   }
 
   // Whether alloc() or pin() of so many bytes would be refused now, and by what; 0 bytes to ask for
-  // what is left only.
+  // what is left only. Takes nothing and promises nothing. Throws Error: EINVAL and ENOENT for a
+  // placement, as alloc() does.
   Quota quota_alloc(std::uint64_t bytes = 0, Placement placement = {}) const {
     return quota(AIACCEL_BUFFER_ALLOCATED, bytes, placement);
   }

@@ -5,8 +5,10 @@
 //
 // libdrm.so.2 is found when it is needed first, and never linked. It is not needed to list nodes.
 //
+// Errors: Error with the errno of the call.
+//
 // Threads: the functions may be called from several threads at once, and so may a Node's; an Object
-// belongs to one.
+// belongs to one. A forked child has the same open file: it is to use and to destroy none of these.
 #ifndef AIACCEL_DRM_HPP
 #define AIACCEL_DRM_HPP
 
@@ -37,14 +39,14 @@ struct RenderNode {
 // What AIACCEL_IOC_ENGINE_REGISTER wants to make an engine of it: called by its name, with the
 // node's file name as alias ("renderD128", which another boot may give to another), provided by its
 // driver, one slot, advisory, since nothing that this library knows stops its work. The broker and
-// `aiaccel engines --register` make engines of those that are GPUs (`gpu`) and not NVML's; any other
-// is an engine where who calls this registers it. Throws Error(EINVAL) for a name that no engine can
-// bear.
+// `aiaccel engines --register` make engines of those that are GPUs (`gpu`) and not NVML's; any
+// other is an engine where who calls this registers it. Throws Error(EINVAL) for a name that no
+// engine can bear.
 [[gnu::visibility("default")]] aiaccel_engine_register engine_of(const RenderNode& node);
 
 class Object;
 
-// An open node. Copies are the same one.
+// An open node. Copies are the same one; it is closed with the last of them and of its Objects.
 class [[gnu::visibility("default")]] Node {
  public:
   // Throws Error: ENOSYS without libdrm, and says why; what open() says.
@@ -54,6 +56,7 @@ class [[gnu::visibility("default")]] Node {
   // it is the same handle, and the last Object closes it for both.
   explicit Node(Descriptor opened);
 
+  // Belongs to this.
   int fd() const noexcept;
 
   // The driver's object that is the dma-buf (drmPrimeFDToHandle). Throws Error: what the driver
@@ -72,7 +75,8 @@ class [[gnu::visibility("default")]] Node {
   std::shared_ptr<State> state_;
 };
 
-// A GEM object, by its handle. A driver has one handle in a file for one dma-buf, however often
+// A GEM object, by its handle. What was moved from can be assigned to or destroyed, and nothing
+// else. A driver has one handle in a file for one dma-buf, however often
 // that is imported: the handle is closed with the last Object of it.
 class [[gnu::visibility("default")]] Object {
  public:
@@ -84,10 +88,11 @@ class [[gnu::visibility("default")]] Object {
     return handle_;
   }
 
-  // A dma-buf of it (drmPrimeHandleToFD); of what was imported the one that it was imported from.
+  // A dma-buf of it (drmPrimeHandleToFD), which keeps its memory when this goes; of what was
+  // imported the one that it was imported from. Throws Error: what the driver says.
   Descriptor export_fd() const;
 
-  // The same as a buffer of a context.
+  // The same as a buffer of a context. Throws what export_fd() and Device::import() throw.
   Buffer to(const Device& device) const {
     return device.import(export_fd());
   }

@@ -6,6 +6,9 @@
 // of what is there for writing. Touched for reading, private memory has the zero page, in whose
 // place PIN takes pages of its own.
 //
+// Nothing here asks an arbiter, nor is charged by one: that is for Device::pin(). Lengths are in
+// bytes; what is not a multiple of the page size takes the rest of its last page as well.
+//
 // Threads: the functions may be called from several threads at once, a Memory belongs to one.
 #ifndef AIACCEL_MEMORY_HPP
 #define AIACCEL_MEMORY_HPP
@@ -59,7 +62,8 @@ struct PrefaultOptions {
 };
 
 // Makes every page that the range touches be there, for writing, or for reading where it is const;
-// the bytes stay what they are, also if others write to them meanwhile.
+// the bytes stay what they are, also if others write to them meanwhile. Returns when all are there.
+// An empty range is none.
 //
 // Throws Error: EFAULT where the range is not mapped, or not with that access; ENOMEM where memory
 // cannot be had; ECANCELED by `stop`; EHWPOISON for a page that is broken. Memory that is short may
@@ -69,7 +73,8 @@ struct PrefaultOptions {
 [[gnu::visibility("default")]] void prefault(std::span<const std::byte> bytes,
                                              const PrefaultOptions& options = {});
 
-// Anonymous memory that this owns. Zeros.
+// Anonymous memory that this owns, for reading and writing. Zeros when it is made, unmapped when
+// this goes; a forked child has a copy of it.
 class [[gnu::visibility("default")]] Memory {
  public:
   Memory() noexcept = default;
@@ -79,25 +84,28 @@ class [[gnu::visibility("default")]] Memory {
   // policy that is none or a node that the caller may not use, NEAR included, which only a Device
   // can resolve; ENOMEM.
   explicit Memory(std::uint64_t bytes, Placement placement = {});
-  // Takes over what mmap() gave.
+  // Takes over what mmap() gave, whatever it maps.
   Memory(void* address, std::size_t bytes) noexcept
       : bytes_(static_cast<std::byte*>(address), bytes) {}
   Memory(Memory && other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
   Memory& operator=(Memory&& other) noexcept {
-    std::swap(bytes_, other.bytes_);
+    Memory now(std::move(other));  // what this was goes with it, at once
+    std::swap(bytes_, now.bytes_);
     return *this;
   }
   ~Memory() {
     if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
   }
 
+  // Empty where there is none.
   std::span<std::byte> bytes() const noexcept {
     return bytes_;
   }
 
   // Memory(bytes, placement) and prefault(), by threads on the node where pages come from, on all
   // where they are interleaved. Before anything is taken, Error ENOMEM names the limit where less
-  // than `bytes` is free there, or left by the memory cgroup: nobody is to be killed for this.
+  // than `bytes` is free there, or left by the memory cgroup: nobody is to be killed for this. Else
+  // throws what those two throw.
   static Memory ready(std::uint64_t bytes, Placement placement = {},
                       const PrefaultOptions& options = {});
 

@@ -3,7 +3,9 @@
 // Nodes of memory: which there are, how far apart, where pages lie, and running on one. What
 // placements (<aiaccel/memory.hpp>) are chosen by. A host without NUMA has one node, 0.
 //
-// Threads: any; nothing is kept.
+// Nodes are numbered as the kernel does, which may leave numbers out.
+//
+// Threads: any; nothing is kept, but a RunOn belongs to the thread that made it.
 #ifndef AIACCEL_NUMA_HPP
 #define AIACCEL_NUMA_HPP
 
@@ -35,10 +37,12 @@ namespace aiaccel::numa {
     std::span<const std::byte> range);
 
 // The node of all pages of the range that are there; nothing where they are on several, or none is.
+// Throws as bytes_by_node() does.
 [[gnu::visibility("default")]] std::optional<int> node_of(std::span<const std::byte> range);
 
 // While it lives, the thread that made it runs on the CPUs of the node that it may use; then where
-// it might before. Throws Error: EINVAL where the thread may use none of them.
+// it might before. That thread destroys it, the last one made first. Threads begun meanwhile run
+// there as well, and stay. Throws Error: EINVAL where the thread may use none of them.
 class [[gnu::visibility("default")]] RunOn {
  public:
   explicit RunOn(int node);

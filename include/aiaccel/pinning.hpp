@@ -28,9 +28,9 @@ namespace aiaccel {
 
 struct PinningOptions {
   PinOptions pin{};
-  bool huge = false;     // as in PrefaultOptions; no, since the memory is the program's
-  unsigned threads = 1;  // that touch memory
-  std::stop_token stop{};
+  bool huge = false;       // as in PrefaultOptions; no, since the memory is the program's
+  unsigned threads = 1;    // that touch memory; 0 as in PrefaultOptions
+  std::stop_token stop{};  // as cancel()
 };
 
 class [[gnu::visibility("default")]] Pinning {
@@ -48,9 +48,11 @@ class [[gnu::visibility("default")]] Pinning {
   std::uint64_t bytes() const noexcept;       // in whole pages
   std::uint64_t bytes_done() const noexcept;  // of those; all before the last step, the PIN
   bool done() const noexcept;                 // it has ended, well or not
-  // Polls readable once it has ended. An eventfd that belongs to this.
+  // Polls readable once it has ended. An eventfd that belongs to this: not to be closed, nor used
+  // once this is gone.
   int fd() const noexcept;
 
+  // Asks for it, does not wait. What was touched stays.
   void cancel() noexcept;
 
   // Waits for the end. Throws Error: what prefault() and Device::pin() throw, ECANCELED where it

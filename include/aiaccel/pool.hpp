@@ -13,6 +13,8 @@
 // blocks' memory back only when it ends, and keeps its books in the memory itself, where an engine
 // may write by mistake.
 //
+// It keeps its device's context open; what is allocated goes with the pool at the latest.
+//
 // allocate() throws Error, which is no std::bad_alloc, as Device::alloc() or alloc_pinned() do.
 // Memory is zeros only when its buffer is new. Any alignment goes.
 //
@@ -33,9 +35,9 @@ namespace aiaccel {
 
 struct PoolOptions {
   Placement placement{};
-  bool pinned = false;                    // of Device::alloc_pinned(); else of Device::alloc()
-  std::uint64_t slab_bytes = 2ULL << 20;  // a power of two from 64 KiB to 1 GiB
-  std::uint64_t keep_bytes = 64ULL << 20;
+  bool pinned = false;                     // of Device::alloc_pinned(); else of Device::alloc()
+  std::uint64_t slab_bytes = 2ULL << 20;   // a power of two from 64 KiB to 1 GiB
+  std::uint64_t keep_bytes = 64ULL << 20;  // of what is wholly free
 };
 
 struct PoolStats {

@@ -219,8 +219,9 @@ Object::Object(Object&& other) noexcept
     : state_(std::move(other.state_)), handle_(std::exchange(other.handle_, 0)) {}
 
 Object& Object::operator=(Object&& other) noexcept {
-  std::swap(state_, other.state_);
-  std::swap(handle_, other.handle_);
+  Object now(std::move(other));  // what this was goes with it, at once
+  std::swap(state_, now.state_);
+  std::swap(handle_, now.handle_);
   return *this;
 }
 

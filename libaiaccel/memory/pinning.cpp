@@ -100,7 +100,8 @@ Pinning::Pinning(Device device, std::span<const std::byte> bytes, const PinningO
 Pinning::Pinning(Pinning&&) noexcept = default;
 
 Pinning& Pinning::operator=(Pinning&& other) noexcept {
-  std::swap(state_, other.state_);
+  Pinning now(std::move(other));  // what this was goes with it, at once
+  std::swap(state_, now.state_);
   return *this;
 }
 

@@ -40,6 +40,31 @@ BOOST_AUTO_TEST_CASE(views_are_checked) {
   BOOST_TEST(first == 1.0f);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_assigned_over_goes_at_once) {
+  const Device device = open_device();
+  const std::uint64_t before = device.query().pinned_bytes;
+  Buffer one = device.alloc(page);
+  Buffer other = device.alloc(2 * page);
+  other.bytes()[0] = std::byte{7};
+  one = std::move(other);
+  BOOST_TEST(device.query().pinned_bytes == before + 2 * page);
+  BOOST_TEST(one.size() == 2 * page);
+  BOOST_TEST((one.bytes()[0] == std::byte{7}));
+  Buffer& same = one;
+  one = std::move(same);
+  BOOST_TEST((one.bytes()[0] == std::byte{7}));
+  other = device.alloc(page);  // what was moved from can be assigned to
+  BOOST_TEST(device.query().pinned_bytes == before + 3 * page);
+
+  Memory mapped(page);
+  std::byte* const old = mapped.bytes().data();
+  Memory next(page);
+  mapped = std::move(next);
+  unsigned char there = 0;
+  BOOST_TEST(mincore(old, page, &there) == -1);
+  BOOST_TEST(errno == ENOMEM);
+}
+
 BOOST_AUTO_TEST_CASE(info_counts_the_bytes_of_each_node) {
   const Device device = open_device();
   const Buffer buffer = device.alloc(64 * page);

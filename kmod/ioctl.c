@@ -154,8 +154,8 @@ static void reply_refusal(struct aia_call *call, const struct row *row)
 long aia_ioctl(struct file *file, unsigned int cmd, unsigned long user)
 {
 	const struct row *row = find_row(cmd);
-	union any arg;
 	/* What is set later is no zero before: a path that is walked for each turn. */
+	union any arg __uninitialized;
 	struct aia_call call;
 	int err;
 

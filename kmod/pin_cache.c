@@ -39,6 +39,7 @@
 #include <linux/rbtree.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/userfaultfd_k.h>
 #include <linux/workqueue.h>
 
 #include "buffer.h"
@@ -183,18 +184,40 @@ bool aia_cache_give_back(struct aia_context *ctx)
 /* ---- going stale ---- */
 
 /*
- * NUMA balancing takes access to pages away for a while, to see who uses them: they stay, and so do
- * the rights. It tells so as mprotect() does, but that has mmap_lock for writing. What it then
- * tries to move, in vain, is stale.
+ * Whether somebody may have asked to be told of accesses to what is pinned: a userfaultfd, which
+ * must see to it that the next PIN asks for the pages again. mmap_lock is held for reading.
  */
-static bool changes(const struct mmu_notifier_range *range)
+static bool is_tracked(const struct mmu_interval_notifier *notifier,
+		       const struct mmu_notifier_range *range)
 {
-	if (range->event != MMU_NOTIFY_PROTECTION_VMA)
-		return range->event != MMU_NOTIFY_SOFT_DIRTY;
-	if (!mmap_read_trylock(range->mm))
-		return true;
-	mmap_read_unlock(range->mm);
+	unsigned long at = max(range->start, notifier->interval_tree.start);
+	unsigned long last = min(range->end - 1, notifier->interval_tree.last);
+
+	while (at <= last) {
+		struct vm_area_struct *vma = find_vma(range->mm, at);
+
+		if (!vma || vma->vm_start > at || userfaultfd_armed(vma))
+			return true;
+		at = vma->vm_end;
+	}
 	return false;
+}
+
+/*
+ * NUMA balancing takes access to pages away for a while, to see who uses them: they stay, and so do
+ * the rights. It tells so as mprotect() does, but that has mmap_lock for writing, and as the write
+ * protection of a userfaultfd does. What it then tries to move, in vain, is stale.
+ */
+static bool changes(const struct mmu_interval_notifier *notifier,
+		    const struct mmu_notifier_range *range)
+{
+	bool tracked;
+
+	if (range->event != MMU_NOTIFY_PROTECTION_VMA || !mmap_read_trylock(range->mm))
+		return true;
+	tracked = is_tracked(notifier, range);
+	mmap_read_unlock(range->mm);
+	return tracked;
 }
 
 static bool invalidate(struct mmu_interval_notifier *notifier,
@@ -203,7 +226,7 @@ static bool invalidate(struct mmu_interval_notifier *notifier,
 	struct aia_cached *cached = container_of(notifier, struct aia_cached, notifier);
 	struct aia_cache *cache = &cached->ctx->cache;
 
-	if (!changes(range))
+	if (!changes(notifier, range))
 		return true;
 	spin_lock(&cache->lock);
 	mmu_interval_set_seq(notifier, seq);

@@ -480,7 +480,8 @@ struct aiaccel_alloc {
 /*
  * For a range that is pinned again and again: DESTROY keeps the pin, and the next PIN of the same
  * context, range and flags finds it, unless the mapping has changed since, by munmap(), say, or
- * fork(). What is kept stays charged. The oldest go when there are more than
+ * fork(), or somebody began to watch what is written to it (userfaultfd's write protection, the
+ * kernel's soft-dirty bits). What is kept stays charged. The oldest go when there are more than
  * %AIACCEL_CACHED_MAX in a context, and all of them before a ceiling refuses the context anything;
  * another context is refused though this one keeps some. While it is kept, memory of a memfd cannot
  * be sealed against writing. An implementation may keep none.

@@ -6,8 +6,11 @@
 // which then stays as it is. Whether the pages that are mapped are those that are pinned is seen by
 // a fork: of private memory the child gets copies of what is pinned, and shares the rest.
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -15,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -489,6 +493,106 @@ BOOST_AUTO_TEST_CASE(what_numa_balancing_looks_at_is_found) {
   if (looked) BOOST_TEST(finds(context, map.data(), kHuge));
   BOOST_TEST(sched_setaffinity(0, sizeof(before), &before) == 0);
   if (!looked) SKIP("no NUMA balancing here");
+}
+
+namespace {
+
+// A manager that wants to be told of what is written to a range: the ground of a live snapshot.
+class Manager {
+ public:
+  // Without `range()` it could not be made.
+  Manager(char* at, size_t length)
+      : fd_(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK))) {
+    uffdio_api api{};
+    api.api = UFFD_API;
+    api.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP;
+    uffdio_register wanted{};
+    wanted.range = {address(at), length};
+    wanted.mode = UFFDIO_REGISTER_MODE_WP;
+    if (fd_.get() >= 0 && !ioctl(fd_.get(), UFFDIO_API, &api) &&
+        !ioctl(fd_.get(), UFFDIO_REGISTER, &wanted))
+      range_ = wanted.range;
+  }
+  bool works() const { return range_.len; }
+
+  int protect(bool on) {
+    uffdio_writeprotect arg{};
+    arg.range = range_;
+    arg.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0;
+    return ioctl(fd_.get(), UFFDIO_WRITEPROTECT, &arg) ? errno : 0;
+  }
+
+  // Until `done`: what is to be written may be, after it was told. How often it was told.
+  int serve(const std::atomic<bool>& done) {
+    int told = 0;
+    while (!done) {
+      pollfd wait{fd_.get(), POLLIN, 0};
+      uffd_msg message;
+      if (poll(&wait, 1, 10) <= 0) continue;
+      if (read(fd_.get(), &message, sizeof(message)) != sizeof(message)) continue;
+      told++;
+      protect(false);
+    }
+    return told;
+  }
+
+ private:
+  Fd fd_;
+  uffdio_range range_{};
+};
+
+}  // namespace
+
+// Kernels of before 6.2 refuse to pin what is protected so, for good.
+BOOST_AUTO_TEST_CASE(what_a_manager_wants_to_be_told_of_is_not_found) {
+  NEED_DEVICE();
+  const Context context;
+  const Map map = touched(kBytes);
+  Manager manager(map.data(), kBytes);
+  if (!manager.works()) SKIP("no write protection by userfaultfd here");
+  BOOST_TEST(!finds(context, map.data(), kBytes));
+  BOOST_TEST(finds(context, map.data(), kBytes));
+  const Pinned pinned(context, map.data(), kBytes);
+  BOOST_TEST(pinned.found());
+  BOOST_REQUIRE_EQUAL(manager.protect(true), 0);
+  BOOST_TEST(is_stale(context, pinned.id));
+  std::atomic<bool> done = false;
+  int told = 0;
+  std::thread server([&] { told = manager.serve(done); });
+  aiaccel_pin again = range_of(map.data(), kBytes, kCached);
+  const int err = context(AIACCEL_IOC_PIN, again);
+  done = true;
+  server.join();
+  BOOST_TEST((err == 0 || err == EFAULT));
+  BOOST_TEST((err || told > 0));
+  if (!err) BOOST_TEST(destroy_errno(context, again.id) == 0);
+  BOOST_TEST(destroy_errno(context, pinned.id) == 0);
+  // Unprotecting is a change as well.
+  BOOST_REQUIRE_EQUAL(manager.protect(false), 0);
+  BOOST_TEST(!finds(context, map.data(), kBytes));
+  BOOST_TEST(finds(context, map.data(), kBytes));
+}
+
+// Of private memory the kernel leaves the bits of what is pinned as they are.
+BOOST_AUTO_TEST_CASE(what_soft_dirty_bits_are_to_tell_of_is_not_found) {
+  NEED_DEVICE();
+  const Context context;
+  const Fd fd = memfd(kBytes);
+  Map map(kBytes, kReadWrite, MAP_SHARED, fd.get(), 0);
+  const auto dirty = [&] {
+    const Fd pagemap(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+    uint64_t pages[kPages];
+    BOOST_REQUIRE(pread(pagemap.get(), pages, sizeof(pages),
+                        static_cast<off_t>(address(map.data()) / kPage * 8)) == sizeof(pages));
+    return std::ranges::count_if(pages, [](uint64_t page) { return page >> 55 & 1; });
+  };
+  memset(map.data(), 1, kBytes);
+  if (!dirty()) SKIP("no soft-dirty bits here");
+  BOOST_TEST(!finds(context, map.data(), kBytes));
+  std::ofstream("/proc/self/clear_refs") << "4" << std::flush;
+  BOOST_TEST(dirty() == 0);
+  BOOST_TEST(!finds(context, map.data(), kBytes));
+  BOOST_TEST(dirty() == static_cast<int64_t>(kPages));
 }
 
 BOOST_AUTO_TEST_CASE(huge_pages) {

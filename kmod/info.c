@@ -6,6 +6,7 @@
 #include <linux/cred.h>
 #include <linux/mm.h>
 #include <linux/nodemask.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/uidgid.h>
@@ -13,9 +14,9 @@
 
 #include "buffer.h"
 
-/* Whole folios where they lie in the buffer whole. */
-static void count_folios(const struct aia_pages *pages, struct aiaccel_buffer_info *out,
-			 u64 *node_bytes)
+/* Whole folios where they lie in the buffer whole. There may be many: a fatal signal ends it. */
+static int count_folios(const struct aia_pages *pages, struct aiaccel_buffer_info *out,
+			u64 *node_bytes)
 {
 	unsigned long run, i, nr;
 
@@ -32,9 +33,12 @@ static void count_folios(const struct aia_pages *pages, struct aiaccel_buffer_in
 			nr = min(nr, length - i);
 			out->folio_bytes[order] += (u64)nr << PAGE_SHIFT;
 			node_bytes[page_to_nid(page)] += (u64)nr << PAGE_SHIFT;
+			if (fatal_signal_pending(current))
+				return -EINTR;
 			cond_resched();
 		}
 	}
+	return 0;
 }
 
 static u32 uid_of(const struct aia_buffer *buffer)
@@ -80,13 +84,37 @@ static void describe(struct aia_buffer *buffer, const struct aia_handle *handle,
 	};
 }
 
+/*
+ * What is told of the pages, of @nr_nodes nodes; callers of the struct's first version ask for none
+ * of it.
+ */
+static int tell_pages(struct aia_call *call, const struct aia_buffer *buffer, u32 nr_nodes)
+{
+	struct aiaccel_buffer_info *arg = call->arg;
+	bool wants_folios = call->user_size > offsetof(struct aiaccel_buffer_info, folio_bytes);
+	u64 *node_bytes;
+	int err;
+
+	if (!wants_folios && !arg->node_bytes)
+		return 0;
+	node_bytes = kcalloc(nr_node_ids, sizeof(*node_bytes), GFP_KERNEL_ACCOUNT);
+	if (!node_bytes)
+		return -ENOMEM;
+	err = count_folios(&buffer->pages, arg, node_bytes);
+	if (!err && arg->node_bytes &&
+	    copy_to_user(u64_to_user_ptr(arg->node_bytes), node_bytes,
+			 nr_nodes * sizeof(*node_bytes)))
+		err = -EFAULT;
+	kfree(node_bytes);
+	return err;
+}
+
 int aia_buffer_info(struct aia_call *call)
 {
 	struct aiaccel_buffer_info *arg = call->arg;
 	u32 room = min_t(u32, arg->nr_nodes, nr_node_ids);
 	struct aia_buffer *buffer;
 	struct aia_handle handle;
-	u64 *node_bytes;
 	int err;
 
 	err = aia_check_buffer_info(arg);
@@ -95,18 +123,8 @@ int aia_buffer_info(struct aia_call *call)
 	buffer = aia_handle_find(call->ctx, arg->id, &handle);
 	if (!buffer)
 		return -ENOENT;
-	node_bytes = kcalloc(nr_node_ids, sizeof(*node_bytes), GFP_KERNEL_ACCOUNT);
-	if (!node_bytes) {
-		err = -ENOMEM;
-		goto out;
-	}
 	describe(buffer, &handle, arg);
-	count_folios(&buffer->pages, arg, node_bytes);
-	if (arg->node_bytes &&
-	    copy_to_user(u64_to_user_ptr(arg->node_bytes), node_bytes, room * sizeof(*node_bytes)))
-		err = -EFAULT;
-	kfree(node_bytes);
-out:
+	err = tell_pages(call, buffer, room);
 	aia_buffer_put(buffer);
 	return err ?: aia_reply(call);
 }

@@ -576,7 +576,9 @@ enum aiaccel_buffer_state {
  * broker and embedded transports, which have no %AIACCEL_CAP_IMPORT, exports, importers and
  * mappings are not known, and 0.
  *
- * Errors: %ENOENT; %ENOMEM.
+ * Who wants neither node_bytes nor folio_bytes does not wait until all pages were looked at.
+ *
+ * Errors: %ENOENT; %ENOMEM; %EINTR when a fatal signal came.
  */
 struct aiaccel_buffer_info {
 	__u32 size;

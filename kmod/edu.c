@@ -8,10 +8,10 @@
  *   file ──┼── edu ── engine, device (while it is bound)
  *   driver ┘
  *
- * A call (struct copy) claims the device, has its buffer mapped, which only who has a turn is
- * granted, makes one transfer after the other, and undoes all that. stop() takes the claim away and
- * waits until no transfer runs: it depends on the device alone, and not on when the thread that
- * called has a processor to see it.
+ * A call (struct copy) by who has a turn claims the device, has its buffer mapped, which nobody
+ * else is granted, makes one transfer after the other, and undoes all that. stop() takes the claim
+ * away and waits until no transfer runs: it depends on the device alone, and not on when the thread
+ * that called has a processor to see it.
  *
  * Invariants
  *  - A transfer begins only while its call has the claim; one runs at a time. It reaches nothing
@@ -263,6 +263,22 @@ static int transfer_all(struct edu *edu, struct copy *copy, const struct aia_dma
 	return 0;
 }
 
+/*
+ * Who has no turn does not claim the device, and so keeps nobody from it: what is wrong is said
+ * where the buffer is to be mapped, in order.
+ */
+static int claim_with_turn(struct edu *edu, struct copy *copy)
+{
+	int err;
+
+	if (!aia_engine_check_turn(edu->engine, copy->file, copy->arg->generation))
+		return claim(edu, copy);
+	spin_lock_irq(&edu->lock);
+	err = why_not_locked(edu);
+	spin_unlock_irq(&edu->lock);
+	return err;
+}
+
 static int run(struct edu *edu, struct copy *copy)
 {
 	const struct aiaccel_edu_copy *arg = copy->arg;
@@ -279,7 +295,7 @@ static int run(struct edu *edu, struct copy *copy)
 	struct aia_dma *dma;
 	int err;
 
-	err = claim(edu, copy);
+	err = claim_with_turn(edu, copy);
 	if (err)
 		return err;
 	dma = aia_dma_map(edu->engine, &desc);

@@ -445,6 +445,29 @@ BOOST_AUTO_TEST_CASE(another_process_has_no_use_for_the_descriptors) {
 // Of a copy of many transfers, so that its end comes in the middle.
 constexpr const char* kSlow = "transfer_bytes=128";
 
+// Who may open the device and has no turn does not claim it, however often it calls.
+BOOST_AUTO_TEST_CASE(who_has_no_turn_waits_for_no_copy_and_delays_none) {
+  NEED_EDU();
+  const Driver driver(kSlow);
+  Client holder(driver), other(driver);
+  const Memory from = allocated(holder.context, kPage), to = allocated(holder.context, kPage);
+  const Memory others = allocated(other.context, kPage);
+  memset(from.data(), 1, kPage);
+  holder.hold();
+  BOOST_REQUIRE_EQUAL(holder.put(from.id, 0, 2048), 0);
+  aiaccel_edu_copy copy = holder.copy_of(to.id, 0, 2048);
+  copy.flags = AIACCEL_EDU_FROM_DEVICE;
+  Copying copying(holder, copy);
+  wait_for_bytes(to);
+  BOOST_TEST(other.put(others.id, 0, 16) == ESTALE);
+  BOOST_TEST(other.put(holder.queue + 1000, 0, 16) == ENOENT);
+  // The copy still runs.
+  BOOST_TEST(to.data()[2047] == 0);
+  BOOST_TEST(copying.err() == 0);
+  BOOST_TEST(std::count(to.data(), to.data() + kPage, 1) == 2048);
+  BOOST_TEST(holder.complete() == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_revoked_turn_stops_in_the_middle_and_the_next_one_begins) {
   NEED_EDU();
   const Driver driver(kSlow);

@@ -238,6 +238,27 @@ static int fill(struct aia_buffer *buffer, struct plan *plan, u32 *refused_by)
 	return 0;
 }
 
+static int fill_rest(struct aia_buffer *buffer, struct plan *plan, u32 *refused_by)
+{
+	if (buffer->nr_pages - buffer->pages.nr > si_mem_available()) {
+		*refused_by = AIACCEL_REFUSED_MEMORY;
+		return -ENOMEM;
+	}
+	return fill(buffer, plan, refused_by);
+}
+
+/* What the context keeps pinned, the kernel cannot reclaim to make room. */
+static int fill_or_give_back(struct aia_call *call, struct aia_buffer *buffer, struct plan *plan)
+{
+	int err = fill_rest(buffer, plan, &call->refused_by);
+
+	if (err == -ENOMEM && aia_cache_give_back(call->ctx)) {
+		call->refused_by = AIACCEL_REFUSED_NOT;
+		err = fill_rest(buffer, plan, &call->refused_by);
+	}
+	return err;
+}
+
 /* Page by page: others may still have some. */
 void aia_alloc_release(struct aia_buffer *buffer)
 {
@@ -279,21 +300,14 @@ int aia_buffer_alloc(struct aia_call *call)
 		aia_buffer_put(buffer);
 		return PTR_ERR(handle);
 	}
-	err = -ENOMEM;
-	call->refused_by = AIACCEL_REFUSED_MEMORY;
-	if (nr_pages > si_mem_available())
-		goto err_abort;
-	call->refused_by = AIACCEL_REFUSED_NOT;
-	err = fill(buffer, &plan, &call->refused_by);
-	if (err)
-		goto err_abort;
+	err = fill_or_give_back(call, buffer, &plan);
+	if (err) {
+		aia_handle_abort(call->ctx, handle);
+		return err;
+	}
 	aia_buffer_filled(buffer);
 	trace_alloc(buffer);
 	arg->id = handle->object.id;
 	arg->mmap_offset = (u64)handle->offset << PAGE_SHIFT;
 	return aia_handle_publish(call, handle);
-
-err_abort:
-	aia_handle_abort(call->ctx, handle);
-	return err;
 }

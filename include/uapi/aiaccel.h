@@ -482,9 +482,9 @@ struct aiaccel_alloc {
  * context, range and flags finds it, unless the mapping has changed since, by munmap(), say, or
  * fork(), or somebody began to watch what is written to it (userfaultfd's write protection, the
  * kernel's soft-dirty bits). What is kept stays charged. The oldest go when there are more than
- * %AIACCEL_CACHED_MAX in a context, and all of them before a ceiling refuses the context anything;
- * another context is refused though this one keeps some. While it is kept, memory of a memfd cannot
- * be sealed against writing. An implementation may keep none.
+ * %AIACCEL_CACHED_MAX in a context, and all of them before a ceiling refuses the context anything,
+ * or ALLOC finds no memory; another context is refused though this one keeps some. While it is
+ * kept, memory of a memfd cannot be sealed against writing. An implementation may keep none.
  */
 #define AIACCEL_PIN_CACHED	(1U << 1)
 #define AIACCEL_CACHED_MAX	256

@@ -28,6 +28,7 @@
 #include <thread>
 
 #include "account.hpp"
+#include "cgroup.hpp"
 #include "module.hpp"
 
 using namespace raw;
@@ -796,6 +797,38 @@ BOOST_AUTO_TEST_CASE(what_nobody_uses_is_given_back_before_the_memlock_limit_ref
   });
   BOOST_TEST(status == 0);
   chmod(kDevice, 0660);
+}
+
+// What is kept cannot be reclaimed, so ALLOC asks for it before it says that there is no memory.
+BOOST_AUTO_TEST_CASE(what_nobody_uses_is_given_back_before_memory_is_refused) {
+  NEED_DEVICE();
+  const Reloaded module("memory_mib=1000000 tenant_memory_mib=1000000");
+  constexpr size_t kLength = 1 << 20;
+  const Map map = touched(kLength);
+  const auto gives_back = [&](uint64_t wanted, uint32_t by) {
+    const Context context;
+    BOOST_TEST(!finds(context, map.data(), kLength));
+    BOOST_TEST(finds(context, map.data(), kLength));
+    BOOST_TEST(context.query().pinned_bytes == kLength);
+    aiaccel_alloc alloc{};
+    alloc.length = wanted;
+    BOOST_TEST(context(AIACCEL_IOC_ALLOC, alloc) == ENOMEM);
+    BOOST_TEST(alloc.refused_by == by);
+    BOOST_TEST(context.query().pinned_bytes == 0u);
+    // what is in use stays
+    const Pinned used(context, map.data(), kLength);
+    BOOST_TEST(context(AIACCEL_IOC_ALLOC, alloc) == ENOMEM);
+    BOOST_TEST(finds(context, map.data(), kLength));
+  };
+  gives_back(1ULL << 39, AIACCEL_REFUSED_MEMORY);
+  if (!have_cgroups()) SKIP("no cgroup version 2");
+  std::ofstream(kCgroups + "/cgroup.subtree_control") << "+memory" << std::flush;
+  const Cgroup small("/aiaccel-small");
+  std::ofstream max(small.path() + "/memory.max");
+  if (!(max << (24 << 20) << std::flush)) SKIP("no memory controller");
+  small.enter();
+  gives_back(48 << 20, AIACCEL_REFUSED_MEMCG);
+  Cgroup::leave();
 }
 
 // The work item and the end of the context meet.

@@ -183,7 +183,8 @@ long aia_ioctl(struct file *file, unsigned int cmd, unsigned long user)
 		err = aia_policy_settle(call.ctx->tenant);
 	if (!err)
 		err = row->run(&call);
-	if (err) {
+	/* After ERESTARTNOINTR the kernel makes the call once more. */
+	if (err && err != -ERESTARTNOINTR) {
 		if (row->refused_at)
 			trace_refuse(call.ctx, _IOC_NR(cmd), call.refused_by, err);
 		reply_refusal(&call, row);

@@ -484,7 +484,9 @@ struct aiaccel_alloc {
  * kernel's soft-dirty bits). What is kept stays charged. The oldest go when there are more than
  * %AIACCEL_CACHED_MAX in a context, and all of them before a ceiling refuses the context anything,
  * or ALLOC finds no memory; another context is refused though this one keeps some. While it is
- * kept, memory of a memfd cannot be sealed against writing. An implementation may keep none.
+ * kept, memory of a memfd cannot be sealed against writing; against writing in future it can, and
+ * what was kept to be written is found as before, as mappings from before stay writable. An
+ * implementation may keep none.
  */
 #define AIACCEL_PIN_CACHED	(1U << 1)
 #define AIACCEL_CACHED_MAX	256
@@ -619,8 +621,9 @@ struct aiaccel_buffer_info {
  * @rlimit_bytes: out: what RLIMIT_MEMLOCK leaves the user, for PINNED (RLIMIT)
  * @memory_bytes: out: what can be had, where @placement says, without swapping: free pages, and
  *		  those of files, which can be dropped (MEMORY)
- * @memcg_bytes:  out: what the memory cgroup, and those above it, leave without giving anything
- *		  back to make room (MEMCG)
+ * @memcg_bytes:  out: what the memory cgroup, and those above it, also above the root of the
+ *		  caller's cgroup namespace, leave without giving anything back to make room
+ *		  (MEMCG)
  *
  * %AIACCEL_UNLIMITED where there is no such limit. Before all others, and for any @length, comes
  * CONTEXT: it has max_buffers; likewise TENANT, where an implementation counts a tenant's buffers.

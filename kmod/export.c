@@ -29,6 +29,9 @@
 #include "buffer.h"
 #include "trace.h"
 
+/* An array of them is as long as kvmalloc() allocates. */
+#define MAX_VMAP_PAGES (INT_MAX / sizeof(struct page *))
+
 /* For one device. */
 struct mapping {
 	struct list_head of_buffer;	/* aia_buffer.lock */
@@ -237,10 +240,29 @@ static const struct dma_buf_ops pinned_ops = {
 	.release = release,
 };
 
+/* Of 1 TiB and more the kernel allocates no array of pages, and would warn of vmap. */
+static const struct dma_buf_ops vast_ops = {
+	.attach = attach,
+	.detach = detach,
+	.map_dma_buf = map,
+	.unmap_dma_buf = unmap,
+	.begin_cpu_access = begin_cpu_access,
+	.end_cpu_access = end_cpu_access,
+	.mmap = map_allocated,
+	.release = release,
+};
+
+static const struct dma_buf_ops *ops_of(const struct aia_buffer *buffer)
+{
+	if (buffer->kind == AIACCEL_BUFFER_PINNED)
+		return &pinned_ops;
+	return buffer->nr_pages > MAX_VMAP_PAGES ? &vast_ops : &allocated_ops;
+}
+
 /* Exports hold the module, so that these are the operations of nobody else's. */
 struct aia_buffer *aia_export_find(const struct dma_buf *dma_buf)
 {
-	if (dma_buf->ops != &allocated_ops && dma_buf->ops != &pinned_ops)
+	if (dma_buf->ops->release != release)
 		return NULL;
 	return aia_buffer_get(buffer_of(dma_buf));
 }
@@ -278,7 +300,7 @@ static struct dma_buf *export_pages(struct aia_buffer *buffer)
 
 	if (!export)
 		return ERR_PTR(-ENOMEM);
-	info.ops = buffer->kind == AIACCEL_BUFFER_PINNED ? &pinned_ops : &allocated_ops;
+	info.ops = ops_of(buffer);
 	info.size = buffer->nr_pages << PAGE_SHIFT;
 	info.flags = aia_buffer_is_read_only(buffer) ? O_RDONLY : O_RDWR;
 	info.priv = export;

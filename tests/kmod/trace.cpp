@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <sstream>
 
@@ -187,6 +189,24 @@ BOOST_AUTO_TEST_CASE(what_becomes_of_buffers) {
   BOOST_TEST(events[2].number("runs") >= 1u);
   BOOST_TEST(events[3].number("call") == _IOC_NR(AIACCEL_IOC_ALLOC));
   BOOST_TEST(events[3].fields.at("error") == std::to_string(-EDQUOT));
+}
+
+// What formats records itself, as perf does, knows no enumerator of the module's.
+BOOST_AUTO_TEST_CASE(formats_name_no_enumerator) {
+  NEED_DEVICE();
+  const Trace trace;
+  if (!trace.there()) SKIP("this kernel has no tracefs, or no events in it");
+  size_t events = 0;
+  for (const auto& event :
+       std::filesystem::directory_iterator("/sys/kernel/tracing/events/aiaccel")) {
+    if (!event.is_directory()) continue;
+    events++;
+    std::ifstream file(event.path() / "format");
+    const std::string format{std::istreambuf_iterator<char>(file), {}};
+    BOOST_TEST(format.find("print fmt: ") != std::string::npos, event.path());
+    BOOST_TEST(format.find("AIACCEL_") == std::string::npos, event.path() << ": " << format);
+  }
+  BOOST_TEST(events > 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

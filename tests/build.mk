@@ -5,7 +5,7 @@
 # TEST_LIBS_NAME, or OWN_MAIN_NAME (it is no Boost.Test program).
 
 # kcov, libfuzzer and bench are no such programs; what tests the module is no matter for sanitizers of user space.
-TESTS := $(filter-out tap kcov libfuzzer bench $(if $(SAN),fuzz kmod uapi standin),$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
+TESTS := $(filter-out tap kcov libfuzzer bench $(if $(SAN),fuzz kmod uapi standin traced),$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
 TEST_BINS := $(TESTS:%=$(BUILD)/tests/%)
 TAP_SOURCES := tests/tap/main.cpp
 

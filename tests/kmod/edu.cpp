@@ -302,6 +302,44 @@ BOOST_AUTO_TEST_CASE(another_drivers_dma_buf_is_reached) {
   BOOST_TEST(client.get(import.id, 4 * kPage - 1, 2) == EINVAL);
 }
 
+// What another context exported, allocated and pinned for reading: by IMPORT, and as its dma-buf
+// said.
+BOOST_AUTO_TEST_CASE(what_another_context_exported_is_reached) {
+  NEED_EDU();
+  const Driver driver;
+  Client client(driver);
+  client.hold();
+  const Memory ours = allocated(client.context, kPage);
+  Context maker;
+  const auto import_of = [&](uint32_t id) {
+    aiaccel_export made{};
+    made.id = id;
+    BOOST_REQUIRE_EQUAL(maker(AIACCEL_IOC_EXPORT, made), 0);
+    const Fd fd(made.fd);
+    aiaccel_import import{};
+    import.fd = fd.get();
+    BOOST_REQUIRE_EQUAL(client.context(AIACCEL_IOC_IMPORT, import), 0);
+    return import.id;
+  };
+  Memory theirs = allocated(maker, 3 * kPage);
+  const uint32_t theirs_id = theirs.id;
+  theirs.id = import_of(theirs_id);
+  const Memory readable = pinned(maker, anonymous(kPage), 0, 0);
+  const uint32_t readable_id = import_of(readable.id);
+  fill(readable.data(), kPage, 77);
+  round_trip(client, ours, 0, theirs, 2 * kPage - 5, 1000, 0);
+  round_trip(client, theirs, kPage + 1, ours, 2, 1000, 0);
+  BOOST_TEST(client.get(theirs.id, 3 * kPage - 1, 2) == EINVAL);
+  BOOST_TEST(client.get(readable_id, 0, 100) == EACCES);
+  BOOST_TEST(client.put(readable_id, 50, 100) == 0);
+  BOOST_TEST(client.get(ours.id, 0, 100) == 0);
+  BOOST_TEST(memcmp(ours.data(), readable.data() + 50, 100) == 0);
+  // Its maker has gone, and with it all but what the device reaches.
+  BOOST_TEST(destroy_errno(maker, theirs_id) == 0);
+  maker.close();
+  round_trip(client, ours, 0, theirs, kPage, 100, 0);
+}
+
 BOOST_AUTO_TEST_CASE(what_was_pinned_for_reading_is_not_written) {
   NEED_EDU();
   const Driver driver;

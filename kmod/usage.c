@@ -96,12 +96,10 @@ static void show_drm_engines_locked(struct seq_file *file, const struct aia_cont
 	}
 }
 
-static void show_drm(struct seq_file *file, const struct aiaccel_stats_context *usage)
+static void show_drm_memory(struct seq_file *file, const struct aiaccel_stats_context *usage)
 {
 	u64 held = usage->allocated_bytes + usage->pinned_bytes;
 
-	seq_puts(file, "drm-driver:\taiaccel\n");
-	seq_printf(file, "drm-client-id:\t%llu\n", usage->context);
 	seq_printf(file, "drm-total-system:\t%llu KiB\n", held >> 10);
 	seq_printf(file, "drm-resident-system:\t%llu KiB\n", held >> 10);
 	seq_printf(file, "drm-total-vram:\t%llu KiB\n", usage->reserved_bytes >> 10);
@@ -113,6 +111,10 @@ void aia_usage_show(struct seq_file *file, struct file *opened)
 	struct aiaccel_stats_context usage;
 	bool drm = READ_ONCE(drm_fdinfo);
 
+	if (drm) { /* htop wants to know whose an engine's line is when it reads that */
+		seq_puts(file, "drm-driver:\taiaccel\n");
+		seq_printf(file, "drm-client-id:\t%llu\n", ctx->number);
+	}
 	spin_lock(&aia_turn_lock);
 	aia_usage_locked(ctx, &usage, &init_pid_ns);
 	show_engines_locked(file, ctx);
@@ -120,7 +122,7 @@ void aia_usage_show(struct seq_file *file, struct file *opened)
 		show_drm_engines_locked(file, ctx);
 	spin_unlock(&aia_turn_lock);
 	if (drm)
-		show_drm(file, &usage);
+		show_drm_memory(file, &usage);
 	seq_printf(file, "aiaccel-context:\t%llu\n", usage.context);
 	seq_printf(file, "aiaccel-tenant:\t%llu\n", usage.tenant);
 	seq_printf(file, "aiaccel-queues:\t%u\n", usage.queues);

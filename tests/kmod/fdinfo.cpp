@@ -4,10 +4,12 @@
 // Every key is one that docs/fdinfo describes.
 #include <fcntl.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <regex>
 
 #include "account.hpp"
 #include "raw.hpp"
@@ -168,6 +170,38 @@ BOOST_AUTO_TEST_CASE(has_keys_of_drm_when_asked_to) {
   BOOST_TEST(keys.at("drm-resident-system") == "8 KiB");
   BOOST_TEST(keys.at("drm-total-vram") == "8 KiB");
   BOOST_TEST(read(context).count("drm-driver") == 0u);
+}
+
+// Each line is one of drm-usage-stats, and whose it is comes first: htop (linux/GPU.c) passes over
+// the engines that it reads before drm-client-id.
+BOOST_AUTO_TEST_CASE(keys_of_drm_are_as_their_readers_want_them) {
+  NEED_DEVICE();
+  const std::string parameter = "/sys/module/aiaccel/parameters/drm_fdinfo";
+  const Context context;
+  const Engine gpu(context, 1 << 20, 2);
+  context.queue_at(gpu.id());
+  context.queue();
+  const std::regex known(
+      "drm-driver:\t[^ \t:]+|drm-client-id:\t[0-9]+|drm-engine-[^ \t:]+:\t[0-9]+ ns|"
+      "drm-engine-capacity-[^ \t:]+:\t[1-9][0-9]*|drm-(total|resident)-[^ \t:]+:\t[0-9]+( "
+      "[KM]iB)?");
+  std::ofstream(parameter) << "1" << std::flush;
+  std::ifstream file(path_of(context));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);)
+    if (line.rfind("drm-", 0) == 0) lines.push_back(line);
+  std::ofstream(parameter) << "0" << std::flush;
+  const auto first_of = [&](const std::string& key) {
+    return std::find_if(lines.begin(), lines.end(),
+                        [&](const std::string& line) { return line.rfind(key, 0) == 0; }) -
+           lines.begin();
+  };
+  for (const std::string& line : lines) BOOST_TEST(std::regex_match(line, known), line);
+  BOOST_TEST(first_of("drm-driver:") == 0);
+  BOOST_TEST(first_of("drm-client-id:") == 1);
+  BOOST_TEST(std::count_if(lines.begin(), lines.end(), [](const std::string& line) {
+               return line.rfind("drm-engine-", 0) == 0 && line.rfind("drm-engine-capacity-", 0);
+             }) == 2);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -181,16 +181,21 @@ static int why_not_locked(struct edu *edu)
 	return edu->dead ? -EIO : 0;
 }
 
-/* True with the claim, or when there will be none: *err. */
+/*
+ * True with the claim, or when there will be none: *err. Who has no turn, or has it no longer,
+ * does not claim the device, and so keeps nobody from it: what is wrong is said where the buffer
+ * is to be mapped, in order.
+ */
 static bool try_claim(struct edu *edu, struct copy *copy, int *err)
 {
+	bool turn = !aia_engine_check_turn(edu->engine, copy->file, copy->arg->generation);
 	bool done;
 
 	spin_lock_irq(&edu->lock);
 	*err = why_not_locked(edu);
-	if (!*err && !edu->claim && !edu->running)
+	if (turn && !*err && !edu->claim && !edu->running)
 		edu->claim = copy;
-	done = *err || edu->claim == copy;
+	done = !turn || *err || edu->claim == copy;
 	spin_unlock_irq(&edu->lock);
 	return done;
 }
@@ -263,22 +268,6 @@ static int transfer_all(struct edu *edu, struct copy *copy, const struct aia_dma
 	return 0;
 }
 
-/*
- * Who has no turn does not claim the device, and so keeps nobody from it: what is wrong is said
- * where the buffer is to be mapped, in order.
- */
-static int claim_with_turn(struct edu *edu, struct copy *copy)
-{
-	int err;
-
-	if (!aia_engine_check_turn(edu->engine, copy->file, copy->arg->generation))
-		return claim(edu, copy);
-	spin_lock_irq(&edu->lock);
-	err = why_not_locked(edu);
-	spin_unlock_irq(&edu->lock);
-	return err;
-}
-
 static int run(struct edu *edu, struct copy *copy)
 {
 	const struct aiaccel_edu_copy *arg = copy->arg;
@@ -295,7 +284,7 @@ static int run(struct edu *edu, struct copy *copy)
 	struct aia_dma *dma;
 	int err;
 
-	err = claim_with_turn(edu, copy);
+	err = claim(edu, copy);
 	if (err)
 		return err;
 	dma = aia_dma_map(edu->engine, &desc);

@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# The commands of docs/tracing.md, typed as they stand there, while build/tests/traced does what they
-# look at. What each prints is about that program's processes. In the virtual machine; all at once,
+#   tracing.sh build/tests/traced
+#
+# The commands of docs/tracing.md, typed as they stand there, while that program does what they
+# look at. What each prints is about its processes. In the virtual machine; all at once,
 # because there bpftrace takes ten seconds of the processor to start.
 # shellcheck disable=SC2317 # much is called through ok
 set -u
@@ -57,7 +59,7 @@ typed() { # NUMBER
 mapfile -d '' -t blocks < <(blocks)
 is 'there are blocks of commands' "${#blocks[@]}" 8
 
-build/tests/traced >"$TMP/traced" 2>&1 &
+"$1" >"$TMP/traced" 2>&1 &
 traced=$!
 until grep -q '^engine ' "$TMP/traced" || ! kill -0 $traced 2>/dev/null; do sleep 0.1; done
 declare -A number

@@ -110,10 +110,17 @@ static int plan_place(struct plan *plan, u32 placement, int node, u32 engine)
 	}
 }
 
+/* The largest blocks that one of the nodes' shares has room for. */
+static void plan_order(struct plan *plan, u64 nr_pages)
+{
+	u64 share = plan->in_turn ? max(1ULL, nr_pages / nodes_weight(plan->nodes)) : nr_pages;
+
+	plan->order = min_t(unsigned int, ilog2(share), PMD_SHIFT - PAGE_SHIFT);
+}
+
 static int make_plan(struct plan *plan, const struct aiaccel_alloc *arg, u64 nr_pages,
 		     u32 *refused_by)
 {
-	u64 share = nr_pages;
 	int err;
 
 	err = plan_place(plan, arg->placement, arg->node, arg->engine);
@@ -121,9 +128,7 @@ static int make_plan(struct plan *plan, const struct aiaccel_alloc *arg, u64 nr_
 		*refused_by = AIACCEL_REFUSED_MEMORY;
 	if (err)
 		return err;
-	if (plan->in_turn)
-		share = max(1ULL, nr_pages / nodes_weight(plan->nodes));
-	plan->order = min_t(unsigned int, ilog2(share), PMD_SHIFT - PAGE_SHIFT);
+	plan_order(plan, nr_pages);
 	return 0;
 }
 
@@ -247,13 +252,17 @@ static int fill_rest(struct aia_buffer *buffer, struct plan *plan, u32 *refused_
 	return fill(buffer, plan, refused_by);
 }
 
-/* What the context keeps pinned, the kernel cannot reclaim to make room. */
+/*
+ * What the context keeps pinned, the kernel cannot reclaim to make room: what nobody maps any more
+ * is free when it is given back, the rest can be swapped out then.
+ */
 static int fill_or_give_back(struct aia_call *call, struct aia_buffer *buffer, struct plan *plan)
 {
 	int err = fill_rest(buffer, plan, &call->refused_by);
 
 	if (err == -ENOMEM && aia_cache_give_back(call->ctx)) {
 		call->refused_by = AIACCEL_REFUSED_NOT;
+		plan_order(plan, buffer->nr_pages - buffer->pages.nr);
 		err = fill_rest(buffer, plan, &call->refused_by);
 	}
 	return err;

@@ -179,7 +179,8 @@ static void *map_in_kernel(const struct aia_buffer *buffer)
 }
 
 /*
- * Also of one that was revoked: the kernel warns where vmap fails, which users may not bring about.
+ * Also of one that was revoked: the kernel warns where vmap fails, which a revocation shall not
+ * bring about (a host without memory still may).
  * The driver finds what was there when the buffer was revoked, as no user can write to it.
  */
 static int export_vmap(struct dma_buf *dma_buf, struct iosys_map *map)

@@ -81,4 +81,10 @@ bool is_of_render_node(const aiaccel_engine_info& engine) {
          std::string_view(engine.alias).starts_with("renderD");
 }
 
+bool is_there(const aiaccel_engine_info& engine, const std::vector<drm::RenderNode>& nodes) {
+  return std::any_of(nodes.begin(), nodes.end(), [&](const drm::RenderNode& node) {
+    return node.name == engine.name && node.path.ends_with(std::string("/") + engine.alias);
+  });
+}
+
 }  // namespace aiaccel

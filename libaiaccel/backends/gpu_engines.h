@@ -35,4 +35,7 @@ std::vector<aiaccel_engine_info> gpu_engines(std::vector<aiaccel_engine_info> of
 // Whether it is as gpu_engines() makes them of render nodes.
 bool is_of_render_node(const aiaccel_engine_info& engine);
 
+// Whether it has the name and the number of one of them.
+bool is_there(const aiaccel_engine_info& engine, const std::vector<drm::RenderNode>& nodes);
+
 }  // namespace aiaccel

@@ -83,12 +83,17 @@ int register_gpus(const aiaccel::Device& device) {
                any ? ": those that are registered stay as they are" : "");
   const bool stay = !nvml || (!whole && any);
   if (stay) gpus.clear();
-  gpus = aiaccel::gpu_engines(std::move(gpus), aiaccel::drm::render_nodes());
+  const auto nodes = aiaccel::drm::render_nodes();
+  gpus = aiaccel::gpu_engines(std::move(gpus), nodes);
   if (!nvml && gpus.empty()) fmt::print("no GPUs: {}\n", reason);
 
   bool good = whole;
   std::erase_if(engines, [&](const aiaccel_engine_info& old) {
-    const bool ours = of_nvml(old) ? !stay : aiaccel::is_of_render_node(old);
+    // A node that is there may be an engine by somebody else's will.
+    const bool ours = of_nvml(old)
+                          ? !stay
+                          : aiaccel::is_of_render_node(old) &&
+                                (holds(gpus, old, named_alike) || !aiaccel::is_there(old, nodes));
     if (!ours || holds(gpus, old, same)) return false;
     good = told("unregister", old, remove(device, old), ENOENT) && good;
     return true;

@@ -3,11 +3,13 @@
 // ALLOC, its placement, and mmap.
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -46,16 +48,20 @@ uint64_t used(const Context& context) {
   return context.query().pinned_bytes;
 }
 
-// Bytes that the host has free.
-int64_t free_bytes() {
-  std::ifstream file("/proc/meminfo");
-  std::string line;
-  int64_t kib = 0;
-  while (std::getline(file, line))
-    if (line.rfind("MemFree:", 0) == 0) std::istringstream(line.substr(8)) >> kib;
-  BOOST_REQUIRE(kib > 0);
-  return kib * 1024;
+// What a line of a file of the kernel says, such as `MemFree:` of /proc/meminfo.
+int64_t number_in(const char* path, const std::string& name) {
+  std::ifstream file(path);
+  std::string word;
+  int64_t value = -1;
+  while (file >> word)
+    if (word == name) file >> value;
+  BOOST_REQUIRE_MESSAGE(value >= 0, path << " has no " << name);
+  return value;
 }
+
+int64_t free_bytes() { return number_in("/proc/meminfo", "MemFree:") * 1024; }
+int64_t available_bytes() { return number_in("/proc/meminfo", "MemAvailable:") * 1024; }
+int64_t killed_for_memory() { return number_in("/proc/vmstat", "oom_kill"); }
 
 }  // namespace
 
@@ -274,6 +280,43 @@ BOOST_AUTO_TEST_CASE(more_than_the_host_has_is_refused) {
   alloc.length = ~0ULL;
   BOOST_TEST(context(AIACCEL_IOC_ALLOC, alloc) == EOVERFLOW);
   BOOST_TEST(used(context) == before);
+}
+
+// The ceiling allows it, but half of it is another's, whose pages cannot be swapped out here.
+BOOST_AUTO_TEST_CASE(nobody_is_killed_to_make_room) {
+  NEED_DEVICE();
+  const Context context;
+  const uint64_t most = context.query().max_pinned_bytes & ~(kPage - 1);
+  const int64_t killed = killed_for_memory();
+  const int64_t wanted = available_bytes() - static_cast<int64_t>(most / 2);
+  BOOST_REQUIRE(wanted > 0);
+  int ready[2];
+  BOOST_REQUIRE_EQUAL(pipe(ready), 0);
+  const Fd out(ready[0]), in(ready[1]);
+  const pid_t other = fork();
+  if (other == 0) {
+    const Map map = anonymous(wanted);
+    if (madvise(map.data(), map.size(), MADV_POPULATE_WRITE) || write(in.get(), "x", 1) != 1)
+      _exit(1);
+    for (;;) pause();
+  }
+  BOOST_REQUIRE(other > 0);
+  char byte;
+  BOOST_REQUIRE_EQUAL(read(out.get(), &byte, 1), 1);
+  for (uint64_t length = most; length > most / 4; length -= most / 8 & ~(kPage - 1)) {
+    aiaccel_alloc alloc{};
+    alloc.length = length;
+    const int error = context(AIACCEL_IOC_ALLOC, alloc);
+    if (length >= most / 8 * 5) {
+      BOOST_TEST(error == ENOMEM);
+      BOOST_TEST(alloc.refused_by == AIACCEL_REFUSED_MEMORY);
+    }
+    if (!error) destroy(context, alloc.id);
+  }
+  BOOST_TEST(killed_for_memory() == killed);
+  BOOST_TEST(waitpid(other, nullptr, WNOHANG) == 0);  // it is there
+  kill(other, SIGKILL);
+  BOOST_REQUIRE_EQUAL(waitpid(other, nullptr, 0), other);
 }
 
 BOOST_AUTO_TEST_CASE(a_context_holds_so_many_buffers) {

@@ -797,8 +797,8 @@ BOOST_AUTO_TEST_CASE(a_device_that_does_not_answer_is_faulted) {
     while (at && pread(config.get(), &id, 1, at) == 1 && id != 5)
       BOOST_REQUIRE_EQUAL(pread(config.get(), &at, 1, at + 1), 1);
     BOOST_REQUIRE_EQUAL(id, 5);  // MSI
-    const uint16_t power_off = 0;
-    BOOST_REQUIRE_EQUAL(pwrite(config.get(), &power_off, 2, at + 2), 2);
+    const uint16_t off = 0;
+    BOOST_REQUIRE_EQUAL(pwrite(config.get(), &off, 2, at + 2), 2);
     BOOST_TEST(client.get(memory.id, 0, 16) == EIO);
     BOOST_TEST(client.get(memory.id, 0, 16) == EIO);
     BOOST_TEST(driver.state() == "faulted");

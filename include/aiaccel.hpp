@@ -13,6 +13,7 @@
 #include <aiaccel/engine.hpp>
 #include <aiaccel/error.hpp>
 #include <aiaccel/memory.hpp>
+#include <aiaccel/metadata.hpp>
 #include <aiaccel/model.hpp>
 #include <aiaccel/numa.hpp>
 #include <aiaccel/pinning.hpp>

@@ -43,6 +43,7 @@ is 'of C++, these are, and nothing else is' \
 	"$(sed 's/@.*//; s/\[abi:cxx11\]//; s/(.*//' <<<"$exports" | grep -v '^aiaccel_' | sort -u | xargs)" \
 	"$(printf 'aiaccel::%s\n' to_string tensor_bytes OnnxRuntime::find Tensor::{Tensor,check} \
 		Model::{file,from_bytes,inputs,label,name,open,outputs,replaceable_by,run,size_bytes,version} \
+		read_metadata Metadata::to_json \
 		Deployment::{Deployment,~Deployment,operator=,infer,infer_async,model,os_help,rollback,stats} \
 		Deployment::{stream,transport,update} Stream::{infer,infer_async,version} \
 		BufferPool::{BufferPool,~BufferPool,device,do_allocate,do_deallocate,do_is_equal,locate,stats,trim} \

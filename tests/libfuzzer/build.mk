@@ -10,7 +10,7 @@ FUZZ_LIB := $(FUZZ)/libfuzzed.a
 FUZZ_LIB_SOURCES := $(CORE_SOURCES) tests/core/sound.cpp \
 	tests/sim/host.cpp tests/sim/oracle.cpp tests/sim/plan.cpp \
 	$(wildcard libaiaccel/policy/*.cpp libaiaccel/host/*.cpp libaiaccel/user/*.cpp libaiaccel/broker/*.cpp libaiaccel/*.cpp) \
-	libaiaccel/memory/numa.cpp libaiaccel/models/tensor.cpp tools/aiacceld/connection.cpp \
+	$(wildcard libaiaccel/formats/*.cpp) libaiaccel/memory/numa.cpp libaiaccel/models/tensor.cpp tools/aiacceld/connection.cpp \
 	tools/aiaccel/inputs.cpp tools/aiaccel/speech.cpp \
 	$(patsubst %,tools/common/%.cpp,text table failure) \
 	$(patsubst %,tools/observe/%.cpp,files unit proc numa fdinfo xrt)

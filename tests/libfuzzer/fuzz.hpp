@@ -64,6 +64,13 @@ class Input {
     return result;
   }
 
+  // All that is left.
+  std::string rest() {
+    std::string result(reinterpret_cast<const char*>(data_), size_);
+    size_ = 0;
+    return result;
+  }
+
  private:
   const std::uint8_t* data_;
   std::size_t size_;

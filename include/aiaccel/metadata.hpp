@@ -27,7 +27,7 @@
 
 namespace aiaccel {
 
-enum class ModelFormat { onnx, safetensors, gguf };
+enum class ModelFormat { onnx, safetensors, gguf, xclbin, ptx, cubin };
 
 // "onnx", "safetensors", ...
 [[gnu::visibility("default")]] std::string to_string(ModelFormat format);
@@ -82,6 +82,14 @@ struct NodeRecord {
   bool operator==(const NodeRecord&) const = default;
 };
 
+// A kernel: what a program for an accelerator can be asked to run.
+struct EntryPoint {
+  std::string name;
+  std::vector<std::string> parameters;  // PTX: "u64 x", "b8[16] y"; others do not say
+
+  bool operator==(const EntryPoint&) const = default;
+};
+
 struct OpsetVersion {
   std::string domain;  // "" is ONNX's own
   std::int64_t version = 0;
@@ -98,10 +106,10 @@ struct ModelFile {
 
 struct Metadata {
   ModelFormat format = ModelFormat::onnx;
-  std::string format_version;    // ONNX's IR version, GGUF's version
+  std::string format_version;    // ONNX's IR version, GGUF's, PTX's
   std::uint64_t size_bytes = 0;  // of all files together
   std::string name;              // what the file calls its model
-  std::string architecture;      // GGUF: "llama"
+  std::string architecture;      // GGUF: "llama"; PTX and cubin: "sm_90"; xclbin: the platform
   std::string producer;
   std::string producer_version;
   std::string licence;
@@ -112,6 +120,7 @@ struct Metadata {
   std::vector<TensorRecord> tensors;
   std::map<std::string, std::uint64_t> operators;  // how many nodes of each
   std::vector<NodeRecord> nodes;
+  std::vector<EntryPoint> entry_points;
   std::vector<ModelFile> files;  // the one that was read, then shards and external data
   // Whatever else the file says, as text; long values and what is past the first thousand are only
   // counted.
@@ -135,9 +144,9 @@ struct MetadataOptions {
 };
 
 // Reads the headers of a model's file: an ONNX model, a safetensors file, a
-// `….safetensors.index.json` with its shards, or a GGUF file. Throws FormatError, or Error with
-// what the system says: ENOENT, EACCES, EINVAL for what is no regular file, EBUSY when the file
-// changed while it was read.
+// `….safetensors.index.json` with its shards, a GGUF file; or a program for an accelerator, as
+// xclbin, PTX or cubin. Throws FormatError, or Error with what the system says: ENOENT, EACCES,
+// EINVAL for what is no regular file, EBUSY when the file changed while it was read.
 [[gnu::visibility("default")]] Metadata read_metadata(const std::filesystem::path& file,
                                                       const MetadataOptions& options = {});
 

@@ -63,6 +63,12 @@ std::string to_string(ModelFormat format) {
       return "safetensors";
     case ModelFormat::gguf:
       return "gguf";
+    case ModelFormat::xclbin:
+      return "xclbin";
+    case ModelFormat::ptx:
+      return "ptx";
+    case ModelFormat::cubin:
+      return "cubin";
   }
   return "format " + std::to_string(static_cast<int>(format));
 }
@@ -83,6 +89,9 @@ std::string Metadata::to_json(int indent) const {
   json["outputs"] = values_json(outputs);
   json["parameters"] = parameters;
   json["operators"] = operators;
+  json["entry_points"] = Json::array();
+  for (const EntryPoint& entry : entry_points)
+    json["entry_points"].push_back({{"name", entry.name}, {"parameters", entry.parameters}});
   json["files"] = Json::array();
   for (const ModelFile& file : files)
     json["files"].push_back({{"path", file.path}, {"size_bytes", file.size_bytes}});

@@ -21,13 +21,20 @@ std::optional<ModelFormat> by_name(const std::filesystem::path& file) {
   if (suffix == ".onnx") return ModelFormat::onnx;
   if (suffix == ".safetensors") return ModelFormat::safetensors;
   if (suffix == ".gguf") return ModelFormat::gguf;
+  if (suffix == ".xclbin") return ModelFormat::xclbin;
+  if (suffix == ".ptx") return ModelFormat::ptx;
+  if (suffix == ".cubin") return ModelFormat::cubin;
   return {};
 }
 
-// GGUF has a mark; safetensors has a header of a length that fits and begins with a brace. What is
-// left is ONNX, which has neither, or refused by its reader.
+// GGUF, xclbin and ELF have marks; PTX begins with its version; safetensors has a header of a
+// length that fits and begins with a brace. What is left is ONNX, which has neither, or refused by
+// its reader.
 ModelFormat by_contents(Source& source) {
   if (source.size() >= 4 && source.number<std::uint32_t>(0) == 0x46554747) return ModelFormat::gguf;
+  if (formats::is_xclbin(source)) return ModelFormat::xclbin;
+  if (formats::is_cubin(source)) return ModelFormat::cubin;
+  if (formats::is_ptx(source)) return ModelFormat::ptx;
   if (source.size() > 9 && source.number<std::uint64_t>(0) <= source.size() - 8 &&
       source.number<std::uint8_t>(8) == '{')
     return ModelFormat::safetensors;
@@ -42,6 +49,12 @@ void read(Source& source, formats::Companions& companions, Metadata& metadata) {
       return read_safetensors(source, metadata);
     case ModelFormat::gguf:
       return read_gguf(source, metadata);
+    case ModelFormat::xclbin:
+      return read_xclbin(source, metadata);
+    case ModelFormat::ptx:
+      return read_ptx(source, metadata);
+    case ModelFormat::cubin:
+      return read_cubin(source, metadata);
   }
   throw Error(EINVAL, "there is no " + to_string(metadata.format));
 }

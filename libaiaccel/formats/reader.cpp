@@ -73,6 +73,12 @@ void add_tensor(const Source& source, std::uint64_t offset, Metadata& metadata,
   metadata.tensors.push_back(std::move(tensor));
 }
 
+void add_entry_point(const Source& source, std::uint64_t offset, Metadata& metadata,
+                     EntryPoint entry) {
+  source.pay(offset, sizeof entry + entry.parameters.size() * sizeof(std::string));
+  metadata.entry_points.push_back(std::move(entry));
+}
+
 void add_property(Metadata& metadata, std::string key, std::string value) {
   if (metadata.licence.empty() &&
       one_of(key, {"license", "licence", "general.license", "modelspec.license"}))

@@ -36,7 +36,15 @@ class Companions {
 void read_safetensors(Source& source, Metadata& metadata);
 void read_safetensors_index(Source& source, const Folder& folder, Metadata& metadata);
 void read_gguf(Source& source, Metadata& metadata);
+void read_xclbin(Source& source, Metadata& metadata);
+void read_ptx(Source& source, Metadata& metadata);
+void read_cubin(Source& source, Metadata& metadata);
 void read_onnx(Source& source, Companions& companions, Metadata& metadata);
+
+// Whether a file begins as these do.
+bool is_xclbin(Source& source);
+bool is_ptx(Source& source);
+bool is_cubin(Source& source);
 
 // Numbers of one tensor, computed without wrapping. `elements` and `bytes` are 0 for an empty shape
 // dimension, whatever the others are.
@@ -52,6 +60,10 @@ Extent extent(const Source& source, std::uint64_t offset, const Shape& shape, st
 // A tensor more: paid for, counted.
 void add_tensor(const Source& source, std::uint64_t offset, Metadata& metadata,
                 TensorRecord tensor);
+
+// A kernel more, as add_tensor().
+void add_entry_point(const Source& source, std::uint64_t offset, Metadata& metadata,
+                     EntryPoint entry);
 
 // One more thing that the file says, as long as there is room; takes note of licences and of the
 // model's name on the way.

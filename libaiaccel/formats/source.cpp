@@ -56,6 +56,13 @@ std::string Source::text(std::uint64_t offset, std::uint64_t count) {
   return text;
 }
 
+std::string Source::text_to_nul(std::uint64_t offset, std::uint64_t most, bool field) {
+  std::uint64_t length = 0;
+  while (length < most && *at(offset + length, 1) != std::byte{0}) ++length;
+  if (length == most && !field) refuse(offset, "a text does not end where it has to");
+  return text(offset, length);
+}
+
 const std::byte* Source::load(std::uint64_t offset, std::size_t count) {
   if (offset > size_ || count > size_ - offset)
     refuse(offset, "the file ends here, where " + std::to_string(count) + " bytes more are needed");

@@ -66,6 +66,9 @@ class Source {
   // Bytes to be kept: paid out of the budget.
   std::string text(std::uint64_t offset, std::uint64_t count);
 
+  // The text of at most `most` bytes that a NUL ends; a `field` of that size may be without one.
+  std::string text_to_nul(std::uint64_t offset, std::uint64_t most, bool field);
+
   // Throws unless `count` bytes lie at `offset`.
   void need(std::uint64_t offset, std::uint64_t count, const char* what) const;
   // Takes out of the budget what something kept needs.

@@ -63,10 +63,10 @@ MAKEFLAGS += --no-builtin-rules
 # objects SOURCES: where the object of each source lies.
 objects = $(patsubst %,$(BUILD)/obj/%.o,$(1))
 
-# Folders in which other rules of this tree put several programs: $(call program,FILE,SOURCES,LIBS).
+# Folders in which other rules of this tree put several programs: $(call program,FILE,SOURCES,LIBS,ARCHIVES).
 define program
-$(1): $(call objects,$(2)) $(LIB_STATIC)
-	$$(call say,LD,$$@) mkdir -p $$(@D) && $$(CXX) $(LDFLAGS_ALL) $(call objects,$(2)) $(LIB_STATIC) $(3) $(LIB_LDLIBS) -o $$@
+$(1): $(call objects,$(2)) $(4) $(LIB_STATIC)
+	$$(call say,LD,$$@) mkdir -p $$(@D) && $$(CXX) $(LDFLAGS_ALL) $(call objects,$(2)) $(4) $(LIB_STATIC) $(3) $(LIB_LDLIBS) -o $$@
 ALL_SOURCES += $(2)
 endef
 

@@ -3,7 +3,7 @@
 # libaiaccel: one set of objects (position independent, hidden visibility) makes both libraries. The
 # shared one exports only what aiaccel.map names; the archive lets tests and tools reach the rest.
 
-LIB_SOURCES := $(sort $(filter-out libaiaccel/shim/%,$(shell find libaiaccel -name '*.cpp' -o -name '*.c')))
+LIB_SOURCES := $(sort $(filter-out libaiaccel/shim/% libaiaccel/registry/%,$(shell find libaiaccel -name '*.cpp' -o -name '*.c')))
 CORE_SOURCES := $(sort $(wildcard kmod/core/*.c))
 LIB_OBJECTS := $(call objects,$(LIB_SOURCES) $(CORE_SOURCES))
 LIB_LDLIBS := -lfmt -lnuma -ldl
@@ -25,4 +25,4 @@ $(LIB_SHARED): $(LIB_OBJECTS) libaiaccel/aiaccel.map
 $(BUILD)/lib/libaiaccel.so: $(LIB_SHARED)
 	$(call say,LN,$@) ln -sf $(<F) $@
 
-include libaiaccel/shim/build.mk
+include libaiaccel/shim/build.mk libaiaccel/registry/build.mk

@@ -31,12 +31,17 @@ install: all ## library, headers, tools, man pages, units, udev rules, DKMS sour
 	ln -sf $(notdir $(LIB_SHARED)) $(DESTDIR)$(libdir)/libaiaccel.so
 	echo $(libdir)/libaiaccel.so >>$(installed)
 	$(call put,644,$(LIB_STATIC),$(libdir)/libaiaccel.a)
+	$(call put,755,$(REGISTRY_SHARED),$(libdir)/$(notdir $(REGISTRY_SHARED)))
+	ln -sf $(notdir $(REGISTRY_SHARED)) $(DESTDIR)$(libdir)/libaiaccel-registry.so
+	echo $(libdir)/libaiaccel-registry.so >>$(installed)
+	$(call put,644,$(REGISTRY_STATIC),$(libdir)/libaiaccel-registry.a)
 	$(call put,755,$(SHIM),$(libdir)/aiaccel/$(notdir $(SHIM)))
 	$(call put-all,644,include/aiaccel.h include/aiaccel.hpp,$(includedir))
 	$(call put-all,644,$(wildcard include/aiaccel/*.hpp),$(includedir)/aiaccel)
 	$(call put-all,644,include/uapi/aiaccel.h,$(includedir)/uapi)
 	install -d $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(libdir)/cmake/aiaccel
 	$(call fill-in,libaiaccel/aiaccel.pc.in,$(libdir)/pkgconfig/aiaccel.pc)
+	$(call fill-in,libaiaccel/registry/aiaccel-registry.pc.in,$(libdir)/pkgconfig/aiaccel-registry.pc)
 	$(call fill-in,libaiaccel/aiaccelConfig.cmake.in,$(libdir)/cmake/aiaccel/aiaccelConfig.cmake)
 	$(call fill-in,libaiaccel/aiaccelConfigVersion.cmake.in,$(libdir)/cmake/aiaccel/aiaccelConfigVersion.cmake)
 	$(call put-all,644,$(wildcard docs/man/*.1),$(mandir)/man1)

@@ -2,7 +2,7 @@
 #
 # build/tests/NAME from tests/NAME/*.cpp and *.c: Boost.Test programs that speak TAP (tests/tap). A
 # folder may have a build.mk of its own that sets TEST_SOURCES_NAME (sources of a tool under test),
-# TEST_LIBS_NAME, or OWN_MAIN_NAME (it is no Boost.Test program).
+# TEST_LIBS_NAME, TEST_ARCHIVES_NAME, or OWN_MAIN_NAME (it is no Boost.Test program).
 
 # kcov, libfuzzer and bench are no such programs; what tests the module is no matter for sanitizers of user space.
 TESTS := $(filter-out tap kcov libfuzzer bench $(if $(SAN),fuzz kmod uapi standin traced),$(sort $(patsubst tests/%/,%,$(dir $(wildcard tests/*/*.cpp)))))
@@ -12,7 +12,7 @@ TAP_SOURCES := tests/tap/main.cpp
 -include $(wildcard $(TESTS:%=tests/%/build.mk))
 include tests/kcov/build.mk tests/bench/build.mk
 
-$(foreach t,$(TESTS),$(eval $(call program,$(BUILD)/tests/$(t),$(sort $(wildcard tests/$(t)/*.cpp tests/$(t)/*.c)) $(if $(OWN_MAIN_$(t)),,$(TAP_SOURCES)) $(TEST_SOURCES_$(t)),-lboost_unit_test_framework $(TEST_LIBS_$(t)))))
+$(foreach t,$(TESTS),$(eval $(call program,$(BUILD)/tests/$(t),$(sort $(wildcard tests/$(t)/*.cpp tests/$(t)/*.c)) $(if $(OWN_MAIN_$(t)),,$(TAP_SOURCES)) $(TEST_SOURCES_$(t)),-lboost_unit_test_framework $(TEST_LIBS_$(t)),$(TEST_ARCHIVES_$(t)))))
 # The tests themselves are compiled to be compiled quickly: with sanitizers, optimising takes 4 times as long.
 $(call objects,$(filter-out $(OPTIMISED_TESTS),$(filter tests/%,$(ALL_SOURCES)))): OBJ_FLAGS := -Itests -Itools -DBOOST_TEST_DYN_LINK -O0 -g1
 $(call objects,$(BENCH_SOURCES)): OBJ_FLAGS := -Itests -Itools -g1

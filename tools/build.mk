@@ -11,8 +11,10 @@ TOOL_OBSERVE := $(sort $(wildcard tools/observe/*.cpp))
 TOOL_SOURCES_aiaccel := $(TOOL_OBSERVE)
 TOOL_SOURCES_aiaccel-top := $(TOOL_OBSERVE)
 TOOL_LIBS_aiaccel-top := -lncursesw -ltinfo
+TOOL_LIBS_aiaccel := $(REGISTRY_LDLIBS)
+TOOL_ARCHIVES_aiaccel := $(REGISTRY_STATIC)
 
-$(foreach t,$(TOOLS),$(eval $(call program,$(BUILD)/bin/$(t),$(sort $(wildcard tools/$(t)/*.cpp)) $(TOOL_COMMON) $(TOOL_SOURCES_$(t)),$(TOOL_LIBS_$(t)))))
+$(foreach t,$(TOOLS),$(eval $(call program,$(BUILD)/bin/$(t),$(sort $(wildcard tools/$(t)/*.cpp)) $(TOOL_COMMON) $(TOOL_SOURCES_$(t)),$(TOOL_LIBS_$(t)),$(TOOL_ARCHIVES_$(t)))))
 # Parsers of options and of JSON are what takes long to compile here: less debugging information, and no
 # optimising with sanitizers.
 $(call objects,$(filter tools/%,$(ALL_SOURCES))): OBJ_FLAGS := -Itools -g1 $(if $(SAN),-O0)

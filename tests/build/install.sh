@@ -12,7 +12,7 @@ ok 'make install' make --no-print-directory install PREFIX="$prefix"
 ok 'make install with DESTDIR' make --no-print-directory install DESTDIR="$TMP/dest" PREFIX=/usr
 is 'DESTDIR: nothing beside usr' "$(ls "$TMP/dest")" usr
 is 'DESTDIR: what is installed does not name it' "$(grep -rlI "$TMP" "$TMP/dest")" ''
-for file in lib/libaiaccel.so.0 lib/libaiaccel.a lib/aiaccel/libaiaccel-cuda.so include/aiaccel.h include/aiaccel.hpp \
+for file in lib/libaiaccel.so.0 lib/libaiaccel.a lib/libaiaccel-registry.so.0 lib/libaiaccel-registry.a lib/pkgconfig/aiaccel-registry.pc lib/aiaccel/libaiaccel-cuda.so include/aiaccel.h include/aiaccel.hpp \
 	include/uapi/aiaccel.h bin/aiaccel bin/aiacceld bin/aiaccel-top lib/udev/rules.d/60-aiaccel.rules \
 	lib/systemd/system/aiaccel-boot.service lib/modules-load.d/aiaccel.conf \
 	share/man/man1/aiaccel.1 "src/aiaccel-$version/dkms.conf" "src/aiaccel-$version/kmod/Kbuild"; do

@@ -148,8 +148,9 @@ class [[gnu::visibility("default")]] Registry {
 
   std::filesystem::path path() const;
 
+  class Impl;  // the library's own
+
  private:
-  class Impl;
   explicit Registry(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
   std::shared_ptr<Impl> impl_;
 };

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+//
+// What is added: a file or a folder. Links in a folder are followed inside it, and those of a snapshot in
+// Hugging Face's cache inside that model's part of the cache; the kernel holds them to that (openat2).
+//
+// One thread at a time.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "registry/io.h"
+
+namespace aiaccel::registry {
+
+struct SourceFile {
+  std::string path;  // in the model's folder
+  std::uint64_t size = 0;
+};
+
+struct OpenSource {
+  Fd fd;
+  std::string name;  // for what is said
+  std::uint64_t size = 0;
+  bool cached = false;  // a blob of the cache, named by
+  std::string sha256;   // this
+};
+
+class Source {
+ public:
+  // Throws EINVAL for what cannot be kept in Git, with its name.
+  explicit Source(const Path& source);
+
+  const std::vector<SourceFile>& files() const { return files_; }
+  // A file beside the one that was named, which that one needs.
+  void also(const std::string& path);
+  OpenSource open(const SourceFile& file) const;
+  // What to give read_metadata(): a file's path, and what its links must not leave.
+  Path path(const std::string& file) const { return folder_ / file; }
+  const Path& beneath() const { return root_; }
+
+ private:
+  void walk(const std::string& inside, int depth);
+
+  Path folder_;         // that the files are in
+  Path root_;           // that links must not leave
+  std::string inside_;  // the folder in there, with a slash at its end
+  Fd fd_;               // of root_
+  std::vector<SourceFile> files_;
+};
+
+// What is wrong with the name of a file, "" for what Git and every file system can have.
+std::string why_no_file_name(std::string_view path);
+
+}  // namespace aiaccel::registry

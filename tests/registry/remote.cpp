@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+//
+// What is pushed to a bare repository is cloned by stock git and git-lfs, and pulled by another
+// registry; both go on from there.
+#include <cerrno>
+
+#include "lab.hpp"
+
+using namespace aiaccel;
+using namespace lab;
+
+namespace {
+
+struct Pushed : Lab {
+  Pushed() : registry(Registry::create(Lab::registry())), bare(top() / "bare.git") {
+    sh("git init -q --bare -b dev bare.git", top());
+    git("remote add origin " + bare.string());
+    for (int i = 1; i <= 2; i++) registry.add(model("m", i), options("vad", std::to_string(i) + ".0.0"));
+    registry.promote(Ref::parse("vad@v1.0.0"), "prod");
+    registry.push("origin");
+  }
+
+  Registry registry;
+  Path bare;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(remote)
+
+BOOST_FIXTURE_TEST_CASE(cloned_by_git, Pushed) {
+  sh("git fsck --strict", bare);
+  BOOST_TEST(sh("find lfs/objects -type f | wc -l", bare) == "2");
+  sh("git clone -q bare.git clone", top());
+  const Path clone = top() / "clone";
+  check_whole(clone);
+  sh("cmp vad/model.onnx ../m/model.onnx", clone);
+  sh("git checkout -q prod", clone);
+  sh("git lfs fetch --all", clone);
+  // The clone is a registry, too.
+  Registry other = Registry::open(clone);
+  BOOST_TEST(other.resolve(Ref::parse("vad#prod")).version == "v1.0.0");
+  for (const ModelVersion& version : other.versions("vad")) other.verify_contents(Ref::parse("vad@" + version.version));
+  BOOST_TEST(other.promote(Ref::parse("vad@v2.0.0"), "prod").number == 2);
+  BOOST_TEST(other.rollback("vad", "prod").version == "v1.0.0");
+  other.push("origin");
+  registry.pull("origin");
+  BOOST_TEST(registry.history("vad", "prod").size() == 3);
+  BOOST_TEST(git("rev-parse prod") == sh("git rev-parse prod", clone));
+  check_whole();
+}
+
+BOOST_FIXTURE_TEST_CASE(pulled, Pushed) {
+  Registry other = Registry::create(top() / "other");
+  // By address; its first commit is another than ours.
+  other.pull(bare.string());
+  BOOST_TEST(other.versions("vad").size() == 2);
+  for (const ModelVersion& version : other.versions("vad")) other.verify_contents(Ref::parse("vad@" + version.version));
+  check_whole(top() / "other");
+  BOOST_TEST(other.resolve(Ref::parse("vad#prod")).version == "v1.0.0");
+  // Both add; both see both.
+  other.add(model("n", 7), options("other", "1.0.0"));
+  registry.add(model("m", 3), options("vad", "3.0.0"));
+  registry.push("origin");
+  const Thrown behind = thrown([&] { other.push(bare.string()); });
+  BOOST_TEST(behind.error == EIO);
+  other.pull(bare.string());
+  other.push(bare.string());
+  registry.pull("origin");
+  BOOST_TEST((registry.models() == std::vector<std::string>{"other", "vad"}));
+  BOOST_TEST((registry.models() == other.models()));
+  registry.verify_contents(Ref::parse("other"));
+  other.verify_contents(Ref::parse("vad"));
+  check_whole();
+  check_whole(top() / "other");
+  registry.pull("origin");
+  BOOST_TEST(git("rev-parse dev") == sh("git rev-parse dev", bare));
+}
+
+BOOST_FIXTURE_TEST_CASE(both_changed_one, Pushed) {
+  Registry other = Registry::create(top() / "other");
+  other.pull(bare.string());
+  other.add(model("m", 4), options("vad", "4.0.0"));
+  registry.add(model("m", 5), options("vad", "5.0.0"));
+  registry.push("origin");
+  const Thrown both = thrown([&] { other.pull(bare.string()); });
+  BOOST_TEST(both.error == EEXIST);
+  BOOST_TEST(has(both.what, "both changed vad/"), both.what);
+  BOOST_TEST(other.resolve(Ref::parse("vad")).version == "v4.0.0");
+  // A tag that means another version there.
+  registry.add(model("m", 6), options("vad", "4.0.0"));
+  registry.push("origin");
+  const Thrown clobber = thrown([&] { other.pull(bare.string()); });
+  BOOST_TEST(has(clobber.what, "clobber"), clobber.what);
+}
+
+BOOST_FIXTURE_TEST_CASE(no_remotes, Pushed) {
+  BOOST_TEST(thrown([&] { registry.push("nowhere"); }).error == ENOENT);
+  BOOST_TEST(thrown([&] { registry.push("--all"); }).error == EINVAL);
+  BOOST_TEST(thrown([&] { registry.push(""); }).error == EINVAL);
+  // An address is an argument, and no option or command.
+  BOOST_TEST(thrown([&] { registry.pull("ext::sh -c 'touch " + (top() / "ran").string() + "'"); }).error == EIO);
+  BOOST_TEST(!std::filesystem::exists(top() / "ran"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -113,6 +113,9 @@ std::string version_at(const Impl& impl, const Git& git, const std::string& name
 // After references changed: the index follows dev's new tip ("": it has none), tags are packed if many.
 void settle(const Impl& impl, const Git& git, Change& change, const std::string& new_tip);
 
+// It was added again: see gc.cpp.
+void forget_removal(const Impl& impl, const git_oid& folder);
+
 void check_name(const std::string& name);
 void check_stage(std::string_view stage);
 

@@ -459,6 +459,7 @@ ModelVersion Registry::add(const std::filesystem::path& path, const AddOptions& 
       const std::string object = git->write_tag(options.name + "@" + version, commit, message + "\n");
       if (!change.set(tag, "", object, {}, {})) throw Error(EEXIST, options.name + "@" + version + " is there already");
     }
+    forget_removal(*impl_, folder);
     settle(*impl_, *git, change, commit);
   }
   return Reader(*impl_, *git, options.name).read({options.name, commit, folder, version}, true);

@@ -298,6 +298,14 @@ Change::Change(const Refs& refs)
   recover();
 }
 
+bool Change::was_left(const Refs& refs) {
+  struct stat seen {};
+  for (int slot = 0; slot < FileOfGit::kSlots; slot++) {
+    if (::lstat((refs.git_dir() / ("aiaccel/claim-" + std::to_string(slot))).c_str(), &seen) == 0) return true;
+  }
+  return false;
+}
+
 void Change::recover() {
   for (int slot = 0; slot < FileOfGit::kSlots; slot++) {
     const Path claim = refs_.git_dir() / ("aiaccel/claim-" + std::to_string(slot));

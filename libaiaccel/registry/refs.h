@@ -50,6 +50,8 @@ class Refs {
 class Change {
  public:
   explicit Change(const Refs& refs);
+  // Whether one is being made, or was when its process died: then the next mends it.
+  static bool was_left(const Refs& refs);
 
   // From `expected` ("": there is none) to `value`. False where it is something else. A branch's log gets
   // `who_when` and `why`.

@@ -271,6 +271,7 @@ void make_repository(const Path& folder) {
   set_config(raw, "lfs.repositoryformatversion", "0");
   const Path git_dir = folder / ".git";
   write_file(git_dir / "info/sparse-checkout", "!/*\n", 0644);
+  write_file(git_dir / "info/exclude", "/.making-*\n", 0644);
   write_file(git_dir / "hooks/pre-push", "#!/bin/sh\n# Weights go first.\nexec git lfs pre-push \"$@\"\n", 0755);
   make_folders(git_dir / "lfs/objects");
   make_folders(git_dir / "aiaccel/tmp");
@@ -335,7 +336,10 @@ std::filesystem::path Registry::default_path() {
 
 Registry Registry::open(const std::filesystem::path& path) {
   if (!is_registry(path)) throw Error(ENOENT, "there is no registry in " + path.string());
-  return Registry(std::make_shared<Impl>(full_path(path)));
+  auto impl = std::make_shared<Impl>(full_path(path));
+  // What one that died has locked is in git's way, too.
+  if (Change::was_left(impl->refs) && ::access(impl->git_dir.c_str(), W_OK) == 0) const Change mends(impl->refs);
+  return Registry(std::move(impl));
 }
 
 Registry Registry::create(const std::filesystem::path& given) {

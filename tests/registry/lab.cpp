@@ -3,6 +3,7 @@
 #include "lab.hpp"
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -81,9 +82,10 @@ class Home {
   Path path_;
 };
 
-Lab::Lab() {
+Lab::Lab(Where where) {
   static const Home home;
-  std::string name = (std::filesystem::temp_directory_path() / "aiaccel-registry-XXXXXX").string();
+  const bool memory = where == kQuick && ::access("/dev/shm", W_OK) == 0;
+  std::string name = ((memory ? Path("/dev/shm") : std::filesystem::temp_directory_path()) / "aiaccel-registry-XXXXXX").string();
   BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
   top_ = std::filesystem::canonical(name);
 }

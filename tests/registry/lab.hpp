@@ -18,7 +18,9 @@ using Path = std::filesystem::path;
 
 class Lab {
  public:
-  Lab();
+  // In memory: for who writes much, and minds no disk.
+  enum Where { kDisk, kQuick };
+  explicit Lab(Where where = kDisk);
   Lab(const Lab&) = delete;
   Lab& operator=(const Lab&) = delete;
   ~Lab();

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: MIT
+//
+// Writers that are killed at each system call that changes something: what they leave is whole, and the
+// next one does the work. And writers that write at once. A writer is a child that this program traces.
+#include <fcntl.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <thread>
+
+#include "lab.hpp"
+
+using namespace aiaccel;
+using namespace lab;
+
+namespace {
+
+bool changes_something(const __ptrace_syscall_info& info) {
+  switch (info.entry.nr) {
+    case SYS_write: case SYS_pwrite64: case SYS_rename: case SYS_renameat: case SYS_renameat2: case SYS_link:
+    case SYS_linkat: case SYS_symlink: case SYS_symlinkat: case SYS_unlink: case SYS_unlinkat: case SYS_mkdir:
+    case SYS_mkdirat: case SYS_rmdir: case SYS_ftruncate: case SYS_fchmod: case SYS_fsync: case SYS_fallocate:
+      return true;
+    case SYS_openat:
+      return (info.entry.args[2] & O_CREAT) != 0;
+    case SYS_open:
+      return (info.entry.args[1] & O_CREAT) != 0;
+    default:
+      return false;
+  }
+}
+
+// Runs it in a child that dies before its `when`-th change. False once it got to its end.
+bool dies_at(int when, const std::function<void()>& body) {
+  const pid_t child = ::fork();
+  BOOST_REQUIRE(child >= 0);
+  if (child == 0) {
+    ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+    ::raise(SIGSTOP);
+    try {
+      body();
+    } catch (const std::exception& error) {
+      ::fprintf(stderr, "# a writer: %s\n", error.what());
+      ::_exit(1);
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_REQUIRE(WIFSTOPPED(status));
+  BOOST_REQUIRE(::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) == 0);
+  int changes = 0;
+  while (true) {
+    BOOST_REQUIRE(::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr) == 0);
+    BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+    if (WIFEXITED(status)) {
+      BOOST_TEST(WEXITSTATUS(status) == 0);
+      return false;
+    }
+    BOOST_REQUIRE(WIFSTOPPED(status));
+    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
+    __ptrace_syscall_info info{};
+    BOOST_REQUIRE(::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof(info), &info) > 0);
+    if (info.op != PTRACE_SYSCALL_INFO_ENTRY || !changes_something(info) || ++changes < when) continue;
+    ::kill(child, SIGKILL);
+    BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+    return true;
+  }
+}
+
+struct Plan {
+  std::function<void(Registry&)> before;
+  std::function<void(Registry&)> step;
+  // Of a whole repository in which it was done or not, and when it was done again.
+  std::function<void(Registry&)> after;
+};
+
+// At each of its changes, on a copy each time.
+void kill_everywhere(const Lab& lab, const Plan& plan, int least) {
+  {
+    Registry registry = Registry::create(lab.registry());
+    plan.before(registry);
+  }
+  const Path copy = lab.top() / "copy";
+  int when = 1;
+  while (true) {
+    lab.sh("cp -a registry copy", lab.top());
+    const bool died = dies_at(when, [&] {
+      Registry registry = Registry::open(copy);
+      plan.step(registry);
+    });
+    BOOST_TEST_CONTEXT("killed before change " << when) {
+      const std::string fsck = lab.sh("git fsck --strict --no-dangling", copy);
+      BOOST_TEST((!has(fsck, "error") && !has(fsck, "missing") && !has(fsck, "bad ")), fsck);
+      lab.sh("git lfs fsck --objects dev", copy);
+      Registry registry = Registry::open(copy);
+      for (const std::string& name : registry.models()) {
+        for (const ModelVersion& version : registry.versions(name)) registry.verify_contents(Ref::parse(name + "@" + version.version));
+      }
+      const Thrown again = thrown([&] { plan.step(registry); });
+      // It may have been done.
+      BOOST_TEST((again.error == 0 || again.error == EEXIST || again.error == ENOENT), again.what);
+      plan.after(registry);
+      const std::string left = "find . -path ./.git/aiaccel/tmp -prune -o -name '*.lock' -size +0 -print -o -name 'claim-*' -print -o -name 'pending-*' -print";
+      BOOST_TEST(lab.sh(left, copy) == "");
+      if (when % 5 == 0 || !died) {
+        // Whatever the dead left in the index, the next that adds mends.
+        registry.add(lab.model("next", 99), options("next", "1.0.0"));
+        lab.check_whole(copy);
+        registry.gc(false, std::chrono::seconds(0));
+        lab.check_whole(copy);
+        BOOST_TEST(lab.sh("find .git/aiaccel/tmp -type f", copy) == "");
+      }
+    }
+    lab.sh("chmod -R u+w copy && rm -rf copy", lab.top());
+    if (!died) break;
+    when++;
+  }
+  BOOST_TEST(when > least);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(killed)
+
+BOOST_AUTO_TEST_CASE(adding) {
+  const Lab lab(Lab::kQuick);
+  const Path second = lab.model("second", 2);
+  lab.write("second/odd.name", std::string("a\0b", 3));
+  kill_everywhere(lab,
+                  {[&](Registry& registry) { registry.add(lab.model("m", 1), options("vad", "1.0.0")); },
+                   [&](Registry& registry) { registry.add(second, options("vad", "2.0.0")); },
+                   [&](Registry& registry) {
+                     BOOST_TEST(registry.resolve(Ref::parse("vad@latest")).version == "v2.0.0");
+                     BOOST_TEST(registry.resolve(Ref::parse("vad")).version == "v2.0.0");
+                     BOOST_TEST(registry.versions("vad").size() == 2);
+                   }},
+                  40);
+}
+
+BOOST_AUTO_TEST_CASE(promoting) {
+  const Lab lab(Lab::kQuick);
+  kill_everywhere(lab,
+                  {[&](Registry& registry) {
+                     registry.add(lab.model("m", 1), options("vad", "1.0.0"));
+                     registry.promote(Ref::parse("vad"), "prod");
+                     registry.add(lab.model("m", 2), options("vad", "2.0.0"));
+                   },
+                   [&](Registry& registry) { registry.promote(Ref::parse("vad@v2.0.0"), "prod"); },
+                   [&](Registry& registry) {
+                     BOOST_TEST(registry.resolve(Ref::parse("vad#prod")).version == "v2.0.0");
+                     BOOST_TEST(registry.history("vad", "prod").size() == 2);
+                   }},
+                  15);
+}
+
+// With tags in packed-refs, so that all of it is written anew.
+BOOST_AUTO_TEST_CASE(removing) {
+  const Lab lab(Lab::kQuick);
+  kill_everywhere(lab,
+                  {[&](Registry& registry) {
+                     registry.add(lab.model("m", 1), options("vad", "1.0.0"));
+                     registry.add(lab.model("m", 2), options("vad", "2.0.0"));
+                     lab.git("pack-refs --all");
+                   },
+                   [&](Registry& registry) { registry.remove(Ref::parse("vad@v2.0.0"), false); },
+                   [&](Registry& registry) {
+                     BOOST_TEST(registry.resolve(Ref::parse("vad")).version == "v1.0.0");
+                     BOOST_TEST(registry.versions("vad").size() == 1);
+                   }},
+                  15);
+}
+
+BOOST_AUTO_TEST_CASE(collecting) {
+  const Lab lab(Lab::kQuick);
+  kill_everywhere(lab,
+                  {[&](Registry& registry) {
+                     for (int i = 1; i <= 3; i++) registry.add(lab.model("m", i), options("vad", std::to_string(i) + ".0.0"));
+                     registry.checkout(Ref::parse("vad@v2.0.0"));
+                     registry.remove(Ref::parse("vad@v2.0.0"), false);
+                   },
+                   [&](Registry& registry) { registry.gc(false, std::chrono::seconds(0)); },
+                   [&](Registry& registry) {
+                     BOOST_TEST(registry.versions("vad").size() == 2);
+                     BOOST_TEST(registry.gc(true, std::chrono::seconds(0)).empty());
+                   }},
+                  8);
+}
+
+BOOST_AUTO_TEST_CASE(making) {
+  const Lab lab(Lab::kQuick);
+  int when = 1;
+  while (dies_at(when, [&] { Registry::create(lab.registry()); })) {
+    Registry registry = Registry::create(lab.registry());
+    registry.add(lab.model("m", 1), options("vad", "1.0.0"));
+    if (when % 8 == 0) {
+      lab.check_whole();
+      registry.gc(false, std::chrono::seconds(0));
+      BOOST_TEST(lab.sh("ls -A", lab.registry()) == ".git");
+    }
+    std::filesystem::remove_all(lab.registry());
+    when++;
+  }
+  BOOST_TEST(when > 20);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(at_once)
+
+// Each its own model and, all of them, the same versions of one more: of those each is there once. Meanwhile
+// git itself writes references and packs.
+BOOST_AUTO_TEST_CASE(processes) {
+  constexpr int kProcesses = 4;
+  constexpr int kVersions = 4;
+  const Lab lab(Lab::kQuick);
+  Registry registry = Registry::create(lab.registry());
+  std::vector<pid_t> children;
+  for (int p = 0; p < kProcesses; p++) {
+    const Path source = lab.model("m" + std::to_string(p), p);
+    const pid_t child = ::fork();
+    BOOST_REQUIRE(child >= 0);
+    if (child == 0) {
+      int status = 0;
+      try {
+        Registry own = Registry::open(lab.registry());
+        for (int v = 1; v <= kVersions; v++) {
+          own.add(source, options("own" + std::to_string(p), std::to_string(v) + ".0.0"));
+          try {
+            own.add(source, options("shared", std::to_string(v) + ".0.0"));
+            status += 1;
+          } catch (const Error& error) {
+            if (error.code().value() != EEXIST) throw;
+          }
+          own.promote(Ref::parse("own" + std::to_string(p)), "prod");
+        }
+      } catch (const std::exception& error) {
+        ::fprintf(stderr, "# a writer: %s\n", error.what());
+        status = 100;
+      }
+      ::_exit(status);
+    }
+    children.push_back(child);
+  }
+  for (int i = 0; i < 5; i++) lab.git("pack-refs --all && git tag other" + std::to_string(i) + " dev");
+  int won = 0;
+  for (const pid_t child : children) {
+    int status = 0;
+    BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+    BOOST_REQUIRE(WIFEXITED(status));
+    BOOST_TEST(WEXITSTATUS(status) < 100);
+    won += WEXITSTATUS(status);
+  }
+  BOOST_TEST(won == kVersions);
+  BOOST_TEST(registry.models().size() == kProcesses + 1);
+  for (const std::string& name : registry.models()) {
+    const auto versions = registry.versions(name);
+    BOOST_TEST(versions.size() == kVersions);
+    for (const ModelVersion& version : versions) registry.verify_contents(Ref::parse(name + "@" + version.version));
+    if (name != "shared") BOOST_TEST(registry.history(name, "prod").size() == kVersions);
+  }
+  BOOST_TEST(lab.git("rev-list --count --first-parent dev") == std::to_string(1 + kProcesses * kVersions + kVersions));
+  lab.check_whole();
+}
+
+BOOST_AUTO_TEST_CASE(threads) {
+  const Lab lab(Lab::kQuick);
+  Registry registry = Registry::create(lab.registry());
+  registry.add(lab.model("m", 0), options("vad", "0.0.1"));
+  std::vector<Path> sources;
+  for (int t = 0; t < 3; t++) sources.push_back(lab.model("m" + std::to_string(t), t));
+  std::atomic<bool> over = false;
+  std::atomic<int> failures = 0;
+  const auto guarded = [&](const std::function<void()>& body) {
+    try {
+      body();
+    } catch (const std::exception& error) {
+      ::fprintf(stderr, "# a thread: %s\n", error.what());
+      failures++;
+    }
+  };
+  std::thread reader([&] {
+    guarded([&] {
+      while (!over) {
+        registry.resolve(Ref::parse("vad"));
+        registry.verify_contents(Ref::parse("vad@latest"));
+        registry.checkout(Ref::parse("vad@latest"));
+        registry.log(Ref::parse("vad"));
+      }
+    });
+  });
+  std::thread collector([&] {
+    guarded([&] {
+      while (!over) registry.gc(false, std::chrono::seconds(0));
+    });
+  });
+  std::vector<std::thread> writers;
+  for (int t = 0; t < 3; t++) {
+    writers.emplace_back([&, t] {
+      guarded([&] {
+        for (int v = 1; v <= 4; v++) registry.add(sources[static_cast<std::size_t>(t)], options("vad", std::to_string(t) + "." + std::to_string(v) + ".0"));
+      });
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  over = true;
+  reader.join();
+  collector.join();
+  BOOST_TEST(failures == 0);
+  const auto versions = registry.versions("vad");
+  BOOST_TEST(versions.size() == 13);
+  for (const ModelVersion& version : versions) registry.verify_contents(Ref::parse("vad@" + version.version));
+  lab.check_whole();
+}
+
+// A lock of git's own is waited for, and never taken away.
+BOOST_AUTO_TEST_CASE(lock_of_git) {
+  const Lab lab;
+  Registry registry = Registry::create(lab.registry());
+  const Path lock = lab.write("registry/.git/refs/heads/dev.lock", "");
+  std::thread git([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    BOOST_TEST(std::filesystem::remove(lock));
+  });
+  registry.add(lab.model("m", 1), options("vad", "1.0.0"));
+  git.join();
+  lab.check_whole();
+}
+
+BOOST_AUTO_TEST_SUITE_END()

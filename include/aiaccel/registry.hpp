@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Registry: models and their versions in a Git repository, weights as Git LFS objects, so that git
-// and git-lfs read, clone, push and check what this wrote. (libaiaccel-registry; <aiaccel/registry.hpp>)
+// and git-lfs read, clone, push and check what this wrote. (libaiaccel-registry;
+// <aiaccel/registry.hpp>)
 //
 //   NAME/…                       a model's folder; weights are LFS pointers, text is text
 //   NAME/aiaccel.json            what its files say of themselves, digest, labels, lineage
@@ -35,14 +36,14 @@
 
 namespace aiaccel {
 
-// What a name can mean: `NAME` (branch dev's), `NAME@v1.2.3`, `NAME@latest` (the highest version that
-// is no pre-release, else the highest), `NAME#prod`, `NAME#prod#3`, `NAME:COMMIT`.
+// What a name can mean: `NAME` (branch dev's), `NAME@v1.2.3`, `NAME@latest` (the highest version
+// that is no pre-release, else the highest), `NAME#prod`, `NAME#prod#3`, `NAME:COMMIT`.
 struct Ref {
   enum class Kind { head, version, latest, stage, commit };
   std::string name;
   Kind kind = Kind::head;
-  std::string what;         // the version with its v, the stage, the commit
-  std::uint64_t number = 0; // of a stage's assignment; 0: the last
+  std::string what;          // the version with its v, the stage, the commit
+  std::uint64_t number = 0;  // of a stage's assignment; 0: the last
 
   // Throws Error(EINVAL), saying what does not fit. A version may lack its v, a commit may be
   // abbreviated to no less than four digits.
@@ -52,8 +53,8 @@ struct Ref {
 };
 
 struct VersionFile {
-  std::string path;   // in the model's folder
-  std::string sha256; // of its contents, hexadecimal
+  std::string path;    // in the model's folder
+  std::string sha256;  // of its contents, hexadecimal
   std::uint64_t size_bytes = 0;
   bool weights = false;  // kept by LFS
 };
@@ -69,9 +70,9 @@ struct ModelVersion {
   std::vector<VersionFile> files;   // by path
   std::map<std::string, std::string> labels;
   std::string licence;
-  std::string parent;        // lineage: the version it was made from, as `NAME@v…`, or ""
-  std::string training_run;  // any text, such as a URL
-  std::string main_file;     // what a runtime is given: "model.onnx"
+  std::string parent;                // lineage: the version it was made from, as `NAME@v…`, or ""
+  std::string training_run;          // any text, such as a URL
+  std::string main_file;             // what a runtime is given: "model.onnx"
   std::optional<Metadata> metadata;  // of main_file; none if no reader knows it
   bool is_signed = false;
 };
@@ -93,7 +94,7 @@ struct AddOptions {
   std::string training_run;
   std::string main_file;  // else found: the only model, model.onnx, *.safetensors.index.json, …
   OnProgress progress;
-  std::stop_token stop;   // ECANCELED; nothing is recorded
+  std::stop_token stop;  // ECANCELED; nothing is recorded
 };
 
 // One thing that a stage was given.
@@ -116,30 +117,32 @@ class [[gnu::visibility("default")]] Registry {
   static Registry open(const std::filesystem::path& path);    // throws Error(ENOENT): there is none
   static Registry create(const std::filesystem::path& path);  // or open what is there
 
-  // `source`: a file or a folder (a Hugging Face snapshot's links are followed within its cache). Weights are
-  // linked or reflinked where the file system can and nobody else can write them, else copied.
-  // Throws Error: EEXIST for a version that is there, EINVAL with the reason.
+  // `source`: a file or a folder (a Hugging Face snapshot's links are followed within its cache).
+  // Weights are linked or reflinked where the file system can and nobody else can write them, else
+  // copied. Throws Error: EEXIST for a version that is there, EINVAL with the reason.
   ModelVersion add(const std::filesystem::path& source, const AddOptions& options);
-  ModelVersion resolve(const Ref& ref) const;              // Error(ENOENT) says what is there
+  ModelVersion resolve(const Ref& ref) const;  // Error(ENOENT) says what is there
   std::vector<std::string> models() const;
   std::vector<ModelVersion> versions(std::string_view name) const;  // highest first
-  std::vector<ModelVersion> log(const Ref& ref) const;     // latest first
+  std::vector<ModelVersion> log(const Ref& ref) const;              // latest first
   std::vector<StageEntry> history(std::string_view name, std::string_view stage) const;
 
-  void tag(const Ref& ref, std::string_view version);      // registers a version
+  void tag(const Ref& ref, std::string_view version);  // registers a version
   StageEntry promote(const Ref& ref, std::string_view stage, std::string_view message = {});
-  // Checks first that the weights of the version before are there (ENODATA names the first that is not).
+  // Checks first that the weights of the version before are there (ENODATA names the first that is
+  // not).
   StageEntry rollback(std::string_view name, std::string_view stage, std::string_view message = {});
 
   // A folder with the version's files under their names, made once and kept (by commit), read-only.
   std::filesystem::path checkout(const Ref& ref) const;
-  // Every file's digest against what the commit says; throws Error(EBADMSG) naming the first that differs.
+  // Every file's digest against what the commit says; throws Error(EBADMSG) naming the first that
+  // differs.
   void verify_contents(const Ref& ref, const OnProgress& progress = {}) const;
 
   // Takes a version's tag away (its weights go with gc()); EBUSY while a stage is given it.
   std::vector<Removed> remove(const Ref& ref, bool dry_run);
-  // Removes weights and temporary files that nothing reaches: no tag, branch, reflog, stash or index. What
-  // was written less than `grace` ago stays, as others may be about to refer to it.
+  // Removes weights and temporary files that nothing reaches: no tag, branch, reflog, stash or
+  // index. What was written less than `grace` ago stays, as others may be about to refer to it.
   std::vector<Removed> gc(bool dry_run, std::chrono::seconds grace = std::chrono::hours(1));
 
   // Git's own transports; weights through git-lfs, or by copying where the remote is a folder.

@@ -29,7 +29,8 @@ void make_all(const Impl& impl, const Git& git, const git_oid& folder, const Pat
     }
     const Path path = into / file.path;
     make_folders(path.parent_path());
-    for (Path each = path.parent_path(); each != into; each = each.parent_path()) folders.insert(each);
+    for (Path each = path.parent_path(); each != into; each = each.parent_path())
+      folders.insert(each);
     const std::string text = git.blob(file.id);
     if (const auto pointer = Pointer::parse(text)) {
       if (!impl.store.has(*pointer)) {
@@ -80,8 +81,10 @@ std::filesystem::path Registry::checkout(const Ref& ref) const {
   make_all(*impl_, *git, place.folder, making);
   if (::rename(making.c_str(), kept.c_str()) < 0) {
     // Another was faster, with the same.
-    if (errno != EEXIST && errno != ENOTEMPTY && errno != EACCES) throw_errno("cannot make " + kept.string());
-    if (!std::filesystem::is_directory(kept, none)) throw Error(EACCES, "cannot make " + kept.string());
+    if (errno != EEXIST && errno != ENOTEMPTY && errno != EACCES)
+      throw_errno("cannot make " + kept.string());
+    if (!std::filesystem::is_directory(kept, none))
+      throw Error(EACCES, "cannot make " + kept.string());
     return kept;
   }
   ::chmod(kept.c_str(), 0555);
@@ -99,7 +102,8 @@ void Registry::verify_contents(const Ref& ref, const OnProgress& progress) const
   // What the record says, and what there is.
   const auto record = git->entry(git->tree(place.folder).get(), std::string(kRecord));
   if (record) {
-    if (git->size(record->id) > kLongestRecord) throw Error(EBADMSG, std::string(kRecord) + " is too large");
+    if (git->size(record->id) > kLongestRecord)
+      throw Error(EBADMSG, std::string(kRecord) + " is too large");
     ModelVersion said;
     read_record(git->blob(record->id), false, said);
     std::map<std::string, const VersionFile*> there;
@@ -108,7 +112,8 @@ void Registry::verify_contents(const Ref& ref, const OnProgress& progress) const
       const auto found = there.find(file.path);
       if (found == there.end()) throw Error(EBADMSG, file.path + " was added and is missing");
       if (found->second->sha256 != file.sha256 || found->second->size_bytes != file.size_bytes) {
-        throw Error(EBADMSG, file.path + " is not what was added: its SHA-256 is " + found->second->sha256 + " and not " + file.sha256);
+        throw Error(EBADMSG, file.path + " is not what was added: its SHA-256 is " +
+                                 found->second->sha256 + " and not " + file.sha256);
       }
       there.erase(found);
     }

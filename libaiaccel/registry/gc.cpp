@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// What is taken away. gc() removes weights that nothing reaches: it walks all that references, their
-// logs, stashes and indexes name, and throws where it cannot, rather than to take what it did not see
-// for unused.
+// What is taken away. gc() removes weights that nothing reaches: it walks all that references,
+// their logs, stashes and indexes name, and throws where it cannot, rather than to take what it did
+// not see for unused.
 //
-// History names every version for ever, since it is never rewritten. So remove() marks the folder of the
-// version that it takes away (`aiaccel/removed/TREE`, in this repository alone), and the walk passes over
-// it in old commits; what a branch has now, or a tag is of, counts all the same.
+// History names every version for ever, since it is never rewritten. So remove() marks the folder
+// of the version that it takes away (`aiaccel/removed/TREE`, in this repository alone), and the
+// walk passes over it in old commits; what a branch has now, or a tag is of, counts all the same.
 
 #include <fcntl.h>
 #include <git2/sys/repository.h>
@@ -28,18 +28,22 @@ using Names = std::unordered_set<std::string>;
 
 constexpr std::size_t kLongestFetchHead = 64 << 20;
 
-Path removed_folder(const Impl& impl) { return impl.git_dir / "aiaccel/removed"; }
+Path removed_folder(const Impl& impl) {
+  return impl.git_dir / "aiaccel/removed";
+}
 
 Names removed(const Impl& impl) {
   Names names;
   std::error_code none;
-  for (const auto& each : std::filesystem::directory_iterator(removed_folder(impl), none)) names.insert(each.path().filename().string());
+  for (const auto& each : std::filesystem::directory_iterator(removed_folder(impl), none))
+    names.insert(each.path().filename().string());
   return names;
 }
 
 class Reach {
  public:
-  Reach(const Impl& impl, const Git& git, Names removed) : impl_(impl), git_(git), removed_(std::move(removed)) {}
+  Reach(const Impl& impl, const Git& git, Names removed)
+      : impl_(impl), git_(git), removed_(std::move(removed)) {}
 
   // All there is, but for one reference.
   void walk(const std::string& without) {
@@ -59,7 +63,9 @@ class Reach {
         continue;
       }
       push(commit);
-      const auto tag = value.name.starts_with("refs/tags/") ? TagName::parse(std::string_view(value.name).substr(10)) : std::nullopt;
+      const auto tag = value.name.starts_with("refs/tags/")
+                           ? TagName::parse(std::string_view(value.name).substr(10))
+                           : std::nullopt;
       const CommitPtr of = git_.commit(commit);
       const TreePtr root = git_.tree(of.get());
       const auto folder = tag ? git_.entry(root.get(), tag->name) : std::nullopt;
@@ -69,17 +75,21 @@ class Reach {
         tree(*git_tree_id(root.get()), false);
       }
     }
-    for (const char* const name : {"HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD"}) head(name, push);
+    for (const char* const name :
+         {"HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD"})
+      head(name, push);
     index(impl_.git_dir / "index");
     std::error_code none;
-    for (const auto& each : std::filesystem::directory_iterator(impl_.git_dir / "worktrees", none)) {
+    for (const auto& each :
+         std::filesystem::directory_iterator(impl_.git_dir / "worktrees", none)) {
       head("worktrees/" + each.path().filename().string() + "/HEAD", push);
       index(each.path() / "index");
     }
     logs(push);
     if (const auto fetched = read_file(impl_.git_dir / "FETCH_HEAD", kLongestFetchHead)) {
       for (std::size_t at = 0; at + 40 <= fetched->size();) {
-        if (const std::string commit = peel_known(fetched->substr(at, 40)); !commit.empty()) push(commit);
+        if (const std::string commit = peel_known(fetched->substr(at, 40)); !commit.empty())
+          push(commit);
         at = std::min(fetched->find('\n', at), fetched->size() - 1) + 1;
       }
     }
@@ -117,7 +127,8 @@ class Reach {
   void logs(const Push& push) {
     std::vector<Path> folders{impl_.git_dir / "logs"};
     std::error_code none;
-    for (const auto& each : std::filesystem::directory_iterator(impl_.git_dir / "worktrees", none)) folders.push_back(each.path() / "logs");
+    for (const auto& each : std::filesystem::directory_iterator(impl_.git_dir / "worktrees", none))
+      folders.push_back(each.path() / "logs");
     Names seen;
     for (const Path& folder : folders) {
       for (const auto& each : std::filesystem::recursive_directory_iterator(folder, none)) {
@@ -160,7 +171,8 @@ class Reach {
     ObjectPtr object(raw);
     while (git_object_type(object.get()) == GIT_OBJECT_TAG) {
       git_object* of = nullptr;
-      registry::git(git_tag_target(&of, reinterpret_cast<const git_tag*>(object.get())), "cannot read a tag");
+      registry::git(git_tag_target(&of, reinterpret_cast<const git_tag*>(object.get())),
+                    "cannot read a tag");
       object.reset(of);
     }
     if (git_object_type(object.get()) == GIT_OBJECT_TREE) tree(*git_object_id(object.get()), false);
@@ -176,9 +188,14 @@ class Reach {
     for (std::size_t i = 0; i < git_tree_entrycount(tree.get()); i++) {
       const git_tree_entry* const entry = git_tree_entry_byindex(tree.get(), i);
       switch (git_tree_entry_type(entry)) {
-        case GIT_OBJECT_TREE: this->tree(*git_tree_entry_id(entry), history); break;
-        case GIT_OBJECT_BLOB: blob(*git_tree_entry_id(entry)); break;
-        default: break;
+        case GIT_OBJECT_TREE:
+          this->tree(*git_tree_entry_id(entry), history);
+          break;
+        case GIT_OBJECT_BLOB:
+          blob(*git_tree_entry_id(entry));
+          break;
+        default:
+          break;
       }
     }
   }
@@ -202,7 +219,8 @@ bool is_old(const Path& path, std::chrono::seconds grace, std::uint64_t& bytes) 
   if (::lstat(path.c_str(), &seen) < 0) return false;
   bytes = static_cast<std::uint64_t>(seen.st_size);
   // The time of change cannot be set, and to link or rename a file sets it to now.
-  return static_cast<std::int64_t>(seen.st_ctim.tv_sec) + grace.count() <= static_cast<std::int64_t>(::time(nullptr));
+  return static_cast<std::int64_t>(seen.st_ctim.tv_sec) + grace.count() <=
+         static_cast<std::int64_t>(::time(nullptr));
 }
 
 void remove_whole(const Path& path) {
@@ -222,10 +240,12 @@ std::uint64_t bytes_below(const Path& path) {
   std::uint64_t bytes = 0;
   std::error_code none;
   struct stat seen {};
-  if (::lstat(path.c_str(), &seen) == 0 && S_ISREG(seen.st_mode)) return seen.st_nlink == 1 ? static_cast<std::uint64_t>(seen.st_size) : 0;
+  if (::lstat(path.c_str(), &seen) == 0 && S_ISREG(seen.st_mode))
+    return seen.st_nlink == 1 ? static_cast<std::uint64_t>(seen.st_size) : 0;
   for (const auto& each : std::filesystem::recursive_directory_iterator(path, none)) {
     // What has another name takes no room here.
-    if (::lstat(each.path().c_str(), &seen) == 0 && S_ISREG(seen.st_mode) && seen.st_nlink == 1) bytes += static_cast<std::uint64_t>(seen.st_size);
+    if (::lstat(each.path().c_str(), &seen) == 0 && S_ISREG(seen.st_mode) && seen.st_nlink == 1)
+      bytes += static_cast<std::uint64_t>(seen.st_size);
   }
   return bytes;
 }
@@ -255,19 +275,23 @@ std::vector<Removed> Registry::gc(bool dry_run, std::chrono::seconds grace) {
   std::error_code none;
   std::uint64_t bytes = 0;
   std::vector<Path> objects;
-  for (const auto& each : std::filesystem::recursive_directory_iterator(impl_->store.objects(), none)) {
+  for (const auto& each :
+       std::filesystem::recursive_directory_iterator(impl_->store.objects(), none)) {
     if (each.is_regular_file(none)) objects.push_back(each.path());
   }
   std::sort(objects.begin(), objects.end());
   for (const Path& path : objects) {
     const std::string name = path.filename().string();
     // What is no object is not ours.
-    if (path != impl_->store.path(name) || reach.weights(name) || !is_old(path, grace, bytes)) continue;
+    if (path != impl_->store.path(name) || reach.weights(name) || !is_old(path, grace, bytes))
+      continue;
     take(path, "weights " + name, bytes);
   }
-  for (const auto& each : std::filesystem::directory_iterator(impl_->git_dir / "aiaccel/checkouts", none)) {
+  for (const auto& each :
+       std::filesystem::directory_iterator(impl_->git_dir / "aiaccel/checkouts", none)) {
     const std::string tree = each.path().filename().string();
-    if (!reach.folder(tree) && is_old(each.path(), grace, bytes)) take(each.path(), "checkout " + tree, bytes_below(each.path()));
+    if (!reach.folder(tree) && is_old(each.path(), grace, bytes))
+      take(each.path(), "checkout " + tree, bytes_below(each.path()));
   }
   // Nobody adds or checks out now, so these are of processes that died.
   for (const auto& each : std::filesystem::directory_iterator(impl_->store.temporary(), none)) {
@@ -275,11 +299,13 @@ std::vector<Removed> Registry::gc(bool dry_run, std::chrono::seconds grace) {
   }
   for (const auto& each : std::filesystem::directory_iterator(impl_->git_dir / "objects", none)) {
     const std::string name = each.path().filename().string();
-    if (name.starts_with("tmp_object") && is_old(each.path(), grace, bytes)) take(each.path(), "temporary " + name, bytes);
+    if (name.starts_with("tmp_object") && is_old(each.path(), grace, bytes))
+      take(each.path(), "temporary " + name, bytes);
   }
   for (const auto& each : std::filesystem::directory_iterator(impl_->folder, none)) {
     const std::string name = each.path().filename().string();
-    if (name.starts_with(".making-") && is_old(each.path(), grace, bytes)) take(each.path(), "temporary " + name, bytes_below(each.path()));
+    if (name.starts_with(".making-") && is_old(each.path(), grace, bytes))
+      take(each.path(), "temporary " + name, bytes_below(each.path()));
   }
   if (!dry_run) {
     Change change(impl_->refs);
@@ -293,7 +319,8 @@ std::vector<Removed> Registry::remove(const Ref& ref, bool dry_run) {
   const FileLock using_it = impl_->use();
   Change change(impl_->refs);
   const Place place = find(*impl_, *git, ref);
-  if (place.version.empty()) throw Error(EINVAL, ref.str() + " has no version, and only versions are removed");
+  if (place.version.empty())
+    throw Error(EINVAL, ref.str() + " has no version, and only versions are removed");
   const std::string title = place.name + "@" + place.version;
   for (const auto& [stage, commit] : current_stages(*impl_, *git, place.name)) {
     if (commit == place.commit) throw Error(EBUSY, title + " is in " + place.name + "#" + stage);
@@ -317,7 +344,8 @@ std::vector<Removed> Registry::remove(const Ref& ref, bool dry_run) {
   std::unordered_set<std::string> told;
   for (const TreeFile& file : tree_files(*git, place.folder)) {
     const auto pointer = pointer_at(*git, file.id);
-    if (pointer && !on_dev && !reach.weights(pointer->sha256) && told.insert(pointer->sha256).second) {
+    if (pointer && !on_dev && !reach.weights(pointer->sha256) &&
+        told.insert(pointer->sha256).second) {
       gone.push_back({file.path + ", weights " + pointer->sha256 + ", by gc", pointer->size});
     }
   }
@@ -336,15 +364,18 @@ std::vector<Removed> Registry::remove(const Ref& ref, bool dry_run) {
     std::optional<Entry> next;
     for (const VersionTag& other : version_tags(*impl_, *git, place.name)) {
       const CommitPtr commit = other.version == place.version ? nullptr : git->commit(other.commit);
-      const auto folder = commit ? git->entry(git->tree(commit.get()).get(), place.name) : std::nullopt;
-      if (folder && folder->mode == GIT_FILEMODE_TREE && git_oid_equal(&folder->id, &place.folder) == 0) {
+      const auto folder =
+          commit ? git->entry(git->tree(commit.get()).get(), place.name) : std::nullopt;
+      if (folder && folder->mode == GIT_FILEMODE_TREE &&
+          git_oid_equal(&folder->id, &place.folder) == 0) {
         next = folder;
         break;
       }
     }
     const git_oid tree = git->with(git->tree(dev.get()).get(), place.name, next);
     new_tip = git->write_commit(tree, {tip->value}, "Remove " + title + "\n");
-    if (!change.set(std::string(kDev), tip->value, new_tip, git->who_when(), "commit: remove " + title)) {
+    if (!change.set(std::string(kDev), tip->value, new_tip, git->who_when(),
+                    "commit: remove " + title)) {
       throw Error(EBUSY, "dev was changed meanwhile");
     }
   }

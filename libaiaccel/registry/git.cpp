@@ -28,13 +28,20 @@ std::string_view variable(const char* name) {
 
 int error_number(int result) {
   switch (result) {
-    case GIT_ENOTFOUND: return ENOENT;
-    case GIT_EEXISTS: return EEXIST;
-    case GIT_EAMBIGUOUS: return ENOTUNIQ;
-    case GIT_ELOCKED: return EBUSY;
-    case GIT_EOWNER: return EPERM;
-    case GIT_EINVALIDSPEC: return EINVAL;
-    default: return EIO;
+    case GIT_ENOTFOUND:
+      return ENOENT;
+    case GIT_EEXISTS:
+      return EEXIST;
+    case GIT_EAMBIGUOUS:
+      return ENOTUNIQ;
+    case GIT_ELOCKED:
+      return EBUSY;
+    case GIT_EOWNER:
+      return EPERM;
+    case GIT_EINVALIDSPEC:
+      return EINVAL;
+    default:
+      return EIO;
   }
 }
 
@@ -43,7 +50,8 @@ int error_number(int result) {
 int git(int result, const std::string& what) {
   if (result >= 0) return result;
   const git_error* const error = git_error_last();
-  const char* const said = error == nullptr || error->message == nullptr ? "libgit2 does not say why" : error->message;
+  const char* const said =
+      error == nullptr || error->message == nullptr ? "libgit2 does not say why" : error->message;
   throw Error(error_number(result), what + ": " + said);
 }
 
@@ -64,13 +72,15 @@ Git::Git(const Path& folder) {
   git(git_repository_open_ext(&repository, folder.c_str(), GIT_REPOSITORY_OPEN_NO_SEARCH, nullptr),
       "cannot open the registry " + folder.string());
   repository_.reset(repository);
-  // Loose objects are written by a backend that syncs them, before the ones that reading goes through.
+  // Loose objects are written by a backend that syncs them, before the ones that reading goes
+  // through.
   git_odb* odb = nullptr;
   git(git_repository_odb(&odb, repository), "cannot open the objects of " + folder.string());
   const OdbPtr owned(odb);
   git_odb_backend* backend = nullptr;
   const Path objects = git_dir() / "objects";
-  git(git_odb_backend_loose(&backend, objects.c_str(), -1, 1, 0, 0), "cannot open " + objects.string());
+  git(git_odb_backend_loose(&backend, objects.c_str(), -1, 1, 0, 0),
+      "cannot open " + objects.string());
   git(git_odb_add_backend(odb, backend, 100), "cannot open " + objects.string());
 }
 
@@ -91,7 +101,8 @@ std::string Git::peel(const std::string& id) const {
 
 TreePtr Git::tree(const git_commit* commit) const {
   git_tree* tree = nullptr;
-  git(git_commit_tree(&tree, commit), "cannot read the tree of commit " + hex(*git_commit_id(commit)));
+  git(git_commit_tree(&tree, commit),
+      "cannot read the tree of commit " + hex(*git_commit_id(commit)));
   return TreePtr(tree);
 }
 
@@ -115,7 +126,8 @@ std::string Git::blob(const git_oid& id) const {
   git_blob* blob = nullptr;
   git(git_blob_lookup(&blob, get(), &id), "cannot read the blob " + hex(id));
   const BlobPtr owned(blob);
-  return {static_cast<const char*>(git_blob_rawcontent(blob)), static_cast<std::size_t>(git_blob_rawsize(blob))};
+  return {static_cast<const char*>(git_blob_rawcontent(blob)),
+          static_cast<std::size_t>(git_blob_rawsize(blob))};
 }
 
 std::size_t Git::size(const git_oid& id) const {
@@ -141,7 +153,8 @@ git_oid Git::write_blob(std::string_view text) const {
   return id;
 }
 
-git_oid Git::with(const git_tree* tree, const std::string& path, const std::optional<Entry>& entry) const {
+git_oid Git::with(const git_tree* tree, const std::string& path,
+                  const std::optional<Entry>& entry) const {
   git_treebuilder* raw = nullptr;
   git(git_treebuilder_new(&raw, get(), tree), "cannot write a tree");
   const BuilderPtr builder(raw);
@@ -151,7 +164,8 @@ git_oid Git::with(const git_tree* tree, const std::string& path, const std::opti
   std::optional<Entry> below = entry;
   if (slash != std::string::npos) {
     TreePtr inner;
-    if (there != nullptr && git_tree_entry_type(there) == GIT_OBJECT_TREE) inner = this->tree(*git_tree_entry_id(there));
+    if (there != nullptr && git_tree_entry_type(there) == GIT_OBJECT_TREE)
+      inner = this->tree(*git_tree_entry_id(there));
     if (!inner && !entry) {
       below.reset();
     } else {
@@ -161,7 +175,8 @@ git_oid Git::with(const git_tree* tree, const std::string& path, const std::opti
     }
   }
   if (below) {
-    git(git_treebuilder_insert(nullptr, raw, first.c_str(), &below->id, below->mode), "cannot write " + path + " into a tree");
+    git(git_treebuilder_insert(nullptr, raw, first.c_str(), &below->id, below->mode),
+        "cannot write " + path + " into a tree");
   } else if (there != nullptr) {
     git(git_treebuilder_remove(raw, first.c_str()), "cannot remove " + path + " from a tree");
   }
@@ -182,17 +197,20 @@ std::string Git::write_commit(const git_oid& tree_id, const std::vector<std::str
     raw.push_back(owned.back().get());
   }
   git_oid id;
-  git(git_commit_create(&id, get(), nullptr, who.get(), who.get(), nullptr, message.c_str(), tree.get(), raw.size(), raw.data()),
+  git(git_commit_create(&id, get(), nullptr, who.get(), who.get(), nullptr, message.c_str(),
+                        tree.get(), raw.size(), raw.data()),
       "cannot write a commit");
   return hex(id);
 }
 
-std::string Git::write_tag(const std::string& name, const std::string& commit, const std::string& message) const {
+std::string Git::write_tag(const std::string& name, const std::string& commit,
+                           const std::string& message) const {
   const CommitPtr target = this->commit(commit);
   if (!target) throw Error(EIO, "there is no commit " + commit);
   git_oid id;
-  git(git_tag_annotation_create(&id, get(), name.c_str(), reinterpret_cast<const git_object*>(target.get()), signature().get(),
-                                message.c_str()),
+  git(git_tag_annotation_create(&id, get(), name.c_str(),
+                                reinterpret_cast<const git_object*>(target.get()),
+                                signature().get(), message.c_str()),
       "cannot write the tag " + name);
   return hex(id);
 }
@@ -207,14 +225,17 @@ SignaturePtr Git::signature() const {
     passwd* found = nullptr;
     std::vector<char> buffer(16 << 10);
     std::string account = std::to_string(::getuid());
-    if (::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) account = found->pw_name;
+    if (::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found) == 0 &&
+        found != nullptr)
+      account = found->pw_name;
     char host[256] = "localhost";
     ::gethostname(host, sizeof(host) - 1);
     if (name.empty()) name = account;
     if (mail.empty()) mail = account + "@" + host;
   }
   git_signature* who = nullptr;
-  git(git_signature_now(&who, name.c_str(), mail.c_str()), "'" + name + " <" + mail + ">' signs no commit");
+  git(git_signature_now(&who, name.c_str(), mail.c_str()),
+      "'" + name + " <" + mail + ">' signs no commit");
   return SignaturePtr(who);
 }
 
@@ -222,8 +243,10 @@ std::string Git::who_when() const {
   const SignaturePtr who = signature();
   const int offset = who->when.offset;
   char zone[16];
-  std::snprintf(zone, sizeof(zone), "%c%02d%02d", offset < 0 ? '-' : '+', std::abs(offset) / 60, std::abs(offset) % 60);
-  return std::string(who->name) + " <" + who->email + "> " + std::to_string(who->when.time) + " " + zone;
+  std::snprintf(zone, sizeof(zone), "%c%02d%02d", offset < 0 ? '-' : '+', std::abs(offset) / 60,
+                std::abs(offset) % 60);
+  return std::string(who->name) + " <" + who->email + "> " + std::to_string(who->when.time) + " " +
+         zone;
 }
 
 std::optional<std::string> Git::config(const std::string& key) const {

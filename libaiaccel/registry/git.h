@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Git's objects by libgit2: commits, trees, blobs, tags, read and written; nothing of references, which
-// are in refs.h, and nothing of the index but that it follows dev.
+// Git's objects by libgit2: commits, trees, blobs, tags, read and written; nothing of references,
+// which are in refs.h, and nothing of the index but that it follows dev.
 //
-// libgit2's handle of a repository is for one thread at a time: Handles lends one to each that asks.
-// What is written is on disk before a reference can name it.
+// libgit2's handle of a repository is for one thread at a time: Handles lends one to each that
+// asks. What is written is on disk before a reference can name it.
 #pragma once
 
 #include <git2.h>
@@ -68,11 +68,15 @@ class Git {
   TagPtr annotated(const std::string& id) const;
 
   git_oid write_blob(std::string_view text) const;
-  // The tree with `entry` at `path`, or without anything there; a folder that is empty then goes too.
-  git_oid with(const git_tree* tree, const std::string& path, const std::optional<Entry>& entry) const;
-  std::string write_commit(const git_oid& tree, const std::vector<std::string>& parents, const std::string& message) const;
+  // The tree with `entry` at `path`, or without anything there; a folder that is empty then goes
+  // too.
+  git_oid with(const git_tree* tree, const std::string& path,
+               const std::optional<Entry>& entry) const;
+  std::string write_commit(const git_oid& tree, const std::vector<std::string>& parents,
+                           const std::string& message) const;
   // The object alone: who makes the reference is refs.h.
-  std::string write_tag(const std::string& name, const std::string& commit, const std::string& message) const;
+  std::string write_tag(const std::string& name, const std::string& commit,
+                        const std::string& message) const;
   // Who does this, and now: of the environment as Git takes it, the configuration, or the account.
   SignaturePtr signature() const;
   std::string who_when() const;  // as in a branch's log

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What the parts of Registry share. A Registry is this and nothing else; it has no state but handles, so
-// that what others write is seen at once.
+// What the parts of Registry share. A Registry is this and nothing else; it has no state but
+// handles, so that what others write is seen at once.
 //
-// Of locks between processes: who adds objects that nothing refers to yet holds `aiaccel/users` shared, and
-// gc() holds it alone; who changes references makes a Change (refs.h), inside of that.
+// Of locks between processes: who adds objects that nothing refers to yet holds `aiaccel/users`
+// shared, and gc() holds it alone; who changes references makes a Change (refs.h), inside of that.
 #pragma once
 
 #include <aiaccel/registry.hpp>
@@ -49,11 +49,12 @@ constexpr std::size_t kMostLoose = 256;  // tags, before they are packed
 struct VersionTag {
   std::string version;
   SemVer order;
-  std::string tag;     // the object
+  std::string tag;  // the object
   std::string commit;
 };
 // Highest first. `peel`: commits of all of them, or of none.
-std::vector<VersionTag> version_tags(const Impl& impl, const Git& git, const std::string& name, bool peel = true);
+std::vector<VersionTag> version_tags(const Impl& impl, const Git& git, const std::string& name,
+                                     bool peel = true);
 
 // What a stage was given, latest first.
 struct StageTag {
@@ -62,9 +63,11 @@ struct StageTag {
   std::string tag;
   bool over = false;
 };
-std::vector<StageTag> stage_tags(const Impl& impl, const std::string& name, const std::string& stage);
+std::vector<StageTag> stage_tags(const Impl& impl, const std::string& name,
+                                 const std::string& stage);
 // Stages and the commit that each has now.
-std::map<std::string, std::string> current_stages(const Impl& impl, const Git& git, const std::string& name);
+std::map<std::string, std::string> current_stages(const Impl& impl, const Git& git,
+                                                  const std::string& name);
 
 // Where the files of a model are: a commit, and its folder in there.
 struct Place {
@@ -95,7 +98,8 @@ std::string author_of(const git_signature& who);
 class Reader {
  public:
   Reader(const Impl& impl, const Git& git, const std::string& name);
-  // The commit and what aiaccel.json says; `whole`: with its metadata, and files as the tree has them.
+  // The commit and what aiaccel.json says; `whole`: with its metadata, and files as the tree has
+  // them.
   ModelVersion read(const Place& place, bool whole) const;
 
  private:
@@ -107,10 +111,11 @@ class Reader {
 };
 
 // Of a commit's folder: which version it is by its tags, "" for none.
-std::string version_at(const Impl& impl, const Git& git, const std::string& name, const std::string& commit,
-                       const git_oid& folder);
+std::string version_at(const Impl& impl, const Git& git, const std::string& name,
+                       const std::string& commit, const git_oid& folder);
 
-// After references changed: the index follows dev's new tip ("": it has none), tags are packed if many.
+// After references changed: the index follows dev's new tip ("": it has none), tags are packed if
+// many.
 void settle(const Impl& impl, const Git& git, Change& change, const std::string& new_tip);
 
 // It was added again: see gc.cpp.

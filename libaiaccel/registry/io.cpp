@@ -21,7 +21,9 @@ extern char** environ;
 
 namespace aiaccel::registry {
 
-void throw_errno(const std::string& what) { throw Error(errno, what); }
+void throw_errno(const std::string& what) {
+  throw Error(errno, what);
+}
 
 Fd& Fd::operator=(Fd&& other) noexcept {
   if (this != &other) {
@@ -57,7 +59,8 @@ void sync(int fd, const Path& name) {
 void sync_folder(const Path& folder) {
   const Fd fd = open_file(folder, O_RDONLY | O_DIRECTORY);
   // Some file systems have nothing to sync in a folder.
-  if (::fsync(fd.get()) < 0 && errno != EINVAL) throw_errno("cannot write " + folder.string() + " to disk");
+  if (::fsync(fd.get()) < 0 && errno != EINVAL)
+    throw_errno("cannot write " + folder.string() + " to disk");
 }
 
 std::optional<std::string> read_file(const Path& path, std::size_t limit) {
@@ -78,7 +81,8 @@ std::optional<std::string> read_file(const Path& path, std::size_t limit) {
     if (got < 0) throw_errno("cannot read " + path.string());
     if (got == 0) return text;
     text.append(buffer, static_cast<std::size_t>(got));
-    if (text.size() > limit) throw Error(EFBIG, path.string() + " is larger than " + std::to_string(limit) + " bytes");
+    if (text.size() > limit)
+      throw Error(EFBIG, path.string() + " is larger than " + std::to_string(limit) + " bytes");
   }
 }
 
@@ -88,9 +92,11 @@ void make_folders(const Path& folder) {
     return;
   }
   if (errno == EEXIST) return;
-  if (errno != ENOENT || !folder.has_parent_path()) throw_errno("cannot make the folder " + folder.string());
+  if (errno != ENOENT || !folder.has_parent_path())
+    throw_errno("cannot make the folder " + folder.string());
   make_folders(folder.parent_path());
-  if (::mkdir(folder.c_str(), 0777) < 0 && errno != EEXIST) throw_errno("cannot make the folder " + folder.string());
+  if (::mkdir(folder.c_str(), 0777) < 0 && errno != EEXIST)
+    throw_errno("cannot make the folder " + folder.string());
   sync_folder(folder.parent_path());
 }
 
@@ -98,8 +104,8 @@ std::string unique_name() {
   static std::atomic<std::uint64_t> count = 0;
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
-  return std::to_string(::getpid()) + "-" + std::to_string(now.tv_sec) + std::to_string(now.tv_nsec) + "-" +
-         std::to_string(count++);
+  return std::to_string(::getpid()) + "-" + std::to_string(now.tv_sec) +
+         std::to_string(now.tv_nsec) + "-" + std::to_string(count++);
 }
 
 TempFile::TempFile(const Path& folder)
@@ -110,7 +116,8 @@ TempFile::~TempFile() {
 }
 
 void TempFile::rename(const Path& to) {
-  if (::rename(path_.c_str(), to.c_str()) < 0) throw_errno("cannot rename " + path_.string() + " to " + to.string());
+  if (::rename(path_.c_str(), to.c_str()) < 0)
+    throw_errno("cannot rename " + path_.string() + " to " + to.string());
   named_ = false;
   sync_folder(to.parent_path());
 }
@@ -147,14 +154,15 @@ Ran run(const std::vector<std::string>& argv, const Path& folder) {
   std::vector<char*> arguments;
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
-  // What it says may be told to the user: in English, as this is. It asks for no password: there may be nobody.
+  // What it says may be told to the user: in English, as this is. It asks for no password: there
+  // may be nobody.
   std::vector<std::string> texts;
   for (char** entry = environ; *entry != nullptr; entry++) {
     const std::string_view text = *entry;
     // Git's own variables name another repository, as in a hook.
-    if (text.starts_with("LC_ALL=") || text.starts_with("GIT_DIR=") || text.starts_with("GIT_INDEX_FILE=") ||
-        text.starts_with("GIT_WORK_TREE=") || text.starts_with("GIT_OBJECT_DIRECTORY=") ||
-        text.starts_with("GIT_TERMINAL_PROMPT=")) {
+    if (text.starts_with("LC_ALL=") || text.starts_with("GIT_DIR=") ||
+        text.starts_with("GIT_INDEX_FILE=") || text.starts_with("GIT_WORK_TREE=") ||
+        text.starts_with("GIT_OBJECT_DIRECTORY=") || text.starts_with("GIT_TERMINAL_PROMPT=")) {
       continue;
     }
     texts.emplace_back(text);
@@ -178,8 +186,8 @@ Ran run(const std::vector<std::string>& argv, const Path& folder) {
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   pid_t child = -1;
-  const int failed =
-      posix_spawnp(&child, argv.front().c_str(), &actions, &attributes, arguments.data(), environment.data());
+  const int failed = posix_spawnp(&child, argv.front().c_str(), &actions, &attributes,
+                                  arguments.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (failed != 0) throw Error(failed, "cannot run " + argv.front());
@@ -190,8 +198,10 @@ Ran run(const std::vector<std::string>& argv, const Path& folder) {
   pollfd ready[2] = {{out_read.get(), POLLIN, 0}, {err_read.get(), POLLIN, 0}};
   while (ready[0].fd >= 0 || ready[1].fd >= 0) {
     if (::poll(ready, 2, -1) < 0) continue;
-    if (ready[0].fd >= 0 && ready[0].revents != 0 && !read_some(ready[0].fd, ran.out)) ready[0].fd = -1;
-    if (ready[1].fd >= 0 && ready[1].revents != 0 && !read_some(ready[1].fd, ran.err)) ready[1].fd = -1;
+    if (ready[0].fd >= 0 && ready[0].revents != 0 && !read_some(ready[0].fd, ran.out))
+      ready[0].fd = -1;
+    if (ready[1].fd >= 0 && ready[1].revents != 0 && !read_some(ready[1].fd, ran.err))
+      ready[1].fd = -1;
   }
   int status = 0;
   while (::waitpid(child, &status, 0) < 0) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Files, as a store needs them that may be killed at any time: what is written gets its name when it is
-// whole and on disk. And programs that are run, without a shell.
+// Files, as a store needs them that may be killed at any time: what is written gets its name when
+// it is whole and on disk. And programs that are run, without a shell.
 //
 // Functions hold no state: safe from everywhere. An Fd is for one thread at a time.
 #pragma once
@@ -82,7 +82,8 @@ struct Ran {
   std::string out, err;
 };
 
-// Runs a program, found by $PATH, in `folder`, with nothing to read. Throws where it cannot be started.
+// Runs a program, found by $PATH, in `folder`, with nothing to read. Throws where it cannot be
+// started.
 Ran run(const std::vector<std::string>& argv, const Path& folder);
 
 }  // namespace aiaccel::registry

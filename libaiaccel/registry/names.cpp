@@ -16,10 +16,18 @@ namespace {
 constexpr std::size_t kLongestName = 200;
 constexpr std::size_t kLongestStage = 32;  // below 40: no branch may look like a commit
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-bool is_letter(char c) { return is_lower(c) || (c >= 'A' && c <= 'Z'); }
-bool is_edge(char c) { return is_lower(c) || is_digit(c); }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+bool is_letter(char c) {
+  return is_lower(c) || (c >= 'A' && c <= 'Z');
+}
+bool is_edge(char c) {
+  return is_lower(c) || is_digit(c);
+}
 
 std::string quoted(char c) {
   if (c >= ' ' && c < 0x7f) return std::string("'") + c + "'";
@@ -34,7 +42,8 @@ std::string why_no_word(std::string_view text, bool slashes) {
     const char c = text[i];
     if (c == '/' && slashes && i > 0 && text[i - 1] == '/') return "two slashes follow each other";
     if (!is_edge(c) && c != '-' && !(c == '/' && slashes)) {
-      return quoted(c) + " does not fit: " + (slashes ? "a-z, 0-9, '-' and '/' do" : "a-z, 0-9 and '-' do");
+      return quoted(c) +
+             " does not fit: " + (slashes ? "a-z, 0-9, '-' and '/' do" : "a-z, 0-9 and '-' do");
     }
   }
   if (!is_edge(text.front())) return "it begins with " + quoted(text.front());
@@ -52,7 +61,9 @@ std::string why_no_number(std::string_view text) {
   return {};
 }
 
-bool is_number(std::string_view text) { return std::all_of(text.begin(), text.end(), is_digit); }
+bool is_number(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), is_digit);
+}
 
 std::vector<std::string_view> split(std::string_view text, char at) {
   std::vector<std::string_view> parts;
@@ -108,19 +119,22 @@ std::strong_ordering compare_words(const std::string& a, const std::string& b) {
   const bool a_number = is_number(a);
   const bool b_number = is_number(b);
   if (a_number && b_number) return compare_numbers(a, b);
-  if (a_number != b_number) return a_number ? std::strong_ordering::less : std::strong_ordering::greater;
+  if (a_number != b_number)
+    return a_number ? std::strong_ordering::less : std::strong_ordering::greater;
   return a.compare(b) <=> 0;
 }
 
 }  // namespace
 
 std::string why_no_name(std::string_view name) {
-  if (name.size() > kLongestName) return "it is longer than " + std::to_string(kLongestName) + " characters";
+  if (name.size() > kLongestName)
+    return "it is longer than " + std::to_string(kLongestName) + " characters";
   return why_no_word(name, true);
 }
 
 std::string why_no_stage(std::string_view stage) {
-  if (stage.size() > kLongestStage) return "it is longer than " + std::to_string(kLongestStage) + " characters";
+  if (stage.size() > kLongestStage)
+    return "it is longer than " + std::to_string(kLongestStage) + " characters";
   if (stage == "dev") return "dev is where models are added, and nothing is promoted to it";
   return why_no_word(stage, false);
 }
@@ -128,7 +142,8 @@ std::string why_no_stage(std::string_view stage) {
 std::string why_no_version(std::string_view version) {
   if (version.empty()) return "it is empty";
   if (version.front() != 'v') return "it does not begin with 'v'";
-  if (version.size() > kLongestName) return "it is longer than " + std::to_string(kLongestName) + " characters";
+  if (version.size() > kLongestName)
+    return "it is longer than " + std::to_string(kLongestName) + " characters";
   const Parts parts = take_apart(version);
   if (parts.numbers.size() != 3) return "a version is three numbers, as in v1.2.3";
   for (const std::string_view number : parts.numbers) {
@@ -157,7 +172,8 @@ std::optional<SemVer> SemVer::parse(std::string_view version) {
 
 std::strong_ordering SemVer::operator<=>(const SemVer& other) const {
   for (std::size_t i = 0; i < 3; i++) {
-    if (const auto order = compare_numbers(numbers_[i], other.numbers_[i]); order != 0) return order;
+    if (const auto order = compare_numbers(numbers_[i], other.numbers_[i]); order != 0)
+      return order;
   }
   if (pre_.empty() != other.pre_.empty()) {
     return pre_.empty() ? std::strong_ordering::greater : std::strong_ordering::less;
@@ -258,11 +274,16 @@ Ref Ref::parse(std::string_view text) {
 
 std::string Ref::str() const {
   switch (kind) {
-    case Kind::head: return name;
-    case Kind::version: return name + "@" + what;
-    case Kind::latest: return name + "@latest";
-    case Kind::stage: return name + "#" + what + (number != 0 ? "#" + std::to_string(number) : "");
-    case Kind::commit: return name + ":" + what;
+    case Kind::head:
+      return name;
+    case Kind::version:
+      return name + "@" + what;
+    case Kind::latest:
+      return name + "@latest";
+    case Kind::stage:
+      return name + "#" + what + (number != 0 ? "#" + std::to_string(number) : "");
+    case Kind::commit:
+      return name + ":" + what;
   }
   return name;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Names of models, versions, stages, and the tags that are made of them, in the grammar that GTO has
-// for releases in Git: `NAME@v1.2.3`, `NAME#STAGE#N`; with `!` behind version or stage, what it says
-// is over. What is valid here is a valid name of a reference, of a folder and of a branch.
+// Names of models, versions, stages, and the tags that are made of them, in the grammar that GTO
+// has for releases in Git: `NAME@v1.2.3`, `NAME#STAGE#N`; with `!` behind version or stage, what it
+// says is over. What is valid here is a valid name of a reference, of a folder and of a branch.
 //
 // Pure functions: safe from everywhere.
 #pragma once
@@ -21,8 +21,8 @@ std::string why_no_name(std::string_view name);
 std::string why_no_stage(std::string_view stage);
 std::string why_no_version(std::string_view version);  // of `v1.2.3-rc.1+build`, with its v
 
-// A version by SemVer's precedence; what differs in build metadata alone is ordered by that text, so
-// that the order is total.
+// A version by SemVer's precedence; what differs in build metadata alone is ordered by that text,
+// so that the order is total.
 class SemVer {
  public:
   static std::optional<SemVer> parse(std::string_view version);  // with its v

@@ -20,15 +20,18 @@ std::string list_some(const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 8;
   if (names.empty()) return "none";
   std::string text;
-  for (std::size_t i = 0; i < names.size() && i < kShown; i++) text += (i == 0 ? "" : ", ") + names[i];
-  return names.size() > kShown ? text + " and " + std::to_string(names.size() - kShown) + " more" : text;
+  for (std::size_t i = 0; i < names.size() && i < kShown; i++)
+    text += (i == 0 ? "" : ", ") + names[i];
+  return names.size() > kShown ? text + " and " + std::to_string(names.size() - kShown) + " more"
+                               : text;
 }
 
 std::string commit_of(const Git& git, const RefValue& value) {
   return value.peeled.empty() ? git.peel(value.value) : value.peeled;
 }
 
-std::optional<git_oid> folder_in(const Git& git, const git_commit* commit, const std::string& name) {
+std::optional<git_oid> folder_in(const Git& git, const git_commit* commit,
+                                 const std::string& name) {
   const auto entry = git.entry(git.tree(commit).get(), name);
   if (!entry || entry->mode != GIT_FILEMODE_TREE) return {};
   return entry->id;
@@ -36,7 +39,8 @@ std::optional<git_oid> folder_in(const Git& git, const git_commit* commit, const
 
 std::string recorded_version(const Git& git, const git_oid& folder) {
   const auto record = git.entry(git.tree(folder).get(), std::string(kRecord));
-  if (!record || record->mode == GIT_FILEMODE_TREE || git.size(record->id) > kLongestRecord) return {};
+  if (!record || record->mode == GIT_FILEMODE_TREE || git.size(record->id) > kLongestRecord)
+    return {};
   ModelVersion version;
   read_record(git.blob(record->id), false, version);
   return version.version;
@@ -44,11 +48,14 @@ std::string recorded_version(const Git& git, const git_oid& folder) {
 
 [[noreturn]] void nothing_there(const Impl& impl, const Git& git, const Ref& ref) {
   std::vector<std::string> there;
-  for (const VersionTag& tag : version_tags(impl, git, ref.name, false)) there.push_back(tag.version);
-  throw Error(ENOENT, "there is no " + ref.str() + "; versions of " + ref.name + ": " + list_some(there));
+  for (const VersionTag& tag : version_tags(impl, git, ref.name, false))
+    there.push_back(tag.version);
+  throw Error(ENOENT,
+              "there is no " + ref.str() + "; versions of " + ref.name + ": " + list_some(there));
 }
 
-Place place_at(const Impl& impl, const Git& git, const Ref& ref, const std::string& id, const std::string& version) {
+Place place_at(const Impl& impl, const Git& git, const Ref& ref, const std::string& id,
+               const std::string& version) {
   const CommitPtr commit = id.empty() ? nullptr : git.commit(id);
   if (!commit) throw Error(EBADMSG, ref.str() + ": the tag is of no commit");
   const auto folder = folder_in(git, commit.get(), ref.name);
@@ -93,8 +100,10 @@ Place find_head(const Impl& impl, const Git& git, const Ref& ref) {
   return place;
 }
 
-void walk_tree(const Git& git, const git_oid& folder, const std::string& inside, int depth, std::vector<TreeFile>& files) {
-  if (depth > kDeepest) throw Error(ELOOP, "a tree is " + std::to_string(kDeepest) + " folders deep");
+void walk_tree(const Git& git, const git_oid& folder, const std::string& inside, int depth,
+               std::vector<TreeFile>& files) {
+  if (depth > kDeepest)
+    throw Error(ELOOP, "a tree is " + std::to_string(kDeepest) + " folders deep");
   const TreePtr tree = git.tree(folder);
   for (std::size_t i = 0; i < git_tree_entrycount(tree.get()); i++) {
     const git_tree_entry* const entry = git_tree_entry_byindex(tree.get(), i);
@@ -107,7 +116,8 @@ void walk_tree(const Git& git, const git_oid& folder, const std::string& inside,
   }
 }
 
-void find_models(const Git& git, const git_tree* tree, const std::string& inside, int depth, std::set<std::string>& names) {
+void find_models(const Git& git, const git_tree* tree, const std::string& inside, int depth,
+                 std::set<std::string>& names) {
   if (depth > kDeepest) return;
   for (std::size_t i = 0; i < git_tree_entrycount(tree); i++) {
     const git_tree_entry* const entry = git_tree_entry_byindex(tree, i);
@@ -125,7 +135,8 @@ void find_models(const Git& git, const git_tree* tree, const std::string& inside
 }  // namespace
 
 void check_name(const std::string& name) {
-  if (const std::string why = why_no_name(name); !why.empty()) throw Error(EINVAL, "'" + name + "' is no model's name: " + why);
+  if (const std::string why = why_no_name(name); !why.empty())
+    throw Error(EINVAL, "'" + name + "' is no model's name: " + why);
 }
 
 void check_stage(std::string_view stage) {
@@ -134,7 +145,8 @@ void check_stage(std::string_view stage) {
   }
 }
 
-std::vector<VersionTag> version_tags(const Impl& impl, const Git& git, const std::string& name, bool peel) {
+std::vector<VersionTag> version_tags(const Impl& impl, const Git& git, const std::string& name,
+                                     bool peel) {
   const std::string prefix = "refs/tags/" + name + "@";
   std::vector<VersionTag> tags;
   for (const RefValue& value : impl.refs.list(prefix)) {
@@ -145,11 +157,13 @@ std::vector<VersionTag> version_tags(const Impl& impl, const Git& git, const std
     if (peel && commit.empty()) continue;
     tags.push_back({std::move(version), std::move(*order), value.value, std::move(commit)});
   }
-  std::sort(tags.begin(), tags.end(), [](const VersionTag& a, const VersionTag& b) { return a.order > b.order; });
+  std::sort(tags.begin(), tags.end(),
+            [](const VersionTag& a, const VersionTag& b) { return a.order > b.order; });
   return tags;
 }
 
-std::vector<StageTag> stage_tags(const Impl& impl, const std::string& name, const std::string& stage) {
+std::vector<StageTag> stage_tags(const Impl& impl, const std::string& name,
+                                 const std::string& stage) {
   std::vector<StageTag> tags;
   const std::string prefix = "refs/tags/" + name + "#" + stage;
   for (const RefValue& value : impl.refs.list(prefix)) {
@@ -158,11 +172,13 @@ std::vector<StageTag> stage_tags(const Impl& impl, const std::string& name, cons
       tags.push_back({tag->stage, tag->number, value.value, tag->over});
     }
   }
-  std::sort(tags.begin(), tags.end(), [](const StageTag& a, const StageTag& b) { return a.number > b.number; });
+  std::sort(tags.begin(), tags.end(),
+            [](const StageTag& a, const StageTag& b) { return a.number > b.number; });
   return tags;
 }
 
-std::map<std::string, std::string> current_stages(const Impl& impl, const Git& git, const std::string& name) {
+std::map<std::string, std::string> current_stages(const Impl& impl, const Git& git,
+                                                  const std::string& name) {
   std::map<std::string, std::string> now;
   for (const StageTag& tag : stage_tags(impl, name, "")) {
     if (!now.contains(tag.stage)) now[tag.stage] = tag.over ? "" : git.peel(tag.tag);
@@ -170,8 +186,8 @@ std::map<std::string, std::string> current_stages(const Impl& impl, const Git& g
   return now;
 }
 
-std::string version_at(const Impl& impl, const Git& git, const std::string& name, const std::string& commit,
-                       const git_oid& folder) {
+std::string version_at(const Impl& impl, const Git& git, const std::string& name,
+                       const std::string& commit, const git_oid& folder) {
   if (const std::string version = recorded_version(git, folder); why_no_version(version).empty()) {
     const auto tag = impl.refs.find("refs/tags/" + name + "@" + version);
     if (tag && git.peel(tag->value) == commit) return version;
@@ -188,27 +204,33 @@ Place find(const Impl& impl, const Git& git, const Ref& ref) {
     case Ref::Kind::head:
       return find_head(impl, git, ref);
     case Ref::Kind::version: {
-      const auto tag = why_no_version(ref.what).empty() ? impl.refs.find("refs/tags/" + ref.name + "@" + ref.what) : std::nullopt;
+      const auto tag = why_no_version(ref.what).empty()
+                           ? impl.refs.find("refs/tags/" + ref.name + "@" + ref.what)
+                           : std::nullopt;
       if (!tag) nothing_there(impl, git, ref);
       return place_at(impl, git, ref, git.peel(tag->value), ref.what);
     }
     case Ref::Kind::latest: {
       const auto tags = version_tags(impl, git, ref.name, false);
       if (tags.empty()) nothing_there(impl, git, ref);
-      const auto released =
-          std::find_if(tags.begin(), tags.end(), [](const VersionTag& tag) { return !tag.order.pre_release(); });
+      const auto released = std::find_if(
+          tags.begin(), tags.end(), [](const VersionTag& tag) { return !tag.order.pre_release(); });
       const VersionTag& tag = released == tags.end() ? tags.front() : *released;
       return place_at(impl, git, ref, git.peel(tag.tag), tag.version);
     }
     case Ref::Kind::stage: {
       check_stage(ref.what);
       const auto tags = stage_tags(impl, ref.name, ref.what);
-      if (tags.empty()) throw Error(ENOENT, "nothing was ever promoted to " + ref.name + "#" + ref.what);
-      const auto tag = ref.number == 0 ? tags.begin() : std::find_if(tags.begin(), tags.end(), [&](const StageTag& each) {
-        return each.number == ref.number;
-      });
+      if (tags.empty())
+        throw Error(ENOENT, "nothing was ever promoted to " + ref.name + "#" + ref.what);
+      const auto tag = ref.number == 0
+                           ? tags.begin()
+                           : std::find_if(tags.begin(), tags.end(), [&](const StageTag& each) {
+                               return each.number == ref.number;
+                             });
       if (tag == tags.end()) {
-        throw Error(ENOENT, "there is no " + ref.str() + "; the last is number " + std::to_string(tags.front().number));
+        throw Error(ENOENT, "there is no " + ref.str() + "; the last is number " +
+                                std::to_string(tags.front().number));
       }
       if (tag->over) throw Error(ENOENT, "nothing is in " + ref.str() + ": it was taken out");
       return place_at(impl, git, ref, git.peel(tag->tag), {});
@@ -216,8 +238,10 @@ Place find(const Impl& impl, const Git& git, const Ref& ref) {
     case Ref::Kind::commit: {
       git_oid id;
       git_object* object = nullptr;
-      if (git_oid_fromstrn(&id, ref.what.c_str(), ref.what.size()) < 0) throw Error(EINVAL, ref.str() + " names no commit");
-      const int result = git_object_lookup_prefix(&object, git.get(), &id, ref.what.size(), GIT_OBJECT_COMMIT);
+      if (git_oid_fromstrn(&id, ref.what.c_str(), ref.what.size()) < 0)
+        throw Error(EINVAL, ref.str() + " names no commit");
+      const int result =
+          git_object_lookup_prefix(&object, git.get(), &id, ref.what.size(), GIT_OBJECT_COMMIT);
       if (result == GIT_ENOTFOUND) throw Error(ENOENT, "there is no commit " + ref.what);
       registry::git(result, ref.str());
       const ObjectPtr owned(object);
@@ -230,7 +254,8 @@ Place find(const Impl& impl, const Git& git, const Ref& ref) {
 std::vector<TreeFile> tree_files(const Git& git, const git_oid& folder) {
   std::vector<TreeFile> files;
   walk_tree(git, folder, "", 0, files);
-  std::sort(files.begin(), files.end(), [](const TreeFile& a, const TreeFile& b) { return a.path < b.path; });
+  std::sort(files.begin(), files.end(),
+            [](const TreeFile& a, const TreeFile& b) { return a.path < b.path; });
   return files;
 }
 
@@ -265,14 +290,18 @@ std::chrono::system_clock::time_point time_of(const git_signature& who) {
   return std::chrono::system_clock::from_time_t(static_cast<std::time_t>(who.when.time));
 }
 
-std::string author_of(const git_signature& who) { return std::string(who.name) + " <" + who.email + ">"; }
+std::string author_of(const git_signature& who) {
+  return std::string(who.name) + " <" + who.email + ">";
+}
 
-Reader::Reader(const Impl& impl, const Git& git, const std::string& name) : git_(git), stages_(current_stages(impl, git, name)) {
+Reader::Reader(const Impl& impl, const Git& git, const std::string& name)
+    : git_(git), stages_(current_stages(impl, git, name)) {
   for (const char* const where : {"refs/heads/", "refs/remotes/"}) {
     for (const RefValue& tip : impl.refs.list(where)) {
       const CommitPtr commit = git.commit(tip.value);
       if (!commit) continue;
-      const auto folder = git.entry(git.tree(commit.get()).get(), std::string(kSignatures) + "/" + name);
+      const auto folder =
+          git.entry(git.tree(commit.get()).get(), std::string(kSignatures) + "/" + name);
       if (folder && folder->mode == GIT_FILEMODE_TREE) signatures_.push_back(git.tree(folder->id));
     }
   }
@@ -281,7 +310,8 @@ Reader::Reader(const Impl& impl, const Git& git, const std::string& name) : git_
 bool Reader::is_signed(const std::string& version, const std::string& commit) const {
   return std::any_of(signatures_.begin(), signatures_.end(), [&](const TreePtr& tree) {
     return git_tree_entry_byname(tree.get(), (commit + ".sig").c_str()) != nullptr ||
-           (!version.empty() && git_tree_entry_byname(tree.get(), (version + ".sig").c_str()) != nullptr);
+           (!version.empty() &&
+            git_tree_entry_byname(tree.get(), (version + ".sig").c_str()) != nullptr);
   });
 }
 
@@ -290,17 +320,22 @@ ModelVersion Reader::read(const Place& place, bool whole) const {
   if (!commit) throw Error(EIO, "cannot read commit " + place.commit);
   ModelVersion version;
   const TreePtr folder = git_.tree(place.folder);
-  const git_tree_entry* const record = git_tree_entry_byname(folder.get(), std::string(kRecord).c_str());
+  const git_tree_entry* const record =
+      git_tree_entry_byname(folder.get(), std::string(kRecord).c_str());
   if (record != nullptr && git_tree_entry_type(record) == GIT_OBJECT_BLOB) {
     const git_oid& id = *git_tree_entry_id(record);
-    if (git_.size(id) > kLongestRecord) throw Error(EBADMSG, place.name + ": its " + std::string(kRecord) + " is too large");
+    if (git_.size(id) > kLongestRecord)
+      throw Error(EBADMSG, place.name + ": its " + std::string(kRecord) + " is too large");
     const std::string text = git_.blob(id);
     read_record(text, whole, version);
-    if (!whole) version.files.insert(version.files.begin(), {std::string(kRecord), Sha256::of(text), text.size(), false});
+    if (!whole)
+      version.files.insert(version.files.begin(),
+                           {std::string(kRecord), Sha256::of(text), text.size(), false});
   }
   // The tree is what there is, whatever the record says.
   if (whole || record == nullptr) version.files = files_of(git_, place.folder);
-  std::sort(version.files.begin(), version.files.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  std::sort(version.files.begin(), version.files.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
   version.name = place.name;
   version.version = place.version;
   version.commit = place.commit;
@@ -333,7 +368,8 @@ std::vector<std::string> Registry::models() const {
     if (tag && !tag->over) names.insert(tag->name);
   }
   if (const auto dev = impl_->refs.find(std::string(kDev))) {
-    if (const CommitPtr tip = git->commit(dev->value)) find_models(*git, git->tree(tip.get()).get(), "", 0, names);
+    if (const CommitPtr tip = git->commit(dev->value))
+      find_models(*git, git->tree(tip.get()).get(), "", 0, names);
   }
   return {names.begin(), names.end()};
 }
@@ -347,7 +383,8 @@ std::vector<ModelVersion> Registry::versions(std::string_view name) const {
     const CommitPtr commit = git->commit(tag.commit);
     const auto folder = commit ? folder_in(*git, commit.get(), std::string(name)) : std::nullopt;
     // Somebody may have made a tag like ours of something else.
-    if (folder) versions.push_back(reader.read({std::string(name), tag.commit, *folder, tag.version}, false));
+    if (folder)
+      versions.push_back(reader.read({std::string(name), tag.commit, *folder, tag.version}, false));
   }
   return versions;
 }
@@ -357,7 +394,8 @@ std::vector<ModelVersion> Registry::log(const Ref& ref) const {
   const Place from = find(*impl_, *git, ref);
   const Reader reader(*impl_, *git, ref.name);
   std::map<std::string, std::string> names;
-  for (const VersionTag& tag : version_tags(*impl_, *git, ref.name)) names.emplace(tag.commit, tag.version);
+  for (const VersionTag& tag : version_tags(*impl_, *git, ref.name))
+    names.emplace(tag.commit, tag.version);
 
   git_revwalk* raw = nullptr;
   registry::git(git_revwalk_new(&raw, git->get()), "cannot read the log");
@@ -379,7 +417,8 @@ std::vector<ModelVersion> Registry::log(const Ref& ref) const {
     if (!changed) continue;
     const std::string text = hex(id);
     const auto named = names.find(text);
-    log.push_back(reader.read({ref.name, text, *folder, named == names.end() ? "" : named->second}, false));
+    log.push_back(
+        reader.read({ref.name, text, *folder, named == names.end() ? "" : named->second}, false));
   }
   return log;
 }

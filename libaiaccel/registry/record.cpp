@@ -37,7 +37,8 @@ void read_shape(const Json& json, Shape& shape, std::vector<std::string>* symbol
   for (const Json& dimension : json) {
     const bool fixed = dimension.is_number();
     shape.push_back(fixed ? dimension.get<std::int64_t>() : -1);
-    if (symbols != nullptr) symbols->push_back(dimension.is_string() ? dimension.get<std::string>() : "");
+    if (symbols != nullptr)
+      symbols->push_back(dimension.is_string() ? dimension.get<std::string>() : "");
   }
 }
 
@@ -63,7 +64,9 @@ TensorRecord read_tensor(const Json& json) {
   read_shape(list_at(json, "shape"), tensor.shape, nullptr);
   tensor.elements = 1;
   for (const std::int64_t dimension : tensor.shape) {
-    if (dimension < 0 || __builtin_mul_overflow(tensor.elements, static_cast<std::uint64_t>(dimension), &tensor.elements)) {
+    if (dimension < 0 ||
+        __builtin_mul_overflow(tensor.elements, static_cast<std::uint64_t>(dimension),
+                               &tensor.elements)) {
       throw Error(EBADMSG, std::string(kRecord) + ": the shape of '" + tensor.name + "' is none");
     }
   }
@@ -94,7 +97,8 @@ Metadata read_metadata_json(const Json& json) {
   metadata.inputs = read_values(list_at(json, "inputs"));
   metadata.outputs = read_values(list_at(json, "outputs"));
   metadata.parameters = number_at(json, "parameters");
-  if (json.contains("operators")) metadata.operators = json.at("operators").get<std::map<std::string, std::uint64_t>>();
+  if (json.contains("operators"))
+    metadata.operators = json.at("operators").get<std::map<std::string, std::uint64_t>>();
   for (const Json& each : list_at(json, "files")) {
     metadata.files.push_back({text_at(each, "path"), number_at(each, "size_bytes")});
   }
@@ -163,8 +167,10 @@ std::string write_record(const ModelVersion& version) {
   for (const auto& [key, value] : version.labels) json["labels"][key] = value;
   json["files"] = Ordered::array();
   for (const VersionFile& file : version.files) {
-    json["files"].push_back(
-        {{"path", file.path}, {"sha256", file.sha256}, {"size_bytes", file.size_bytes}, {"weights", file.weights}});
+    json["files"].push_back({{"path", file.path},
+                             {"sha256", file.sha256},
+                             {"size_bytes", file.size_bytes},
+                             {"weights", file.weights}});
   }
   json["metadata"] = version.metadata ? Ordered::parse(version.metadata->to_json(-1)) : Ordered();
   return json.dump(1, '\t', false, Ordered::error_handler_t::replace) + "\n";
@@ -180,7 +186,8 @@ void read_record(std::string_view text, bool metadata, ModelVersion& version) {
     }
     if (!json.is_object()) throw Error(EBADMSG, std::string(kRecord) + " is no object");
     if (number_at(json, "schema") != kSchema) {
-      throw Error(EBADMSG, std::string(kRecord) + " is of schema " + std::to_string(number_at(json, "schema")) +
+      throw Error(EBADMSG, std::string(kRecord) + " is of schema " +
+                               std::to_string(number_at(json, "schema")) +
                                ", and this library reads " + std::to_string(kSchema));
     }
     version.version = text_at(json, "version");
@@ -188,10 +195,12 @@ void read_record(std::string_view text, bool metadata, ModelVersion& version) {
     version.licence = text_at(json, "licence");
     version.parent = text_at(json, "parent");
     version.training_run = text_at(json, "training_run");
-    if (json.contains("labels")) version.labels = json.at("labels").get<std::map<std::string, std::string>>();
+    if (json.contains("labels"))
+      version.labels = json.at("labels").get<std::map<std::string, std::string>>();
     for (const Json& each : list_at(json, "files")) {
       const auto weights = each.find("weights");
-      version.files.push_back({text_at(each, "path"), text_at(each, "sha256"), number_at(each, "size_bytes"),
+      version.files.push_back({text_at(each, "path"), text_at(each, "sha256"),
+                               number_at(each, "size_bytes"),
                                weights != each.end() && weights->get<bool>()});
     }
     if (metadata && json.contains("metadata") && json.at("metadata").is_object()) {

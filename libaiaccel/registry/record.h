@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// NAME/aiaccel.json: what is kept of a version beside its files. Its metadata comes last, so that who
-// lists versions stops reading before it.
+// NAME/aiaccel.json: what is kept of a version beside its files. Its metadata comes last, so that
+// who lists versions stops reading before it.
 //
 // A commit may come from anybody: what is read is checked, and what is unknown passed over. Pure
 // functions: safe from everywhere.
@@ -16,7 +16,8 @@ namespace aiaccel::registry {
 constexpr std::string_view kRecord = "aiaccel.json";
 constexpr std::size_t kLongestRecord = 256 << 20;
 
-// Of `name`, `version`, `licence`, `labels`, `parent`, `training_run`, `main_file`, `files`, `metadata`.
+// Of `name`, `version`, `licence`, `labels`, `parent`, `training_run`, `main_file`, `files`,
+// `metadata`.
 std::string write_record(const ModelVersion& version);
 
 // Fills those in; throws Error(EBADMSG).

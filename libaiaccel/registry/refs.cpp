@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// References by hand. Lock files of the dead are found again by `aiaccel/claim-N` under .git, a symbolic
-// link that tells which lock file is a link to `aiaccel/pending-N`.
+// References by hand. Lock files of the dead are found again by `aiaccel/claim-N` under .git, a
+// symbolic link that tells which lock file is a link to `aiaccel/pending-N`.
 
 #include "registry/refs.h"
 
@@ -31,7 +31,8 @@ bool is_id(std::string_view text) {
 }
 
 std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ' || text.back() == '\t'))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -112,7 +113,8 @@ class Packed {
     while (low < high) {
       // The line that the middle is in, without what it is peeled to.
       std::size_t middle = low + (high - low) / 2;
-      const std::size_t before = middle == 0 ? std::string_view::npos : text_.rfind('\n', middle - 1);
+      const std::size_t before =
+          middle == 0 ? std::string_view::npos : text_.rfind('\n', middle - 1);
       std::size_t begin = before == std::string_view::npos || before + 1 < low ? low : before + 1;
       while (begin > low && text_[begin] == '^') {
         const std::size_t above = begin < 2 ? std::string_view::npos : text_.rfind('\n', begin - 2);
@@ -138,7 +140,8 @@ class Packed {
 
 void list_loose(const Path& folder, const std::string& name, std::string_view prefix,
                 const std::function<void(const std::string&)>& found) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(folder.c_str()), [](DIR* d) { return ::closedir(d); });
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(folder.c_str()),
+                                                 [](DIR* d) { return ::closedir(d); });
   if (open == nullptr) {
     if (errno == ENOENT || errno == ENOTDIR) return;
     throw_errno("cannot list " + folder.string());
@@ -220,7 +223,8 @@ std::vector<RefValue> Refs::list(const std::string& prefix) const {
   std::sort(loose.begin(), loose.end(), by_name);
   std::vector<RefValue> packed;
   Packed(git_dir_).each(prefix, [&](RefValue value) { packed.push_back(std::move(value)); });
-  if (!std::is_sorted(packed.begin(), packed.end(), by_name)) std::sort(packed.begin(), packed.end(), by_name);
+  if (!std::is_sorted(packed.begin(), packed.end(), by_name))
+    std::sort(packed.begin(), packed.end(), by_name);
   if (loose.empty()) return packed;
   // Where both have it, the loose one holds.
   std::vector<RefValue> all;
@@ -239,7 +243,8 @@ class Change::FileOfGit {
         lock_(file.string() + ".lock"),
         claim_(refs.git_dir() / ("aiaccel/claim-" + std::to_string(slot))),
         pending_(refs.git_dir() / ("aiaccel/pending-" + std::to_string(slot))) {
-    if (::symlink(lock_.c_str(), claim_.c_str()) < 0) throw_errno("cannot write " + claim_.string());
+    if (::symlink(lock_.c_str(), claim_.c_str()) < 0)
+      throw_errno("cannot write " + claim_.string());
     fd_ = open_file(pending_, O_WRONLY | O_CREAT | O_EXCL, 0644);
     const auto since = std::chrono::steady_clock::now();
     auto pause = std::chrono::milliseconds(1);
@@ -258,8 +263,9 @@ class Change::FileOfGit {
       if (!there) break;
       if (std::chrono::steady_clock::now() - since > kPatience) {
         give_up();
-        throw Error(EBUSY, lock_.string() + " is held by another process, or was left by one that died: "
-                                            "remove it if no git runs here");
+        throw Error(EBUSY, lock_.string() +
+                               " is held by another process, or was left by one that died: "
+                               "remove it if no git runs here");
       }
       std::this_thread::sleep_for(pause);
       pause = std::min(pause * 2, std::chrono::milliseconds(50));
@@ -294,14 +300,17 @@ class Change::FileOfGit {
 };
 
 Change::Change(const Refs& refs)
-    : refs_(refs), lock_((make_folders(refs.git_dir() / "aiaccel"), refs.git_dir() / "aiaccel/refs.lock"), false) {
+    : refs_(refs),
+      lock_((make_folders(refs.git_dir() / "aiaccel"), refs.git_dir() / "aiaccel/refs.lock"),
+            false) {
   recover();
 }
 
 bool Change::was_left(const Refs& refs) {
   struct stat seen {};
   for (int slot = 0; slot < FileOfGit::kSlots; slot++) {
-    if (::lstat((refs.git_dir() / ("aiaccel/claim-" + std::to_string(slot))).c_str(), &seen) == 0) return true;
+    if (::lstat((refs.git_dir() / ("aiaccel/claim-" + std::to_string(slot))).c_str(), &seen) == 0)
+      return true;
   }
   return false;
 }
@@ -315,8 +324,8 @@ void Change::recover() {
     if (none) continue;
     struct stat a {};
     struct stat b {};
-    if (::lstat(lock.c_str(), &a) == 0 && ::lstat(pending.c_str(), &b) == 0 && a.st_ino == b.st_ino &&
-        a.st_dev == b.st_dev) {
+    if (::lstat(lock.c_str(), &a) == 0 && ::lstat(pending.c_str(), &b) == 0 &&
+        a.st_ino == b.st_ino && a.st_dev == b.st_dev) {
       ::unlink(lock.c_str());
     }
     ::unlink(pending.c_str());
@@ -340,8 +349,10 @@ bool Change::set(const std::string& name, const std::string& expected, const std
       fd = Fd(::open(log.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
       return static_cast<bool>(fd);
     });
-    // As the log goes first, who dies in between leaves an entry too many, which keeps something alive.
-    std::string line = (expected.empty() ? std::string(kId, '0') : expected) + " " + value + " " + who_when + "\t" + why;
+    // As the log goes first, who dies in between leaves an entry too many, which keeps something
+    // alive.
+    std::string line = (expected.empty() ? std::string(kId, '0') : expected) + " " + value + " " +
+                       who_when + "\t" + why;
     std::replace(line.begin(), line.end(), '\n', ' ');
     write_all(fd.get(), line + "\n", log);
   }
@@ -370,7 +381,8 @@ bool Change::remove(const std::string& name, const std::string& expected) {
       packed.each("", [&](RefValue value) {
         if (value.name != name) left.push_back(std::move(value));
       });
-      std::sort(left.begin(), left.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+      std::sort(left.begin(), left.end(),
+                [](const auto& a, const auto& b) { return a.name < b.name; });
       std::string text(packed.fully_peeled ? kHeader : "# pack-refs with: peeled sorted \n");
       for (const RefValue& value : left) {
         text += value.value + " " + value.name + "\n";
@@ -385,7 +397,8 @@ bool Change::remove(const std::string& name, const std::string& expected) {
 
 void Change::pack(std::size_t most, const Peel& peel) {
   std::vector<std::string> names;
-  list_loose(refs_.git_dir() / "refs/tags", "refs/tags", "refs/tags/", [&](const std::string& name) { names.push_back(name); });
+  list_loose(refs_.git_dir() / "refs/tags", "refs/tags", "refs/tags/",
+             [&](const std::string& name) { names.push_back(name); });
   if (names.size() <= most) return;
   std::vector<RefValue> loose;
   {
@@ -407,14 +420,17 @@ void Change::pack(std::size_t most, const Peel& peel) {
       if (value.peeled == value.value) value.peeled.clear();
       loose.push_back(value);
     }
-    std::sort(loose.begin(), loose.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+    std::sort(loose.begin(), loose.end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
     std::vector<RefValue> merged = loose;
     for (RefValue& value : all) {
-      const auto same = std::lower_bound(loose.begin(), loose.end(), value,
-                                         [](const auto& a, const auto& b) { return a.name < b.name; });
+      const auto same =
+          std::lower_bound(loose.begin(), loose.end(), value,
+                           [](const auto& a, const auto& b) { return a.name < b.name; });
       if (same == loose.end() || same->name != value.name) merged.push_back(std::move(value));
     }
-    std::sort(merged.begin(), merged.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+    std::sort(merged.begin(), merged.end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
     std::string text(kHeader);
     for (const RefValue& value : merged) {
       text += value.value + " " + value.name + "\n";

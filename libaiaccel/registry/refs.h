@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// References of a Git repository, in files as Git has them: loose ones, `packed-refs`, lock files of its
-// kind (`NAME.lock`), the branches' logs. By hand, because
+// References of a Git repository, in files as Git has them: loose ones, `packed-refs`, lock files
+// of its kind (`NAME.lock`), the branches' logs. By hand, because
 //   - to find one tag among 10,000 must not need all of them: packed-refs is mapped and bisected;
-//   - a process that is killed must not leave a lock file that nobody dares to remove. A lock file is a
-//     hard link to a file of ours, made and removed under a lock that dies with its process: who has that
-//     lock finds what the dead left, and knows by the inode that it was theirs.
+//   - a process that is killed must not leave a lock file that nobody dares to remove. A lock file
+//   is a
+//     hard link to a file of ours, made and removed under a lock that dies with its process: who
+//     has that lock finds what the dead left, and knows by the inode that it was theirs.
 //
-// Reading takes no lock: a loose file before packed-refs, as packing goes the other way. Only a Change
-// writes, one at a time among all processes that use this; Git's own processes are kept out by the lock
-// files. Any number of threads: each makes its own Change.
+// Reading takes no lock: a loose file before packed-refs, as packing goes the other way. Only a
+// Change writes, one at a time among all processes that use this; Git's own processes are kept out
+// by the lock files. Any number of threads: each makes its own Change.
 #pragma once
 
 #include <functional>
@@ -53,8 +54,8 @@ class Change {
   // Whether one is being made, or was when its process died: then the next mends it.
   static bool was_left(const Refs& refs);
 
-  // From `expected` ("": there is none) to `value`. False where it is something else. A branch's log gets
-  // `who_when` and `why`.
+  // From `expected` ("": there is none) to `value`. False where it is something else. A branch's
+  // log gets `who_when` and `why`.
   bool set(const std::string& name, const std::string& expected, const std::string& value,
            const std::string& who_when, const std::string& why);
   bool remove(const std::string& name, const std::string& expected);

@@ -25,22 +25,26 @@ constexpr std::size_t kLongestText = 1 << 20;
 constexpr std::string_view kAttributes = ".gitattributes";
 constexpr std::string_view kByLfs = " filter=lfs diff=lfs merge=lfs -text\n";
 constexpr std::string_view kWeights[] = {
-    ".onnx",   ".onnx_data", ".onnx.data", ".safetensors", ".gguf",  ".ggml",   ".bin",   ".pt",   ".pth",  ".ckpt",
-    ".data",   ".weights",   ".h5",        ".hdf5",        ".keras", ".pb",     ".npy",   ".npz",  ".msgpack", ".tflite",
-    ".engine", ".plan",      ".mlmodel",   ".xclbin",      ".cubin", ".fatbin", ".model", ".pkl",  ".parquet", ".joblib",
-    ".ot",     ".pte",       ".zip",       ".tar",         ".gz",    ".xz",     ".zst",   ".spm",  ".nemo",
+    ".onnx",    ".onnx_data", ".onnx.data", ".safetensors", ".gguf",    ".ggml",   ".bin",
+    ".pt",      ".pth",       ".ckpt",      ".data",        ".weights", ".h5",     ".hdf5",
+    ".keras",   ".pb",        ".npy",       ".npz",         ".msgpack", ".tflite", ".engine",
+    ".plan",    ".mlmodel",   ".xclbin",    ".cubin",       ".fatbin",  ".model",  ".pkl",
+    ".parquet", ".joblib",    ".ot",        ".pte",         ".zip",     ".tar",    ".gz",
+    ".xz",      ".zst",       ".spm",       ".nemo",
 };
 
 std::string root_attributes() {
   std::string text =
       "# Weights are kept by Git LFS, and line ends are those that were added.\n"
       "* -text\n";
-  for (const std::string_view suffix : kWeights) text += "*" + std::string(suffix) + std::string(kByLfs);
+  for (const std::string_view suffix : kWeights)
+    text += "*" + std::string(suffix) + std::string(kByLfs);
   return text;
 }
 
 bool is_weights_by_name(const std::string& path) {
-  return std::any_of(std::begin(kWeights), std::end(kWeights), [&](std::string_view suffix) { return path.ends_with(suffix); });
+  return std::any_of(std::begin(kWeights), std::end(kWeights),
+                     [&](std::string_view suffix) { return path.ends_with(suffix); });
 }
 
 // A line of .gitattributes for exactly this file.
@@ -60,14 +64,16 @@ std::string find_main(const std::vector<SourceFile>& files) {
   const auto only = [&](std::string_view suffix, bool top) {
     std::string found;
     for (const SourceFile& file : files) {
-      if (!file.path.ends_with(suffix) || (top && file.path.find('/') != std::string::npos)) continue;
+      if (!file.path.ends_with(suffix) || (top && file.path.find('/') != std::string::npos))
+        continue;
       if (!found.empty()) return std::string();
       found = file.path;
     }
     return found;
   };
   const auto has = [&](const char* path) {
-    return std::any_of(files.begin(), files.end(), [&](const SourceFile& file) { return file.path == path; });
+    return std::any_of(files.begin(), files.end(),
+                       [&](const SourceFile& file) { return file.path == path; });
   };
   if (has("model.onnx")) return "model.onnx";
   if (std::string found = only(".onnx", true); !found.empty()) return found;
@@ -81,7 +87,8 @@ std::string find_main(const std::vector<SourceFile>& files) {
 }
 
 bool has_metadata(const std::string& path) {
-  for (const std::string_view suffix : {".onnx", ".safetensors", ".safetensors.index.json", ".gguf"}) {
+  for (const std::string_view suffix :
+       {".onnx", ".safetensors", ".safetensors.index.json", ".gguf"}) {
     if (path.ends_with(suffix)) return true;
   }
   return false;
@@ -96,14 +103,16 @@ struct Blob {
 git_oid write_folder(const Git& git, const std::vector<Blob>& blobs) {
   // All of a folder's files are beside each other here: one tree each, the inner ones first.
   struct Builder {
-    static git_oid build(const Git& git, const std::vector<Blob>& blobs, std::size_t from, std::size_t to, std::size_t skip) {
+    static git_oid build(const Git& git, const std::vector<Blob>& blobs, std::size_t from,
+                         std::size_t to, std::size_t skip) {
       git_treebuilder* raw = nullptr;
       registry::git(git_treebuilder_new(&raw, git.get(), nullptr), "cannot write a tree");
       const BuilderPtr builder(raw);
       while (from < to) {
         const std::string& path = blobs[from].path;
         const std::size_t slash = path.find('/', skip);
-        const std::string name = path.substr(skip, slash == std::string::npos ? slash : slash - skip);
+        const std::string name =
+            path.substr(skip, slash == std::string::npos ? slash : slash - skip);
         git_oid id = blobs[from].id;
         git_filemode_t mode = GIT_FILEMODE_BLOB;
         std::size_t end = from + 1;
@@ -113,7 +122,8 @@ git_oid write_folder(const Git& git, const std::vector<Blob>& blobs) {
           id = build(git, blobs, from, end, slash + 1);
           mode = GIT_FILEMODE_TREE;
         }
-        registry::git(git_treebuilder_insert(nullptr, raw, name.c_str(), &id, mode), "'" + path + "' cannot be kept in Git");
+        registry::git(git_treebuilder_insert(nullptr, raw, name.c_str(), &id, mode),
+                      "'" + path + "' cannot be kept in Git");
         from = end;
       }
       git_oid id;
@@ -127,13 +137,16 @@ git_oid write_folder(const Git& git, const std::vector<Blob>& blobs) {
 // Models are folders, and none lies in another.
 void check_no_model_around(const Git& git, const git_tree* root, const std::string& name) {
   const std::string record = "/" + std::string(kRecord);
-  for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+  for (std::size_t slash = name.find('/'); slash != std::string::npos;
+       slash = name.find('/', slash + 1)) {
     const std::string above = name.substr(0, slash);
-    if (git.entry(root, above + record)) throw Error(EEXIST, above + " is a model: none can be added in its folder");
+    if (git.entry(root, above + record))
+      throw Error(EEXIST, above + " is a model: none can be added in its folder");
   }
   const auto there = git.entry(root, name);
   if (there && !git.entry(root, name + record)) {
-    throw Error(EEXIST, name + " is there already and is no model, but a folder of models or a file");
+    throw Error(EEXIST,
+                name + " is there already and is no model, but a folder of models or a file");
   }
 }
 
@@ -161,17 +174,25 @@ void check_options(const AddOptions& options) {
 // Weights into the store, text into Git.
 class Adding {
  public:
-  Adding(const Impl& impl, const Git& git, const AddOptions& options) : impl_(impl), git_(git), options_(options) {}
+  Adding(const Impl& impl, const Git& git, const AddOptions& options)
+      : impl_(impl), git_(git), options_(options) {}
 
-  void file(const Source& source, const SourceFile& file, std::uint64_t before, std::uint64_t total) {
+  void file(const Source& source, const SourceFile& file, std::uint64_t before,
+            std::uint64_t total) {
     OpenSource open = source.open(file);
-    if (open.size == 0) return text(file.path, "");  // for Git LFS, too, an empty file is its own pointer
+    if (open.size == 0)
+      return text(file.path, "");  // for Git LFS, too, an empty file is its own pointer
     const bool by_name = is_weights_by_name(file.path);
     if (open.size <= kLongestText) {
-      const auto content = read_file("/proc/self/fd/" + std::to_string(open.fd.get()), kLongestText);
-      if (!content || content->size() != open.size) throw Error(EBUSY, open.name + " was changed while it was read");
+      const auto content =
+          read_file("/proc/self/fd/" + std::to_string(open.fd.get()), kLongestText);
+      if (!content || content->size() != open.size)
+        throw Error(EBUSY, open.name + " was changed while it was read");
       if (Pointer::parse(*content)) {
-        throw Error(EINVAL, open.name + " is a pointer of Git LFS: its weights are not there (git lfs pull brings them)");
+        throw Error(
+            EINVAL,
+            open.name +
+                " is a pointer of Git LFS: its weights are not there (git lfs pull brings them)");
       }
       if (!by_name && content->find('\0') == std::string::npos) return text(file.path, *content);
     }
@@ -179,11 +200,14 @@ class Adding {
     put.may_seal = open.cached;
     put.stop = options_.stop;
     if (options_.progress) {
-      put.progress = [&](std::uint64_t done) { options_.progress({file.path, before + done, total}); };
+      put.progress = [&](std::uint64_t done) {
+        options_.progress({file.path, before + done, total});
+      };
     }
     const Stored stored = impl_.store.put(open.fd, open.name, put);
     if (open.cached && stored.pointer.sha256 != open.sha256) {
-      throw Error(EBADMSG, open.name + " is not what its name in the cache says: its SHA-256 is " + stored.pointer.sha256);
+      throw Error(EBADMSG, open.name + " is not what its name in the cache says: its SHA-256 is " +
+                               stored.pointer.sha256);
     }
     files.push_back({file.path, stored.pointer.sha256, stored.pointer.size, true});
     blobs.push_back({file.path, git_.write_blob(stored.pointer.text())});
@@ -207,13 +231,14 @@ class Adding {
 
 bool is_ours(git_index* index) {
   for (std::size_t i = 0; i < git_index_entrycount(index); i++) {
-    if ((git_index_get_byindex(index, i)->flags_extended & GIT_INDEX_ENTRY_SKIP_WORKTREE) == 0) return false;
+    if ((git_index_get_byindex(index, i)->flags_extended & GIT_INDEX_ENTRY_SKIP_WORKTREE) == 0)
+      return false;
   }
   return true;
 }
 
-// The index says that dev is checked out and that no file of it is there: `git status` has nothing to say. Where
-// somebody works here, with files, it is his.
+// The index says that dev is checked out and that no file of it is there: `git status` has nothing
+// to say. Where somebody works here, with files, it is his.
 void update_index(const Impl& impl, const Git& git, Change& change, const std::string& tip) {
   if (git_repository_is_bare(git.get()) != 0 || impl.refs.symbolic("HEAD") != kDev) return;
   git_index* raw = nullptr;
@@ -258,12 +283,14 @@ void make_repository(const Path& folder) {
   options.flags = GIT_REPOSITORY_INIT_MKPATH | GIT_REPOSITORY_INIT_NO_REINIT;
   options.initial_head = "dev";
   git_repository* raw = nullptr;
-  git(git_repository_init_ext(&raw, folder.c_str(), &options), "cannot make the registry " + folder.string());
+  git(git_repository_init_ext(&raw, folder.c_str(), &options),
+      "cannot make the registry " + folder.string());
   const RepositoryPtr repository(raw);
   // No file of a model is ever checked out here.
   set_config(raw, "core.sparseCheckout", "true");
   set_config(raw, "core.sparseCheckoutCone", "false");
-  // What `git lfs install --local` sets, so that git works here whatever the user's own configuration says.
+  // What `git lfs install --local` sets, so that git works here whatever the user's own
+  // configuration says.
   set_config(raw, "filter.lfs.clean", "git-lfs clean -- %f");
   set_config(raw, "filter.lfs.smudge", "git-lfs smudge -- %f");
   set_config(raw, "filter.lfs.process", "git-lfs filter-process");
@@ -272,17 +299,20 @@ void make_repository(const Path& folder) {
   const Path git_dir = folder / ".git";
   write_file(git_dir / "info/sparse-checkout", "!/*\n", 0644);
   write_file(git_dir / "info/exclude", "/.making-*\n", 0644);
-  write_file(git_dir / "hooks/pre-push", "#!/bin/sh\n# Weights go first.\nexec git lfs pre-push \"$@\"\n", 0755);
+  write_file(git_dir / "hooks/pre-push",
+             "#!/bin/sh\n# Weights go first.\nexec git lfs pre-push \"$@\"\n", 0755);
   make_folders(git_dir / "lfs/objects");
   make_folders(git_dir / "aiaccel/tmp");
 
   const Git git(folder);
   const git_oid attributes = git.write_blob(root_attributes());
-  const git_oid tree = git.with(nullptr, std::string(kAttributes), Entry{attributes, GIT_FILEMODE_BLOB});
+  const git_oid tree =
+      git.with(nullptr, std::string(kAttributes), Entry{attributes, GIT_FILEMODE_BLOB});
   const std::string commit = git.write_commit(tree, {}, "A registry of models\n");
   const Refs refs(git_dir);
   Change change(refs);
-  change.set(std::string(kDev), "", commit, git.who_when(), "commit (initial): a registry of models");
+  change.set(std::string(kDev), "", commit, git.who_when(),
+             "commit (initial): a registry of models");
   const Registry::Impl impl(folder);
   update_index(impl, git, change, commit);
 }
@@ -290,10 +320,13 @@ void make_repository(const Path& folder) {
 bool is_registry(const Path& folder) {
   std::error_code none;
   return std::filesystem::exists(folder / ".git/HEAD", none) ||
-         (std::filesystem::exists(folder / "HEAD", none) && std::filesystem::exists(folder / "objects", none));
+         (std::filesystem::exists(folder / "HEAD", none) &&
+          std::filesystem::exists(folder / "objects", none));
 }
 
-std::string full_path(const Path& path) { return std::filesystem::absolute(path).lexically_normal().string(); }
+std::string full_path(const Path& path) {
+  return std::filesystem::absolute(path).lexically_normal().string();
+}
 
 }  // namespace
 
@@ -309,7 +342,11 @@ namespace aiaccel {
 using namespace registry;
 
 Registry::Impl::Impl(const std::filesystem::path& path)
-    : folder(path), handles(path), git_dir(handles.lend()->git_dir()), refs(git_dir), store(git_dir) {}
+    : folder(path),
+      handles(path),
+      git_dir(handles.lend()->git_dir()),
+      refs(git_dir),
+      store(git_dir) {}
 
 registry::FileLock Registry::Impl::use() const {
   make_folders(git_dir / "aiaccel");
@@ -328,9 +365,11 @@ std::filesystem::path Registry::default_path() {
   };
   if (const std::string own = variable("AIACCEL_REGISTRY"); !own.empty()) return own;
   // A relative one is to be ignored, as its specification says.
-  if (const std::string data = variable("XDG_DATA_HOME"); data.starts_with('/')) return Path(data) / "aiaccel/registry";
+  if (const std::string data = variable("XDG_DATA_HOME"); data.starts_with('/'))
+    return Path(data) / "aiaccel/registry";
   const std::string home = variable("HOME");
-  if (home.empty()) throw Error(ENOENT, "neither AIACCEL_REGISTRY nor HOME is set, so there is no registry");
+  if (home.empty())
+    throw Error(ENOENT, "neither AIACCEL_REGISTRY nor HOME is set, so there is no registry");
   return Path(home) / ".local/share/aiaccel/registry";
 }
 
@@ -338,7 +377,8 @@ Registry Registry::open(const std::filesystem::path& path) {
   if (!is_registry(path)) throw Error(ENOENT, "there is no registry in " + path.string());
   auto impl = std::make_shared<Impl>(full_path(path));
   // What one that died has locked is in git's way, too.
-  if (Change::was_left(impl->refs) && ::access(impl->git_dir.c_str(), W_OK) == 0) const Change mends(impl->refs);
+  if (Change::was_left(impl->refs) && ::access(impl->git_dir.c_str(), W_OK) == 0)
+    const Change mends(impl->refs);
   return Registry(std::move(impl));
 }
 
@@ -358,7 +398,8 @@ Registry Registry::create(const std::filesystem::path& given) {
   git_libgit2_init();
   make_repository(making);
   // Who came first made it.
-  if (::renameat2(AT_FDCWD, (making / ".git").c_str(), AT_FDCWD, (path / ".git").c_str(), RENAME_NOREPLACE) < 0 &&
+  if (::renameat2(AT_FDCWD, (making / ".git").c_str(), AT_FDCWD, (path / ".git").c_str(),
+                  RENAME_NOREPLACE) < 0 &&
       errno != EEXIST && errno != ENOTEMPTY) {
     throw_errno("cannot make the registry " + path.string());
   }
@@ -366,11 +407,15 @@ Registry Registry::create(const std::filesystem::path& given) {
   return open(path);
 }
 
-std::filesystem::path Registry::path() const { return impl_->folder; }
+std::filesystem::path Registry::path() const {
+  return impl_->folder;
+}
 
 ModelVersion Registry::add(const std::filesystem::path& path, const AddOptions& options) {
   check_options(options);
-  const std::string version = options.version.empty() || options.version.starts_with('v') ? options.version : "v" + options.version;
+  const std::string version = options.version.empty() || options.version.starts_with('v')
+                                  ? options.version
+                                  : "v" + options.version;
   if (!version.empty()) {
     if (const std::string why = why_no_version(version); !why.empty()) {
       throw Error(EINVAL, "'" + options.version + "' is no version: " + why);
@@ -378,7 +423,8 @@ ModelVersion Registry::add(const std::filesystem::path& path, const AddOptions& 
   }
   const std::string tag = "refs/tags/" + options.name + "@" + version;
   const auto check_new = [&] {
-    if (!version.empty() && impl_->refs.find(tag)) throw Error(EEXIST, options.name + "@" + version + " is there already");
+    if (!version.empty() && impl_->refs.find(tag))
+      throw Error(EEXIST, options.name + "@" + version + " is there already");
   };
   check_new();
 
@@ -401,10 +447,13 @@ ModelVersion Registry::add(const std::filesystem::path& path, const AddOptions& 
       made.metadata = read_metadata(source.path(made.main_file), how);
       // A file alone brings along what it needs.
       const std::string beside = made.main_file.substr(0, made.main_file.rfind('/') + 1);
-      for (const ModelFile& file : made.metadata->files) source.also(Path(beside + file.path).lexically_normal().string());
+      for (const ModelFile& file : made.metadata->files)
+        source.also(Path(beside + file.path).lexically_normal().string());
     }
   }
-  made.licence = !options.licence.empty() ? options.licence : made.metadata ? made.metadata->licence : "";
+  made.licence = !options.licence.empty() ? options.licence
+                 : made.metadata          ? made.metadata->licence
+                                          : "";
 
   const auto git = impl_->handles.lend();
   const FileLock using_it = impl_->use();
@@ -422,15 +471,18 @@ ModelVersion Registry::add(const std::filesystem::path& path, const AddOptions& 
       const std::string beside = made.main_file.substr(0, made.main_file.rfind('/') + 1);
       const std::string where = Path(beside + read.path).lexically_normal().string();
       for (const VersionFile& kept : adding.files) {
-        if (kept.path == where && kept.size_bytes != read.size_bytes) throw Error(EBUSY, where + " was changed while it was read");
+        if (kept.path == where && kept.size_bytes != read.size_bytes)
+          throw Error(EBUSY, where + " was changed while it was read");
       }
     }
   }
   made.files = adding.files;
   const std::string record = write_record(made);
   adding.text(std::string(kRecord), record);
-  if (!adding.attributes.empty()) adding.blobs.push_back({std::string(kAttributes), git->write_blob(adding.attributes)});
-  std::sort(adding.blobs.begin(), adding.blobs.end(), [](const Blob& a, const Blob& b) { return a.path < b.path; });
+  if (!adding.attributes.empty())
+    adding.blobs.push_back({std::string(kAttributes), git->write_blob(adding.attributes)});
+  std::sort(adding.blobs.begin(), adding.blobs.end(),
+            [](const Blob& a, const Blob& b) { return a.path < b.path; });
   const git_oid folder = write_folder(*git, adding.blobs);
 
   const std::string title = options.name + (version.empty() ? "" : "@" + version);
@@ -446,22 +498,26 @@ ModelVersion Registry::add(const std::filesystem::path& path, const AddOptions& 
       const CommitPtr parent = tip ? git->commit(tip->value) : nullptr;
       TreePtr root = parent ? git->tree(parent.get()) : nullptr;
       if (!root || !git->entry(root.get(), std::string(kAttributes))) {
-        root = git->tree(git->with(root.get(), std::string(kAttributes), Entry{git->write_blob(root_attributes()), GIT_FILEMODE_BLOB}));
+        root = git->tree(git->with(root.get(), std::string(kAttributes),
+                                   Entry{git->write_blob(root_attributes()), GIT_FILEMODE_BLOB}));
       }
       check_no_model_around(*git, root.get(), options.name);
       const git_oid tree = git->with(root.get(), options.name, Entry{folder, GIT_FILEMODE_TREE});
       std::vector<std::string> parents;
       if (parent) parents.push_back(tip->value);
       const std::string written = git->write_commit(tree, parents, message + "\n");
-      if (change.set(std::string(kDev), tip ? tip->value : "", written, git->who_when(), "commit: add " + title)) {
+      if (change.set(std::string(kDev), tip ? tip->value : "", written, git->who_when(),
+                     "commit: add " + title)) {
         commit = written;
       } else if (tries == 100) {
         throw Error(EBUSY, "dev changes all the time");
       }
     }
     if (!version.empty()) {
-      const std::string object = git->write_tag(options.name + "@" + version, commit, message + "\n");
-      if (!change.set(tag, "", object, {}, {})) throw Error(EEXIST, options.name + "@" + version + " is there already");
+      const std::string object =
+          git->write_tag(options.name + "@" + version, commit, message + "\n");
+      if (!change.set(tag, "", object, {}, {}))
+        throw Error(EEXIST, options.name + "@" + version + " is there already");
     }
     forget_removal(*impl_, folder);
     settle(*impl_, *git, change, commit);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Pushing and pulling, by git and git-lfs, which know every transport, and whose configuration, keys and
-// helpers the user has. Weights go before the references that need them, and come after.
+// Pushing and pulling, by git and git-lfs, which know every transport, and whose configuration,
+// keys and helpers the user has. Weights go before the references that need them, and come after.
 
 #include <aiaccel/registry.hpp>
 #include <algorithm>
@@ -20,9 +20,11 @@ constexpr const char* kNameless = "aiaccel-remote";
 class Remote {
  public:
   Remote(const Impl& impl, const Git& git, const std::string& remote) : impl_(impl) {
-    if (remote.empty() || remote.front() == '-') throw Error(EINVAL, "'" + remote + "' is no remote");
+    if (remote.empty() || remote.front() == '-')
+      throw Error(EINVAL, "'" + remote + "' is no remote");
     for (const char c : remote) {
-      if (static_cast<unsigned char>(c) < ' ') throw Error(EINVAL, "a remote's name has a control character");
+      if (static_cast<unsigned char>(c) < ' ')
+        throw Error(EINVAL, "a remote's name has a control character");
     }
     if (git.config("remote." + remote + ".url")) {
       name = remote;
@@ -31,7 +33,8 @@ class Remote {
     std::error_code none;
     const bool folder = std::filesystem::is_directory(remote, none);
     if (!folder && remote.find(':') == std::string::npos) {
-      throw Error(ENOENT, "there is no remote '" + remote + "', neither by this name nor as a folder");
+      throw Error(ENOENT,
+                  "there is no remote '" + remote + "', neither by this name nor as a folder");
     }
     name = kNameless;
     url_ = folder ? std::filesystem::absolute(remote).lexically_normal().string() : remote;
@@ -66,7 +69,8 @@ std::set<std::string> stages(const Impl& impl) {
 }
 
 // One branch takes over what the remote's has. What both changed is for the user to decide.
-void take_over(const Impl& impl, const Git& git, const std::string& branch, const std::string& theirs, std::string& dev_tip) {
+void take_over(const Impl& impl, const Git& git, const std::string& branch,
+               const std::string& theirs, std::string& dev_tip) {
   const std::string name = "refs/heads/" + branch;
   Change change(impl.refs);
   for (int tries = 0;; tries++) {
@@ -78,15 +82,20 @@ void take_over(const Impl& impl, const Git& git, const std::string& branch, cons
       const git_oid a = to_oid(ours->value);
       const git_oid b = to_oid(theirs);
       if (git_oid_equal(&a, &b) != 0) return;
-      if (registry::git(git_graph_descendant_of(git.get(), &a, &b), "cannot compare " + branch) == 1) return;
-      if (registry::git(git_graph_descendant_of(git.get(), &b, &a), "cannot compare " + branch) == 1) {
+      if (registry::git(git_graph_descendant_of(git.get(), &a, &b), "cannot compare " + branch) ==
+          1)
+        return;
+      if (registry::git(git_graph_descendant_of(git.get(), &b, &a), "cannot compare " + branch) ==
+          1) {
         next = theirs;
       } else {
         git_merge_options options = GIT_MERGE_OPTIONS_INIT;
         git_index* raw = nullptr;
         const CommitPtr our_commit = git.commit(ours->value);
         const CommitPtr their_commit = git.commit(theirs);
-        registry::git(git_merge_commits(&raw, git.get(), our_commit.get(), their_commit.get(), &options), "cannot merge " + branch);
+        registry::git(
+            git_merge_commits(&raw, git.get(), our_commit.get(), their_commit.get(), &options),
+            "cannot merge " + branch);
         const IndexPtr merged(raw);
         if (git_index_has_conflicts(raw) != 0) {
           std::string path;
@@ -94,7 +103,8 @@ void take_over(const Impl& impl, const Git& git, const std::string& branch, cons
             const git_index_entry* const entry = git_index_get_byindex(raw, i);
             if (GIT_INDEX_ENTRY_STAGE(entry) != 0) path = entry->path;
           }
-          throw Error(EEXIST, "branch " + branch + " here and there both changed " + path + ": merge them with git, and pull again");
+          throw Error(EEXIST, "branch " + branch + " here and there both changed " + path +
+                                  ": merge them with git, and pull again");
         }
         git_oid tree;
         registry::git(git_index_write_tree_to(&tree, raw, git.get()), "cannot merge " + branch);
@@ -117,7 +127,8 @@ std::map<std::string, std::vector<std::string>> lacking(const Impl& impl, const 
   const auto look = [&](const std::string& name, const std::string& commit) {
     const CommitPtr of = git.commit(commit);
     const auto folder = of ? git.entry(git.tree(of.get()).get(), name) : std::nullopt;
-    if (!folder || folder->mode != GIT_FILEMODE_TREE || !seen.insert(hex(folder->id)).second) return;
+    if (!folder || folder->mode != GIT_FILEMODE_TREE || !seen.insert(hex(folder->id)).second)
+      return;
     for (const TreeFile& file : tree_files(git, folder->id)) {
       const auto pointer = pointer_at(git, file.id);
       if (pointer && !impl.store.has(*pointer)) {
@@ -156,7 +167,8 @@ void Registry::push(const std::string& name, const OnProgress& progress) {
   std::set<std::string> branches = stages(*impl_);
   branches.insert("dev");
   for (const std::string& branch : branches) {
-    if (impl_->refs.find("refs/heads/" + branch)) arguments.push_back("refs/heads/" + branch + ":refs/heads/" + branch);
+    if (impl_->refs.find("refs/heads/" + branch))
+      arguments.push_back("refs/heads/" + branch + ":refs/heads/" + branch);
   }
   remote.git(arguments, EIO, "push to " + name);
 }
@@ -180,9 +192,11 @@ void Registry::pull(const std::string& name, const OnProgress& progress) {
   if (progress) progress({"weights", 0, 0});
   for (const auto& [model, commits] : lacking(*impl_, *git)) {
     for (std::size_t from = 0; from < commits.size(); from += kBatch) {
-      std::vector<std::string> arguments{"lfs", "fetch", "-I", model + "/**", "-X", "", remote.name};
+      std::vector<std::string> arguments{"lfs", "fetch", "-I",       model + "/**",
+                                         "-X",  "",      remote.name};
       const std::size_t to = std::min(commits.size(), from + kBatch);
-      arguments.insert(arguments.end(), commits.begin() + static_cast<std::ptrdiff_t>(from), commits.begin() + static_cast<std::ptrdiff_t>(to));
+      arguments.insert(arguments.end(), commits.begin() + static_cast<std::ptrdiff_t>(from),
+                       commits.begin() + static_cast<std::ptrdiff_t>(to));
       remote.git(arguments, ENODATA, "pull the weights of " + model + " from " + name);
     }
   }

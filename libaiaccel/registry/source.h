@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What is added: a file or a folder. Links in a folder are followed inside it, and those of a snapshot in
-// Hugging Face's cache inside that model's part of the cache; the kernel holds them to that (openat2).
+// What is added: a file or a folder. Links in a folder are followed inside it, and those of a
+// snapshot in Hugging Face's cache inside that model's part of the cache; the kernel holds them to
+// that (openat2).
 //
 // One thread at a time.
 #pragma once

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Versions and stages are given: tags, and the stages' branches. What a stage had when is read from its
-// tags alone, which are numbered from 1 and never moved.
+// Versions and stages are given: tags, and the stages' branches. What a stage had when is read from
+// its tags alone, which are numbered from 1 and never moved.
 
 #include <aiaccel/registry.hpp>
 #include <algorithm>
@@ -30,9 +30,11 @@ std::pair<std::string, bool> without_trailer(std::string message) {
 }
 
 // Oldest first.
-std::vector<Given> given(const Impl& impl, const Git& git, const std::string& name, const std::string& stage) {
+std::vector<Given> given(const Impl& impl, const Git& git, const std::string& name,
+                         const std::string& stage) {
   std::map<std::string, std::string> versions;
-  for (const VersionTag& tag : version_tags(impl, git, name)) versions.emplace(tag.commit, tag.version);
+  for (const VersionTag& tag : version_tags(impl, git, name))
+    versions.emplace(tag.commit, tag.version);
   std::vector<Given> all;
   for (const StageTag& tag : stage_tags(impl, name, stage)) {
     Given one;
@@ -42,7 +44,8 @@ std::vector<Given> given(const Impl& impl, const Git& git, const std::string& na
     if (one.entry.commit.empty()) continue;
     if (const TagPtr object = git.annotated(tag.tag)) {
       const char* const message = git_tag_message(object.get());
-      std::tie(one.entry.message, one.entry.rollback) = without_trailer(message == nullptr ? "" : message);
+      std::tie(one.entry.message, one.entry.rollback) =
+          without_trailer(message == nullptr ? "" : message);
       if (const git_signature* const who = git_tag_tagger(object.get())) {
         one.entry.author = author_of(*who);
         one.entry.time = time_of(*who);
@@ -53,7 +56,8 @@ std::vector<Given> given(const Impl& impl, const Git& git, const std::string& na
       one.entry.author = author_of(*git_commit_committer(commit.get()));
       one.entry.time = time_of(*git_commit_committer(commit.get()));
     }
-    if (const auto version = versions.find(one.entry.commit); version != versions.end()) one.entry.version = version->second;
+    if (const auto version = versions.find(one.entry.commit); version != versions.end())
+      one.entry.version = version->second;
     all.push_back(std::move(one));
   }
   std::reverse(all.begin(), all.end());
@@ -91,10 +95,11 @@ std::string tip_of(const Impl& impl, const std::string& stage) {
 }
 
 // The stage's branch gets the folder, and the stage its tag.
-StageEntry give(const Impl& impl, const Git& git, Change& change, const Place& place, const std::string& stage,
-                const std::string& message, const std::string& trailer) {
+StageEntry give(const Impl& impl, const Git& git, Change& change, const Place& place,
+                const std::string& stage, const std::string& message, const std::string& trailer) {
   const std::string branch = "refs/heads/" + stage;
-  const std::string title = place.name + (place.version.empty() ? ":" + place.commit.substr(0, 12) : "@" + place.version);
+  const std::string title =
+      place.name + (place.version.empty() ? ":" + place.commit.substr(0, 12) : "@" + place.version);
   const std::string doing = (trailer.empty() ? "promote " : "roll back to ") + title;
   for (int tries = 0;; tries++) {
     const auto there = impl.refs.find(branch);
@@ -103,7 +108,8 @@ StageEntry give(const Impl& impl, const Git& git, Change& change, const Place& p
     const TreePtr version_root = git.tree(of.get());
     const CommitPtr parent = tip.empty() ? nullptr : git.commit(tip);
     TreePtr root = parent ? git.tree(parent.get()) : nullptr;
-    if (const auto attributes = git.entry(version_root.get(), ".gitattributes"); attributes && !(root && git.entry(root.get(), ".gitattributes"))) {
+    if (const auto attributes = git.entry(version_root.get(), ".gitattributes");
+        attributes && !(root && git.entry(root.get(), ".gitattributes"))) {
       root = git.tree(git.with(root.get(), ".gitattributes", attributes));
     }
     const git_oid tree = git.with(root.get(), place.name, Entry{place.folder, GIT_FILEMODE_TREE});
@@ -114,7 +120,8 @@ StageEntry give(const Impl& impl, const Git& git, Change& change, const Place& p
     if (tip != place.commit) parents.push_back(place.commit);
     const std::string text = message.empty() ? doing : message;
     const std::string commit = git.write_commit(tree, parents, text + "\n");
-    if (change.set(branch, there ? there->value : "", commit, git.who_when(), "commit: " + doing)) break;
+    if (change.set(branch, there ? there->value : "", commit, git.who_when(), "commit: " + doing))
+      break;
     if (tries == 100) throw Error(EBUSY, stage + " changes all the time");
   }
   for (int tries = 0;; tries++) {
@@ -143,10 +150,12 @@ namespace {
 
 std::string checked_message(std::string_view message) {
   for (const char c : message) {
-    if (static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t') throw Error(EINVAL, "the message has a control character");
+    if (static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t')
+      throw Error(EINVAL, "the message has a control character");
   }
   if (without_trailer(std::string(message)).second) {
-    throw Error(EINVAL, "the last line of a message does not begin with '" + std::string(kRollback) + "'");
+    throw Error(EINVAL,
+                "the last line of a message does not begin with '" + std::string(kRollback) + "'");
   }
   return without_trailer(std::string(message)).first;
 }
@@ -154,7 +163,8 @@ std::string checked_message(std::string_view message) {
 }  // namespace
 
 void Registry::tag(const Ref& ref, std::string_view given_version) {
-  const std::string version = given_version.starts_with('v') ? std::string(given_version) : "v" + std::string(given_version);
+  const std::string version = given_version.starts_with('v') ? std::string(given_version)
+                                                             : "v" + std::string(given_version);
   if (const std::string why = why_no_version(version); !why.empty()) {
     throw Error(EINVAL, "'" + std::string(given_version) + "' is no version: " + why);
   }
@@ -164,7 +174,8 @@ void Registry::tag(const Ref& ref, std::string_view given_version) {
   const std::string name = place.name + "@" + version;
   const std::string object = git->write_tag(name, place.commit, "Register " + name + "\n");
   Change change(impl_->refs);
-  if (!change.set("refs/tags/" + name, "", object, {}, {})) throw Error(EEXIST, name + " is there already");
+  if (!change.set("refs/tags/" + name, "", object, {}, {}))
+    throw Error(EEXIST, name + " is there already");
   settle(*impl_, *git, change, "");
 }
 
@@ -176,11 +187,13 @@ StageEntry Registry::promote(const Ref& ref, std::string_view stage, std::string
   Change change(impl_->refs);
   const Place place = find(*impl_, *git, ref);
   const auto all = given(*impl_, *git, place.name, std::string(stage));
-  if (!all.empty() && !all.back().over && all.back().entry.commit == place.commit) return all.back().entry;
+  if (!all.empty() && !all.back().over && all.back().entry.commit == place.commit)
+    return all.back().entry;
   return give(*impl_, *git, change, place, std::string(stage), text, {});
 }
 
-StageEntry Registry::rollback(std::string_view name, std::string_view stage, std::string_view message) {
+StageEntry Registry::rollback(std::string_view name, std::string_view stage,
+                              std::string_view message) {
   check_name(std::string(name));
   check_stage(stage);
   const std::string text = checked_message(message);
@@ -199,8 +212,10 @@ StageEntry Registry::rollback(std::string_view name, std::string_view stage, std
   for (const TreeFile& file : tree_files(*git, place.folder)) {
     const auto pointer = pointer_at(*git, file.id);
     if (pointer && !impl_->store.has(*pointer)) {
-      throw Error(ENODATA, what + " is not rolled back to " + (place.version.empty() ? place.commit : place.version) +
-                               ": the weights of " + file.path + " are not here (" + pointer->sha256 + ")");
+      throw Error(ENODATA, what + " is not rolled back to " +
+                               (place.version.empty() ? place.commit : place.version) +
+                               ": the weights of " + file.path + " are not here (" +
+                               pointer->sha256 + ")");
     }
   }
   return give(*impl_, *git, change, place, std::string(stage), text,

@@ -28,7 +28,9 @@ namespace {
 constexpr std::size_t kChunk = 1 << 20;
 constexpr std::string_view kVersion = "version https://git-lfs.github.com/spec/v1\n";
 
-bool is_hex(std::string_view text) { return text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+bool is_hex(std::string_view text) {
+  return text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
 
 std::size_t read_chunk(int fd, char* buffer, const std::string& name) {
   std::size_t filled = 0;
@@ -131,7 +133,8 @@ class Writer {
       done += next->filled;
       // The disk begins now, and not when all is to be synced.
       if (done - flushed >= kFlush) {
-        ::sync_file_range(fd_, static_cast<off_t>(flushed), static_cast<off_t>(done - flushed), SYNC_FILE_RANGE_WRITE);
+        ::sync_file_range(fd_, static_cast<off_t>(flushed), static_cast<off_t>(done - flushed),
+                          SYNC_FILE_RANGE_WRITE);
         flushed = done;
       }
       Lock lock(mutex_);
@@ -154,10 +157,11 @@ class Writer {
 };
 
 // Into `to`; small files by this thread alone.
-std::string copy_and_hash(int from, const std::string& name, const struct stat& seen, int to, const Path& to_name,
-                          const PutOptions& options) {
+std::string copy_and_hash(int from, const std::string& name, const struct stat& seen, int to,
+                          const Path& to_name, const PutOptions& options) {
   // Room first: better to fail now. Not all file systems can.
-  if (seen.st_size > 0 && ::fallocate(to, 0, 0, seen.st_size) < 0 && (errno == ENOSPC || errno == EFBIG || errno == EDQUOT)) {
+  if (seen.st_size > 0 && ::fallocate(to, 0, 0, seen.st_size) < 0 &&
+      (errno == ENOSPC || errno == EFBIG || errno == EDQUOT)) {
     throw_errno("no room for " + name);
   }
   Sha256 hash;
@@ -183,7 +187,8 @@ std::string copy_and_hash(int from, const std::string& name, const struct stat& 
     }
     writer.finish();
   }
-  if (done != static_cast<std::uint64_t>(seen.st_size)) throw Error(EBUSY, name + " was changed while it was read");
+  if (done != static_cast<std::uint64_t>(seen.st_size))
+    throw Error(EBUSY, name + " was changed while it was read");
   if (options.progress) options.progress(done);
   return hash.hex();
 }
@@ -191,7 +196,8 @@ std::string copy_and_hash(int from, const std::string& name, const struct stat& 
 // Whether nobody can write this file any more but who gives himself the right to.
 bool seal(int fd, const struct stat& seen, bool may_seal) {
   if (seen.st_uid != ::geteuid() || seen.st_nlink == 0) return false;
-  if ((seen.st_mode & 0222) != 0 && (!may_seal || ::fchmod(fd, seen.st_mode & 0555) < 0)) return false;
+  if ((seen.st_mode & 0222) != 0 && (!may_seal || ::fchmod(fd, seen.st_mode & 0555) < 0))
+    return false;
   // A lease to read is granted only while no process has it open for writing, nor mapped so. Should
   // one open it just now, the signal is one that is ignored unless somebody asks for it.
   if (::fcntl(fd, F_SETSIG, SIGURG) < 0 || ::fcntl(fd, F_SETLEASE, F_RDLCK) < 0) return false;
@@ -199,7 +205,9 @@ bool seal(int fd, const struct stat& seen, bool may_seal) {
   return true;
 }
 
-std::string own_name(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+std::string own_name(int fd) {
+  return "/proc/self/fd/" + std::to_string(fd);
+}
 
 }  // namespace
 
@@ -222,7 +230,8 @@ std::optional<Pointer> Pointer::parse(std::string_view text) {
       pointer.sha256 = oid;
     } else if (line.starts_with("size ")) {
       const std::string_view digits = line.substr(5);
-      const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), pointer.size);
+      const auto [stop, error] =
+          std::from_chars(digits.data(), digits.data() + digits.size(), pointer.size);
       if (size || error != std::errc() || stop != digits.data() + digits.size()) return {};
       size = true;
     } else if (!line.starts_with("ext-") && !(line.empty() && text.empty())) {
@@ -233,7 +242,8 @@ std::optional<Pointer> Pointer::parse(std::string_view text) {
   return pointer;
 }
 
-Store::Store(const Path& git_dir) : objects_(git_dir / "lfs/objects"), temporary_(git_dir / "aiaccel/tmp") {}
+Store::Store(const Path& git_dir)
+    : objects_(git_dir / "lfs/objects"), temporary_(git_dir / "aiaccel/tmp") {}
 
 Path Store::path(const std::string& sha256) const {
   return objects_ / sha256.substr(0, 2) / sha256.substr(2, 2) / sha256;
@@ -270,24 +280,29 @@ Stored Store::put(const Fd& file, const std::string& name, const PutOptions& opt
     }
     sync(file.get(), name);
     const Path to = final_path();
-    if (::linkat(AT_FDCWD, own_name(file.get()).c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+    if (::linkat(AT_FDCWD, own_name(file.get()).c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) ==
+        0) {
       sync_folder(to.parent_path());
       stored.how = Put::linked;
       return stored;
     }
     // Another file system, or as many links as there can be.
-    if (errno != EXDEV && errno != EMLINK && errno != EPERM && errno != EEXIST) throw_errno("cannot link " + name);
+    if (errno != EXDEV && errno != EMLINK && errno != EPERM && errno != EEXIST)
+      throw_errno("cannot link " + name);
     if (::lseek(file.get(), 0, SEEK_SET) < 0) throw_errno("cannot read " + name);
-    stored.pointer.sha256 = copy_and_hash(file.get(), name, seen, temporary.fd(), temporary.path(), options);
+    stored.pointer.sha256 =
+        copy_and_hash(file.get(), name, seen, temporary.fd(), temporary.path(), options);
   } else {
-    stored.pointer.sha256 = copy_and_hash(file.get(), name, seen, temporary.fd(), temporary.path(), options);
+    stored.pointer.sha256 =
+        copy_and_hash(file.get(), name, seen, temporary.fd(), temporary.path(), options);
     check_unchanged(file.get(), seen, name);
   }
   if (has(stored.pointer)) {
     stored.how = Put::found;
     return stored;
   }
-  if (::fchmod(temporary.fd(), 0444) < 0) throw_errno("cannot make read-only " + temporary.path().string());
+  if (::fchmod(temporary.fd(), 0444) < 0)
+    throw_errno("cannot make read-only " + temporary.path().string());
   sync(temporary.fd(), temporary.path());
   temporary.rename(final_path());
   return stored;
@@ -297,13 +312,15 @@ void Store::verify(const Pointer& pointer, const std::string& name, const OnByte
   const Path at = path(pointer.sha256);
   const Fd fd(::open(at.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) {
-    if (errno == ENOENT) throw Error(ENODATA, name + ": its weights are not here (" + pointer.sha256 + ")");
+    if (errno == ENOENT)
+      throw Error(ENODATA, name + ": its weights are not here (" + pointer.sha256 + ")");
     throw_errno("cannot open " + at.string());
   }
   std::uint64_t size = 0;
   const std::string sha256 = hash_file(fd.get(), at.string(), progress, {}, &size);
   if (sha256 != pointer.sha256 || size != pointer.size) {
-    throw Error(EBADMSG, name + " is not what was added: its SHA-256 is " + sha256 + " and not " + pointer.sha256);
+    throw Error(EBADMSG, name + " is not what was added: its SHA-256 is " + sha256 + " and not " +
+                             pointer.sha256);
   }
 }
 
@@ -325,8 +342,8 @@ void Store::give(const Pointer& pointer, const Path& to) const {
   sync(fd.get(), to);
 }
 
-std::string hash_file(int fd, const std::string& name, const OnBytes& progress, const std::stop_token& stop,
-                      std::uint64_t* size) {
+std::string hash_file(int fd, const std::string& name, const OnBytes& progress,
+                      const std::stop_token& stop, std::uint64_t* size) {
   Sha256 hash;
   const auto buffer = std::make_unique_for_overwrite<char[]>(kChunk);
   std::uint64_t done = 0;

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// Weights, as Git LFS keeps them: `lfs/objects/aa/bb/SHA256` under .git, and in their place in a commit a
-// pointer, which is a text of three lines. An object has its name when it is whole and on disk, and is
-// read-only from then on.
+// Weights, as Git LFS keeps them: `lfs/objects/aa/bb/SHA256` under .git, and in their place in a
+// commit a pointer, which is a text of three lines. An object has its name when it is whole and on
+// disk, and is read-only from then on.
 //
 // Bytes are read once: what is copied is hashed as it passes. They are not copied
 //   - where the file system clones (FICLONE): the clone is nobody else's, and is hashed;
-//   - by a hard link, where nobody may write the file any more: it belongs to this user, has no right
-//     to write, and no process has it open for writing or mapped (the kernel says so by granting a lease).
-//     Of a cache whose blobs are named by their SHA-256, and are so never written again, the right to
-//     write is taken away; elsewhere it must be gone already. Only the owner can give it back.
+//   - by a hard link, where nobody may write the file any more: it belongs to this user, has no
+//   right
+//     to write, and no process has it open for writing or mapped (the kernel says so by granting a
+//     lease). Of a cache whose blobs are named by their SHA-256, and are so never written again,
+//     the right to write is taken away; elsewhere it must be gone already. Only the owner can give
+//     it back.
 //
 // Any number of threads and processes.
 #pragma once
@@ -58,7 +60,8 @@ class Store {
   Path path(const std::string& sha256) const;
   // There, with the size that it should have.
   bool has(const Pointer& pointer) const;
-  // `file` is open for reading; `name` is for what is said. Throws EBUSY where it changed meanwhile.
+  // `file` is open for reading; `name` is for what is said. Throws EBUSY where it changed
+  // meanwhile.
   Stored put(const Fd& file, const std::string& name, const PutOptions& options) const;
   // Throws ENODATA where it is not there, EBADMSG where it is not what its name says.
   void verify(const Pointer& pointer, const std::string& name, const OnBytes& progress) const;
@@ -73,7 +76,7 @@ class Store {
 };
 
 // The SHA-256 of all of a file.
-std::string hash_file(int fd, const std::string& name, const OnBytes& progress, const std::stop_token& stop,
-                      std::uint64_t* size = nullptr);
+std::string hash_file(int fd, const std::string& name, const OnBytes& progress,
+                      const std::stop_token& stop, std::uint64_t* size = nullptr);
 
 }  // namespace aiaccel::registry

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Models are added, and found again by name; git and git-lfs find nothing wrong and the same contents.
+// Models are added, and found again by name; git and git-lfs find nothing wrong and the same
+// contents.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -82,12 +83,16 @@ BOOST_AUTO_TEST_CASE(two_versions) {
   BOOST_TEST(!found.files[0].weights);
   BOOST_TEST(found.files[1].path == "aiaccel.json");
   BOOST_TEST(found.files[2].weights);
-  BOOST_TEST(found.files[2].sha256 == lab.sh("sha256sum model.onnx | cut -d' ' -f1", lab.top() / "m1"));
-  BOOST_TEST(found.files[1].sha256 == lab.sh("git show dev~:silero-vad/aiaccel.json | sha256sum | cut -d' ' -f1", lab.registry()));
+  BOOST_TEST(found.files[2].sha256 ==
+             lab.sh("sha256sum model.onnx | cut -d' ' -f1", lab.top() / "m1"));
+  BOOST_TEST(
+      found.files[1].sha256 ==
+      lab.sh("git show dev~:silero-vad/aiaccel.json | sha256sum | cut -d' ' -f1", lab.registry()));
 
   BOOST_TEST(registry.resolve(Ref::parse("silero-vad")).version == "v6.0.0");
   BOOST_TEST(registry.resolve(Ref::parse("silero-vad@latest")).version == "v6.0.0");
-  BOOST_TEST(registry.resolve(Ref::parse("silero-vad:" + made.commit.substr(0, 10))).version == "v5.0.0");
+  BOOST_TEST(registry.resolve(Ref::parse("silero-vad:" + made.commit.substr(0, 10))).version ==
+             "v5.0.0");
   const Thrown none = thrown([&] { registry.resolve(Ref::parse("silero-vad@v7.0.0")); });
   BOOST_TEST(none.error == ENOENT);
   BOOST_TEST(has(none.what, "v6.0.0, v5.0.0"), none.what);
@@ -113,7 +118,9 @@ BOOST_AUTO_TEST_CASE(two_versions) {
 
   // A version is never given twice, and one that was refused leaves dev where it was.
   const std::string tip = lab.git("rev-parse dev");
-  BOOST_TEST(thrown([&] { registry.add(lab.model("m", 3), options("silero-vad", "5.0.0")); }).error == EEXIST);
+  BOOST_TEST(thrown([&] {
+               registry.add(lab.model("m", 3), options("silero-vad", "5.0.0"));
+             }).error == EEXIST);
   BOOST_TEST(lab.git("rev-parse dev") == tip);
 }
 
@@ -125,7 +132,9 @@ BOOST_AUTO_TEST_CASE(as_git_sees_it) {
   BOOST_TEST(lab.git("for-each-ref --format='%(contents) %(taggername)' refs/tags") == "why\n Ada");
   BOOST_TEST(lab.git("ls-tree -r --name-only dev") ==
              ".gitattributes\na/b/README.md\na/b/aiaccel.json\na/b/model.onnx");
-  lab.git("show dev:a/b/model.onnx >pointer && git lfs pointer --check --strict --file=pointer && rm pointer");
+  lab.git(
+      "show dev:a/b/model.onnx >pointer && git lfs pointer --check --strict --file=pointer && rm "
+      "pointer");
   BOOST_TEST(has(lab.git("lfs ls-files -l dev"), "a/b/model.onnx"));
   registry.add(lab.model("m", 2), options("a/b", "1.0.0"));
   const std::string diff = lab.git("diff --stat dev~ dev");
@@ -171,17 +180,23 @@ BOOST_AUTO_TEST_CASE(which_files_are_weights) {
   std::vector<std::string> weights;
   std::vector<std::string> text;
   for (const VersionFile& file : made.files) (file.weights ? weights : text).push_back(file.path);
-  BOOST_TEST((weights == std::vector<std::string>{"deep/er/odd [1] *\"name", "model.onnx", "vocabulary.json"}));
-  BOOST_TEST((text == std::vector<std::string>{"aiaccel.json", "config.json", "empty.bin", "lines.txt"}));
+  BOOST_TEST((weights == std::vector<std::string>{"deep/er/odd [1] *\"name", "model.onnx",
+                                                  "vocabulary.json"}));
+  BOOST_TEST(
+      (text == std::vector<std::string>{"aiaccel.json", "config.json", "empty.bin", "lines.txt"}));
   lab.check_whole();
-  lab.sh("git clone -q registry clone && chmod -R u+w m && cd m && rm -rf .git .cache .gitattributes aiaccel.json", lab.top());
+  lab.sh(
+      "git clone -q registry clone && chmod -R u+w m && cd m && rm -rf .git .cache .gitattributes "
+      "aiaccel.json",
+      lab.top());
   lab.sh("rm clone/a/aiaccel.json clone/a/.gitattributes && diff -r m clone/a", lab.top());
 }
 
 BOOST_AUTO_TEST_CASE(one_file) {
   const Lab lab;
   Registry registry = Registry::create(lab.registry());
-  const ModelVersion made = registry.add(lab.write("weights.safetensors", safetensors(1)), options("a", ""));
+  const ModelVersion made =
+      registry.add(lab.write("weights.safetensors", safetensors(1)), options("a", ""));
   BOOST_TEST(made.version == "");
   BOOST_TEST(made.main_file == "weights.safetensors");
   BOOST_REQUIRE(made.metadata.has_value());
@@ -199,7 +214,8 @@ BOOST_AUTO_TEST_CASE(one_file) {
   BOOST_TEST(thrown([&] { registry.tag(Ref::parse("a"), "v0.1"); }).error == EINVAL);
   // A link, since the user named it.
   std::filesystem::create_symlink(lab.top() / "weights.safetensors", lab.top() / "m.safetensors");
-  BOOST_TEST(registry.add(lab.top() / "m.safetensors", options("c", "1.0.0")).main_file == "m.safetensors");
+  BOOST_TEST(registry.add(lab.top() / "m.safetensors", options("c", "1.0.0")).main_file ==
+             "m.safetensors");
   lab.check_whole();
 }
 
@@ -212,8 +228,9 @@ BOOST_AUTO_TEST_CASE(shards_and_what_belongs_to_them) {
   lab.write("m/model-1.safetensors", first);
   lab.write("m/model-2.safetensors", second);
   lab.write("m/other.txt", "x");
-  const Path index = lab.write("m/model.safetensors.index.json",
-                               R"({"metadata":{},"weight_map":{"w":"model-1.safetensors","v":"model-2.safetensors"}})");
+  const Path index = lab.write(
+      "m/model.safetensors.index.json",
+      R"({"metadata":{},"weight_map":{"w":"model-1.safetensors","v":"model-2.safetensors"}})");
   const ModelVersion folder = registry.add(lab.top() / "m", options("a", "1.0.0"));
   BOOST_TEST(folder.main_file == "model.safetensors.index.json");
   BOOST_REQUIRE(folder.metadata.has_value());
@@ -318,13 +335,15 @@ BOOST_AUTO_TEST_CASE(hugging_face_cache) {
   const Path snapshot = lab.top() / (model + "snapshots/89abcdef");
   std::filesystem::create_directories(snapshot);
   std::filesystem::create_symlink("../../blobs/" + sha256, snapshot / "model.safetensors");
-  std::filesystem::create_symlink("../../blobs/0123456789abcdef0123456789abcdef01234567", snapshot / "config.json");
+  std::filesystem::create_symlink("../../blobs/0123456789abcdef0123456789abcdef01234567",
+                                  snapshot / "config.json");
   const ModelVersion made = registry.add(snapshot, options("a", "1.0.0"));
   BOOST_TEST(file_of(made, "model.safetensors").sha256 == sha256);
   lab.check_whole();
   struct stat kept {};
   struct stat cached {};
-  const Path object = lab.registry() / ".git/lfs/objects" / sha256.substr(0, 2) / sha256.substr(2, 2) / sha256;
+  const Path object =
+      lab.registry() / ".git/lfs/objects" / sha256.substr(0, 2) / sha256.substr(2, 2) / sha256;
   BOOST_REQUIRE(::stat(object.c_str(), &kept) == 0);
   BOOST_REQUIRE(::stat(blob.c_str(), &cached) == 0);
   // Either one inode, which nobody may write, or a clone.
@@ -341,7 +360,8 @@ BOOST_AUTO_TEST_CASE(hugging_face_cache) {
   // Out of this model's part of the cache.
   lab.write("hub/models--other--one/blobs/x", safetensors(3));
   std::filesystem::remove(snapshot / "model.safetensors");
-  std::filesystem::create_symlink("../../../models--other--one/blobs/x", snapshot / "model.safetensors");
+  std::filesystem::create_symlink("../../../models--other--one/blobs/x",
+                                  snapshot / "model.safetensors");
   BOOST_TEST(thrown([&] { registry.add(snapshot, options("a", "2.0.0")); }).error == EINVAL);
 }
 
@@ -361,7 +381,8 @@ BOOST_AUTO_TEST_CASE(hard_links_only_of_what_nobody_writes) {
     ::unlink(path.c_str());
     return how;
   };
-  if (put(false, false, 0) == registry::Put::cloned) SKIP("this file system clones, and links nothing");
+  if (put(false, false, 0) == registry::Put::cloned)
+    SKIP("this file system clones, and links nothing");
   BOOST_TEST((put(false, false, 0) == registry::Put::copied));
   BOOST_TEST((put(true, false, 0) == registry::Put::linked));
   BOOST_TEST((put(false, true, 0) == registry::Put::linked));
@@ -386,7 +407,8 @@ BOOST_AUTO_TEST_CASE(progress) {
   registry.add(lab.top() / "m", telling);
   BOOST_TEST(calls > 6);
   BOOST_TEST(last == total);
-  BOOST_TEST(total == std::filesystem::file_size(lab.top() / "m/a.bin") + std::filesystem::file_size(lab.top() / "m/b.bin"));
+  BOOST_TEST(total == std::filesystem::file_size(lab.top() / "m/a.bin") +
+                          std::filesystem::file_size(lab.top() / "m/b.bin"));
   // Stopped in the middle: nothing is recorded, and no temporary file stays.
   std::stop_source stop;
   telling.version = "2.0.0";

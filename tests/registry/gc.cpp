@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What is removed, and above all what is not: whatever a tag, a branch, a log, a stash or an index reaches.
+// What is removed, and above all what is not: whatever a tag, a branch, a log, a stash or an index
+// reaches.
 #include <cerrno>
 
 #include "lab.hpp"
@@ -14,11 +15,16 @@ constexpr std::chrono::seconds kNow{0};
 
 struct Three : Lab {
   Three() : registry(Registry::create(Lab::registry())) {
-    for (int i = 1; i <= 3; i++) registry.add(model("m", i), options("vad", std::to_string(i) + ".0.0"));
+    for (int i = 1; i <= 3; i++)
+      registry.add(model("m", i), options("vad", std::to_string(i) + ".0.0"));
   }
-  std::string objects() const { return sh("find .git/lfs/objects -type f | wc -l", Lab::registry()); }
+  std::string objects() const {
+    return sh("find .git/lfs/objects -type f | wc -l", Lab::registry());
+  }
   bool complete(int version) const {
-    return thrown([&] { registry.verify_contents(Ref::parse("vad@v" + std::to_string(version) + ".0.0")); }).error == 0;
+    return thrown([&] {
+             registry.verify_contents(Ref::parse("vad@v" + std::to_string(version) + ".0.0"));
+           }).error == 0;
   }
 
   Registry registry;
@@ -86,7 +92,9 @@ BOOST_FIXTURE_TEST_CASE(not_what_stages_have, Three) {
   BOOST_TEST(registry.remove(Ref::parse("vad@v1.0.0"), false).size() == 1);
   BOOST_TEST(registry.gc(false, kNow).empty());
   BOOST_TEST(registry.rollback("vad", "prod").commit == git("rev-parse 'vad#prod#1^{commit}'"));
-  BOOST_TEST(thrown([&] { registry.remove(Ref::parse("vad:" + git("rev-parse 'vad#prod#1^{commit}'")), false); }).error == EINVAL);
+  BOOST_TEST(thrown([&] {
+               registry.remove(Ref::parse("vad:" + git("rev-parse 'vad#prod#1^{commit}'")), false);
+             }).error == EINVAL);
 }
 
 BOOST_FIXTURE_TEST_CASE(not_what_history_has, Three) {
@@ -116,7 +124,9 @@ BOOST_FIXTURE_TEST_CASE(not_what_logs_and_stashes_and_indexes_have, Three) {
   BOOST_TEST(other.gc(false, kNow).empty());
   BOOST_TEST(sh("find .git/lfs/objects -type f | wc -l", clone) == before);
   // Once nothing has it, it goes.
-  sh("git reset -q --hard && git stash clear && git worktree remove --force ../tree && git reflog expire --expire=now --all", clone);
+  sh("git reset -q --hard && git stash clear && git worktree remove --force ../tree && git reflog "
+     "expire --expire=now --all",
+     clone);
   BOOST_TEST(other.gc(false, kNow).size() == 5);
   sh("git lfs fsck", clone);
 }
@@ -142,7 +152,8 @@ BOOST_FIXTURE_TEST_CASE(checkouts, Three) {
 // What cannot be read is no reason to think it unused.
 BOOST_FIXTURE_TEST_CASE(damaged, Three) {
   const std::string commit = git("rev-parse dev~:vad");
-  std::filesystem::remove(Lab::registry() / ".git/objects" / commit.substr(0, 2) / commit.substr(2));
+  std::filesystem::remove(Lab::registry() / ".git/objects" / commit.substr(0, 2) /
+                          commit.substr(2));
   Registry fresh = Registry::open(Lab::registry());
   BOOST_TEST(thrown([&] { fresh.gc(false, kNow); }).error != 0);
   BOOST_TEST(objects() == "3");

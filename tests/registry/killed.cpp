@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Writers that are killed at each system call that changes something: what they leave is whole, and the
-// next one does the work. And writers that write at once. A writer is a child that this program traces.
+// Writers that are killed at each system call that changes something: what they leave is whole, and
+// the next one does the work. And writers that write at once. A writer is a child that this program
+// traces.
 #include <fcntl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -23,9 +24,24 @@ namespace {
 
 bool changes_something(const __ptrace_syscall_info& info) {
   switch (info.entry.nr) {
-    case SYS_write: case SYS_pwrite64: case SYS_rename: case SYS_renameat: case SYS_renameat2: case SYS_link:
-    case SYS_linkat: case SYS_symlink: case SYS_symlinkat: case SYS_unlink: case SYS_unlinkat: case SYS_mkdir:
-    case SYS_mkdirat: case SYS_rmdir: case SYS_ftruncate: case SYS_fchmod: case SYS_fsync: case SYS_fallocate:
+    case SYS_write:
+    case SYS_pwrite64:
+    case SYS_rename:
+    case SYS_renameat:
+    case SYS_renameat2:
+    case SYS_link:
+    case SYS_linkat:
+    case SYS_symlink:
+    case SYS_symlinkat:
+    case SYS_unlink:
+    case SYS_unlinkat:
+    case SYS_mkdir:
+    case SYS_mkdirat:
+    case SYS_rmdir:
+    case SYS_ftruncate:
+    case SYS_fchmod:
+    case SYS_fsync:
+    case SYS_fallocate:
       return true;
     case SYS_openat:
       return (info.entry.args[2] & O_CREAT) != 0;
@@ -54,7 +70,8 @@ bool dies_at(int when, const std::function<void()>& body) {
   int status = 0;
   BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
   BOOST_REQUIRE(WIFSTOPPED(status));
-  BOOST_REQUIRE(::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) == 0);
+  BOOST_REQUIRE(
+      ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) == 0);
   int changes = 0;
   while (true) {
     BOOST_REQUIRE(::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr) == 0);
@@ -67,7 +84,8 @@ bool dies_at(int when, const std::function<void()>& body) {
     if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
     __ptrace_syscall_info info{};
     BOOST_REQUIRE(::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof(info), &info) > 0);
-    if (info.op != PTRACE_SYSCALL_INFO_ENTRY || !changes_something(info) || ++changes < when) continue;
+    if (info.op != PTRACE_SYSCALL_INFO_ENTRY || !changes_something(info) || ++changes < when)
+      continue;
     ::kill(child, SIGKILL);
     BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
     return true;
@@ -101,13 +119,16 @@ void kill_everywhere(const Lab& lab, const Plan& plan, int least) {
       lab.sh("git lfs fsck --objects dev", copy);
       Registry registry = Registry::open(copy);
       for (const std::string& name : registry.models()) {
-        for (const ModelVersion& version : registry.versions(name)) registry.verify_contents(Ref::parse(name + "@" + version.version));
+        for (const ModelVersion& version : registry.versions(name))
+          registry.verify_contents(Ref::parse(name + "@" + version.version));
       }
       const Thrown again = thrown([&] { plan.step(registry); });
       // It may have been done.
       BOOST_TEST((again.error == 0 || again.error == EEXIST || again.error == ENOENT), again.what);
       plan.after(registry);
-      const std::string left = "find . -path ./.git/aiaccel/tmp -prune -o -name '*.lock' -size +0 -print -o -name 'claim-*' -print -o -name 'pending-*' -print";
+      const std::string left =
+          "find . -path ./.git/aiaccel/tmp -prune -o -name '*.lock' -size +0 -print -o -name "
+          "'claim-*' -print -o -name 'pending-*' -print";
       BOOST_TEST(lab.sh(left, copy) == "");
       if (when % 5 == 0 || !died) {
         // Whatever the dead left in the index, the next that adds mends.
@@ -133,15 +154,16 @@ BOOST_AUTO_TEST_CASE(adding) {
   const Lab lab(Lab::kQuick);
   const Path second = lab.model("second", 2);
   lab.write("second/odd.name", std::string("a\0b", 3));
-  kill_everywhere(lab,
-                  {[&](Registry& registry) { registry.add(lab.model("m", 1), options("vad", "1.0.0")); },
-                   [&](Registry& registry) { registry.add(second, options("vad", "2.0.0")); },
-                   [&](Registry& registry) {
-                     BOOST_TEST(registry.resolve(Ref::parse("vad@latest")).version == "v2.0.0");
-                     BOOST_TEST(registry.resolve(Ref::parse("vad")).version == "v2.0.0");
-                     BOOST_TEST(registry.versions("vad").size() == 2);
-                   }},
-                  40);
+  kill_everywhere(
+      lab,
+      {[&](Registry& registry) { registry.add(lab.model("m", 1), options("vad", "1.0.0")); },
+       [&](Registry& registry) { registry.add(second, options("vad", "2.0.0")); },
+       [&](Registry& registry) {
+         BOOST_TEST(registry.resolve(Ref::parse("vad@latest")).version == "v2.0.0");
+         BOOST_TEST(registry.resolve(Ref::parse("vad")).version == "v2.0.0");
+         BOOST_TEST(registry.versions("vad").size() == 2);
+       }},
+      40);
 }
 
 BOOST_AUTO_TEST_CASE(promoting) {
@@ -181,7 +203,8 @@ BOOST_AUTO_TEST_CASE(collecting) {
   const Lab lab(Lab::kQuick);
   kill_everywhere(lab,
                   {[&](Registry& registry) {
-                     for (int i = 1; i <= 3; i++) registry.add(lab.model("m", i), options("vad", std::to_string(i) + ".0.0"));
+                     for (int i = 1; i <= 3; i++)
+                       registry.add(lab.model("m", i), options("vad", std::to_string(i) + ".0.0"));
                      registry.checkout(Ref::parse("vad@v2.0.0"));
                      registry.remove(Ref::parse("vad@v2.0.0"), false);
                    },
@@ -214,8 +237,8 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(at_once)
 
-// Each its own model and, all of them, the same versions of one more: of those each is there once. Meanwhile
-// git itself writes references and packs.
+// Each its own model and, all of them, the same versions of one more: of those each is there once.
+// Meanwhile git itself writes references and packs.
 BOOST_AUTO_TEST_CASE(processes) {
   constexpr int kProcesses = 4;
   constexpr int kVersions = 4;
@@ -248,7 +271,8 @@ BOOST_AUTO_TEST_CASE(processes) {
     }
     children.push_back(child);
   }
-  for (int i = 0; i < 5; i++) lab.git("pack-refs --all && git tag other" + std::to_string(i) + " dev");
+  for (int i = 0; i < 5; i++)
+    lab.git("pack-refs --all && git tag other" + std::to_string(i) + " dev");
   int won = 0;
   for (const pid_t child : children) {
     int status = 0;
@@ -262,10 +286,12 @@ BOOST_AUTO_TEST_CASE(processes) {
   for (const std::string& name : registry.models()) {
     const auto versions = registry.versions(name);
     BOOST_TEST(versions.size() == kVersions);
-    for (const ModelVersion& version : versions) registry.verify_contents(Ref::parse(name + "@" + version.version));
+    for (const ModelVersion& version : versions)
+      registry.verify_contents(Ref::parse(name + "@" + version.version));
     if (name != "shared") BOOST_TEST(registry.history(name, "prod").size() == kVersions);
   }
-  BOOST_TEST(lab.git("rev-list --count --first-parent dev") == std::to_string(1 + kProcesses * kVersions + kVersions));
+  BOOST_TEST(lab.git("rev-list --count --first-parent dev") ==
+             std::to_string(1 + kProcesses * kVersions + kVersions));
   lab.check_whole();
 }
 
@@ -304,7 +330,9 @@ BOOST_AUTO_TEST_CASE(threads) {
   for (int t = 0; t < 3; t++) {
     writers.emplace_back([&, t] {
       guarded([&] {
-        for (int v = 1; v <= 4; v++) registry.add(sources[static_cast<std::size_t>(t)], options("vad", std::to_string(t) + "." + std::to_string(v) + ".0"));
+        for (int v = 1; v <= 4; v++)
+          registry.add(sources[static_cast<std::size_t>(t)],
+                       options("vad", std::to_string(t) + "." + std::to_string(v) + ".0"));
       });
     });
   }
@@ -315,7 +343,8 @@ BOOST_AUTO_TEST_CASE(threads) {
   BOOST_TEST(failures == 0);
   const auto versions = registry.versions("vad");
   BOOST_TEST(versions.size() == 13);
-  for (const ModelVersion& version : versions) registry.verify_contents(Ref::parse("vad@" + version.version));
+  for (const ModelVersion& version : versions)
+    registry.verify_contents(Ref::parse("vad@" + version.version));
   lab.check_whole();
 }
 

@@ -21,7 +21,9 @@ std::string varint(std::uint64_t value) {
   } while (value != 0);
   return text;
 }
-std::string number(int field, std::uint64_t value) { return varint(static_cast<std::uint64_t>(field) << 3) + varint(value); }
+std::string number(int field, std::uint64_t value) {
+  return varint(static_cast<std::uint64_t>(field) << 3) + varint(value);
+}
 std::string bytes(int field, const std::string& value) {
   return varint((static_cast<std::uint64_t>(field) << 3) | 2) + varint(value.size()) + value;
 }
@@ -39,18 +41,20 @@ std::string onnx(int seed) {
   for (int i = 0; i < 8; i++) weights += static_cast<char>((seed >> (8 * (i % 4))) & 0xff);
   const std::string tensor = number(1, 2) + number(2, 1) + bytes(8, "w") + bytes(9, weights);
   const std::string node = bytes(1, "x") + bytes(1, "w") + bytes(2, "y") + bytes(4, "Add");
-  const std::string graph =
-      bytes(1, node) + bytes(2, "add") + bytes(5, tensor) + bytes(11, value_info("x")) + bytes(12, value_info("y"));
+  const std::string graph = bytes(1, node) + bytes(2, "add") + bytes(5, tensor) +
+                            bytes(11, value_info("x")) + bytes(12, value_info("y"));
   return number(1, 8) + bytes(2, "lab") + bytes(7, graph) + bytes(8, number(2, 17));
 }
 
 std::string safetensors(int seed, std::size_t size) {
-  std::string header = R"({"w":{"dtype":"U8","shape":[)" + std::to_string(size) + R"(],"data_offsets":[0,)" + std::to_string(size) + "]}}";
+  std::string header = R"({"w":{"dtype":"U8","shape":[)" + std::to_string(size) +
+                       R"(],"data_offsets":[0,)" + std::to_string(size) + "]}}";
   while (header.size() % 8 != 0) header += ' ';
   std::string text;
   for (int i = 0; i < 8; i++) text += static_cast<char>((header.size() >> (8 * i)) & 0xff);
   text += header;
-  for (std::size_t i = 0; i < size; i++) text += static_cast<char>((static_cast<std::size_t>(seed) * 31 + i * 7) & 0xff);
+  for (std::size_t i = 0; i < size; i++)
+    text += static_cast<char>((static_cast<std::size_t>(seed) * 31 + i * 7) & 0xff);
   return text;
 }
 
@@ -67,7 +71,8 @@ class Home {
            "\tprocess = git-lfs filter-process\n\trequired = true\n";
     ::setenv("HOME", path_.c_str(), 1);
     ::setenv("GIT_CONFIG_NOSYSTEM", "1", 1);
-    for (const char* const other : {"XDG_CONFIG_HOME", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL"}) {
+    for (const char* const other : {"XDG_CONFIG_HOME", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL",
+                                    "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL"}) {
       ::unsetenv(other);
     }
   }
@@ -85,7 +90,9 @@ class Home {
 Lab::Lab(Where where) {
   static const Home home;
   const bool memory = where == kQuick && ::access("/dev/shm", W_OK) == 0;
-  std::string name = ((memory ? Path("/dev/shm") : std::filesystem::temp_directory_path()) / "aiaccel-registry-XXXXXX").string();
+  std::string name = ((memory ? Path("/dev/shm") : std::filesystem::temp_directory_path()) /
+                      "aiaccel-registry-XXXXXX")
+                         .string();
   BOOST_REQUIRE(::mkdtemp(name.data()) != nullptr);
   top_ = std::filesystem::canonical(name);
 }
@@ -103,7 +110,8 @@ std::pair<int, std::string> try_sh(const std::string& command, const Path& in) {
   BOOST_REQUIRE(pipe != nullptr);
   std::string text;
   char buffer[4096];
-  while (const std::size_t got = std::fread(buffer, 1, sizeof(buffer), pipe)) text.append(buffer, got);
+  while (const std::size_t got = std::fread(buffer, 1, sizeof(buffer), pipe))
+    text.append(buffer, got);
   const int status = ::pclose(pipe);
   while (!text.empty() && text.back() == '\n') text.pop_back();
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text};
@@ -118,7 +126,8 @@ std::string Lab::sh(const std::string& command, const Path& in) const {
 void Lab::check_whole(const Path& where) const {
   const std::string fsck = sh("git fsck --strict --no-dangling", where);
   // Nothing but that it looked.
-  for (const char* bad : {"error", "missing", "bad ", "warning", "garbage"}) BOOST_TEST(!has(fsck, bad), fsck);
+  for (const char* bad : {"error", "missing", "bad ", "warning", "garbage"})
+    BOOST_TEST(!has(fsck, bad), fsck);
   BOOST_TEST(has(sh("git lfs fsck", where), "Git LFS fsck OK"));
   for (const std::string ref : {"dev", "staging", "prod"}) {
     if (try_sh("git rev-parse -q --verify refs/heads/" + ref, where).first == 0) {
@@ -152,9 +161,12 @@ Thrown thrown(const std::function<void()>& body) {
   return {};
 }
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
-aiaccel::AddOptions options(const std::string& name, const std::string& version, const std::string& message) {
+aiaccel::AddOptions options(const std::string& name, const std::string& version,
+                            const std::string& message) {
   aiaccel::AddOptions options;
   options.name = name;
   options.version = version;

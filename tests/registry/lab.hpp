@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What the tests of the registry share: a folder of their own, models to add, and git to ask. The
-// home is another than the user's, so that nobody's configuration of git matters. One thread at a time.
+// home is another than the user's, so that nobody's configuration of git matters. One thread at a
+// time.
 #pragma once
 
 #include <tap/tap.hpp>
@@ -58,6 +59,7 @@ Thrown thrown(const std::function<void()>& body);
 
 bool has(const std::string& text, const std::string& part);
 
-aiaccel::AddOptions options(const std::string& name, const std::string& version, const std::string& message = {});
+aiaccel::AddOptions options(const std::string& name, const std::string& version,
+                            const std::string& message = {});
 
 }  // namespace lab

@@ -41,8 +41,8 @@ BOOST_AUTO_TEST_CASE(references) {
   BOOST_TEST((Ref::parse("a/b#prod") == Ref{"a/b", Ref::Kind::stage, "prod", 0}));
   BOOST_TEST((Ref::parse("a#prod#12") == Ref{"a", Ref::Kind::stage, "prod", 12}));
   BOOST_TEST((Ref::parse("a:0a1b") == Ref{"a", Ref::Kind::commit, "0a1b", 0}));
-  for (const char* text : {"silero-vad", "a@v1.2.3", "a@v0.0.0-x-y.7", "a@latest", "0/1#prod", "a#prod#12",
-                           "a:0123456789abcdef0123456789abcdef01234567"}) {
+  for (const char* text : {"silero-vad", "a@v1.2.3", "a@v0.0.0-x-y.7", "a@latest", "0/1#prod",
+                           "a#prod#12", "a:0123456789abcdef0123456789abcdef01234567"}) {
     BOOST_TEST(Ref::parse(text).str() == text);
   }
 }
@@ -90,10 +90,24 @@ BOOST_AUTO_TEST_CASE(no_references) {
 
 // The order that semver.org gives as its example, then what it leaves open.
 BOOST_AUTO_TEST_CASE(order_of_versions) {
-  const char* const rising[] = {"v0.0.1", "v0.1.0", "v1.0.0-alpha", "v1.0.0-alpha.1", "v1.0.0-alpha.beta",
-                                "v1.0.0-beta", "v1.0.0-beta.2", "v1.0.0-beta.11", "v1.0.0-rc.1", "v1.0.0",
-                                "v1.0.0+a", "v1.0.0+b", "v1.9.0", "v1.10.0", "v2.0.0", "v10.0.0",
-                                "v18446744073709551616.0.0", "v100000000000000000000.0.0"};
+  const char* const rising[] = {"v0.0.1",
+                                "v0.1.0",
+                                "v1.0.0-alpha",
+                                "v1.0.0-alpha.1",
+                                "v1.0.0-alpha.beta",
+                                "v1.0.0-beta",
+                                "v1.0.0-beta.2",
+                                "v1.0.0-beta.11",
+                                "v1.0.0-rc.1",
+                                "v1.0.0",
+                                "v1.0.0+a",
+                                "v1.0.0+b",
+                                "v1.9.0",
+                                "v1.10.0",
+                                "v2.0.0",
+                                "v10.0.0",
+                                "v18446744073709551616.0.0",
+                                "v100000000000000000000.0.0"};
   for (std::size_t i = 0; i < std::size(rising); i++) {
     for (std::size_t j = 0; j < std::size(rising); j++) {
       BOOST_TEST(((*SemVer::parse(rising[i]) <=> *SemVer::parse(rising[j])) == (i <=> j)),
@@ -108,7 +122,8 @@ BOOST_AUTO_TEST_CASE(order_of_versions) {
 BOOST_AUTO_TEST_CASE(tags) {
   const auto version = TagName::parse("a/b@v1.0.0");
   BOOST_REQUIRE(version);
-  BOOST_TEST((version->name == "a/b" && version->version == "v1.0.0" && version->stage.empty() && !version->over));
+  BOOST_TEST((version->name == "a/b" && version->version == "v1.0.0" && version->stage.empty() &&
+              !version->over));
   const auto stage = TagName::parse("a#prod#3");
   BOOST_REQUIRE(stage);
   BOOST_TEST((stage->name == "a" && stage->stage == "prod" && stage->number == 3 && !stage->over));
@@ -118,8 +133,9 @@ BOOST_AUTO_TEST_CASE(tags) {
   const auto deregistered = TagName::parse("a@v1.0.0!#5");
   BOOST_REQUIRE(deregistered);
   BOOST_TEST((deregistered->version == "v1.0.0" && deregistered->over));
-  for (const char* none : {"v1.0.0", "a", "a@1.0.0", "a@v1", "a#prod", "a#prod#", "a#prod#x", "a#prod#3#4",
-                           "a@v1.0.0#2", "A@v1.0.0", "@v1.0.0", "a#dev#1", "a@latest"}) {
+  for (const char* none :
+       {"v1.0.0", "a", "a@1.0.0", "a@v1", "a#prod", "a#prod#", "a#prod#x", "a#prod#3#4",
+        "a@v1.0.0#2", "A@v1.0.0", "@v1.0.0", "a#dev#1", "a@latest"}) {
     BOOST_TEST(!TagName::parse(none), none);
   }
 }

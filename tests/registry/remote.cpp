@@ -15,7 +15,8 @@ struct Pushed : Lab {
   Pushed() : registry(Registry::create(Lab::registry())), bare(top() / "bare.git") {
     sh("git init -q --bare -b dev bare.git", top());
     git("remote add origin " + bare.string());
-    for (int i = 1; i <= 2; i++) registry.add(model("m", i), options("vad", std::to_string(i) + ".0.0"));
+    for (int i = 1; i <= 2; i++)
+      registry.add(model("m", i), options("vad", std::to_string(i) + ".0.0"));
     registry.promote(Ref::parse("vad@v1.0.0"), "prod");
     registry.push("origin");
   }
@@ -40,7 +41,8 @@ BOOST_FIXTURE_TEST_CASE(cloned_by_git, Pushed) {
   // The clone is a registry, too.
   Registry other = Registry::open(clone);
   BOOST_TEST(other.resolve(Ref::parse("vad#prod")).version == "v1.0.0");
-  for (const ModelVersion& version : other.versions("vad")) other.verify_contents(Ref::parse("vad@" + version.version));
+  for (const ModelVersion& version : other.versions("vad"))
+    other.verify_contents(Ref::parse("vad@" + version.version));
   BOOST_TEST(other.promote(Ref::parse("vad@v2.0.0"), "prod").number == 2);
   BOOST_TEST(other.rollback("vad", "prod").version == "v1.0.0");
   other.push("origin");
@@ -55,7 +57,8 @@ BOOST_FIXTURE_TEST_CASE(pulled, Pushed) {
   // By address; its first commit is another than ours.
   other.pull(bare.string());
   BOOST_TEST(other.versions("vad").size() == 2);
-  for (const ModelVersion& version : other.versions("vad")) other.verify_contents(Ref::parse("vad@" + version.version));
+  for (const ModelVersion& version : other.versions("vad"))
+    other.verify_contents(Ref::parse("vad@" + version.version));
   check_whole(top() / "other");
   BOOST_TEST(other.resolve(Ref::parse("vad#prod")).version == "v1.0.0");
   // Both add; both see both.
@@ -99,7 +102,9 @@ BOOST_FIXTURE_TEST_CASE(no_remotes, Pushed) {
   BOOST_TEST(thrown([&] { registry.push("--all"); }).error == EINVAL);
   BOOST_TEST(thrown([&] { registry.push(""); }).error == EINVAL);
   // An address is an argument, and no option or command.
-  BOOST_TEST(thrown([&] { registry.pull("ext::sh -c 'touch " + (top() / "ran").string() + "'"); }).error == EIO);
+  BOOST_TEST(thrown([&] {
+               registry.pull("ext::sh -c 'touch " + (top() / "ran").string() + "'");
+             }).error == EIO);
   BOOST_TEST(!std::filesystem::exists(top() / "ran"));
 }
 

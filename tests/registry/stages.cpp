@@ -17,7 +17,8 @@ namespace {
 struct Three : Lab {
   Three() : registry(Registry::create(Lab::registry())) {
     for (int i = 1; i <= 3; i++) {
-      commits.push_back(registry.add(model("m", i), options("vad", std::to_string(i) + ".0.0")).commit);
+      commits.push_back(
+          registry.add(model("m", i), options("vad", std::to_string(i) + ".0.0")).commit);
     }
   }
   StageEntry promote(int version) {
@@ -35,7 +36,8 @@ BOOST_AUTO_TEST_SUITE(stages)
 
 BOOST_FIXTURE_TEST_CASE(promoted, Three) {
   BOOST_TEST(thrown([&] { now(); }).error == ENOENT);
-  const StageEntry first = registry.promote(Ref::parse("vad@v1.0.0"), "prod", "ship it\n\nit is good");
+  const StageEntry first =
+      registry.promote(Ref::parse("vad@v1.0.0"), "prod", "ship it\n\nit is good");
   BOOST_TEST(first.number == 1);
   BOOST_TEST(first.version == "v1.0.0");
   BOOST_TEST(first.commit == commits[0]);
@@ -50,7 +52,8 @@ BOOST_FIXTURE_TEST_CASE(promoted, Three) {
   const Thrown none = thrown([&] { registry.resolve(Ref::parse("vad#prod#3")); });
   BOOST_TEST(none.error == ENOENT);
   BOOST_TEST(has(none.what, "number 2"), none.what);
-  BOOST_TEST((registry.resolve(Ref::parse("vad@v2.0.0")).stages == std::vector<std::string>{"prod"}));
+  BOOST_TEST(
+      (registry.resolve(Ref::parse("vad@v2.0.0")).stages == std::vector<std::string>{"prod"}));
   BOOST_TEST(registry.resolve(Ref::parse("vad@v1.0.0")).stages.empty());
 
   // What is there already is not given again.
@@ -75,11 +78,13 @@ BOOST_FIXTURE_TEST_CASE(grammar_of_tags, Three) {
   registry.rollback("vad", "prod");
   const std::string name = "[a-z0-9]([a-z0-9/-]*[a-z0-9])?";
   const std::string word = "(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)";
-  const std::string semver = "(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)(-" + word + "(\\." + word + ")*)?";
+  const std::string semver =
+      "(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)(-" + word + "(\\." + word + ")*)?";
   const std::regex grammar("^" + name + "(#" + name + "|@v" + semver + ")!?(#[0-9]+)?$");
   std::istringstream tags(git("tag"));
   int count = 0;
-  for (std::string tag; std::getline(tags, tag); count++) BOOST_TEST(std::regex_match(tag, grammar), tag);
+  for (std::string tag; std::getline(tags, tag); count++)
+    BOOST_TEST(std::regex_match(tag, grammar), tag);
   BOOST_TEST(count == 6);
 }
 
@@ -123,7 +128,9 @@ BOOST_FIXTURE_TEST_CASE(rolled_back, Three) {
   }
   BOOST_TEST(read == "7v1.0.0r 6v3.0.0 5v1.0.0r 4v2.0.0r 3v3.0.0 2v2.0.0 1v1.0.0 ");
   BOOST_TEST(registry.history("vad", "staging").empty());
-  BOOST_TEST(thrown([&] { registry.promote(Ref::parse("vad@v2.0.0"), "prod", "x\nRollback-from: vad#prod#1"); }).error == EINVAL);
+  BOOST_TEST(thrown([&] {
+               registry.promote(Ref::parse("vad@v2.0.0"), "prod", "x\nRollback-from: vad#prod#1");
+             }).error == EINVAL);
   check_whole();
 }
 
@@ -131,7 +138,8 @@ BOOST_FIXTURE_TEST_CASE(not_without_weights, Three) {
   promote(1);
   promote(2);
   const std::string sha256 = registry.resolve(Ref::parse("vad@v1.0.0")).files.back().sha256;
-  const Path object = Lab::registry() / ".git/lfs/objects" / sha256.substr(0, 2) / sha256.substr(2, 2) / sha256;
+  const Path object =
+      Lab::registry() / ".git/lfs/objects" / sha256.substr(0, 2) / sha256.substr(2, 2) / sha256;
   std::filesystem::rename(object, top() / "kept");
   const std::string before = git("for-each-ref");
   const Thrown refused = thrown([&] { registry.rollback("vad", "prod"); });
@@ -142,7 +150,9 @@ BOOST_FIXTURE_TEST_CASE(not_without_weights, Three) {
   BOOST_TEST(thrown([&] { registry.checkout(Ref::parse("vad@v1.0.0")); }).error == ENODATA);
   BOOST_TEST(thrown([&] { registry.verify_contents(Ref::parse("vad@v1.0.0")); }).error == ENODATA);
   // Cut short is as good as gone.
-  write("registry/.git/lfs/objects/" + sha256.substr(0, 2) + "/" + sha256.substr(2, 2) + "/" + sha256, "x");
+  write(
+      "registry/.git/lfs/objects/" + sha256.substr(0, 2) + "/" + sha256.substr(2, 2) + "/" + sha256,
+      "x");
   BOOST_TEST(thrown([&] { registry.rollback("vad", "prod"); }).error == ENODATA);
   std::filesystem::rename(top() / "kept", object);
   BOOST_TEST(registry.rollback("vad", "prod").version == "v1.0.0");
@@ -171,13 +181,20 @@ BOOST_FIXTURE_TEST_CASE(tags_of_others, Three) {
 BOOST_AUTO_TEST_CASE(without_a_record) {
   const Lab lab;
   Registry registry = Registry::create(lab.registry());
-  lab.sh("git clone -q registry work && cd work && mkdir theirs && cp ../m.onnx theirs/model.onnx 2>/dev/null || true", lab.top());
+  lab.sh(
+      "git clone -q registry work && cd work && mkdir theirs && cp ../m.onnx theirs/model.onnx "
+      "2>/dev/null || true",
+      lab.top());
   lab.write("work/theirs/model.onnx", onnx(4));
-  lab.sh("git add theirs && git commit -q -m theirs && git tag -a -m x theirs@v1.0.0 && git push -q origin HEAD:refs/heads/in theirs@v1.0.0", lab.top() / "work");
+  lab.sh(
+      "git add theirs && git commit -q -m theirs && git tag -a -m x theirs@v1.0.0 && git push -q "
+      "origin HEAD:refs/heads/in theirs@v1.0.0",
+      lab.top() / "work");
   const ModelVersion found = registry.resolve(Ref::parse("theirs@v1.0.0"));
   BOOST_REQUIRE_EQUAL(found.files.size(), 1);
   BOOST_TEST(found.files[0].weights);
-  BOOST_TEST(found.files[0].sha256 == lab.sh("sha256sum theirs/model.onnx | cut -d' ' -f1", lab.top() / "work"));
+  BOOST_TEST(found.files[0].sha256 ==
+             lab.sh("sha256sum theirs/model.onnx | cut -d' ' -f1", lab.top() / "work"));
   BOOST_TEST(registry.versions("theirs").size() == 1);
   BOOST_TEST(registry.promote(Ref::parse("theirs@v1.0.0"), "prod").version == "v1.0.0");
   BOOST_TEST((registry.models() == std::vector<std::string>{"theirs"}));
@@ -204,13 +221,17 @@ BOOST_FIXTURE_TEST_CASE(verified, Three) {
   registry.verify_contents(Ref::parse("vad@v1.0.0"));
   std::uint64_t done = 0;
   std::uint64_t total = 1;
-  registry.verify_contents(Ref::parse("vad@v1.0.0"), [&](const Progress& progress) { done = progress.done_bytes, total = progress.total_bytes; });
+  registry.verify_contents(Ref::parse("vad@v1.0.0"), [&](const Progress& progress) {
+    done = progress.done_bytes, total = progress.total_bytes;
+  });
   BOOST_TEST(done == total);
   const VersionFile file = registry.resolve(Ref::parse("vad@v1.0.0")).files.back();
   BOOST_TEST(file.path == "model.onnx");
-  const std::string object = ".git/lfs/objects/" + file.sha256.substr(0, 2) + "/" + file.sha256.substr(2, 2) + "/" + file.sha256;
+  const std::string object = ".git/lfs/objects/" + file.sha256.substr(0, 2) + "/" +
+                             file.sha256.substr(2, 2) + "/" + file.sha256;
   // One bit, and nothing that a size or a time would show.
-  sh("chmod u+w " + object + " && touch -r " + object + " at && printf '\\001' | dd of=" + object + " bs=1 seek=20 conv=notrunc status=none && touch -r at " + object + " && rm at",
+  sh("chmod u+w " + object + " && touch -r " + object + " at && printf '\\001' | dd of=" + object +
+         " bs=1 seek=20 conv=notrunc status=none && touch -r at " + object + " && rm at",
      Lab::registry());
   const Thrown changed = thrown([&] { registry.verify_contents(Ref::parse("vad@v1.0.0")); });
   BOOST_TEST(changed.error == EBADMSG);
@@ -225,11 +246,17 @@ BOOST_FIXTURE_TEST_CASE(verified, Three) {
   BOOST_TEST(text.error == EBADMSG);
   BOOST_TEST(has(text.what, "README.md is not what was added"), text.what);
   write("work/vad/more.txt", "more\n");
-  sh("git checkout -q HEAD~ -- vad/README.md && git add . && git commit -q -m x && git push -q origin HEAD:refs/heads/in", top() / "work");
-  const Thrown more = thrown([&] { registry.verify_contents(Ref::parse("vad:" + git("rev-parse in"))); });
+  sh("git checkout -q HEAD~ -- vad/README.md && git add . && git commit -q -m x && git push -q "
+     "origin HEAD:refs/heads/in",
+     top() / "work");
+  const Thrown more =
+      thrown([&] { registry.verify_contents(Ref::parse("vad:" + git("rev-parse in"))); });
   BOOST_TEST(has(more.what, "more.txt is there and was not added"), more.what);
-  sh("git rm -q vad/more.txt vad/model.onnx && git commit -q -m x && git push -q origin HEAD:refs/heads/in", top() / "work");
-  const Thrown less = thrown([&] { registry.verify_contents(Ref::parse("vad:" + git("rev-parse in"))); });
+  sh("git rm -q vad/more.txt vad/model.onnx && git commit -q -m x && git push -q origin "
+     "HEAD:refs/heads/in",
+     top() / "work");
+  const Thrown less =
+      thrown([&] { registry.verify_contents(Ref::parse("vad:" + git("rev-parse in"))); });
   BOOST_TEST(has(less.what, "model.onnx was added and is missing"), less.what);
 }
 

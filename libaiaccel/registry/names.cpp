@@ -185,6 +185,40 @@ std::strong_ordering SemVer::operator<=>(const SemVer& other) const {
   return build_.compare(other.build_) <=> 0;
 }
 
+void Highest::add(std::string_view version) {
+  std::array<std::uint64_t, 3> numbers{};
+  const char* at = version.data();
+  const char* const end = at + version.size();
+  bool plain = at != end && *at == 'v';
+  for (std::size_t i = 0; plain && i < numbers.size(); i++) {
+    at++;  // the v, or a dot
+    const auto [stop, error] = std::from_chars(at, end, numbers[i]);
+    plain = error == std::errc() && (*at != '0' || stop == at + 1) &&
+            (i + 1 < numbers.size() ? stop != end && *stop == '.' : stop == end);
+    at = stop;
+  }
+  if (plain) {
+    if (!any_plain_ || numbers > plain_) plain_ = numbers;
+    any_plain_ = true;
+    return;
+  }
+  const auto order = SemVer::parse(version);
+  if (!order) return;
+  std::string& highest = order->pre_release() ? pre_ : release_;
+  if (highest.empty() || *order > *SemVer::parse(highest)) highest = version;
+}
+
+std::string Highest::found() const {
+  std::string plain;
+  if (any_plain_) {
+    for (const std::uint64_t number : plain_)
+      plain += (plain.empty() ? "v" : ".") + std::to_string(number);
+    if (release_.empty()) return plain;
+    return *SemVer::parse(release_) > *SemVer::parse(plain) ? release_ : plain;
+  }
+  return release_.empty() ? pre_ : release_;
+}
+
 std::optional<TagName> TagName::parse(std::string_view tag) {
   const std::size_t mark = tag.find_first_of("@#");
   if (mark == std::string_view::npos) return {};

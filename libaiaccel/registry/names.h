@@ -7,6 +7,7 @@
 // Pure functions: safe from everywhere.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -35,6 +36,20 @@ class SemVer {
   std::string numbers_[3];
   std::vector<std::string> pre_;
   std::string build_;
+};
+
+// Finds the highest of many versions without taking each apart: most are three small numbers.
+class Highest {
+ public:
+  void add(std::string_view version);  // what is none is passed over
+  // Of those that are no pre-release, else of all. "" for none.
+  std::string found() const;
+
+ private:
+  std::array<std::uint64_t, 3> plain_{};  // the highest of three small numbers
+  bool any_plain_ = false;
+  std::string release_;  // the highest of the others
+  std::string pre_;
 };
 
 // A tag's name, taken apart. Nothing for a tag that says nothing of a model.

@@ -211,12 +211,14 @@ Place find(const Impl& impl, const Git& git, const Ref& ref) {
       return place_at(impl, git, ref, git.peel(tag->value), ref.what);
     }
     case Ref::Kind::latest: {
-      const auto tags = version_tags(impl, git, ref.name, false);
-      if (tags.empty()) nothing_there(impl, git, ref);
-      const auto released = std::find_if(
-          tags.begin(), tags.end(), [](const VersionTag& tag) { return !tag.order.pre_release(); });
-      const VersionTag& tag = released == tags.end() ? tags.front() : *released;
-      return place_at(impl, git, ref, git.peel(tag.tag), tag.version);
+      const std::string prefix = "refs/tags/" + ref.name + "@";
+      Highest highest;
+      impl.refs.names(prefix,
+                      [&](std::string_view name) { highest.add(name.substr(prefix.size())); });
+      const std::string version = highest.found();
+      const auto tag = version.empty() ? std::nullopt : impl.refs.find(prefix + version);
+      if (!tag) nothing_there(impl, git, ref);
+      return place_at(impl, git, ref, git.peel(tag->value), version);
     }
     case Ref::Kind::stage: {
       check_stage(ref.what);

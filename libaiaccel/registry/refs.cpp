@@ -72,22 +72,31 @@ class Packed {
 
   // Calls back for all that begin with `prefix`, by name; of another order where the file is so.
   void each(std::string_view prefix, const std::function<void(RefValue)>& found) const {
+    each_line(prefix, [&](std::string_view name, std::string_view id, std::string_view peeled) {
+      found({std::string(name), std::string(id), std::string(peeled)});
+    });
+  }
+
+  template <typename Found>
+  void each_line(std::string_view prefix, const Found& found) const {
     std::size_t at = sorted_ ? lower_bound(prefix) : 0;
     while (at < text_.size()) {
       const std::string_view line = line_at(at);
       at += line.size() + 1;
-      if (line.size() <= kId + 1 || line[kId] != ' ' || !is_id(line.substr(0, kId))) continue;
+      if (line.size() <= kId + 1 || line[kId] != ' ') continue;
       const std::string_view name = line.substr(kId + 1);
       if (!name.starts_with(prefix)) {
         if (sorted_) return;
         continue;
       }
-      RefValue value{std::string(name), std::string(line.substr(0, kId)), {}};
+      const std::string_view id = line.substr(0, kId);
+      if (!is_id(id)) continue;
+      std::string_view peeled;
       if (at < text_.size() && text_[at] == '^') {
-        const std::string_view peeled = line_at(at).substr(1);
-        if (is_id(peeled)) value.peeled = peeled;
+        peeled = line_at(at).substr(1);
+        if (!is_id(peeled)) peeled = {};
       }
-      found(std::move(value));
+      found(name, id, peeled);
     }
   }
 
@@ -139,7 +148,7 @@ class Packed {
 };
 
 void list_loose(const Path& folder, const std::string& name, std::string_view prefix,
-                const std::function<void(const std::string&)>& found) {
+                const std::function<void(std::string_view)>& found) {
   const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(folder.c_str()),
                                                  [](DIR* d) { return ::closedir(d); });
   if (open == nullptr) {
@@ -209,14 +218,22 @@ std::string Refs::symbolic(const std::string& name) const {
   return begin == std::string_view::npos ? std::string() : std::string(value.substr(begin));
 }
 
+void Refs::names(const std::string& prefix,
+                 const std::function<void(std::string_view)>& found) const {
+  const std::string folder = parent_name(prefix);
+  list_loose(git_dir_ / folder, folder, prefix, found);
+  Packed(git_dir_).each_line(
+      prefix, [&](std::string_view name, std::string_view, std::string_view) { found(name); });
+}
+
 std::vector<RefValue> Refs::list(const std::string& prefix) const {
   std::vector<RefValue> loose;
   const std::string folder = parent_name(prefix);
-  list_loose(git_dir_ / folder, folder, prefix, [&](const std::string& name) {
+  list_loose(git_dir_ / folder, folder, prefix, [&](std::string_view name) {
     // One that is packed just now is found below.
     if (const auto text = read_file(git_dir_ / name, kLongest)) {
       const std::string_view value = trimmed(*text);
-      if (is_id(value)) loose.push_back({name, std::string(value), {}});
+      if (is_id(value)) loose.push_back({std::string(name), std::string(value), {}});
     }
   });
   const auto by_name = [](const RefValue& a, const RefValue& b) { return a.name < b.name; };
@@ -398,7 +415,7 @@ bool Change::remove(const std::string& name, const std::string& expected) {
 void Change::pack(std::size_t most, const Peel& peel) {
   std::vector<std::string> names;
   list_loose(refs_.git_dir() / "refs/tags", "refs/tags", "refs/tags/",
-             [&](const std::string& name) { names.push_back(name); });
+             [&](std::string_view name) { names.emplace_back(name); });
   if (names.size() <= most) return;
   std::vector<RefValue> loose;
   {

@@ -40,6 +40,8 @@ class Refs {
   std::optional<RefValue> find(const std::string& name) const;
   // All that begin with this, by name.
   std::vector<RefValue> list(const std::string& prefix) const;
+  // Only their names, in any order, some perhaps twice: without a look at what each is.
+  void names(const std::string& prefix, const std::function<void(std::string_view)>& found) const;
   // What a symbolic reference points to: HEAD's branch; "" for none.
   std::string symbolic(const std::string& name) const;
   const Path& git_dir() const { return git_dir_; }

@@ -119,6 +119,23 @@ BOOST_AUTO_TEST_CASE(order_of_versions) {
   BOOST_TEST(!SemVer::parse("1.0.0"));
 }
 
+BOOST_AUTO_TEST_CASE(highest) {
+  const auto of = [](std::initializer_list<const char*> versions) {
+    registry::Highest highest;
+    for (const char* const version : versions) highest.add(version);
+    return highest.found();
+  };
+  BOOST_TEST(of({}) == "");
+  BOOST_TEST(of({"v1", "x", "", "v", "v1.2", "v1.2.", "v1.2.3.4", "v01.2.3", "1.2.3"}) == "");
+  BOOST_TEST(of({"v9.0.0", "v10.0.0", "v2.0.0"}) == "v10.0.0");
+  BOOST_TEST(of({"v0.0.0"}) == "v0.0.0");
+  BOOST_TEST(of({"v1.0.0", "v2.0.0-rc.1"}) == "v1.0.0");
+  BOOST_TEST(of({"v2.0.0-rc.1", "v2.0.0-rc.10", "v2.0.0-rc.9"}) == "v2.0.0-rc.10");
+  BOOST_TEST(of({"v1.0.0", "v1.0.0+b", "v1.0.0+a"}) == "v1.0.0+b");
+  BOOST_TEST(of({"v2.0.0", "v1.0.0+b"}) == "v2.0.0");
+  BOOST_TEST(of({"v2.0.0", "v100000000000000000000.0.0"}) == "v100000000000000000000.0.0");
+}
+
 BOOST_AUTO_TEST_CASE(tags) {
   const auto version = TagName::parse("a/b@v1.0.0");
   BOOST_REQUIRE(version);

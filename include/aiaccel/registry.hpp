@@ -139,10 +139,13 @@ class [[gnu::visibility("default")]] Registry {
   // differs.
   void verify_contents(const Ref& ref, const OnProgress& progress = {}) const;
 
-  // Takes a version's tag away (its weights go with gc()); EBUSY while a stage is given it.
+  // Takes a version's tag away; where dev has it still, dev goes on with the highest that is left.
+  // EBUSY while it is in a stage. Its weights go with gc(), unless another version or a stage's tag
+  // has them.
   std::vector<Removed> remove(const Ref& ref, bool dry_run);
-  // Removes weights and temporary files that nothing reaches: no tag, branch, reflog, stash or
-  // index. What was written less than `grace` ago stays, as others may be about to refer to it.
+  // Removes weights, checkouts and temporary files that nothing reaches: no tag, branch, log, stash
+  // or index, but for what remove() took away, which history names for ever. What was written less
+  // than `grace` ago stays, as git may be about to refer to it. Waits for who is adding.
   std::vector<Removed> gc(bool dry_run, std::chrono::seconds grace = std::chrono::hours(1));
 
   // Git's own transports; weights through git-lfs, or by copying where the remote is a folder.
@@ -151,7 +154,7 @@ class [[gnu::visibility("default")]] Registry {
 
   std::filesystem::path path() const;
 
-  class Impl;  // the library's own
+  class [[gnu::visibility("hidden")]] Impl;  // the library's own
 
  private:
   explicit Registry(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -22,7 +22,7 @@
 
 namespace aiaccel {
 
-class Registry::Impl {
+class [[gnu::visibility("hidden")]] Registry::Impl {
  public:
   explicit Impl(const std::filesystem::path& folder);
 

@@ -53,6 +53,9 @@ is 'of C++, these are, and nothing else is' \
 		queueing::{allen_cunneen,erlang_b,erlang_c,least_servers,least_servers_for_mean,mmc,mmc_by_priority,mmck} \
 		queueing::wait_quantile_s | sort | xargs)"
 
+is 'of the registry, nothing else is exported than the public headers declare' "$(nm -D --defined-only -C "$prefix/lib/libaiaccel-registry.so" |
+	grep -v ' A ' | cut -d' ' -f3- | sed 's/@.*//; s/\[abi:cxx11\]//; s/(.*//' | grep -v '^aiaccel::\(Registry\|Ref\)::' | sort -u)" ''
+
 cat >"$TMP/program.c" <<'END'
 #include <aiaccel.h>
 #include <stdio.h>
@@ -105,6 +108,23 @@ for program in c cpp; do
 	is "$program runs" "$(LD_LIBRARY_PATH=$prefix/lib "$TMP/$program" 2>&1)" "$version embedded"
 done
 is 'static runs' "$("$TMP/static" 2>&1)" "$version embedded"
+
+cat >"$TMP/registry.cpp" <<'END'
+#include <aiaccel/registry.hpp>
+
+int main() {
+  try {
+    aiaccel::Registry::open("/there/is/no/such");
+  } catch (const aiaccel::Error&) {
+    return 0;
+  }
+  return 1;
+}
+END
+# shellcheck disable=SC2046
+build_registry() { g++ -std=c++20 -Wall -Werror "$TMP/registry.cpp" -o "$TMP/registry" $(pkg-config --cflags --libs aiaccel-registry); }
+ok 'C++ with the registry' build_registry
+ok 'the registry runs' env LD_LIBRARY_PATH="$prefix/lib" "$TMP/registry"
 
 mkdir "$TMP/cmake"
 cat >"$TMP/cmake/CMakeLists.txt" <<'END'

@@ -80,7 +80,8 @@ Metadata read_metadata_json(const Json& json) {
   Metadata metadata;
   const std::string format = text_at(json, "format");
   bool known = false;
-  for (const ModelFormat each : {ModelFormat::onnx, ModelFormat::safetensors, ModelFormat::gguf}) {
+  for (const ModelFormat each : {ModelFormat::onnx, ModelFormat::safetensors, ModelFormat::gguf,
+                                 ModelFormat::xclbin, ModelFormat::ptx, ModelFormat::cubin}) {
     if (format == to_string(each)) metadata.format = each, known = true;
   }
   if (!known) throw Error(EBADMSG, std::string(kRecord) + ": there is no format '" + format + "'");
@@ -99,6 +100,10 @@ Metadata read_metadata_json(const Json& json) {
   metadata.parameters = number_at(json, "parameters");
   if (json.contains("operators"))
     metadata.operators = json.at("operators").get<std::map<std::string, std::uint64_t>>();
+  for (const Json& each : list_at(json, "entry_points")) {
+    metadata.entry_points.push_back(
+        {text_at(each, "name"), list_at(each, "parameters").get<std::vector<std::string>>()});
+  }
   for (const Json& each : list_at(json, "files")) {
     metadata.files.push_back({text_at(each, "path"), number_at(each, "size_bytes")});
   }

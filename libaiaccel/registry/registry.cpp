@@ -80,7 +80,8 @@ std::string find_main(const std::vector<SourceFile>& files) {
   if (has("model.safetensors.index.json")) return "model.safetensors.index.json";
   if (std::string found = only(".safetensors.index.json", true); !found.empty()) return found;
   if (has("model.safetensors")) return "model.safetensors";
-  for (const std::string_view suffix : {".safetensors", ".gguf", ".onnx"}) {
+  for (const std::string_view suffix :
+       {".safetensors", ".gguf", ".onnx", ".xclbin", ".cubin", ".ptx"}) {
     if (std::string found = only(suffix, false); !found.empty()) return found;
   }
   return {};
@@ -88,7 +89,7 @@ std::string find_main(const std::vector<SourceFile>& files) {
 
 bool has_metadata(const std::string& path) {
   for (const std::string_view suffix :
-       {".onnx", ".safetensors", ".safetensors.index.json", ".gguf"}) {
+       {".onnx", ".safetensors", ".safetensors.index.json", ".gguf", ".xclbin", ".ptx", ".cubin"}) {
     if (path.ends_with(suffix)) return true;
   }
   return false;

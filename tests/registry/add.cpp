@@ -219,6 +219,22 @@ BOOST_AUTO_TEST_CASE(one_file) {
   lab.check_whole();
 }
 
+// A program for an accelerator is a model like others, with what its readers tell.
+BOOST_AUTO_TEST_CASE(program) {
+  const Lab lab;
+  Registry registry = Registry::create(lab.registry());
+  const Path file = lab.write("k.ptx",
+                              ".version 7.0\n.target sm_70\n.address_size 64\n"
+                              ".visible .entry add(.param .u64 x)\n{\n\tret;\n}\n");
+  registry.add(file, options("kernel", "1.0.0"));
+  const ModelVersion found = registry.resolve(Ref::parse("kernel@v1.0.0"));
+  BOOST_REQUIRE(found.metadata.has_value());
+  BOOST_TEST((*found.metadata == read_metadata(file)));
+  BOOST_REQUIRE_EQUAL(found.metadata->entry_points.size(), 1);
+  BOOST_TEST(found.metadata->entry_points[0].name == "add");
+  lab.check_whole();
+}
+
 BOOST_AUTO_TEST_CASE(shards_and_what_belongs_to_them) {
   const Lab lab;
   Registry registry = Registry::create(lab.registry());

@@ -10,7 +10,8 @@ FUZZ_LIB := $(FUZZ)/libfuzzed.a
 FUZZ_LIB_SOURCES := $(CORE_SOURCES) tests/core/sound.cpp \
 	tests/sim/host.cpp tests/sim/oracle.cpp tests/sim/plan.cpp \
 	$(wildcard libaiaccel/policy/*.cpp libaiaccel/host/*.cpp libaiaccel/user/*.cpp libaiaccel/broker/*.cpp libaiaccel/*.cpp) \
-	$(wildcard libaiaccel/formats/*.cpp) libaiaccel/memory/numa.cpp libaiaccel/models/tensor.cpp tools/aiacceld/connection.cpp \
+	$(wildcard libaiaccel/formats/*.cpp) $(patsubst %,libaiaccel/registry/%.cpp,signing signing_bundle signing_keys) \
+	libaiaccel/memory/numa.cpp libaiaccel/models/tensor.cpp tools/aiacceld/connection.cpp \
 	tools/aiaccel/inputs.cpp tools/aiaccel/speech.cpp \
 	$(patsubst %,tools/common/%.cpp,text table failure) \
 	$(patsubst %,tools/observe/%.cpp,files unit proc numa fdinfo xrt)
@@ -28,7 +29,7 @@ $(FUZZ_LIB): $(call fuzz_objects,$(FUZZ_LIB_SOURCES))
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
 
 $(FUZZ_BINS): $(FUZZ)/%: $(FUZZ)/obj/tests/libfuzzer/%.cpp.o $(FUZZ_LIB)
-	$(call say,FUZZLD,$@) clang++ -pthread $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(LIB_LDLIBS) -o $@
+	$(call say,FUZZLD,$@) clang++ -pthread $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(LIB_LDLIBS) $(REGISTRY_LDLIBS) -o $@
 
 -include $(patsubst %.o,%.d,$(call fuzz_objects,$(FUZZ_LIB_SOURCES) $(FUZZ_SOURCES)))
 

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+//
+// Signatures of models, as OpenSSF Model Signing 1.0 has them: which files a model has and what is
+// in them, as an in-toto statement in a DSSE envelope in a Sigstore bundle, signed by an elliptic
+// curve key that is trusted itself or by way of a certificate. Other tools of that format read what
+// is signed here, and are read (docs/signing.md). (libaiaccel-registry)
+//
+// All of it works on digests: who has hashed big files need not do so again. A signature holds
+// for exactly its files: one more, one less or another content, and it does not.
+//
+// What verify() is given may come from anybody. Errors say why:
+//   EBADMSG       the bundle is malformed, its signature wrong, or the files are others
+//   ENOKEY        made by nobody who is trusted
+//   EKEYEXPIRED   the certificate is not valid yet, or any more
+//   EKEYREJECTED  a key or certificate that may not sign: its use, its strength, its kind
+//   EOPNOTSUPP    signed in a way that is not known here: other digests, files in pieces
+//   ENODATA       there is no signature
+//
+// Threads: a Signer and a Trust may be used by several at once while none changes them.
+#ifndef AIACCEL_SIGNING_HPP
+#define AIACCEL_SIGNING_HPP
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <aiaccel/error.hpp>
+
+namespace aiaccel {
+
+struct SignedFile {
+  std::string path;    // relative to the model's folder: `onnx/model.onnx`
+  std::string sha256;  // of its contents, hexadecimal
+
+  bool operator==(const SignedFile&) const = default;
+};
+
+// All files below `folder`, ordered as they are signed. Throws Error(ELOOP) at a symbolic link,
+// EINVAL at anything else that is neither file nor folder: a signature would say nothing of it.
+[[gnu::visibility("default")]] std::vector<SignedFile> hash_folder(
+    const std::filesystem::path& folder);
+
+// Who signs: a private key on the curve P-256, P-384 or P-521, out of a PEM file.
+class [[gnu::visibility("default")]] Signer {
+ public:
+  // Asked for if the key is encrypted. What it throws comes out of where it was asked.
+  using Passphrase = std::function<std::string()>;
+
+  static Signer from_key(const std::filesystem::path& key, const Passphrase& passphrase = {});
+  // `certificate`: that of the key first; what follows, and what is in `chain`, leads to the root,
+  // which itself need not be there. Throws Error(EKEYREJECTED) for one of another key, or of
+  // another use.
+  static Signer from_certificate(
+      const std::filesystem::path& certificate, const std::filesystem::path& key,
+      const Passphrase& passphrase = {}, std::span<const std::filesystem::path> chain = {});
+
+  Signer(Signer &&) noexcept;
+  Signer& operator=(Signer&&) noexcept;
+  ~Signer();
+
+  // The public key's SHA-256, by which a signature names it.
+  const std::string& key_hint() const;
+
+  struct State;
+  const State& state() const {
+    return *state_;
+  }
+
+ private:
+  explicit Signer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Whose signatures count. Empty at first: then nobody's do.
+class [[gnu::visibility("default")]] Trust {
+ public:
+  Trust();
+  Trust(Trust &&) noexcept;
+  Trust& operator=(Trust&&) noexcept;
+  ~Trust();
+
+  void add_key(const std::filesystem::path& pem);   // a public key
+  void add_root(const std::filesystem::path& pem);  // certificates: what one of them vouches for
+  // A certificate vouches for what was signed while it was valid; but nothing proves when that was.
+  // So expired ones are refused, unless this is set: then the certificate's first day is what
+  // counts.
+  void accept_expired(bool accept);
+  bool empty() const;
+
+  struct State;
+  const State& state() const {
+    return *state_;
+  }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+// What a signature that holds says.
+struct Verified {
+  std::string signer;      // "key 0123abcd…", or the certificate's subject
+  std::string key_hint;    // of the key that made it
+  std::string model_name;  // as who signed called it; nobody compares it
+};
+
+// A bundle: the text to keep in a file. Throws Error(EINVAL) for paths that no model's file can
+// have.
+[[gnu::visibility("default")]] std::string sign(std::string_view model_name,
+                                                std::span<const SignedFile> files,
+                                                const Signer& signer);
+[[gnu::visibility("default")]] Verified verify(std::string_view bundle,
+                                               std::span<const SignedFile> files,
+                                               const Trust& trust);
+
+}  // namespace aiaccel
+
+#endif  // AIACCEL_SIGNING_HPP

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+TEST_LIBS_signing := $(REGISTRY_LDLIBS)
+TEST_ARCHIVES_signing := $(REGISTRY_STATIC)

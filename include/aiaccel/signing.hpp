@@ -23,6 +23,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -115,6 +116,38 @@ struct Verified {
 [[gnu::visibility("default")]] Verified verify(std::string_view bundle,
                                                std::span<const SignedFile> files,
                                                const Trust& trust);
+
+// What a registry demands before weights of its are loaded. It stands in Git's configuration: the
+// registry's own
+// (`git -C REGISTRY config aiaccel.signatures require`), the user's, the system's.
+//   aiaccel.signatures     off, warn or require; off if it is not there
+//   aiaccel.trustedKey     files with a public key; any number
+//   aiaccel.trustedRoot    files with certificates; any number
+//   aiaccel.acceptExpired  true: Trust::accept_expired()
+// Paths are relative to the registry's folder; `~/` is the home directory.
+enum class SignatureDemand { off, warn, require };
+
+struct SignaturePolicy {
+  SignatureDemand demand = SignatureDemand::off;
+  Trust trust;
+  std::string problem;  // why `trust` lacks something that the configuration names, "" as a rule
+};
+
+// Throws Error: EINVAL for a value that is none.
+[[gnu::visibility("default")]] SignaturePolicy read_signature_policy(
+    const std::filesystem::path& registry);
+
+struct SignatureCheck {
+  std::optional<Verified> verified;
+  std::string warning;  // why there is nothing verified, for people; "" if nothing was demanded
+};
+
+// By the policy, of the files of one version and all signatures that there are of it; one that
+// holds is enough. Throws verify()'s Error where the policy requires one: that of the last, ENODATA
+// if there is none.
+[[gnu::visibility("default")]] SignatureCheck check_signature(const SignaturePolicy& policy,
+                                                              std::span<const SignedFile> files,
+                                                              std::span<const std::string> bundles);
 
 }  // namespace aiaccel
 

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+//
+// A registry's demands on signatures, out of Git's configuration, and whether what there is meets
+// them. What cannot be read counts as a demand that is not met, never as none.
+#include <aiaccel/signing.hpp>
+
+#include <fmt/format.h>
+#include <git2.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "registry/signing_bundle.h"
+#include "registry/signing_keys.h"
+
+namespace aiaccel {
+namespace {
+
+using registry::FreeBy;
+using registry::shown;
+
+// libgit2 counts who uses it.
+class Libgit2 {
+ public:
+  Libgit2() { ::git_libgit2_init(); }
+  Libgit2(const Libgit2&) = delete;
+  Libgit2& operator=(const Libgit2&) = delete;
+  ~Libgit2() { ::git_libgit2_shutdown(); }
+};
+
+void done(int result, const std::string& what) {
+  if (result >= 0) return;
+  const git_error* error = ::git_error_last();
+  throw Error(result == GIT_ENOTFOUND ? ENOENT : EIO,
+              fmt::format("{}: {}", what, error ? error->message : "no reason given"));
+}
+
+class Config {
+ public:
+  explicit Config(const std::filesystem::path& folder) {
+    git_repository* opened = nullptr;
+    done(::git_repository_open_ext(&opened, folder.c_str(), GIT_REPOSITORY_OPEN_NO_SEARCH, nullptr),
+         folder.string());
+    repository_.reset(opened);
+    git_config* config = nullptr;
+    done(::git_repository_config_snapshot(&config, opened), folder.string());
+    config_.reset(config);
+  }
+
+  // The one that counts of several: "" if there is none.
+  std::string text(const char* key) const {
+    const char* value = nullptr;
+    const int result = ::git_config_get_string(&value, config_.get(), key);
+    if (result == GIT_ENOTFOUND) return {};
+    done(result, key);
+    return value ? value : "";
+  }
+
+  bool truth(const char* key) const {
+    int value = 0;
+    const int result = ::git_config_get_bool(&value, config_.get(), key);
+    if (result == GIT_ENOTFOUND) return false;
+    if (result < 0) throw Error(EINVAL, fmt::format("{} is neither true nor false", key));
+    return value != 0;
+  }
+
+  std::vector<std::string> all(const char* key) const {
+    std::vector<std::string> values;
+    const auto add = [](const git_config_entry* entry, void* into) {
+      static_cast<std::vector<std::string>*>(into)->push_back(entry->value ? entry->value : "");
+      return 0;
+    };
+    const int result = ::git_config_get_multivar_foreach(config_.get(), key, nullptr, add, &values);
+    if (result != GIT_ENOTFOUND) done(result, key);
+    return values;
+  }
+
+ private:
+  Libgit2 libgit2_;
+  std::unique_ptr<git_repository, FreeBy<git_repository_free>> repository_;
+  std::unique_ptr<git_config, FreeBy<git_config_free>> config_;
+};
+
+// As Git reads paths in its configuration.
+std::filesystem::path expand(const std::string& value, const std::filesystem::path& registry) {
+  git_buf buffer = GIT_BUF_INIT;
+  done(::git_config_parse_path(&buffer, value.c_str()), value);
+  const std::filesystem::path path(buffer.ptr);
+  ::git_buf_dispose(&buffer);
+  return registry / path;
+}
+
+SignatureDemand demand_of(const std::string& value) {
+  if (value.empty() || value == "off") return SignatureDemand::off;
+  if (value == "warn") return SignatureDemand::warn;
+  if (value == "require") return SignatureDemand::require;
+  throw Error(EINVAL,
+              fmt::format("aiaccel.signatures is {}, not off, warn or require", shown(value)));
+}
+
+}  // namespace
+
+SignaturePolicy read_signature_policy(const std::filesystem::path& registry) {
+  const Config config(registry);
+  SignaturePolicy policy;
+  policy.demand = demand_of(config.text("aiaccel.signatures"));
+  policy.trust.accept_expired(config.truth("aiaccel.acceptExpired"));
+  const auto add = [&](const char* key, void (Trust::*how)(const std::filesystem::path&)) {
+    for (const std::string& value : config.all(key)) try {
+        (policy.trust.*how)(expand(value, registry));
+      } catch (const Error& error) {
+        policy.problem = fmt::format("{}: {}", key, error.what());
+      }
+  };
+  add("aiaccel.trustedKey", &Trust::add_key);
+  add("aiaccel.trustedRoot", &Trust::add_root);
+  return policy;
+}
+
+SignatureCheck check_signature(const SignaturePolicy& policy, std::span<const SignedFile> files,
+                               std::span<const std::string> bundles) {
+  if (policy.demand == SignatureDemand::off) return {};
+  Error last(ENODATA, "it has no signature");
+  for (const std::string& bundle : bundles) try {
+      return {verify(bundle, files, policy.trust), {}};
+    } catch (const Error& error) {
+      last = error;
+    }
+  // A key that could not be read may be the one that is missing.
+  if (!policy.problem.empty()) last = Error(last.code().value(), policy.problem);
+  if (policy.demand == SignatureDemand::require) throw Error(last);
+  return {std::nullopt, last.what()};
+}
+
+}  // namespace aiaccel

@@ -33,6 +33,9 @@
 
 namespace aiaccel {
 
+class Registry;  // <aiaccel/registry.hpp>
+struct Ref;
+
 struct SignedFile {
   std::string path;    // relative to the model's folder: `onnx/model.onnx`
   std::string sha256;  // of its contents, hexadecimal
@@ -148,6 +151,30 @@ struct SignatureCheck {
 [[gnu::visibility("default")]] SignatureCheck check_signature(const SignaturePolicy& policy,
                                                               std::span<const SignedFile> files,
                                                               std::span<const std::string> bundles);
+
+// Of a version in a registry. Signatures lie beside the models, as `.signatures/NAME/VERSION.sig`
+// on branch dev, COMMIT.sig for what is no version; they are looked for on all branches, those of
+// remotes too, so that a clone finds them.
+// Signs what the reference means now, and commits that on branch dev; says under which path. One
+// version has one signature there: a later one takes its place.
+[[gnu::visibility("default")]] std::string sign_version(Registry& registry, const Ref& ref,
+                                                        const Signer& signer);
+[[gnu::visibility("default")]] std::vector<std::string> find_signatures(const Registry& registry,
+                                                                        const Ref& ref);
+// By the registry's policy. Of what Git says that the weights are: Registry::verify_contents()
+// tells whether they still are.
+[[gnu::visibility("default")]] SignatureCheck check_version(const Registry& registry,
+                                                            const Ref& ref);
+
+// What is to be loaded. Unless the policy is `off`, all files of the folder are hashed, each time,
+// and it is those digests that the signature is held against; with `require`, this throws as
+// check_signature() does.
+struct VerifiedCheckout {
+  std::filesystem::path folder;
+  SignatureCheck check;
+};
+[[gnu::visibility("default")]] VerifiedCheckout checkout_verified(const Registry& registry,
+                                                                  const Ref& ref);
 
 }  // namespace aiaccel
 

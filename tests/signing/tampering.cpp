@@ -257,6 +257,12 @@ BOOST_AUTO_TEST_CASE(other_keys) {
   Trust both = trusting(other);
   both.add_key(key.pub);
   BOOST_TEST(aiaccel::verify(bundle, kFiles, both).model_name == "speech");
+  // Whoever is named has to have signed, not just anybody who is trusted.
+  const std::string renamed = changed([&](json& root) {
+    root["verificationMaterial"]["publicKey"]["hint"] = Signer::from_key(other.key).key_hint();
+  });
+  refused(EBADMSG, "the signature is not one of what it stands beside",
+          [&] { aiaccel::verify(renamed, kFiles, both); });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

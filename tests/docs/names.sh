@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 1
 # names FILE: what stands between backticks and looks like a test, a line each
 names() {
 	# shellcheck disable=SC2016 # backticks of Markdown
-	grep -o '`[^` ]*`' "$1" | tr -d '`' | grep -E '^(kmod|uapi|core|host|conformance|broker|models|formats|libfuzzer|shim|policy|observe|exec|standin)/[a-z0-9_]+(/([a-z0-9_]+|\*))?$|^[a-z0-9_]+/([a-z0-9]+_[a-z0-9_]+|\*)$' | sort -u
+	grep -o '`[^` ]*`' "$1" | tr -d '`' | grep -E '^(kmod|uapi|core|host|conformance|broker|models|formats|signing|libfuzzer|shim|policy|observe|exec|standin)/[a-z0-9_]+(/([a-z0-9_]+|\*))?$|^[a-z0-9_]+/([a-z0-9]+_[a-z0-9_]+|\*)$' | sort -u
 }
 
 # exists NAME

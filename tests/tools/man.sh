@@ -48,6 +48,14 @@ done
 is 'aiaccel.1 has the options of aiaccel and its commands' "$(options_of_page aiaccel.1)" \
 	"$({ options_of_help aiaccel; for c in doctor engines explain drain resume order leave evict run exec attach demo; do options_of_help aiaccel $c; done
 		for c in check show reload set unset; do options_of_help aiaccel policy $c; done; } | sort -u)"
+model_commands=$("$bin/aiaccel" model --help | awk 'on && NF { print $1 } tolower($0) ~ /^subcommands/ { on = 1 }')
+is 'aiaccel-model.1 has the commands' "$(awk '/^\.Ss/ { print $2 }' $pages/aiaccel-model.1 | paste -sd' ')" \
+	"$(paste -sd' ' <<<"$model_commands")"
+is 'aiaccel-model.1 has the options' "$(options_of_page aiaccel-model.1)" \
+	"$(for c in $model_commands; do options_of_help aiaccel model "$c"; done | sort -u)"
+is 'aiaccel-model.1 has the fields of the JSON, and no others' \
+	"$(comm -3 <(grep -ohE '\{"[a-z0-9_]+",|json\["[a-z]+"\]' tools/aiaccel/model*.cpp | tr -dc 'a-z0-9_\n' | sed 's/^json//' | sort -u) \
+		<(names_of_page aiaccel-model.1) | xargs)" ''
 is 'aiaccel-top.1 has the options of aiaccel-top' "$(options_of_page aiaccel-top.1)" "$(options_of_help aiaccel-top)"
 is 'aiacceld.8 has the options of aiacceld' "$(options_of_page aiacceld.8)" "$(options_of_help aiacceld)"
 

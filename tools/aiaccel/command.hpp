@@ -26,6 +26,7 @@ void add_policy(CLI::App& app, Globals& globals);
 void add_control(CLI::App& app, Globals& globals);  // drain, resume, leave
 void add_evict(CLI::App& app, Globals& globals);
 void add_explain(CLI::App& app, Globals& globals);
+void add_model(CLI::App& app, Globals& globals);
 void add_run(CLI::App& app, Globals& globals);
 
 // The command line with -- before the program that `exec` is to become: what follows is the

@@ -21,6 +21,7 @@ int parse_and_run(int argc, char** argv) {
   tools::add_explain(app, globals);
   tools::add_control(app, globals);
   tools::add_evict(app, globals);
+  tools::add_model(app, globals);
   tools::add_run(app, globals);
   tools::add_exec(app, globals);
   tools::add_attach(app, globals);

@@ -7,10 +7,13 @@
 #include <cerrno>
 #include <chrono>
 #include <deque>
+#include <filesystem>
 #include <future>
 
 #include "aiaccel/command.hpp"
 #include "aiaccel/inputs.hpp"
+#include "aiaccel/model_command.hpp"
+#include "aiaccel/model_trust.hpp"
 #include "aiaccel/scheduling.hpp"
 #include "aiaccel/summary.hpp"
 #include "common/command_line.hpp"
@@ -45,9 +48,22 @@ struct Outcome {
   std::string os_help;
 };
 
-aiaccel::Model open_model(const std::string& path) {
+// A file; where there is none of that name, a version in the user's registry.
+aiaccel::Model open_model(const std::string& text) {
+  std::string file = text;
+  std::string label;
+  if (!std::filesystem::exists(text) && is_ref(text)) {
+    const aiaccel::Registry registry = open_registry({});
+    const aiaccel::ModelVersion version = registry.resolve(parse_ref(text));
+    if (version.main_file.empty())
+      throw Failure(
+          fmt::format("{} does not say which of its files is the model", version_name(version)),
+          "");
+    file = trusted_checkout(registry, version) / version.main_file;
+    label = version_name(version);
+  }
   try {
-    return aiaccel::Model::open(path);
+    return aiaccel::Model::open(file, label);
   } catch (const aiaccel::Error& e) {
     if (e.code().value() == ENOSYS) throw Failure(e.what(), "`aiaccel doctor`", exit_absent);
     throw;
@@ -225,7 +241,8 @@ int run(Options& options, const std::string& transport) {
 void add_run(CLI::App& app, Globals& globals) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("run", "Run an ONNX model and say how that went");
-  command->add_option("MODEL", options->model, "The model's file")->required();
+  command->add_option("MODEL", options->model, "The model's file, or its name in the registry")
+      ->required();
   command->add_option("--input", options->inputs, "Raw values of an input; else they are generated")
       ->type_name("NAME=FILE")
       ->allow_extra_args(false);

@@ -1,0 +1,615 @@
+// SPDX-License-Identifier: MIT
+//
+// `aiaccel model` as people type it, with real models where they are here, and stock git and
+// git-lfs beside it: what one writes the other reads.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "common/progress.hpp"
+#include "common/text.hpp"
+#include "formats/fixture.hpp"
+#include "models/fixture.hpp"
+#include "process.hpp"
+#include "tap/tap.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using process::Result;
+using tools::Json;
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::string read(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write(const fs::path& path, const std::string& text) {
+  fs::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+// A little ONNX model: y = x as often as `adds` says, float32[batch, width].
+std::string onnx(unsigned width, unsigned adds = 1, const std::string& weights = "1234") {
+  namespace pb = fixture::pb;
+  const auto value = [width](const std::string& name) {
+    const std::string dimensions =
+        pb::bytes(1, pb::bytes(2, "batch")) + pb::bytes(1, pb::number(1, width));
+    return pb::bytes(1, name) +
+           pb::bytes(2, pb::bytes(1, pb::number(1, 1) + pb::bytes(2, dimensions)));
+  };
+  std::string graph;
+  for (unsigned i = 0; i < adds; i++)
+    graph += pb::bytes(1, pb::bytes(1, "x") + pb::bytes(1, "w") + pb::bytes(2, "y") +
+                              pb::bytes(3, "n" + std::to_string(i)) + pb::bytes(4, "Add"));
+  graph += pb::bytes(2, "g") +
+           pb::bytes(
+               5, pb::number(1, 1) + pb::number(2, 1) + pb::bytes(8, "w") + pb::bytes(9, weights)) +
+           pb::bytes(11, value("x")) + pb::bytes(12, value("y"));
+  return pb::number(1, 8) + pb::bytes(2, "tests") + pb::bytes(7, graph) +
+         pb::bytes(8, pb::number(2, 17));
+}
+
+// A folder with a registry in it, a home of its own for git, and files to add.
+struct Place {
+  fs::path path;
+  fs::path registry;
+  std::vector<std::string> environment;
+
+  Place() {
+    char name[] = "/tmp/aiaccel-model-XXXXXX";
+    BOOST_REQUIRE(::mkdtemp(name));
+    path = name;
+    registry = path / "registry";
+    environment = {"AIACCEL_REGISTRY=" + registry.string(),
+                   "HOME=" + path.string(),
+                   "XDG_CONFIG_HOME=" + (path / "config").string(),
+                   "GIT_CONFIG_NOSYSTEM=1",
+                   "GIT_AUTHOR_NAME=Anna",
+                   "GIT_AUTHOR_EMAIL=anna@example.org",
+                   "GIT_COMMITTER_NAME=Anna",
+                   "GIT_COMMITTER_EMAIL=anna@example.org",
+                   "LC_ALL=C.UTF-8"};
+  }
+  ~Place() {
+    // Checked-out versions are read-only.
+    std::error_code none;
+    for (const auto& entry : fs::recursive_directory_iterator(path, none))
+      if (entry.is_directory()) fs::permissions(entry.path(), fs::perms::owner_all, none);
+    fs::remove_all(path, none);
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+  Result run(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), {"aiaccel", "model"});
+    return process::run(arguments, environment);
+  }
+
+  // What must work.
+  Result good(const std::vector<std::string>& arguments) const {
+    Result result = run(arguments);
+    BOOST_TEST_REQUIRE(result.status == 0, arguments[0] << ": " << result.err << result.out);
+    return result;
+  }
+
+  // A program that is none of ours, in `folder`; its output, without the newline at the end.
+  std::string shell(const fs::path& folder, const std::string& command) const {
+    const fs::path out = path / "shell.out";
+    std::string line = "cd '" + folder.string() + "' && env";
+    for (const std::string& variable : environment) line += " '" + variable + "'";
+    line += " sh -c '" + command + "' >'" + out.string() + "' 2>&1";
+    const int status = std::system(line.c_str());  // NOLINT
+    std::string text = read(out);
+    while (text.ends_with('\n')) text.pop_back();
+    BOOST_TEST(status == 0, command << ": " << text);
+    return text;
+  }
+
+  std::string file(const std::string& name, const std::string& text) const {
+    write(path / name, text);
+    return path / name;
+  }
+
+  // A version of the model `vad`, `width` wide.
+  void add(const std::string& version, unsigned width) const {
+    good({"add", file("vad.onnx", onnx(width)), "--name", "vad", "--version", version});
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(model)
+
+BOOST_AUTO_TEST_CASE(misuse_ends_with_2_and_says_what_to_do) {
+  const Place place;
+  const std::vector<std::vector<std::string>> misuses{
+      {},
+      {"nonsense"},
+      {"add"},
+      {"add", "x.onnx"},
+      {"add", "x.onnx", "--name", ""},
+      {"add", "x.onnx", "--name", "x", "--label", "nothing"},
+      {"add", "x.onnx", "--name", "x", "--label", "a=1", "--label", "a=2"},
+      {"show", "Vad"},
+      {"show", "vad@five"},
+      {"show", "vad#prod#0"},
+      {"promote", "vad@v1.0.0"},
+      {"rollback", "vad@v1.0.0"},
+      {"rollback", "vad#prod#3"},
+      {"export", "vad"},
+      {"sign", "vad"},
+  };
+  for (const auto& misuse : misuses) {
+    const Result result = place.run(misuse);
+    BOOST_TEST_CONTEXT((misuse.empty() ? "nothing" : misuse.back())) {
+      BOOST_TEST(result.status == 2);
+      BOOST_TEST(result.out == "");
+      BOOST_TEST(result.err.starts_with("aiaccel: "));
+    }
+  }
+  BOOST_TEST(!fs::exists(place.registry));
+}
+
+BOOST_AUTO_TEST_CASE(without_a_registry) {
+  const Place place;
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"ls"}, {"show", "vad"}, {"promote", "vad", "prod"}, {"gc"}}) {
+    const Result result = place.run(command);
+    BOOST_TEST(result.status == 1);
+    BOOST_TEST(has(result.err, place.registry.string()));
+    BOOST_TEST(has(result.err, "hint: `aiaccel model add`"));
+  }
+  BOOST_TEST(!fs::exists(place.registry));
+}
+
+BOOST_AUTO_TEST_CASE(what_was_added_is_shown) {
+  const Place place;
+  const Result added = place.good({"add", place.file("vad.onnx", onnx(576)), "--name", "vad",
+                                   "--version", "5.0.0", "--label", "task=vad", "--label",
+                                   "language=any=all", "--licence", "MIT", "--training-run",
+                                   "https://example.org/42", "-m", "the first\n\nwith more words"});
+  BOOST_TEST(added.out.starts_with("vad@v5.0.0  "));
+  BOOST_TEST(added.err == "");  // a progress bar is for terminals
+
+  const Json json = place.good({"show", "vad@v5.0.0", "--json"}).json();
+  BOOST_TEST(json["name"] == "vad");
+  BOOST_TEST(json["version"] == "v5.0.0");
+  BOOST_TEST(json["labels"]["task"] == "vad");
+  BOOST_TEST(json["labels"]["language"] == "any=all");
+  BOOST_TEST(json["licence"] == "MIT");
+  BOOST_TEST(json["training_run"] == "https://example.org/42");
+  BOOST_TEST(json["main_file"] == "vad.onnx");
+  BOOST_TEST(json["signed"] == false);
+  BOOST_TEST(json["stages"].empty());
+  BOOST_TEST_REQUIRE(json["files"].size() == 2u);
+  BOOST_TEST(json["files"][0]["path"] == "aiaccel.json");
+  BOOST_TEST(json["files"][1]["path"] == "vad.onnx");
+  BOOST_TEST(json["files"][1]["size_bytes"] == onnx(576).size());
+  BOOST_TEST(json["files"][1]["weights"] == true);
+  BOOST_TEST(json["metadata"]["inputs"][0]["shape"] == Json::array({"batch", 576}));
+  BOOST_TEST(json["commit"] == place.shell(place.registry, "git rev-parse vad@v5.0.0^{commit}"));
+
+  const Result shown = place.good({"show", "vad@latest", "--tensors"});
+  for (const char* part :
+       {"vad@v5.0.0\n", "author     Anna", "licence    MIT\n", "label      task=vad\n",
+        "made by    https://example.org/42\n", "message    the first\n           with more words\n",
+        "format     onnx 8, opset 17\n", "input      x: float32[batch, 576]\n",
+        "operators  1 Add\n", "tensor     w: float32[1]  4 B\n", "signed     no\n"})
+    BOOST_TEST(has(shown.out, part), part << " is not in\n" << shown.out);
+}
+
+// Nothing that aiaccel writes has control characters; what stock git writes may.
+BOOST_AUTO_TEST_CASE(text_of_others_sends_nothing_to_the_terminal) {
+  const Place place;
+  const std::string file = place.file("vad.onnx", onnx(1));
+  BOOST_TEST(place.run({"add", file, "--name", "vad", "-m", "\033]0;title\007"}).status == 1);
+  place.add("1.0.0", 1);
+  place.shell(place.registry,
+              "printf \"\\033]0;title\\007\\n\" >../text && "
+              "git tag -a \"vad#prod#1\" -F ../text \"vad@v1.0.0^{}\" && "
+              "GIT_AUTHOR_NAME=$(printf \"\\033[31mred\") git tag -a \"vad#prod#2\" "
+              "-F ../text \"vad@v1.0.0^{}\"");
+  const Json entries = place.good({"log", "vad#prod", "--json"}).json()["entries"];
+  BOOST_TEST_REQUIRE(entries.size() == 2u);
+  BOOST_TEST(has(entries[0]["message"], "\033"));
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"log", "vad#prod"}, {"show", "vad#prod"}, {"ls", "vad"}})
+    BOOST_TEST(!has(place.good(command).out, "\033"), command[0]);
+}
+
+BOOST_AUTO_TEST_CASE(lists) {
+  const Place place;
+  place.add("1.0.0", 1);
+  place.add("1.10.0", 2);
+  place.add("1.9.0", 3);
+  place.good({"promote", "vad@v1.9.0", "prod"});
+  place.good({"add", place.file("other.onnx", onnx(9)), "--name", "other"});
+
+  const Json all = place.good({"ls", "--json"}).json();
+  BOOST_TEST_REQUIRE(all["models"].size() == 2u);
+  BOOST_TEST(all["models"][0]["name"] == "other");
+  BOOST_TEST(all["models"][0]["latest"].is_null());
+  BOOST_TEST(all["models"][1]["latest"] == "v1.10.0");
+  BOOST_TEST(all["models"][1]["versions"] == 3);
+  BOOST_TEST(all["models"][1]["stages"]["prod"] == "v1.9.0");
+  BOOST_TEST(has(place.good({"ls"}).out, "prod=v1.9.0"));
+
+  const Json versions = place.good({"ls", "vad", "--json"}).json()["versions"];
+  BOOST_TEST_REQUIRE(versions.size() == 3u);
+  BOOST_TEST(versions[0]["version"] == "v1.10.0");
+  BOOST_TEST(versions[1]["version"] == "v1.9.0");
+  BOOST_TEST(versions[1]["stages"] == Json::array({"prod"}));
+  BOOST_TEST(versions[2]["version"] == "v1.0.0");
+
+  const std::string refs = place.good({"ls", "--refs"}).out;
+  for (const char* ref : {"other\n", "vad\n", "vad@v1.10.0\n", "vad@v1.0.0\n", "vad#prod\n"})
+    BOOST_TEST(has("\n" + refs, std::string("\n") + ref), ref);
+  const Result none = place.run({"ls", "nobody"});
+  BOOST_TEST(none.status == 1);
+  BOOST_TEST(has(none.err, "there is no model nobody"));
+}
+
+BOOST_AUTO_TEST_CASE(a_version_is_added_once) {
+  const Place place;
+  place.add("1.0.0", 1);
+  const Result again =
+      place.run({"add", place.file("vad.onnx", onnx(2)), "--name", "vad", "--version", "1.0.0"});
+  BOOST_TEST(again.status == 1);
+  BOOST_TEST(has(again.err, "v1.0.0"));
+  BOOST_TEST(place.good({"ls", "vad", "--json"}).json()["versions"].size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_version_comes_later) {
+  const Place place;
+  place.good({"add", place.file("vad.onnx", onnx(1)), "--name", "vad"});
+  BOOST_TEST(place.good({"show", "vad", "--json"}).json()["version"].is_null());
+  BOOST_TEST(place.good({"tag", "vad", "1.0.0"}).out.starts_with("vad@v1.0.0  "));
+  BOOST_TEST(place.good({"show", "vad", "--json"}).json()["version"] == "v1.0.0");
+}
+
+BOOST_AUTO_TEST_CASE(diff_of_versions_and_of_a_file) {
+  const Place place;
+  place.add("1.0.0", 512);
+  place.good({"add", place.file("vad.onnx", onnx(576, 2)), "--name", "vad", "--version", "2.0.0"});
+  const Result diff = place.good({"diff", "vad@v1.0.0", "vad@v2.0.0"});
+  for (const char* line : {"~ input x: float32[batch, 512] -> float32[batch, 576]\n",
+                           "~ output y: float32[batch, 512] -> float32[batch, 576]\n",
+                           "~ operator Add: 1 -> 2\n", "~ file vad.onnx: "})
+    BOOST_TEST(has(diff.out, line), line << " is not in\n" << diff.out);
+  BOOST_TEST(place.good({"diff", "vad@v1.0.0", "vad@v1.0.0"}).out == "");
+
+  // Other weights of the same shape: only the file's digest tells.
+  place.good(
+      {"add", place.file("vad.onnx", onnx(576, 2, "abcd")), "--name", "vad", "--version", "2.0.1"});
+  const Json json = place.good({"diff", "vad@v2.0.0", "vad@v2.0.1", "--json"}).json();
+  BOOST_TEST(json["before"] == "vad@v2.0.0");
+  BOOST_TEST_REQUIRE(json["changes"].size() == 1u);
+  BOOST_TEST(json["changes"][0]["part"] == "file");
+  BOOST_TEST(json["changes"][0]["how"] == "changed");
+
+  const std::string file = place.file("new.onnx", onnx(512));
+  BOOST_TEST(place.good({"diff", "vad@v1.0.0", file}).out ==
+             "+ file new.onnx: " + std::to_string(onnx(512).size()) + " bytes\n" +
+                 "- file vad.onnx: " + std::to_string(onnx(512).size()) + " bytes\n");
+}
+
+BOOST_AUTO_TEST_CASE(stages_and_their_history) {
+  const Place place;
+  place.add("1.0.0", 1);
+  place.add("2.0.0", 2);
+  BOOST_TEST(place.good({"promote", "vad@v1.0.0", "prod", "-m", "go"}).out ==
+             "vad#prod  is v1.0.0  (vad#prod#1)\n");
+  const Json second = place.good({"promote", "vad@v2.0.0", "prod", "--json"}).json();
+  BOOST_TEST(second["entry"]["number"] == 2);
+  BOOST_TEST(second["entry"]["version"] == "v2.0.0");
+  BOOST_TEST(place.good({"show", "vad#prod", "--json"}).json()["version"] == "v2.0.0");
+  BOOST_TEST(place.good({"show", "vad#prod#1", "--json"}).json()["version"] == "v1.0.0");
+  BOOST_TEST(place.good({"rollback", "vad#prod", "-m", "it failed"}).out ==
+             "vad#prod  is v1.0.0  (vad#prod#3)\n");
+  const Json log = place.good({"log", "vad#prod", "--json"}).json();
+  BOOST_TEST_REQUIRE(log["entries"].size() == 3u);
+  BOOST_TEST(log["entries"][0]["number"] == 3);
+  BOOST_TEST(log["entries"][0]["rollback"] == true);
+  BOOST_TEST(log["entries"][0]["version"] == "v1.0.0");
+  BOOST_TEST(log["entries"][1]["rollback"] == false);
+  BOOST_TEST(log["entries"][2]["message"].get<std::string>().starts_with("go"));
+  BOOST_TEST(has(place.good({"log", "vad#prod"}).out, "(rollback) it failed"));
+  BOOST_TEST(place.good({"log", "vad", "--json"}).json()["versions"][0]["version"] == "v2.0.0");
+  BOOST_TEST(place.shell(place.registry, "git tag -l \"vad#*\"") ==
+             "vad#prod#1\nvad#prod#2\nvad#prod#3");
+  // There is nothing before the first.
+  BOOST_TEST(place.run({"rollback", "vad#prod"}).status == 1);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_removed_is_said_first) {
+  const Place place;
+  place.add("1.0.0", 1);
+  place.add("2.0.0", 2);
+  place.good({"promote", "vad@v2.0.0", "prod"});
+  const Result refused = place.run({"rm", "vad@v2.0.0"});
+  BOOST_TEST(refused.status == 1);
+  BOOST_TEST(has(refused.err, "prod"));
+  BOOST_TEST(has(place.good({"rm", "--dry-run", "vad@v1.0.0"}).out, "would remove"));
+  BOOST_TEST(place.good({"ls", "vad", "--json"}).json()["versions"].size() == 2u);
+  const Json removed = place.good({"rm", "vad@v1.0.0", "--json"}).json();
+  BOOST_TEST(removed["dry_run"] == false);
+  BOOST_TEST(!removed["removed"].empty());
+  BOOST_TEST(place.good({"ls", "vad", "--json"}).json()["versions"].size() == 1u);
+  // The branch dev still has the version in its history.
+  BOOST_TEST(place.good({"gc", "--dry-run", "--json"}).json()["bytes"] == 0);
+  BOOST_TEST(place.good({"gc"}).out == "nothing to remove\n");
+}
+
+BOOST_AUTO_TEST_CASE(hooks) {
+  const Place place;
+  place.add("1.0.0", 1);
+  place.add("2.0.0", 2);
+  const std::string hook =
+      place.file("hook",
+                 "#!/bin/sh\necho \"$#\" \"$@\" \"$AIACCEL_MODEL $AIACCEL_STAGE $AIACCEL_VERSION "
+                 "$AIACCEL_NUMBER\" >>\"$HOME/told\"\necho from the hook\n");
+  BOOST_REQUIRE(::chmod(hook.c_str(), 0755) == 0);
+  const auto config = [&](const std::string& key, const std::string& value) {
+    place.shell(place.registry, "git config aiaccel." + key + " \"" + value + "\"");
+  };
+  const auto told = [&] {
+    const std::string text = read(place.path / "told");
+    fs::remove(place.path / "told");
+    return text;
+  };
+  config("onPromote", "~/hook");
+  const std::string v1 = place.good({"show", "vad@v1.0.0", "--json"}).json()["commit"];
+  const std::string v2 = place.good({"show", "vad@v2.0.0", "--json"}).json()["commit"];
+  const std::string none(40, '0');
+
+  const Result first = place.good({"promote", "vad@v1.0.0", "prod", "--json"});
+  BOOST_TEST(told() == "4 vad prod " + v1 + " " + none + " vad prod v1.0.0 1\n");
+  BOOST_TEST(first.json()["entry"]["number"] == 1);  // what the hook prints is not between
+  BOOST_TEST(first.err == "from the hook\n");
+  place.good({"promote", "vad@v2.0.0", "prod"});
+  BOOST_TEST(told() == "4 vad prod " + v2 + " " + v1 + " vad prod v2.0.0 2\n");
+  place.good({"rollback", "vad#prod"});
+  BOOST_TEST(told() == "");  // that one has a key of its own
+  config("onRollback", hook);
+  place.good({"promote", "vad@v2.0.0", "prod"});
+  told();
+  place.good({"rollback", "vad#prod"});
+  BOOST_TEST(told() == "4 vad prod " + v1 + " " + v2 + " vad prod v1.0.0 5\n");
+}
+
+// A hook comes after the fact: the stage has changed, whatever becomes of it.
+BOOST_AUTO_TEST_CASE(hooks_that_fail) {
+  const Place place;
+  place.add("1.0.0", 1);
+  const std::string failing = place.file("failing", "#!/bin/sh\nexit 7\n");
+  const std::string killed = place.file("killed", "#!/bin/sh\nkill -9 $$\n");
+  for (const std::string& hook : {failing, killed}) BOOST_REQUIRE(::chmod(hook.c_str(), 0755) == 0);
+  const std::string plain = place.file("plain", "#!/bin/sh\n");
+  unsigned number = 0;
+  for (const auto& [hook, why] : std::vector<std::pair<std::string, std::string>>{
+           {failing, "ended with 7"},
+           {killed, "was killed by signal 9"},
+           {plain, "cannot be run: Permission denied"},
+           {(place.path / "missing").string(), "cannot be run: No such file"},
+           {"hook", "is no absolute path"},
+           {failing + "; touch " + (place.path / "pwned").string(), "cannot be run"}}) {
+    place.shell(place.registry, "git config aiaccel.onPromote \"" + hook + "\"");
+    const Result result = place.run({"promote", "vad@v1.0.0", "s" + std::to_string(++number)});
+    BOOST_TEST(result.status == 4);
+    BOOST_TEST(has(result.err, why), result.err);
+    BOOST_TEST(has(result.err, "aiaccel.onPromote"));
+    const std::string stage = "vad#s" + std::to_string(number);
+    BOOST_TEST(place.good({"show", stage, "--json"}).json()["version"] == "v1.0.0");
+  }
+  BOOST_TEST(!fs::exists(place.path / "pwned"));
+}
+
+BOOST_AUTO_TEST_CASE(pushed_cloned_and_pulled) {
+  const Place place;
+  place.add("1.0.0", 1);
+  place.good({"promote", "vad@v1.0.0", "prod"});
+  const std::string bare = place.path / "bare.git";
+  place.shell(place.path, "git init -q --bare " + bare);
+  BOOST_TEST(place.good({"push", bare}).out == "pushed to " + bare + "\n");
+  place.shell(place.path, "git lfs install --skip-repo && git clone -q -b prod " + bare + " clone");
+  BOOST_TEST(read(place.path / "clone/vad/vad.onnx") == onnx(1));
+  place.shell(place.path / "clone", "git lfs fsck");
+
+  // Another registry gets it, and what comes after.
+  const std::string other = place.path / "other";
+  place.shell(place.path, "git clone -q --no-checkout -b dev " + bare + " other");
+  const auto in_other = [&](std::vector<std::string> command) {
+    command.insert(command.end(), {"--registry", other});
+    return place.good(command);
+  };
+  in_other({"pull"});
+  BOOST_TEST(in_other({"show", "vad#prod", "--json"}).json()["version"] == "v1.0.0");
+  in_other({"verify", "vad#prod"});
+  place.add("2.0.0", 2);
+  place.good({"promote", "vad@v2.0.0", "prod"});
+  place.good({"push", bare});
+  BOOST_TEST(in_other({"pull"}).out == "pulled from origin\n");
+  BOOST_TEST(in_other({"show", "vad#prod", "--json"}).json()["version"] == "v2.0.0");
+  in_other({"verify", "vad#prod"});
+}
+
+// With keys that openssl makes, as docs/signing.md says.
+BOOST_AUTO_TEST_CASE(signed_and_verified_by_policy) {
+  const Place place;
+  place.add("1.0.0", 1);
+  place.shell(place.path,
+              "for k in key other; do openssl genpkey -algorithm EC -pkeyopt "
+              "ec_paramgen_curve:P-256 -out $k.pem && openssl pkey -in $k.pem -pubout "
+              "-out $k.pub; done");
+  const auto config = [&](const std::string& key, const std::string& value) {
+    place.shell(place.registry, "git config aiaccel." + key + " \"" + value + "\"");
+  };
+  const auto verify = [&] { return place.run({"verify", "vad@v1.0.0", "--json"}); };
+  BOOST_TEST(verify().json()["signature"] == "unchecked");
+  config("signatures", "require");
+  config("trustedKey", place.path / "key.pub");
+  BOOST_TEST(verify().status == 1);
+  BOOST_TEST(verify().json()["signature"] == "missing");
+  BOOST_TEST(verify().json()["contents"] == true);
+  const auto refused = [&] {
+    const Result exported = place.run({"export", "vad", "--triton", place.path / "triton"});
+    return exported.status == 1 && !fs::exists(place.path / "triton/vad/1");
+  };
+  BOOST_TEST(refused());
+  config("signatures", "warn");
+  BOOST_TEST(verify().status == 0);
+  BOOST_TEST(has(place.good({"verify", "vad"}).out, "signature  missing: "));
+
+  config("signatures", "require");
+  place.good({"sign", "vad@v1.0.0", "--key", place.path / "other.pem"});
+  BOOST_TEST(verify().json()["signature"] == "bad");
+  BOOST_TEST(refused());
+  const Json made = place.good({"sign", "vad", "--key", place.path / "key.pem", "--json"}).json();
+  BOOST_TEST(made["path"] == ".signatures/vad/v1.0.0.sig");
+  BOOST_TEST(made["key_hint"].get<std::string>() ==
+             place.shell(place.path, "sha256sum key.pub | cut -d\" \" -f1"));
+  BOOST_TEST(verify().status == 0);
+  BOOST_TEST(verify().json()["signature"] == "good");
+  BOOST_TEST(place.good({"show", "vad@v1.0.0", "--json"}).json()["signed"] == true);
+  place.good({"export", "vad@v1.0.0", "--triton", place.path / "triton"});
+  BOOST_TEST(fs::exists(place.path / "triton/vad/1/model.onnx"));
+}
+
+BOOST_AUTO_TEST_CASE(a_passphrase_is_not_asked_for_without_a_terminal) {
+  const Place place;
+  place.add("1.0.0", 1);
+  place.shell(place.path,
+              "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 "
+              "-pass pass:secret -out key.pem");
+  const std::string line = "setsid build/bin/aiaccel model sign vad --key '" +
+                           (place.path / "key.pem").string() + "' --registry '" +
+                           place.registry.string() + "' 2>'" + (place.path / "err").string() + "'";
+  BOOST_TEST(std::system(line.c_str()) != 0);  // NOLINT
+  BOOST_TEST(has(read(place.path / "err"), "no terminal"), read(place.path / "err"));
+}
+
+// Weights that changed on the disk are told, whatever the policy.
+BOOST_AUTO_TEST_CASE(what_is_not_as_recorded) {
+  const Place place;
+  place.add("1.0.0", 1);
+  const Json shown = place.good({"show", "vad", "--json"}).json();
+  const std::string sha256 = shown["files"][1]["sha256"];
+  const fs::path object =
+      place.registry / ".git/lfs/objects" / sha256.substr(0, 2) / sha256.substr(2, 2) / sha256;
+  BOOST_TEST_REQUIRE(fs::exists(object));
+  BOOST_TEST(place.good({"verify", "vad"}).out.starts_with("vad@v1.0.0\ncontents   2 files, "));
+  fs::permissions(object, fs::perms::owner_all);
+  write(object, onnx(1, 1, "9999"));
+  const Result result = place.run({"verify", "vad"});
+  BOOST_TEST(result.status == 1);
+  BOOST_TEST(has(result.err, "vad.onnx"), result.err);
+  const Result json = place.run({"verify", "vad", "--json"});
+  BOOST_TEST(json.status == 1);
+  BOOST_TEST(json.json()["contents"] == false);
+  BOOST_TEST(json.json()["signature"] == "unchecked");
+  BOOST_TEST(place.run({"sign", "vad", "--key", place.path / "none.pem"}).status == 1);
+}
+
+BOOST_AUTO_TEST_CASE(run_takes_a_name_of_the_registry) {
+  if (const std::string why = fixture::missing(); !why.empty()) SKIP(why);
+  const Place place;
+  place.good({"add", fixture::silero("v5"), "--name", "silero-vad", "--version", "5.0.0"});
+  place.good({"promote", "silero-vad@latest", "prod"});
+  std::vector<std::string> environment = place.environment;
+  environment.push_back("XDG_CACHE_HOME=" + fixture::models().parent_path().parent_path().string());
+  const auto run = [&](const std::string& model) {
+    return process::run({"aiaccel", "run", model, "--dim", "input.1=576", "--value", "sr=16000",
+                         "--json", "--transport", "embedded"},
+                        environment);
+  };
+  const Result result = run("silero-vad#prod");
+  BOOST_TEST_REQUIRE(result.status == 0, result.err);
+  BOOST_TEST(result.json()["model"] == "silero-vad@v5.0.0");
+  BOOST_TEST(result.json()["outputs"] == run(fixture::silero("v5")).json()["outputs"]);
+  BOOST_TEST(run("silero-vad#staging").status == 1);
+  BOOST_TEST(run("missing.onnx").status == 1);
+}
+
+BOOST_AUTO_TEST_CASE(exported_for_triton) {
+  const Place place;
+  place.add("1.0.0", 1);
+  place.add("2.0.0", 2);
+  const fs::path triton = place.path / "triton";
+  const auto to_triton = [&](const std::string& ref) {
+    return place.good({"export", ref, "--triton", triton, "--json"}).json();
+  };
+  const Json first = to_triton("vad@v1.0.0");
+  BOOST_TEST(first["number"] == 1);
+  BOOST_TEST(first["new"] == true);
+  BOOST_TEST(read(triton / "vad/1/model.onnx") == onnx(1));
+  BOOST_TEST(to_triton("vad@v2.0.0")["number"] == 2);
+  BOOST_TEST(read(triton / "vad/2/model.onnx") == onnx(2));
+  BOOST_TEST(read(triton / "vad/1/model.onnx") == onnx(1));
+  const std::string config = read(triton / "vad/config.pbtxt");
+  for (const char* part : {"name: \"vad\"\n", "backend: \"onnxruntime\"\n", "max_batch_size: 8\n",
+                           "dims: [ 2 ]\n", "data_type: TYPE_FP32\n"})
+    BOOST_TEST(has(config, part), part << " is not in\n" << config);
+  // What is there keeps its number.
+  const Json again = to_triton("vad@v1.0.0");
+  BOOST_TEST(again["number"] == 1);
+  BOOST_TEST(again["new"] == false);
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(triton / "vad"))
+    names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  BOOST_TEST(names == (std::vector<std::string>{"1", "2", "config.pbtxt"}));
+  BOOST_TEST(has(place.shell(".", "/usr/bin/python3 tests/registry/triton.py " +
+                                      (triton / "vad/config.pbtxt").string()),
+                 "\"name\": \"vad\""));
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_exported_for_triton) {
+  const Place place;
+  const fs::path source = place.path / "source";
+  write(source / "net.onnx", onnx(3));
+  write(source / "vocabulary/words.txt", "one two\n");
+  place.good({"add", source, "--name", "team/net", "--version", "1.0.0"});
+  const fs::path triton = place.path / "triton";
+  place.good({"export", "team/net", "--triton", triton, "--max-batch-size", "0"});
+  BOOST_TEST(read(triton / "team_net/1/model.onnx") == onnx(3));
+  BOOST_TEST(read(triton / "team_net/1/vocabulary/words.txt") == "one two\n");
+  BOOST_TEST(has(read(triton / "team_net/config.pbtxt"), "name: \"team_net\"\n"));
+  BOOST_TEST(has(read(triton / "team_net/config.pbtxt"), "max_batch_size: 0\n"));
+}
+
+BOOST_AUTO_TEST_CASE(what_triton_does_not_serve) {
+  const Place place;
+  place.good({"add",
+              place.file("w.safetensors",
+                         fixture::safetensors(
+                             R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4)),
+              "--name", "w", "--version", "1.0.0"});
+  const Result result = place.run({"export", "w", "--triton", place.path / "triton"});
+  BOOST_TEST(result.status == 1);
+  BOOST_TEST(has(result.err, "safetensors"));
+  BOOST_TEST(!fs::exists(place.path / "triton"));
+}
+
+BOOST_AUTO_TEST_CASE(the_line_of_a_progress_bar) {
+  using tools::progress_line;
+  BOOST_TEST(progress_line("a.onnx", 0, 0, 0, 80) == "a.onnx");
+  BOOST_TEST(progress_line("a.onnx", 512, 1024, 0.5, 80) ==
+             "a.onnx  [############            ]  50 %  512 B of 1.0 KiB");
+  BOOST_TEST(progress_line("a.onnx", 1024, 1024, 2, 80) ==
+             "a.onnx  [########################] 100 %  1.0 KiB of 1.0 KiB  512 B/s");
+  BOOST_TEST(progress_line("a.onnx", 9999, 1024, 0, 80) ==
+             progress_line("a.onnx", 1024, 1024, 0, 80));
+  BOOST_TEST(progress_line("push", 2048, 0, 2, 80) == "push  2.0 KiB  1.0 KiB/s");
+  for (std::size_t width = 1; width < 90; width++)
+    BOOST_TEST(tools::columns(progress_line("a/long/name\033.onnx", 512, 1024, 2, width)) <= width);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+//
+// aiaccel model add, tag: what becomes a version of a model.
+#include <fmt/format.h>
+
+#include "aiaccel/model_command.hpp"
+#include "common/command_line.hpp"
+#include "common/progress.hpp"
+#include "common/text.hpp"
+
+namespace tools {
+namespace {
+
+struct AddCommand : ModelOptions {
+  std::string source;
+  aiaccel::AddOptions add;
+  std::vector<std::string> labels;
+};
+
+std::map<std::string, std::string> read_labels(const std::vector<std::string>& labels) {
+  std::map<std::string, std::string> result;
+  for (const std::string& label : labels) {
+    const std::size_t end = label.find('=');
+    if (end == 0 || end == label.npos)
+      throw Failure(fmt::format("--label {}: KEY=TEXT is expected", label), "", exit_usage);
+    if (!result.emplace(label.substr(0, end), label.substr(end + 1)).second)
+      throw Failure(fmt::format("--label {}: {} was given before", label, label.substr(0, end)), "",
+                    exit_usage);
+  }
+  return result;
+}
+
+int add(const AddCommand& command) {
+  aiaccel::AddOptions options = command.add;
+  options.labels = read_labels(command.labels);
+  aiaccel::ModelVersion version;
+  {
+    ProgressBar bar;
+    options.progress = [&bar](const aiaccel::Progress& progress) {
+      bar.show(progress.what, progress.done_bytes, progress.total_bytes);
+    };
+    version = create_registry(command).add(command.source, options);
+  }
+  if (command.json)
+    fmt::print("{}\n", json_text(version_json(version, false)));
+  else
+    fmt::print("{}  {}  {}, {}\n", printable(version_name(version)), short_commit(version.commit),
+               count_text(version.files.size(), "file"), bytes_text(size_of(version)));
+  return exit_ok;
+}
+
+struct TagCommand : ModelOptions {
+  std::string ref, version;
+};
+
+int tag(const TagCommand& command) {
+  const aiaccel::Ref ref = parse_ref(command.ref);
+  aiaccel::Registry registry = open_registry(command);
+  registry.tag(ref, command.version);
+  const std::string v = command.version.starts_with('v') ? command.version : "v" + command.version;
+  const aiaccel::ModelVersion version = registry.resolve(parse_ref(ref.name + "@" + v));
+  if (command.json)
+    fmt::print("{}\n", json_text(version_json(version, false)));
+  else
+    fmt::print("{}  {}\n", printable(version_name(version)), short_commit(version.commit));
+  return exit_ok;
+}
+
+}  // namespace
+
+void add_model_add(CLI::App& model, Globals& globals) {
+  auto options = std::make_shared<AddCommand>();
+  CLI::App* command = add_model_command(model, globals, options, "add",
+                                        "Record a file or folder as a version of a model", add);
+  command->add_option("PATH", options->source, "The model's file, or the folder of its files")
+      ->required();
+  command->add_option("--name", options->add.name, "The model's name")
+      ->type_name("NAME")
+      ->required()
+      ->check(not_empty());
+  command->add_option("--version", options->add.version, "Its version, such as 5.0.0 [none]")
+      ->type_name("VERSION")
+      ->check(not_empty());
+  command->add_option("--label", options->labels, "A label of the version")
+      ->type_name("KEY=TEXT")
+      ->allow_extra_args(false);
+  command->add_option("--licence", options->add.licence, "Its licence [what the file says]")
+      ->type_name("TEXT");
+  command->add_option("--parent", options->add.parent, "The version that it was made from")
+      ->type_name("REF");
+  command->add_option("--training-run", options->add.training_run, "What made it, such as a URL")
+      ->type_name("TEXT");
+  command->add_option("--main", options->add.main_file, "What a runtime is given [found]")
+      ->type_name("FILE");
+  command->add_option("-m,--message", options->add.message, "What is to be said of it")
+      ->type_name("TEXT");
+}
+
+void add_model_tag(CLI::App& model, Globals& globals) {
+  auto options = std::make_shared<TagCommand>();
+  CLI::App* command = add_model_command(model, globals, options, "tag",
+                                        "Give a version's number to what has none", tag);
+  command->add_option("REF", options->ref, "What gets it, such as NAME or NAME:COMMIT")->required();
+  command->add_option("VERSION", options->version, "Such as 5.0.0")->required()->check(not_empty());
+}
+
+}  // namespace tools

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+//
+// aiaccel model sign, verify: who vouches for a version, and whether it still is what was recorded.
+#include "aiaccel/model_trust.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <termios.h>
+#include <unistd.h>
+#include <aiaccel/signing.hpp>
+
+#include <cerrno>
+
+#include "aiaccel/model_command.hpp"
+#include "common/command_line.hpp"
+#include "common/progress.hpp"
+#include "common/text.hpp"
+
+namespace tools {
+namespace {
+
+using aiaccel::ModelVersion;
+
+// By commit: what a name means may change meanwhile.
+aiaccel::Ref exactly(const ModelVersion& version) {
+  return parse_ref(version.name + ":" + version.commit);
+}
+
+void verify_contents(const aiaccel::Registry& registry, const ModelVersion& version) {
+  ProgressBar bar;
+  registry.verify_contents(exactly(version), [&bar](const aiaccel::Progress& progress) {
+    bar.show(progress.what, progress.done_bytes, progress.total_bytes);
+  });
+}
+
+struct VerifyCommand : ModelOptions {
+  std::string ref;
+};
+
+// How a verification went: fields of the JSON.
+struct Verdict {
+  bool contents = false;
+  const char* signature = "unchecked";
+  std::string signer, why;
+  bool good = false;
+};
+
+Verdict look_at(const aiaccel::Registry& registry, const ModelVersion& version) {
+  Verdict verdict;
+  try {
+    verify_contents(registry, version);
+    verdict.contents = true;
+  } catch (const aiaccel::Error& e) {
+    verdict.why = e.what();
+    return verdict;  // then no signature makes it better
+  }
+  verdict.good = true;
+  try {
+    const aiaccel::SignatureCheck check = aiaccel::check_version(registry, exactly(version));
+    if (check.verified) {
+      verdict.signature = "good";
+      verdict.signer = check.verified->signer;
+    } else if (!check.warning.empty()) {
+      verdict.signature = version.is_signed ? "bad" : "missing";
+      verdict.why = check.warning;
+    }
+  } catch (const aiaccel::Error& e) {
+    verdict.good = false;
+    verdict.signature = e.code().value() == ENODATA ? "missing" : "bad";
+    verdict.why = e.what();
+  }
+  return verdict;
+}
+
+int verify(const VerifyCommand& command) {
+  const aiaccel::Ref ref = parse_ref(command.ref);
+  const aiaccel::Registry registry = open_registry(command);
+  const ModelVersion version = registry.resolve(ref);
+  const Verdict verdict = look_at(registry, version);
+  if (command.json) {
+    fmt::print("{}\n",
+               json_text({{"name", version.name},
+                          {"version", version.version.empty() ? Json() : Json(version.version)},
+                          {"commit", version.commit},
+                          {"contents", verdict.contents},
+                          {"signature", verdict.signature},
+                          {"signer", verdict.signer},
+                          {"why", verdict.why}}));
+    return verdict.good ? exit_ok : exit_failed;
+  }
+  if (!verdict.contents) throw Failure(verdict.why, "");
+  fmt::print("{}\ncontents   {}, {}: as recorded\n", printable(version_name(version)),
+             count_text(version.files.size(), "file"), bytes_text(size_of(version)));
+  if (!verdict.good)
+    throw Failure(verdict.why, "`aiaccel model sign`, with a key that is trusted here");
+  if (!verdict.signer.empty())
+    fmt::print("signature  {}, {}\n", verdict.signature, printable(verdict.signer));
+  else if (!verdict.why.empty())
+    fmt::print("signature  {}: {}\n", verdict.signature, printable(verdict.why));
+  else
+    fmt::print("signature  unchecked: aiaccel.signatures is off\n");
+  return exit_ok;
+}
+
+// From the terminal, which does not show it.
+std::string ask_passphrase() {
+  const int tty =
+      ::open("/dev/tty", O_RDWR | O_CLOEXEC);  // NOLINT(cppcoreguidelines-pro-type-vararg)
+  termios before{};
+  if (tty < 0 || ::tcgetattr(tty, &before) < 0) {
+    if (tty >= 0) ::close(tty);
+    throw Failure("the key has a passphrase, and there is no terminal to ask for it", "");
+  }
+  termios silent = before;
+  silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  silent.c_lflag |= ECHONL;
+  ::tcsetattr(tty, TCSAFLUSH, &silent);
+  static constexpr std::string_view kQuestion = "Passphrase of the key: ";
+  std::string answer;
+  bool good = ::write(tty, kQuestion.data(), kQuestion.size()) >= 0;
+  for (char c = 0; good && ::read(tty, &c, 1) == 1 && c != '\n';) answer += c;
+  ::tcsetattr(tty, TCSAFLUSH, &before);
+  ::close(tty);
+  return answer;
+}
+
+struct SignCommand : ModelOptions {
+  std::string ref, key, certificate;
+  std::vector<std::string> chain;
+};
+
+int sign(const SignCommand& command) {
+  const aiaccel::Ref ref = parse_ref(command.ref);
+  aiaccel::Registry registry = open_registry(command);
+  const ModelVersion version = registry.resolve(ref);
+  const std::vector<std::filesystem::path> chain(command.chain.begin(), command.chain.end());
+  const aiaccel::Signer signer = command.certificate.empty()
+                                     ? aiaccel::Signer::from_key(command.key, ask_passphrase)
+                                     : aiaccel::Signer::from_certificate(
+                                           command.certificate, command.key, ask_passphrase, chain);
+  // Nobody should vouch for what is not there.
+  verify_contents(registry, version);
+  const std::string path = aiaccel::sign_version(registry, exactly(version), signer);
+  if (command.json)
+    fmt::print("{}\n",
+               json_text({{"name", version.name},
+                          {"version", version.version.empty() ? Json() : Json(version.version)},
+                          {"commit", version.commit},
+                          {"path", path},
+                          {"key_hint", signer.key_hint()}}));
+  else
+    fmt::print("{}  signed by key {}\n", printable(version_name(version)),
+               signer.key_hint().substr(0, 16));
+  return exit_ok;
+}
+
+}  // namespace
+
+std::filesystem::path trusted_checkout(const aiaccel::Registry& registry,
+                                       const ModelVersion& version) {
+  try {
+    const aiaccel::VerifiedCheckout checkout =
+        aiaccel::checkout_verified(registry, exactly(version));
+    if (!checkout.check.warning.empty())
+      fmt::print(stderr, "aiaccel: {}: {}\n", printable(version_name(version)),
+                 printable(checkout.check.warning));
+    return checkout.folder;
+  } catch (const aiaccel::Error& e) {
+    throw Failure(
+        fmt::format("{}: {}", version_name(version), e.what()),
+        fmt::format("`aiaccel model verify {}` says what is wrong", version_name(version)));
+  }
+}
+
+void add_model_verify(CLI::App& model, Globals& globals) {
+  auto options = std::make_shared<VerifyCommand>();
+  CLI::App* command = add_model_command(model, globals, options, "verify",
+                                        "Check a version's files and signature", verify);
+  command->add_option("REF", options->ref, "Such as NAME@v1.2.3 or NAME#prod")->required();
+}
+
+void add_model_sign(CLI::App& model, Globals& globals) {
+  auto options = std::make_shared<SignCommand>();
+  CLI::App* command =
+      add_model_command(model, globals, options, "sign", "Sign a version's files", sign);
+  command->add_option("REF", options->ref, "Such as NAME@v1.2.3 or NAME#prod")->required();
+  command->add_option("--key", options->key, "The private key, in PEM")
+      ->type_name("FILE")
+      ->required()
+      ->check(not_empty());
+  CLI::Option* certificate =
+      command->add_option("--certificate", options->certificate, "The key's certificate, in PEM")
+          ->type_name("FILE")
+          ->check(not_empty());
+  command->add_option("--chain", options->chain, "Certificates between that one and the root")
+      ->type_name("FILE")
+      ->allow_extra_args(false)
+      ->needs(certificate);
+}
+
+}  // namespace tools

@@ -8,6 +8,10 @@ bindir ?= $(PREFIX)/bin
 libdir ?= $(PREFIX)/lib
 includedir ?= $(PREFIX)/include
 mandir ?= $(PREFIX)/share/man
+# Where bash, zsh and fish look for what packages bring.
+bashdir ?= $(PREFIX)/share/bash-completion/completions
+zshdir ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+fishdir ?= $(PREFIX)/share/fish/vendor_completions.d
 confdir ?= $(PREFIX)/lib
 dkmsdir ?= $(if $(filter /usr /usr/local,$(PREFIX)),/usr/src,$(PREFIX)/src)/aiaccel-$(VERSION)
 
@@ -22,6 +26,8 @@ put-all = $(if $(2),install -d $(DESTDIR)$(3) && install -m $(1) $(2) $(DESTDIR)
 	printf '%s\n' $(addprefix $(3)/,$(notdir $(2))) >>$(installed))
 fill-in = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@BINDIR@|$(bindir)|g' \
 	-e 's|@LIBDIR@|$(libdir)|g' -e 's|@INCLUDEDIR@|$(includedir)|g' $(1) >$(DESTDIR)$(2) && echo $(2) >>$(installed)
+
+complete = $(BUILD)/bin/aiaccel completion $(1) >$(DESTDIR)$(2) && echo $(2) >>$(installed)
 
 install: all ## library, headers, tools, man pages, units, udev rules, DKMS sources; DESTDIR= PREFIX=
 	install -d $(dir $(installed))
@@ -47,6 +53,10 @@ install: all ## library, headers, tools, man pages, units, udev rules, DKMS sour
 	$(call put-all,644,$(wildcard docs/man/*.1),$(mandir)/man1)
 	$(call put-all,644,$(wildcard docs/man/*.4),$(mandir)/man4)
 	$(call put-all,644,$(wildcard docs/man/*.8),$(mandir)/man8)
+	install -d $(DESTDIR)$(bashdir) $(DESTDIR)$(zshdir) $(DESTDIR)$(fishdir)
+	$(call complete,bash,$(bashdir)/aiaccel)
+	$(call complete,zsh,$(zshdir)/_aiaccel)
+	$(call complete,fish,$(fishdir)/aiaccel.fish)
 	install -d $(DESTDIR)$(confdir)/udev/rules.d $(DESTDIR)$(confdir)/systemd/system
 	$(call fill-in,udev/60-aiaccel.rules.in,$(confdir)/udev/rules.d/60-aiaccel.rules)
 	$(call fill-in,udev/systemd/aiaccel-boot.service,$(confdir)/systemd/system/aiaccel-boot.service)

@@ -46,7 +46,7 @@ for page in "$pages"/*.[148]; do
 done
 
 is 'aiaccel.1 has the options of aiaccel and its commands' "$(options_of_page aiaccel.1)" \
-	"$({ options_of_help aiaccel; for c in doctor engines explain drain resume order leave evict run exec attach demo; do options_of_help aiaccel $c; done
+	"$({ options_of_help aiaccel; for c in doctor engines explain drain resume order leave evict run exec attach demo completion; do options_of_help aiaccel $c; done
 		for c in check show reload set unset; do options_of_help aiaccel policy $c; done; } | sort -u)"
 model_commands=$("$bin/aiaccel" model --help | awk 'on && NF { print $1 } tolower($0) ~ /^subcommands/ { on = 1 }')
 is 'aiaccel-model.1 has the commands' "$(awk '/^\.Ss/ { print $2 }' $pages/aiaccel-model.1 | paste -sd' ')" \

@@ -18,6 +18,7 @@ struct Globals {
 };
 
 void add_attach(CLI::App& app, Globals& globals);
+void add_completion(CLI::App& app, Globals& globals);
 void add_demo(CLI::App& app, Globals& globals);
 void add_doctor(CLI::App& app, Globals& globals);
 void add_engines(CLI::App& app, Globals& globals);

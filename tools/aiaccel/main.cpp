@@ -27,6 +27,7 @@ int parse_and_run(int argc, char** argv) {
   tools::add_attach(app, globals);
   tools::add_policy(app, globals);
   tools::add_demo(app, globals);
+  tools::add_completion(app, globals);
 
   std::vector<char*> arguments = tools::end_options_of_exec(app, argc, argv);
   const int count = static_cast<int>(arguments.size());

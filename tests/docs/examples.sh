@@ -3,7 +3,7 @@
 #
 # The programs that README.md and the manual pages show compile and run. A block is tested when the line
 # before its fence says `<!-- test: LANGUAGE [kernel | gpu] -->`, or the one before its `.Bd` the same after `.\"`;
-# LANGUAGE is c or cpp. What needs a GPU gets a broker that a stand-in for NVML tells of one.
+# LANGUAGE is c, cpp, or sh for what is typed where the models lie. What needs a GPU gets a broker that a stand-in for NVML tells of one.
 #
 #   examples.sh          compiles them all, runs those that need no kernel module on both other transports
 #   examples.sh kernel   runs them all on the module; in the virtual machine, after the first form
@@ -12,6 +12,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/tap/tap.sh
 
 out=build/tests/docs
+bin=$PWD/build/bin
 models=${XDG_CACHE_HOME:-~/.cache}/aiaccel/models
 
 # run TRANSPORT PROGRAM: the examples that need models take them as arguments
@@ -34,6 +35,17 @@ extract() {
 		writing { print > name }' README.md docs/man/*.[148]
 }
 
+# typed FILE: line by line, beside the models, with the tools that were built and an account of its own
+# shellcheck disable=SC2317 # called through ok
+typed() {
+	mkdir -p "$TMP/typed" && cp "$models"/*.onnx "$TMP/typed" || return 1
+	(unset AIACCEL_REGISTRY XDG_DATA_HOME XDG_CONFIG_HOME && cd "$TMP/typed" &&
+		HOME=$TMP/typed XDG_CACHE_HOME=${models%/aiaccel/models} PATH=$bin:$PATH GIT_CONFIG_NOSYSTEM=1 bash -eu "$1")
+	local status=$?
+	chmod -R u+w "$TMP/typed" # versions that were checked out are read-only
+	return "$status"
+}
+
 # shellcheck disable=SC2317 # called through ok
 compile() { # SOURCE
 	case $1 in
@@ -45,7 +57,7 @@ compile() { # SOURCE
 
 if [ "${1-}" = kernel ]; then
 	for source in "$out"/example*.*; do
-		case $source in *-gpu.*) continue ;; esac
+		case $source in *-gpu.* | *.sh) continue ;; esac
 		ok "$(basename "$source") runs on the module" run kernel "${source%.*}"
 	done
 	tap_done
@@ -53,6 +65,12 @@ fi
 
 extract
 for source in "$out"/example*.*; do
+	case $source in
+	*.sh)
+		ok "$(basename "$source") works as typed" typed "$PWD/$source"
+		continue
+		;;
+	esac
 	ok "$(basename "$source") compiles" compile "$source"
 	case $source in
 	*-kernel.*) continue ;;

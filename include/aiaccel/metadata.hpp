@@ -39,7 +39,8 @@ class FormatError : public Error {
   FormatError(int error, const std::string& what, std::uint64_t offset)
       : Error(error, what), offset_(offset) {}
 
-  // Where in the file: the first byte of what is wrong, or just behind it.
+  // Where in the file that what() names, which may be a shard of the one that was asked for: the
+  // first byte of what is wrong, or just behind it.
   std::uint64_t offset() const noexcept { return offset_; }
 
  private:
@@ -60,9 +61,11 @@ struct ValueInfo {
 // One tensor of weights.
 struct TensorRecord {
   std::string name;
-  std::string scope;  // ONNX: the graph inside a node that it belongs to, "" for the model's own
-  std::string type;   // "float32", "q4_k": the format's own names where ElementType has none
-  Shape shape;        // outermost dimension first, in every format
+  // ONNX: the graph inside a node that it belongs to ("NODE/ATTRIBUTE", and so on inwards), or the
+  // function ("DOMAIN::NAME"); "" for the model's own graph.
+  std::string scope;
+  std::string type;  // "float32", "q4_k": the format's own names where ElementType has none
+  Shape shape;       // outermost dimension first, in every format
   std::uint64_t elements = 0;
   std::uint64_t bytes = 0;
   std::string file;                     // where its bytes are, "" for the file that was read
@@ -91,7 +94,7 @@ struct EntryPoint {
 };
 
 struct OpsetVersion {
-  std::string domain;  // "" is ONNX's own
+  std::string domain;  // "" is ONNX's own, however it is written
   std::int64_t version = 0;
 
   bool operator==(const OpsetVersion&) const = default;
@@ -136,17 +139,18 @@ struct Metadata {
 
 struct MetadataOptions {
   // By default the names show the format, and where they do not, the contents.
-  std::optional<ModelFormat> format;
+  std::optional<ModelFormat> format{};
   // Shards and external data lie in the folder of the file that names them: no symbolic link leads
   // to them, and no second name exists for them. With `beneath`, a folder above that one, links are
   // followed as long as they do not leave `beneath`: a repository or cache that is trusted.
-  std::filesystem::path beneath;
+  std::filesystem::path beneath{};
 };
 
 // Reads the headers of a model's file: an ONNX model, a safetensors file, a
-// `….safetensors.index.json` with its shards, a GGUF file; or a program for an accelerator, as
-// xclbin, PTX or cubin. Throws FormatError, or Error with what the system says: ENOENT, EACCES,
-// EINVAL for what is no regular file, EBUSY when the file changed while it was read.
+// `….safetensors.index.json` (or `….safetensors.index.VARIANT.json`) with its shards, a GGUF file;
+// or a program for an accelerator, as xclbin, PTX or cubin. Throws FormatError, or Error with what
+// the system says: ENOENT, EACCES, EINVAL for what is no regular file, EBUSY when one of the files
+// changed while they were read; and std::bad_alloc where there is no memory.
 [[gnu::visibility("default")]] Metadata read_metadata(const std::filesystem::path& file,
                                                       const MetadataOptions& options = {});
 

@@ -16,6 +16,7 @@ namespace aiaccel::formats {
 namespace {
 
 constexpr std::size_t kMostLocation = 4095;  // PATH_MAX without its NUL
+constexpr unsigned kMostTries = 100;
 
 Fd open_folder(const std::filesystem::path& folder) {
   Fd fd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -43,9 +44,12 @@ Fd::~Fd() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-OpenFile::OpenFile(Fd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)), seen_() {
-  if (::fstat(fd_.get(), &seen_) < 0) throw Error(errno, "cannot read " + name_);
-  if (!S_ISREG(seen_.st_mode)) throw Error(EINVAL, name_ + " is not a regular file");
+OpenFile::OpenFile(Fd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {
+  struct stat now;
+  if (::fstat(fd_.get(), &now) < 0) throw Error(errno, "cannot read " + name_);
+  if (!S_ISREG(now.st_mode)) throw Error(EINVAL, name_ + " is not a regular file");
+  seen_ = FileState(now);
+  names_ = now.st_nlink;
 }
 
 OpenFile OpenFile::named(const std::filesystem::path& file) {
@@ -58,9 +62,7 @@ OpenFile OpenFile::named(const std::filesystem::path& file) {
 void OpenFile::check_unchanged() const {
   struct stat now;
   if (::fstat(fd_.get(), &now) < 0) throw Error(errno, "cannot read " + name_);
-  if (now.st_size != seen_.st_size || now.st_mtim.tv_sec != seen_.st_mtim.tv_sec ||
-      now.st_mtim.tv_nsec != seen_.st_mtim.tv_nsec)
-    throw Error(EBUSY, name_ + " was changed while it was read");
+  if (FileState(now) != seen_) throw Error(EBUSY, name_ + " was changed while it was read");
 }
 
 std::string why_not_beside(const std::string& location) {
@@ -86,20 +88,26 @@ Folder::Folder(const std::filesystem::path& file, const MetadataOptions& options
     inside_ = inside(options.beneath, file.has_parent_path() ? file.parent_path() : ".");
 }
 
-OpenFile Folder::open(const Source& source, std::uint64_t offset,
-                      const std::string& location) const {
-  if (std::string why = why_not_beside(location); !why.empty())
-    source.refuse(offset, "the location " + in_quotes(location) + " " + why);
+int Folder::open_fd(const std::string& location, std::uint64_t flags) const {
   open_how how{};
-  how.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  how.flags = flags | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   if (!follow_links_) how.resolve |= RESOLVE_NO_SYMLINKS;
   const std::string path = inside_ + location;
-  int fd;
-  do {
-    // EAGAIN: something was renamed meanwhile, so that the kernel cannot tell.
-    fd = static_cast<int>(::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof how));
-  } while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+  // EAGAIN: something was renamed meanwhile, so that the kernel cannot tell. Or somebody has a
+  // lease of the file, and for as long as he likes.
+  for (unsigned tries = 0;; ++tries) {
+    const auto fd =
+        static_cast<int>(::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof how));
+    if (fd >= 0 || (errno != EINTR && errno != EAGAIN) || tries == kMostTries) return fd;
+  }
+}
+
+OpenFile Folder::open(const Source& source, std::uint64_t offset, const std::string& location) {
+  if (std::string why = why_not_beside(location); !why.empty())
+    source.refuse(offset, "the location " + in_quotes(location) + " " + why);
+  source.pay(offset, sizeof(Opened) + location.size());
+  const int fd = open_fd(location, O_RDONLY | O_NOCTTY | O_NONBLOCK);
   if (fd < 0 && errno == EXDEV)
     source.refuse(offset, "the location " + in_quotes(location) + " leads out of its folder");
   if (fd < 0 && errno == ELOOP)
@@ -108,11 +116,21 @@ OpenFile Folder::open(const Source& source, std::uint64_t offset,
   if (fd < 0)
     throw Error(errno, source.name() + ": byte " + std::to_string(offset) + ": cannot open " +
                            in_quotes(location));
-  OpenFile file(Fd(fd), location);
+  OpenFile file(Fd(fd), in_quotes(location));
   // A second name may be one of another folder, whose owner was not asked.
   if (!follow_links_ && file.has_other_names())
     source.refuse(offset, "the location " + in_quotes(location) + " has other names (hard links)");
+  opened_.push_back({location, file.seen()});
   return file;
+}
+
+void Folder::check_unchanged() const {
+  for (const Opened& each : opened_) {
+    const Fd fd(open_fd(each.location, O_PATH));
+    struct stat now;
+    if (fd.get() < 0 || ::fstat(fd.get(), &now) < 0 || FileState(now) != each.seen)
+      throw Error(EBUSY, in_quotes(each.location) + " was changed while the model was read");
+  }
 }
 
 }  // namespace aiaccel::formats

@@ -7,6 +7,9 @@
 namespace aiaccel::formats {
 
 void JsonEvents::parse(const std::string& text) {
+  // The parser takes a NUL for the end of the text, whatever comes behind it.
+  if (const std::size_t nul = text.find('\0'); nul != std::string::npos)
+    source_.refuse(begin_ + nul, "there is a NUL in JSON");
   seen_ = 0;
   const Position begin{text.data(), &seen_};
   const Position end{text.data() + text.size(), &seen_};

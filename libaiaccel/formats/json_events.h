@@ -2,7 +2,7 @@
 //
 // JSON out of files that may be hostile, by nlohmann's SAX interface: no tree is built, nothing
 // recurses. A reader derives from JsonEvents and overrides what it expects; all else is refused,
-// with the byte at which it stands.
+// with the byte at which it stands. One thread at a time.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -14,8 +14,6 @@ namespace {
 
 using formats::Source;
 
-constexpr std::string_view kIndexSuffix = ".safetensors.index.json";
-
 std::optional<ModelFormat> by_name(const std::filesystem::path& file) {
   const std::string suffix = file.extension().string();
   if (suffix == ".onnx") return ModelFormat::onnx;
@@ -25,6 +23,11 @@ std::optional<ModelFormat> by_name(const std::filesystem::path& file) {
   if (suffix == ".ptx") return ModelFormat::ptx;
   if (suffix == ".cubin") return ModelFormat::cubin;
   return {};
+}
+
+// "model.safetensors.index.json", "model.safetensors.index.fp16.json".
+bool is_index(const std::string& name) {
+  return name.ends_with(".json") && name.find(".safetensors.index.") != std::string::npos;
 }
 
 // GGUF, xclbin and ELF have marks; PTX begins with its version; safetensors has a header of a
@@ -67,7 +70,9 @@ Metadata read_metadata(const std::filesystem::path& file, const MetadataOptions&
   Source source(open.name(), open.fd(), open.size(), budget);
   Metadata metadata;
   metadata.files.push_back({file.filename().string(), open.size()});
-  const bool index = file.filename().string().ends_with(kIndexSuffix);
+  const bool index =
+      options.format.value_or(ModelFormat::safetensors) == ModelFormat::safetensors &&
+      is_index(file.filename().string());
   if (index)
     metadata.format = ModelFormat::safetensors;
   else if (options.format)
@@ -77,7 +82,7 @@ Metadata read_metadata(const std::filesystem::path& file, const MetadataOptions&
   else
     metadata.format = by_contents(source);
 
-  const formats::Folder folder(file, options);
+  formats::Folder folder(file, options);
   if (index) {
     read_safetensors_index(source, folder, metadata);
   } else {
@@ -85,6 +90,7 @@ Metadata read_metadata(const std::filesystem::path& file, const MetadataOptions&
     read(source, companions, metadata);
   }
   open.check_unchanged();
+  folder.check_unchanged();
   for (const ModelFile& each : metadata.files)
     if (__builtin_add_overflow(metadata.size_bytes, each.size_bytes, &metadata.size_bytes))
       throw Error(EOVERFLOW, open.name() + ": its files are larger together than can be counted");

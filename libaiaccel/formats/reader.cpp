@@ -24,18 +24,23 @@ bool one_of(std::string_view key, std::initializer_list<std::string_view> keys) 
 }  // namespace
 
 std::optional<std::uint64_t> Companions::size_of(Source& source, std::uint64_t offset,
-                                                 const std::string& location, Metadata& metadata) {
+                                                 std::string& location, Metadata& metadata) {
   if (!folder_) {
     if (std::string why = why_not_beside(location); !why.empty())
       source.refuse(offset, "the location " + in_quotes(location) + " " + why);
     return {};
   }
-  if (auto found = known_.find(location); found != known_.end()) return found->second;
-  const OpenFile file = folder_->open(source, offset, location);
-  source.pay(offset, 2 * (sizeof(ModelFile) + location.size()));
-  known_.emplace(location, file.size());
-  metadata.files.push_back({location, file.size()});
-  return file.size();
+  auto found = by_location_.find(location);
+  if (found == by_location_.end()) {
+    source.pay(offset, 2 * (Names::kEach + location.size()) + sizeof(ModelFile));
+    const OpenFile file = folder_->open(source, offset, location);
+    const auto [known, added] = by_id_.emplace(file.id(), metadata.files.size());
+    if (added) metadata.files.push_back({location, file.size()});
+    found = by_location_.emplace(location, known->second).first;
+  }
+  const ModelFile& file = metadata.files[found->second];
+  location = file.path;
+  return file.size_bytes;
 }
 
 Extent extent(const Source& source, std::uint64_t offset, const Shape& shape, std::uint64_t block,
@@ -68,6 +73,11 @@ void add_tensor(const Source& source, std::uint64_t offset, Metadata& metadata,
   // The texts were paid for when they were read.
   source.pay(offset,
              sizeof tensor + tensor.scope.size() + tensor.shape.size() * sizeof tensor.shape[0]);
+  count_tensor(source, offset, metadata, std::move(tensor));
+}
+
+void count_tensor(const Source& source, std::uint64_t offset, Metadata& metadata,
+                  TensorRecord tensor) {
   if (__builtin_add_overflow(metadata.parameters, tensor.elements, &metadata.parameters))
     source.refuse(offset, "the tensors have more elements together than can be counted");
   metadata.tensors.push_back(std::move(tensor));
@@ -79,13 +89,18 @@ void add_entry_point(const Source& source, std::uint64_t offset, Metadata& metad
   metadata.entry_points.push_back(std::move(entry));
 }
 
+std::string shortened(const std::string& text) {
+  return text.substr(0, kMostValue);
+}
+
 void add_property(Metadata& metadata, std::string key, std::string value) {
   if (metadata.licence.empty() &&
       one_of(key, {"license", "licence", "general.license", "modelspec.license"}))
-    metadata.licence = value.substr(0, kMostValue);
+    metadata.licence = shortened(value);
   if (metadata.name.empty() && one_of(key, {"general.name", "modelspec.title"}))
-    metadata.name = value.substr(0, kMostValue);
-  if (metadata.properties.size() < kMostProperties && value.size() <= kMostValue)
+    metadata.name = shortened(value);
+  if (metadata.properties.size() < kMostProperties && key.size() <= kMostValue &&
+      value.size() <= kMostValue)
     metadata.properties.emplace_back(std::move(key), std::move(value));
   else
     metadata.properties_left_out++;

@@ -8,8 +8,7 @@
 
 #include <algorithm>
 #include <limits>
-#include <unordered_map>
-#include <unordered_set>
+#include <map>
 
 #include "formats/elements.h"
 #include "formats/json_events.h"
@@ -21,8 +20,6 @@ namespace {
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMostHeader = 100'000'000;
 constexpr std::size_t kMostDimensions = 64;
-// What a name kept in a set takes beside its bytes.
-constexpr std::uint64_t kPerName = 64;
 
 std::string json_text(Source& source, std::uint64_t begin, std::uint64_t length) {
   std::string text = source.text(begin, length);
@@ -40,7 +37,14 @@ class Header : public JsonEvents {
   };
 
   Header(Source& source, std::uint64_t begin, std::uint64_t data, Metadata& metadata)
-      : JsonEvents(source, begin), source_(source), data_(data), metadata_(metadata) {}
+      : JsonEvents(source, begin),
+        source_(source),
+        data_(data),
+        metadata_(metadata),
+        names_(source),
+        keys_(source) {}
+  // The ranges are not kept.
+  ~Header() override { source_.budget().left += ranges_.size() * sizeof(Range); }
 
   std::vector<Range>& ranges() { return ranges_; }
 
@@ -55,6 +59,13 @@ class Header : public JsonEvents {
       default:
         unexpected("an object");
     }
+  }
+
+  bool null() override {
+    // The format's own reader takes it for none.
+    if (place_ != Place::value_of_name || !is_metadata_) unexpected("null");
+    place_ = Place::names;
+    return true;
   }
 
   bool end_object() override {
@@ -80,8 +91,8 @@ class Header : public JsonEvents {
         new_name(key);
         return true;
       case Place::metadata:
-        pay(2 * key.size() + kPerName + sizeof(metadata_.properties[0]));
-        if (!keys_.insert(key).second) refuse("the key " + in_quotes(key) + " is there twice");
+        pay(key.size() + sizeof(metadata_.properties[0]));
+        if (!keys_.add(here(), key)) refuse("the key " + in_quotes(key) + " is there twice");
         key_ = key;
         place_ = Place::value_of_key;
         return true;
@@ -160,8 +171,8 @@ class Header : public JsonEvents {
   };
 
   void new_name(const string_t& name) {
-    pay(2 * name.size() + kPerName);
-    if (!names_.insert(name).second) refuse("the name " + in_quotes(name) + " is there twice");
+    pay(name.size());
+    if (!names_.add(here(), name)) refuse("the name " + in_quotes(name) + " is there twice");
     is_metadata_ = name == "__metadata__";
     name_ = name;
     has_dtype_ = has_shape_ = has_offsets_ = false;
@@ -221,7 +232,7 @@ class Header : public JsonEvents {
   const std::uint64_t data_;  // where the tensors' bytes begin
   Metadata& metadata_;
   Place place_ = Place::start;
-  std::unordered_set<std::string> names_, keys_;
+  Names names_, keys_;
   std::vector<Range> ranges_;
 
   std::string name_, key_;
@@ -256,11 +267,12 @@ void check_ranges(const Source& source, std::vector<Header::Range>& ranges, std:
 // {"metadata": anything, "weight_map": {tensor: file}}
 class Index : public JsonEvents {
  public:
-  // Tensor to shard, and the shards in the order of their names.
-  std::unordered_map<std::string, std::string> files;
-  std::map<std::string, std::uint64_t> shards;  // and where each is named first
+  // The shards in the order of their names, and where each is named first; tensor to shard.
+  std::map<std::string, std::uint64_t> shards;
+  std::map<std::string, const std::string*> files;
 
-  Index(Source& source, Metadata& metadata) : JsonEvents(source, 0), metadata_(metadata) {}
+  Index(Source& source, Metadata& metadata)
+      : JsonEvents(source, 0), metadata_(metadata), top_(source) {}
 
   bool has_map() const { return has_map_; }
 
@@ -272,10 +284,15 @@ class Index : public JsonEvents {
 
   bool string(string_t& text) override {
     if (depth_ != 2 || !in_map_) return other(text);
-    pay(2 * (key_.size() + text.size() + kPerName));
-    if (!files.emplace(key_, text).second)
+    auto shard = shards.find(text);
+    if (shard == shards.end()) {
+      // Its name stands among the model's files as well.
+      pay(Names::kEach + sizeof(ModelFile) + 2 * text.size());
+      shard = shards.emplace(text, here()).first;
+    }
+    pay(Names::kEach + key_.size());
+    if (!files.emplace(key_, &shard->first).second)
       refuse("the tensor " + in_quotes(key_) + " is there twice");
-    shards.emplace(text, here());
     return true;
   }
 
@@ -289,8 +306,7 @@ class Index : public JsonEvents {
 
   bool key(string_t& key) override {
     if (depth_ == 1) {
-      if (!top_.insert(key).second) refuse("the key " + in_quotes(key) + " is there twice");
-      pay(key.size() + kPerName);
+      if (!top_.add(here(), key)) refuse("the key " + in_quotes(key) + " is there twice");
       in_map_ = key == "weight_map";
       in_metadata_ = key == "metadata";
     }
@@ -329,7 +345,7 @@ class Index : public JsonEvents {
   unsigned depth_ = 0;
   bool in_map_ = false, in_metadata_ = false, has_map_ = false;
   std::string key_;
-  std::unordered_set<std::string> top_;
+  Names top_;
 };
 
 // The shard's tensors, renamed to lie in `file`, and its properties come to those of the model.
@@ -340,12 +356,12 @@ void add_shard(Source& index, std::uint64_t offset, const std::string& file, Met
     if (found == listed.files.end())
       index.refuse(offset, "the file " + in_quotes(file) +
                                " has a tensor that the index has not, " + in_quotes(tensor.name));
-    if (found->second != file)
+    if (*found->second != file)
       index.refuse(offset, "the tensor " + in_quotes(tensor.name) + " is in " + in_quotes(file) +
-                               ", and the index has it in " + in_quotes(found->second));
-    tensor.file = file;
+                               ", and the index has it in " + in_quotes(*found->second));
     index.pay(offset, file.size());
-    add_tensor(index, offset, metadata, std::move(tensor));
+    tensor.file = file;
+    count_tensor(index, offset, metadata, std::move(tensor));
   }
   for (auto& property : shard.properties)
     if (std::find(metadata.properties.begin(), metadata.properties.end(), property) ==
@@ -372,7 +388,7 @@ void read_safetensors(Source& source, Metadata& metadata) {
   check_ranges(source, header.ranges(), data, metadata);
 }
 
-void read_safetensors_index(Source& source, const Folder& folder, Metadata& metadata) {
+void read_safetensors_index(Source& source, Folder& folder, Metadata& metadata) {
   if (source.size() > kMostHeader)
     source.refuse(0, "the index has " + std::to_string(source.size()) + " bytes, and at most " +
                          std::to_string(kMostHeader) + " are allowed");
@@ -381,11 +397,10 @@ void read_safetensors_index(Source& source, const Folder& folder, Metadata& meta
   if (!index.has_map()) source.refuse(source.size(), "the index has no weight_map");
   for (const auto& [name, offset] : index.shards) {
     const OpenFile file = folder.open(source, offset, name);
-    Source bytes(name, file.fd(), file.size(), source.budget());
+    Source bytes(file.name(), file.fd(), file.size(), source.budget());
     Metadata shard;
     shard.size_bytes = file.size();
     read_safetensors(bytes, shard);
-    file.check_unchanged();
     add_shard(source, offset, name, std::move(shard), index, metadata);
   }
   // Each tensor of a shard is listed once and for that shard: as many means the same.

@@ -5,7 +5,7 @@
 // weights and all, and stops at 2 GiB.
 //
 // Refuses what no writer makes: groups, field 0, numbers of more than 64 bits, and fields that
-// reach out of the message they are in.
+// reach out of the message they are in. One thread at a time.
 #pragma once
 
 #include <cstdint>

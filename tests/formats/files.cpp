@@ -6,14 +6,17 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <thread>
 
 #include <nlohmann/json.hpp>
 
+#include "formats/files.h"
 #include "formats/source.h"
 
 using namespace aiaccel;
@@ -137,6 +140,133 @@ BOOST_AUTO_TEST_CASE(shorter_than_they_were_end_in_an_error) {
              refusal.what);
   BOOST_TEST(fixture::refusal_of([&] { source.text(0, 150'000); }).says("cut short"));
   ::close(fd);
+}
+
+namespace {
+
+// Other bytes in as many, and the time of change set back to what it was: what a writer can do who
+// does not want to be seen. Clocks of files are coarse, so until it shows.
+void change_unseen(const std::filesystem::path& file) {
+  struct stat before, now;
+  BOOST_REQUIRE(::stat(file.c_str(), &before) == 0);
+  do {
+    const int fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);
+    BOOST_REQUIRE(fd >= 0);
+    BOOST_REQUIRE(::pwrite(fd, "x", 1, before.st_size - 1) == 1);
+    const timespec times[2] = {before.st_atim, before.st_mtim};
+    BOOST_REQUIRE(::futimens(fd, times) == 0);
+    ::close(fd);
+    BOOST_REQUIRE(::stat(file.c_str(), &now) == 0);
+  } while (now.st_ctim.tv_sec == before.st_ctim.tv_sec &&
+           now.st_ctim.tv_nsec == before.st_ctim.tv_nsec);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(changed_while_they_are_read_are_refused) {
+  fixture::Folder folder;
+  const auto file = folder.write("m.safetensors", kSafetensors);
+  const auto open = formats::OpenFile::named(file);
+  BOOST_TEST(fixture::refusal_of([&] { open.check_unchanged(); }).error == 0);
+  change_unseen(file);
+  BOOST_TEST(fixture::refusal_of([&] { open.check_unchanged(); }).error == EBUSY);
+}
+
+// Files that a model names are looked at again when all of it was read, by name.
+BOOST_AUTO_TEST_CASE(of_a_model_are_all_unchanged) {
+  fixture::Folder folder;
+  const auto model = folder.write("m.onnx", "model");
+  for (const char* name : {"a", "b"}) folder.write(name, "weights");
+  formats::Budget budget;
+  const std::string bytes;
+  formats::Source source("m", std::as_bytes(std::span<const char>(bytes)), budget);
+  auto after = [&](auto change) {
+    formats::Folder files(model, {});
+    for (const char* name : {"a", "b"}) files.open(source, 0, name);
+    BOOST_TEST(fixture::refusal_of([&] { files.check_unchanged(); }).error == 0);
+    change();
+    return fixture::refusal_of([&] { files.check_unchanged(); });
+  };
+  const auto written = after([&] { change_unseen(folder.path / "a"); });
+  BOOST_TEST(written.error == EBUSY);
+  BOOST_TEST(written.says("'a' was changed"), written.what);
+  BOOST_TEST(after([&] { folder.write("b", "other weights"); }).error == EBUSY);
+  BOOST_TEST(after([&] {
+               folder.write("c", "weights");
+               std::filesystem::rename(folder.path / "c", folder.path / "b");
+             }).says("'b' was changed"));
+  BOOST_TEST(after([&] { std::filesystem::remove(folder.path / "a"); }).error == EBUSY);
+}
+
+namespace {
+
+// A lease makes the kernel tell its holder who is about to open a file, and that one wait or, where
+// he will not, come again.
+struct Lease {
+  static inline int fd = -1;
+  static inline int writes_to = -1;  // before it is given back; -1: never given back
+
+  explicit Lease(const std::filesystem::path& file) {
+    fd = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
+    BOOST_REQUIRE(fd >= 0);
+    std::signal(SIGIO, [](int) {
+      if (writes_to < 0) return;
+      (void)!::pwrite(writes_to, "x", 1, 0);
+      ::fcntl(fd, F_SETLEASE, F_UNLCK);
+    });
+    taken = ::fcntl(fd, F_SETLEASE, F_WRLCK) == 0;
+  }
+  ~Lease() {
+    ::close(fd);
+    std::signal(SIGIO, SIG_DFL);
+    writes_to = -1;
+  }
+
+  bool taken = false;
+};
+
+const std::string kIndex = R"({"weight_map":{"a":"1.safetensors","b":"2.safetensors"}})";
+
+// Of the tensor "b" instead of "a".
+std::string second_shard() {
+  std::string shard = kSafetensors;
+  shard[shard.find("\"a\"") + 1] = 'b';
+  return shard;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(whose_first_shard_changes_while_the_second_is_opened_are_refused) {
+  fixture::Folder folder;
+  const auto index = folder.write("m.safetensors.index.json", kIndex);
+  const auto first = folder.write("1.safetensors", kSafetensors);
+  const auto second = folder.write("2.safetensors", second_shard());
+  BOOST_TEST(read_metadata(index).parameters == 8u);
+  const int fd = ::open(first.c_str(), O_WRONLY | O_CLOEXEC);
+  BOOST_REQUIRE(fd >= 0);
+  {
+    Lease lease(second);
+    if (!lease.taken) {
+      ::close(fd);
+      SKIP("no leases on this file system");
+    }
+    Lease::writes_to = fd;
+    const auto refusal = fixture::refusal_of([&] { read_metadata(index); });
+    BOOST_TEST(refusal.error == EBUSY, refusal.what);
+    BOOST_TEST(refusal.says("'1.safetensors' was changed"), refusal.what);
+  }
+  ::close(fd);
+}
+
+// Whoever has a lease and does not give it back keeps nobody waiting.
+BOOST_AUTO_TEST_CASE(that_somebody_holds_back_are_not_waited_for) {
+  fixture::Folder folder;
+  const auto index = folder.write("m.safetensors.index.json", kIndex);
+  folder.write("1.safetensors", kSafetensors);
+  const auto second = folder.write("2.safetensors", second_shard());
+  Lease lease(second);
+  if (!lease.taken) SKIP("no leases on this file system");
+  BOOST_TEST(fixture::refusal_of([&] { read_metadata(index); }).error == EAGAIN);
 }
 
 BOOST_AUTO_TEST_CASE(windows_end_where_the_file_does) {

@@ -176,33 +176,81 @@ BOOST_AUTO_TEST_CASE(shapes_whose_product_overflows_are_refused) {
           "has room for 4 bytes and takes 1000000");
 }
 
+// The parser takes a NUL for the end of its text.
+BOOST_AUTO_TEST_CASE(headers_do_not_end_at_a_nul) {
+  const std::string nul(1, '\0');
+  const auto refusal = fixture::refusal(safetensors("{}" + nul + "\"a\":evil", 0), kFormat);
+  BOOST_TEST(refusal.says("there is a NUL in JSON"), refusal.what);
+  BOOST_TEST(refusal.offset == 10u);
+  REFUSED(safetensors(one(R"("dtype":"U8","shape":[0],"data_offsets":[0,0])") + nul, 0), kFormat,
+          "there is a NUL in JSON");
+}
+
+BOOST_AUTO_TEST_CASE(may_say_that_they_have_no_metadata) {
+  const Metadata metadata = fixture::read(
+      safetensors(R"({"__metadata__":null,"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                  1),
+      kFormat);
+  BOOST_TEST(metadata.parameters == 1u);
+  REFUSED(safetensors(R"({"__metadata__":{"x":null}})", 0), kFormat, "null is not expected");
+  REFUSED(safetensors(R"({"a":null})", 0), kFormat, "null is not expected");
+}
+
 BOOST_AUTO_TEST_CASE(headers_that_are_something_else_are_refused) {
-  for (const char* header : {"{",
-                             "{\"a\"",
-                             "{\"a\":",
-                             "{]",
-                             "{} {}",
-                             "{\"a\":1}",
-                             "{\"a\":null}",
-                             "{\"a\":[]}",
-                             "{\"a\":{}}",
-                             "{\"__metadata__\":[]}",
-                             "{\"__metadata__\":{\"x\":1}}",
-                             "{\"__metadata__\":{\"x\":{}}}",
-                             "{\"a\":{\"dtype\":1}}",
-                             "{\"a\":{\"shape\":[-1]}}",
-                             "{\"a\":{\"shape\":[1.5]}}",
-                             "{\"a\":{\"shape\":[[1]]}}",
-                             "{\"a\":{\"shape\":[99999999999999999999]}}",
-                             "{\"a\":{\"data_offsets\":[1]}}",
-                             "{\"a\":{\"data_offsets\":[1,2,3]}}",
-                             "{\"a\":{\"other\":1}}",
-                             "{\"a\":{\"dtype\":\"U8\",\"shape\":[0]}}",
-                             "{\"a\xff\":{}}",
-                             "{\"a\":{\"shape\":[1e999]}}",
-                             "{\"a\":{\"shape\":[true]}}",
-                             "{\"a\":{\"dtype\":\"U8\",\"dtype"})
-    BOOST_TEST(fixture::refusal(safetensors(header, 0), kFormat).error == EBADMSG, header);
+  // A tensor of nothing, whole but for one field.
+  auto dtype = [](const std::string& value) {
+    return one("\"dtype\":" + value + R"(,"shape":[0],"data_offsets":[0,0])");
+  };
+  auto shape = [](const std::string& value) {
+    return one("\"shape\":" + value + R"(,"dtype":"U8","data_offsets":[0,0])");
+  };
+  auto offsets = [](const std::string& value) {
+    return one("\"data_offsets\":" + value + R"(,"dtype":"U8","shape":[0])");
+  };
+  struct {
+    std::string header;
+    const char* why;
+  } const rows[] = {
+      {"{", "this is no JSON"},
+      {"{\"a\"", "this is no JSON"},
+      {"{\"a\":", "this is no JSON"},
+      {"{]", "this is no JSON"},
+      {"{} {}", "this is no JSON"},
+      {"{\"a\":1}", "a number is not expected"},
+      {"{\"a\":[]}", "an array is not expected"},
+      {"{\"a\":true}", "a truth value is not expected"},
+      {"{\"a\":\"x\"}", "a string is not expected"},
+      {"{\"a\":{}}", "lacks its dtype"},
+      {"{\"__metadata__\":[]}", "an array is not expected"},
+      {"{\"__metadata__\":\"x\"}", "a string is not expected"},
+      {"{\"__metadata__\":{\"x\":1}}", "a number is not expected"},
+      {"{\"__metadata__\":{\"x\":{}}}", "an object is not expected"},
+      {dtype("1"), "a number is not expected"},
+      {dtype("[\"U8\"]"), "an array is not expected"},
+      {shape("0"), "a number is not expected"},
+      {shape("[-1]"), "a negative number"},
+      {shape("[-0]"), "a negative number"},
+      {shape("[0.0]"), "a number that is not whole"},
+      {shape("[1e999]"), "a number is out of range"},
+      {shape("[[0]]"), "an array is not expected"},
+      {shape("[true]"), "a truth value is not expected"},
+      {shape("[\"0\"]"), "a string is not expected"},
+      {shape("[null]"), "null is not expected"},
+      {shape("[{}]"), "an object is not expected"},
+      {shape("[99999999999999999999]"), "a number that is not whole"},
+      {shape("[9223372036854775808,0]"), "is larger than any file"},
+      {offsets("[]"), "data_offsets are two numbers, and these are 0"},
+      {offsets("[0]"), "data_offsets are two numbers, and these are 1"},
+      {offsets("[0,0,0]"), "here is a third"},
+      {offsets("[0,-0]"), "a negative number"},
+      {offsets("0"), "a number is not expected"},
+      {one(R"("dtype":"U8","shape":[0],"data_offsets":[0,0],"other":1)"), "has no 'other'"},
+      {one(R"("dtype":"U8","shape":[0])"), "lacks its data_offsets"},
+      {one(R"("dtype":"U8","data_offsets":[0,0])"), "lacks its shape"},
+      {one(R"("shape":[0],"data_offsets":[0,0])"), "lacks its dtype"},
+      {"{\"a\xff\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", "this is no JSON"},
+  };
+  for (const auto& row : rows) REFUSED(safetensors(row.header, 0), kFormat, row.why);
   // Nothing recurses: a million brackets are refused at the second.
   REFUSED(safetensors("{\"a\":" + std::string(1'000'000, '['), 0), kFormat,
           "an array is not expected");
@@ -335,6 +383,62 @@ BOOST_AUTO_TEST_CASE(lie_beside_their_index) {
   std::filesystem::create_hard_link(shards.path / "outside/x.safetensors",
                                     shards.path / "model/hard.safetensors");
   BOOST_TEST(has(refusal("hard.safetensors"), "hard links"));
+  // Who trusts the folder above has a cache of links, and links of both kinds.
+  const auto index = shards.write("model/model.safetensors.index.json",
+                                  R"({"weight_map":{"a":"hard.safetensors"}})");
+  BOOST_TEST(read_metadata(index, {.beneath = shards.path}).parameters == 4u);
+}
+
+// What stands in an index, or in a shard, may be shown to somebody.
+BOOST_AUTO_TEST_CASE(have_names_that_can_be_printed) {
+  Shards shards;
+  const std::string name = "a\x1b[31m\n" + std::string(100, 'x') + ".safetensors";
+  const auto index = shards.index(R"({"weight_map":{"a":"a\u001b[31m\n)" + name.substr(7) + "\"}}");
+  auto refusal = [&] {
+    auto refusal = fixture::refusal_of([&] { read_metadata(index); });
+    for (const char c : refusal.what) BOOST_TEST((c >= 0x20 && c < 0x7f), refusal.what);
+    BOOST_TEST(refusal.what.size() < 300u);
+    return refusal;
+  };
+  BOOST_TEST(refusal().error == ENOENT);
+  shards.write(name, "no header");
+  const auto damaged = refusal();
+  BOOST_TEST(damaged.says("...': byte 0: the header has"), damaged.what);
+  std::filesystem::remove(shards.path / name);
+  std::filesystem::create_directory(shards.path / name);
+  BOOST_TEST(refusal().says("is not a regular file"));
+}
+
+BOOST_AUTO_TEST_CASE(have_indexes_of_variants) {
+  Shards shards;
+  const auto index = shards.good();
+  const auto variant = shards.path / "model.safetensors.index.fp16.json";
+  std::filesystem::copy_file(index, variant);
+  BOOST_TEST(read_metadata(variant).parameters == 9u);
+  BOOST_TEST(read_metadata(index, {.format = kFormat}).parameters == 9u);
+  // Whoever says what it is is believed.
+  const auto as_onnx =
+      fixture::refusal_of([&] { read_metadata(index, {.format = ModelFormat::onnx}); });
+  BOOST_TEST(as_onnx.says("byte 0: wire type 3 is not read"), as_onnx.what);
+}
+
+// Thrice as many tensors as the largest models have: none is paid for twice.
+BOOST_AUTO_TEST_CASE(may_be_of_300000_tensors) {
+  Shards shards;
+  std::string map;
+  for (int shard = 0; shard < 3; ++shard) {
+    const std::string file = "model-0000" + std::to_string(shard + 1) + "-of-00003.safetensors";
+    std::string header = "{";
+    for (int i = 0; i < 100'000; ++i) {
+      const std::string name = "model.layers." + std::to_string(shard) + ".mlp.experts." +
+                               std::to_string(i) + ".down_proj.weight";
+      header += (i ? ",\"" : "\"") + name + R"(":{"dtype":"U8","shape":[1,1],"data_offsets":[)" +
+                std::to_string(i) + "," + std::to_string(i + 1) + "]}";
+      map += (map.empty() ? "\"" : ",\"") + name + "\":\"" + file + "\"";
+    }
+    shards.write(file, safetensors(header + "}", 100'000));
+  }
+  BOOST_TEST(read_metadata(shards.index("{\"weight_map\":{" + map + "}}")).parameters == 300'000u);
 }
 
 BOOST_AUTO_TEST_CASE(of_a_cache_are_links_within_it) {
@@ -364,12 +468,34 @@ BOOST_AUTO_TEST_CASE(of_a_cache_are_links_within_it) {
 
 BOOST_AUTO_TEST_CASE(indexes_that_are_something_else_are_refused) {
   Shards shards;
-  for (const char* text :
-       {"", "[]", "{}", "{\"weight_map\":[]}", "{\"weight_map\":{\"a\":1}}",
-        "{\"weight_map\":{\"a\":{}}}", "{\"weight_map\":{\"a\":[]}}", "{\"weight_map\":null}",
-        "{\"weight_map\":\"x\"}", "null", "1", "{\"weight_map\":{},\"weight_map\":{}}",
-        "{\"x\":[[[[[[[[[[]]]]]]]]]],\"weight_map\":{}}"})
-    BOOST_TEST(shards.refusal(text) != "", text);
+  auto map = [](const char* value) { return "{\"weight_map\":" + std::string(value) + "}"; };
+  struct {
+    std::string text;
+    const char* why;
+  } const rows[] = {
+      {"", "this is no JSON"},
+      {"[]", "an array is not expected"},
+      {"null", "something else"},
+      {"1", "something else"},
+      {"{}", "the index has no weight_map"},
+      {"{\"x\":{\"weight_map\":{}}}", "the index has no weight_map"},
+      {map("[]"), "is an object of names of files"},
+      {map("null"), "something else"},
+      {map("\"x\""), "something else"},
+      {map("{\"a\":1}"), "something else"},
+      {map("{\"a\":-1}"), "something else"},
+      {map("{\"a\":1.5}"), "something else"},
+      {map("{\"a\":true}"), "something else"},
+      {map("{\"a\":{}}"), "is an object of names of files"},
+      {map("{\"a\":[]}"), "is an object of names of files"},
+      {map("{},\"weight_map\":{}"), "the key 'weight_map' is there twice"},
+      {map("{}") + std::string(1, '\0') + "x", "there is a NUL in JSON"},
+      {"{\"x\":[[[[[[[[[[]]]]]]]]]],\"weight_map\":{}}", "nested too deeply"},
+  };
+  for (const auto& row : rows) {
+    const std::string why = shards.refusal(row.text);
+    BOOST_TEST(has(why, row.why), row.text << ": " << why);
+  }
   BOOST_TEST(shards.refusal("{\"weight_map\":{}}") == "");
 }
 

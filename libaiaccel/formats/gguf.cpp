@@ -7,8 +7,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
+#include <cmath>
 #include <limits>
-#include <unordered_set>
 
 #include "formats/elements.h"
 #include "formats/reader.h"
@@ -26,7 +27,9 @@ constexpr std::uint64_t kMostAlignment = std::uint64_t{1} << 30;
 // What of a value is shown: an array's elements up to so many, a text up to so many bytes.
 constexpr std::uint64_t kMostShown = 16;
 constexpr std::uint64_t kMostText = 65536;
-constexpr std::uint64_t kPerName = 64;
+// Keys and the list of tensors; in a hole of a file their lengths are 0, and there is no end of
+// them.
+constexpr std::uint64_t kMostHeader = std::uint64_t{1} << 30;
 
 enum Type : std::uint32_t {
   u8,
@@ -50,7 +53,8 @@ constexpr const char* kTypeNames[] = {"uint8",  "int8",    "uint16", "int16",  "
 
 class Gguf {
  public:
-  Gguf(Source& source, Metadata& metadata) : source_(source), metadata_(metadata) {}
+  Gguf(Source& source, Metadata& metadata)
+      : source_(source), metadata_(metadata), names_(source), tensor_names_(source) {}
 
   void read() {
     header();
@@ -69,6 +73,9 @@ class Gguf {
 
   template <typename T>
   T take() {
+    if (at_ > kMostHeader)
+      source_.refuse(at_,
+                     "a header of more than " + std::to_string(kMostHeader) + " bytes is not read");
     const T value = source_.number<T>(at_);
     at_ += sizeof(T);
     return value;
@@ -121,9 +128,7 @@ class Gguf {
     const std::uint64_t at = at_;
     std::string key = name("a key", kMostKey);
     if (key.empty()) source_.refuse(at, "a key has no name");
-    source_.pay(at, key.size() + kPerName);
-    if (!names_.insert(key).second)
-      source_.refuse(at, "the key " + in_quotes(key) + " is there twice");
+    if (!names_.add(at, key)) source_.refuse(at, "the key " + in_quotes(key) + " is there twice");
     const std::uint64_t type_at = at_;
     const auto type = take<std::uint32_t>();
     if (key == "general.alignment") {
@@ -138,7 +143,7 @@ class Gguf {
       metadata_.properties_left_out++;
       return;
     }
-    if (key == "general.architecture") metadata_.architecture = *shown;
+    if (key == "general.architecture") metadata_.architecture = shortened(*shown);
     source_.pay(at, shown->size() + sizeof(metadata_.properties[0]));
     add_property(metadata_, std::move(key), std::move(*shown));
   }
@@ -194,10 +199,16 @@ class Gguf {
     }
   }
 
-  static std::string float_text(double value) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.9g", value);
-    return text;
+  template <typename T>
+  static std::string float_text(T value) {
+    // As few digits as tell it from all others; no locale has a say.
+    const T size = std::fabs(value);
+    const bool plain = size == 0 || (size >= T{1e-4} && size < T{1e15});
+    char text[64];
+    const auto end =
+        std::to_chars(text, text + sizeof text, value,
+                      plain ? std::chars_format::fixed : std::chars_format::scientific);
+    return {text, end.ptr};
   }
 
   std::string array_value(std::uint64_t type_at, unsigned depth) {
@@ -240,8 +251,7 @@ class Gguf {
     const std::uint64_t at = at_;
     TensorRecord tensor;
     tensor.name = name("a tensor's name", kMostTensorName);
-    source_.pay(at, tensor.name.size() + kPerName);
-    if (!tensor_names_.insert(tensor.name).second)
+    if (!tensor_names_.add(at, tensor.name))
       source_.refuse(at, "the tensor " + in_quotes(tensor.name) + " is there twice");
     const std::uint64_t shape_at = at_;
     const auto dimensions = take<std::uint32_t>();
@@ -318,7 +328,7 @@ class Gguf {
   std::uint64_t at_ = 0;
   std::uint64_t tensors_ = 0, keys_ = 0;
   std::uint64_t alignment_ = kDefaultAlignment;
-  std::unordered_set<std::string> names_, tensor_names_;
+  Names names_, tensor_names_;
 };
 
 }  // namespace

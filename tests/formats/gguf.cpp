@@ -3,7 +3,9 @@
 // GGUF files: what a good one says, and every way known in which one was made to mislead a reader.
 #include "formats/fixture.hpp"
 
+#include <bit>
 #include <cerrno>
+#include <limits>
 
 using namespace aiaccel;
 using fixture::le;
@@ -108,6 +110,62 @@ BOOST_AUTO_TEST_CASE(have_values_of_every_type) {
   }
   REFUSED(one_key(gguf::boolean, le<std::uint8_t>(2)), kFormat, "a truth value is 0 or 1");
   REFUSED(one_key(static_cast<gguf::Type>(13), ""), kFormat, "there is no type 13 of values");
+}
+
+// As few digits as tell a number from all others of its type.
+BOOST_AUTO_TEST_CASE(numbers_are_shown_whole) {
+  auto shown = [](gguf::Type type, const std::string& bytes) {
+    return fixture::read(one_key(type, bytes), kFormat).properties.at(0).second;
+  };
+  auto f32 = [&](float value) { return shown(gguf::f32, le(std::bit_cast<std::uint32_t>(value))); };
+  auto f64 = [&](double value) {
+    return shown(gguf::f64, le(std::bit_cast<std::uint64_t>(value)));
+  };
+  BOOST_TEST(f32(0.1F) == "0.1");
+  BOOST_TEST(f32(1e-5F) == "1e-05");
+  BOOST_TEST(f32(1e-6F) == "1e-06");
+  BOOST_TEST(f32(500000.0F) == "500000");
+  BOOST_TEST(f32(1000000.0F) == "1000000");
+  BOOST_TEST(f32(-0.0F) == "-0");
+  BOOST_TEST(f32(3.4028235e38F) == "3.4028235e+38");
+  BOOST_TEST(f64(0.1) == "0.1");
+  BOOST_TEST(f64(1.0 / 3) == "0.3333333333333333");
+  BOOST_TEST(f64(123456789.123456789) == "123456789.12345679");
+  BOOST_TEST(f64(1e300) == "1e+300");
+  BOOST_TEST(f64(-5e-324) == "-5e-324");
+  BOOST_TEST(f64(std::numeric_limits<double>::infinity()) == "inf");
+}
+
+// In a hole, texts of no length and tensors of no name go on for as long as the file does.
+BOOST_AUTO_TEST_CASE(headers_end_within_a_gib) {
+  fixture::Folder folder;
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 30;
+  const auto file = folder.write(
+      "hole.gguf",
+      gguf::file(2, gguf::pair("k", gguf::array, le<std::uint32_t>(gguf::u8) + le(kMost)), 0, "",
+                 0));
+  std::filesystem::resize_file(file, kMost + 1000);
+  const auto refusal = fixture::refusal_of([&] { read_metadata(file); });
+  BOOST_TEST(refusal.says("a header of more than 1073741824 bytes"), refusal.what);
+  BOOST_TEST(refusal.error == EBADMSG);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_kept_is_limited) {
+  std::string tensors;
+  constexpr unsigned kMany = 1'000'000;
+  for (unsigned i = 0; i < kMany; ++i) tensors += gguf::tensor(std::to_string(i), {}, 0, i * 32ull);
+  REFUSED(gguf::file(0, "", kMany, tensors, 0), kFormat, "more to be kept than 256 MiB");
+  // Keys and values of more than 4 KiB are counted; what is kept of the architecture is no more.
+  const std::string longer(5000, 'x');
+  const Metadata metadata = fixture::read(
+      gguf::file(2,
+                 gguf::pair(longer, gguf::u8, "1") +
+                     gguf::pair("general.architecture", gguf::text, gguf::string(longer)),
+                 0, "", 0),
+      kFormat);
+  BOOST_TEST(metadata.properties.empty());
+  BOOST_TEST(metadata.properties_left_out == 2u);
+  BOOST_TEST(metadata.architecture.size() == 4096u);
 }
 
 BOOST_AUTO_TEST_CASE(cut_short_anywhere_are_refused) {

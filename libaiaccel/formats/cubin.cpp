@@ -4,6 +4,8 @@
 // functions with a mark of NVIDIA's own. Only the table of symbols is walked, names of kernels are
 // looked up.
 
+#include <algorithm>
+
 #include "formats/reader.h"
 
 namespace aiaccel::formats {
@@ -13,6 +15,7 @@ constexpr std::uint32_t kElfMark = 0x464c457f;
 constexpr std::uint16_t kCuda = 190;  // EM_CUDA
 constexpr std::uint64_t kHeaderBytes = 64, kSectionBytes = 64, kSymbolBytes = 24;
 constexpr std::uint64_t kMostName = 65536;
+constexpr std::uint64_t kMostSymbols = std::uint64_t{1} << 25;
 
 class Cubin {
  public:
@@ -36,6 +39,12 @@ class Cubin {
   struct Section {
     std::uint64_t at, offset, size;
     std::uint32_t type, link;
+  };
+
+  struct Kernel {
+    std::uint64_t at;  // of its symbol
+    std::uint32_t name_at;
+    std::string name;
   };
 
   Section section(std::uint32_t index) {
@@ -80,17 +89,30 @@ class Cubin {
     const Section names = section(table.link);
     if (names.type != kTexts) source_.refuse(table.at, "the names of symbols are no texts");
     constexpr unsigned kFunction = 2, kEntry = 0x10;
+    if (table.size / kSymbolBytes > kMostSymbols)
+      source_.refuse(table.at,
+                     "more than " + std::to_string(kMostSymbols) + " symbols are not read");
+    // First the symbols, then their names in the order of the file: it is read in windows, and
+    // going to and fro would read one for each.
+    std::vector<Kernel> kernels;
     for (std::uint64_t i = 0; i < table.size / kSymbolBytes; ++i) {
       const std::uint64_t at = table.offset + i * kSymbolBytes;
       if ((source_.number<std::uint8_t>(at + 4) & 15) != kFunction) continue;
       if (!(source_.number<std::uint8_t>(at + 5) & kEntry)) continue;
       const auto name = source_.number<std::uint32_t>(at);
       if (name >= names.size) source_.refuse(at, "the name of a kernel is behind all names");
-      add_entry_point(
-          source_, at, metadata_,
-          {source_.text_to_nul(names.offset + name, std::min(kMostName, names.size - name), false),
-           {}});
+      source_.pay(at, sizeof(Kernel));
+      kernels.push_back({at, name, {}});
     }
+    std::sort(kernels.begin(), kernels.end(),
+              [](const Kernel& a, const Kernel& b) { return a.name_at < b.name_at; });
+    for (Kernel& kernel : kernels)
+      kernel.name = source_.text_to_nul(names.offset + kernel.name_at,
+                                        std::min(kMostName, names.size - kernel.name_at), false);
+    std::sort(kernels.begin(), kernels.end(),
+              [](const Kernel& a, const Kernel& b) { return a.at < b.at; });
+    for (Kernel& kernel : kernels)
+      add_entry_point(source_, kernel.at, metadata_, {std::move(kernel.name), {}});
   }
 
   Source& source_;

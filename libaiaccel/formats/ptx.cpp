@@ -4,6 +4,7 @@
 // the kernels with their parameters. Bodies are only walked to where they end; what stands in them
 // is the driver's matter.
 
+#include <algorithm>
 #include <cctype>
 
 #include "formats/reader.h"
@@ -13,10 +14,13 @@ namespace {
 
 constexpr std::uint64_t kMostWord = 65536;
 constexpr unsigned kMostParameters = 4096;
+// Longer than any program is, and short enough to be walked byte by byte.
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
 
 class Ptx {
  public:
-  Ptx(Source& source, Metadata& metadata) : source_(source), metadata_(metadata) {}
+  Ptx(Source& source, Metadata& metadata, std::uint64_t end)
+      : source_(source), metadata_(metadata), end_(end) {}
 
   // Whether the first word is what every file has to begin with.
   bool begins() {
@@ -27,11 +31,11 @@ class Ptx {
   void read() {
     if (!begins()) source_.refuse(word_at_, "PTX begins with .version");
     next();
-    metadata_.format_version = word_;
+    metadata_.format_version = shortened(word_);
     if (next(); word_ != ".target") source_.refuse(word_at_, ".target is expected here");
     next();
     if (word_.empty()) source_.refuse(word_at_, "the target is missing");
-    metadata_.architecture = word_;
+    metadata_.architecture = shortened(word_);
     unsigned depth = 0;
     while (next(), !word_.empty()) {
       if (word_ == "{") {
@@ -63,11 +67,9 @@ class Ptx {
            c == '%';
   }
 
-  bool at_end() const { return at_ == source_.size(); }
+  bool at_end() const { return at_ == end_; }
   char peek() { return static_cast<char>(*source_.at(at_, 1)); }
-  bool follows(char c) {
-    return at_ + 1 < source_.size() && static_cast<char>(*source_.at(at_ + 1, 1)) == c;
-  }
+  bool follows(char c) { return at_ + 1 < end_ && static_cast<char>(*source_.at(at_ + 1, 1)) == c; }
 
   void skip_comment() {
     const std::uint64_t begin = at_;
@@ -106,7 +108,7 @@ class Ptx {
     if (at_end()) return;
     const char first = peek();
     // Writers of C end the text with a NUL.
-    if (first == '\0' && at_ + 1 == source_.size()) return;
+    if (first == '\0' && at_ + 1 == end_) return;
     if (first <= ' ' || first >= 0x7f) source_.refuse(at_, "this is no text");
     if (first == '"') {
       skip_text();
@@ -185,23 +187,27 @@ class Ptx {
   Source& source_;
   Metadata& metadata_;
   std::uint64_t at_ = 0, word_at_ = 0;
+  const std::uint64_t end_;  // of the file, or of what is looked at of it
   std::string word_;
 };
 
 }  // namespace
 
 bool is_ptx(Source& source) {
-  // What is no PTX need not be text either.
+  // What is no PTX need not be text either, nor end soon.
   try {
     Metadata none;
-    return Ptx(source, none).begins();
+    return Ptx(source, none, std::min<std::uint64_t>(source.size(), Source::kWindow)).begins();
   } catch (const FormatError&) {
     return false;
   }
 }
 
 void read_ptx(Source& source, Metadata& metadata) {
-  Ptx(source, metadata).read();
+  if (source.size() > kMostBytes)
+    source.refuse(0, "a program of " + std::to_string(source.size()) +
+                         " bytes is not read, only of " + std::to_string(kMostBytes));
+  Ptx(source, metadata, source.size()).read();
 }
 
 }  // namespace aiaccel::formats

@@ -14,7 +14,7 @@ namespace {
 
 constexpr char kMark[8] = "xclbin2";  // with its NUL
 constexpr std::uint64_t kSections = 456, kSectionBytes = 40;
-constexpr std::uint32_t kMostSections = 0x10000;
+constexpr std::uint32_t kMostSections = 0x10000, kMostRecords = 0x10000;
 
 // Where in the header what is read stands.
 enum : std::uint64_t {
@@ -136,7 +136,7 @@ class Xclbin {
     if (size < kBefore)
       source_.refuse(offset, "a section of records is too short for their number");
     const auto count = source_.number<std::uint32_t>(offset);
-    if (count > (size - kBefore) / bytes)
+    if (count > kMostRecords || count > (size - kBefore) / bytes)
       source_.refuse(offset, std::to_string(count) + " records do not fit their section");
     return count;
   }

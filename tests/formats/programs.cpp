@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "formats/fixture.hpp"
+#include "formats/reader.h"
 
 using namespace aiaccel;
 using fixture::le;
@@ -162,6 +163,8 @@ BOOST_AUTO_TEST_CASE(that_lie_are_refused) {
   }
   for (std::uint32_t count : {2u, 0x80000000u, 0xffffffffu})
     REFUSED(put(good, 496, le(count)), kFormat, "records do not fit their section");
+  REFUSED(xclbin({{8, le<std::uint64_t>(65537) + std::string(65537 * 80, '\0')}}), kFormat,
+          "65537 records do not fit");
   REFUSED(xclbin({{8, "abcd"}}), kFormat, "too short for their number");
   REFUSED(xclbin({{8, kernels({})}, {8, kernels({})}}), kFormat, "a second layout");
   REFUSED(xclbin({{6, banks()}, {6, banks()}}), kFormat, "a second list of memory");
@@ -179,6 +182,10 @@ BOOST_AUTO_TEST_CASE(are_read) {
   BOOST_TEST((names(metadata) == std::vector<std::string>{"add", "mul"}));
   BOOST_TEST(metadata.architecture == "sm_90");
   BOOST_TEST(metadata.format_version == "7");
+  // In the order of the symbols, whatever that of their names is.
+  std::swap(cubin.symbols[1].st_name, cubin.symbols[3].st_name);
+  BOOST_TEST(
+      (names(fixture::read(cubin.bytes(), kFormat)) == std::vector<std::string>{"mul", "add"}));
   cubin.header.e_ident[EI_ABIVERSION] = 8;
   cubin.header.e_flags = 0x6006402;
   metadata = fixture::read(cubin.bytes(), kFormat);
@@ -225,6 +232,18 @@ BOOST_AUTO_TEST_CASE(that_lie_are_refused) {
   REFUSED(changed([](Cubin& c) { c.sections[0] = c.sections[1]; }), kFormat, "a second table");
 }
 
+// In a hole there is no end of symbols.
+BOOST_AUTO_TEST_CASE(have_only_so_many_symbols) {
+  fixture::Folder folder;
+  Cubin cubin;
+  cubin.sections[1].sh_offset = 4096;
+  cubin.sections[1].sh_size = 24ull * ((1 << 25) + 1);
+  const auto file = folder.write("hole.cubin", cubin.bytes());
+  std::filesystem::resize_file(file, 4096 + cubin.sections[1].sh_size);
+  const auto refusal = fixture::refusal_of([&] { read_metadata(file); });
+  BOOST_TEST(refusal.says("more than 33554432 symbols are not read"), refusal.what);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(ptx_files)
@@ -267,6 +286,32 @@ BOOST_AUTO_TEST_CASE(that_are_something_else_are_refused) {
   std::string many = kPtx + ".entry y(.param .u32 x";
   for (int i = 0; i < 5000; ++i) many += ",.param .u32 x";
   REFUSED(many + ")", kFormat, "too many parameters");
+}
+
+BOOST_AUTO_TEST_CASE(are_only_so_long) {
+  fixture::Folder folder;
+  const auto file = folder.write("long.ptx", kPtx);
+  std::filesystem::resize_file(file, (std::uint64_t{1} << 30) + 1);
+  const auto refusal = fixture::refusal_of([&] { read_metadata(file); });
+  BOOST_TEST(refusal.says("a program of 1073741825 bytes is not read"), refusal.what);
+  // Version and target are words.
+  const Metadata metadata = fixture::read(
+      ".version " + std::string(5000, '1') + "\n.target " + std::string(5000, 's') + "\n", kFormat);
+  BOOST_TEST(metadata.format_version.size() == 4096u);
+  BOOST_TEST(metadata.architecture.size() == 4096u);
+}
+
+// Whether a file is PTX shows at its beginning, or only its name tells.
+BOOST_AUTO_TEST_CASE(are_not_searched_for_their_beginning) {
+  auto is = [](const std::string& bytes) {
+    formats::Budget budget;
+    formats::Source source("m", std::as_bytes(std::span<const char>(bytes)), budget);
+    return formats::is_ptx(source);
+  };
+  BOOST_TEST(is("/*" + std::string(60'000, ' ') + "*/" + kPtx));
+  const std::string late = "/*" + std::string(70'000, ' ') + "*/" + kPtx;
+  BOOST_TEST(!is(late));
+  BOOST_TEST(fixture::read(late, kFormat).entry_points.size() == 3u);
 }
 
 // As LLVM writes it.

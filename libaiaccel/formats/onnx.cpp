@@ -4,11 +4,11 @@
 // it.
 //
 // Everything is walked in place; of the weights only what stands before them. Graphs nest inside
-// nodes (If, Loop), types inside types, and both may do so only so deep. A field that is there
-// twice counts as protobuf has it: the last one.
+// nodes (If, Loop), types inside types, and both may do so only so deep. A number or text that is
+// there twice counts as protobuf has it: the last one. Of two messages where one belongs protobuf
+// makes one, other readers take the last, and here they are refused.
 
 #include <limits>
-#include <unordered_set>
 
 #include "formats/elements.h"
 #include "formats/onnx_fields.h"
@@ -22,11 +22,18 @@ using namespace onnx_fields;
 
 constexpr unsigned kDeepest = 32;
 constexpr std::size_t kMostDimensions = 1024;
+constexpr std::uint64_t kMostVarint = 10;  // bytes
+// ONNX's own, which mostly is not written.
+constexpr std::string_view kOwnDomain = "ai.onnx";
 
 class Onnx {
  public:
   Onnx(Source& source, Companions& companions, Metadata& metadata)
-      : source_(source), companions_(companions), metadata_(metadata) {}
+      : source_(source),
+        companions_(companions),
+        metadata_(metadata),
+        opset_domains_(source),
+        property_keys_(source) {}
 
   void read() {
     bool has_graph = false, has_version = false;
@@ -50,9 +57,7 @@ class Onnx {
                    std::to_string(static_cast<std::int64_t>(number(field))));
           break;
         case model::graph:
-          // Protobuf would make one of two; which of the two a runtime runs is not for us to guess.
-          if (has_graph) source_.refuse(field.at, "the model has a second graph");
-          has_graph = true;
+          once(field, has_graph, "graph");
           read_graph(message(field), "", 0);
           break;
         case model::opset:
@@ -88,6 +93,11 @@ class Onnx {
   std::string text(const Field& field) { return text(message(field)); }
   std::string text(Slice slice) { return source_.text(slice.begin, slice.size()); }
 
+  void once(const Field& field, bool& seen, const char* what) {
+    if (seen) source_.refuse(field.at, "there is a second " + std::string(what));
+    seen = true;
+  }
+
   void property(const Field& field, std::string key, std::string value) {
     source_.pay(field.at, sizeof(metadata_.properties[0]));
     add_property(metadata_, std::move(key), std::move(value));
@@ -96,7 +106,10 @@ class Onnx {
   void read_property(const Field& field) {
     Slice key, value;
     key_and_value(message(field), key, value);
-    property(field, text(key), text(value));
+    std::string name = text(key);
+    if (!property_keys_.add(field.at, name))
+      source_.refuse(field.at, "the property " + in_quotes(name) + " is there twice");
+    property(field, std::move(name), text(value));
   }
 
   void key_and_value(Slice slice, Slice& key, Slice& value) {
@@ -113,12 +126,20 @@ class Onnx {
       if (field.number == opset::domain) opset.domain = text(field);
       if (field.number == opset::version) opset.version = static_cast<std::int64_t>(number(field));
     });
+    if (opset.domain == kOwnDomain) opset.domain.clear();
+    if (!opset_domains_.add(slice.begin, opset.domain))
+      source_.refuse(slice.begin, "the opset of " + in_quotes(opset.domain) + " is there twice");
     metadata_.opsets.push_back(std::move(opset));
   }
 
   void read_graph(Slice slice, const std::string& scope, unsigned depth) {
     if (depth == kDeepest) source_.refuse(slice.begin, "graphs are nested too deeply");
-    const std::size_t before = metadata_.tensors.size();
+    Names initialized(source_);
+    auto initializes = [&](const Field& field) {
+      const std::string& is = metadata_.tensors.back().name;
+      if (!is.empty() && !initialized.add(field.at, is))
+        source_.refuse(field.at, "the initializer " + in_quotes(is) + " is there twice");
+    };
     std::size_t nodes = 0;
     Slice name;
     each(slice, [&](const Field& field) {
@@ -131,9 +152,11 @@ class Onnx {
           break;
         case graph::initializer:
           read_tensor(message(field), scope, {});
+          initializes(field);
           break;
         case graph::sparse:
           read_sparse(message(field), scope, {});
+          initializes(field);
           break;
         case graph::input:
           if (depth == 0) metadata_.inputs.push_back(read_value(message(field)));
@@ -147,14 +170,8 @@ class Onnx {
     metadata_.name = text(name);
     // Up to IR version 3, every initializer was listed as an input as well; it is none that one
     // has to give.
-    std::unordered_set<std::string> initialized;
-    for (std::size_t i = before; i < metadata_.tensors.size(); ++i)
-      if (metadata_.tensors[i].scope.empty()) {
-        source_.pay(slice.begin, metadata_.tensors[i].name.size());
-        initialized.insert(metadata_.tensors[i].name);
-      }
     std::erase_if(metadata_.inputs,
-                  [&](const ValueInfo& input) { return initialized.contains(input.name); });
+                  [&](const ValueInfo& input) { return initialized.has(input.name); });
   }
 
   void read_function(Slice slice) {
@@ -167,11 +184,22 @@ class Onnx {
     std::size_t nodes = 0;
     each(slice, [&](const Field& field) {
       if (field.number == function::node) read_node(message(field), scope, nodes++, 1);
+      // What an attribute is where a node does not say; what it holds is called as it.
+      if (field.number == function::defaults)
+        read_attribute(message(field), scope, scope, attribute_name(message(field)), 1);
     });
   }
 
+  std::string attribute_name(Slice slice) {
+    Slice name;
+    each(slice, [&](const Field& field) {
+      if (field.number == attribute::name) name = message(field);
+    });
+    return text(name);
+  }
+
   static std::string operator_name(const std::string& domain, const std::string& op) {
-    return domain.empty() || domain == "ai.onnx" ? op : domain + "::" + op;
+    return domain.empty() || domain == kOwnDomain ? op : domain + "::" + op;
   }
 
   void read_node(Slice slice, const std::string& scope, std::size_t index, unsigned depth) {
@@ -204,7 +232,12 @@ class Onnx {
     record.scope = scope;
     record.op = operator_name(text(domain), text(op));
     if (record.op.empty()) source_.refuse(slice.begin, "a node has no operator");
-    metadata_.operators[record.op]++;
+    auto count = metadata_.operators.find(record.op);
+    if (count == metadata_.operators.end()) {
+      source_.pay(slice.begin, Names::kEach + record.op.size());
+      count = metadata_.operators.emplace(record.op, 0).first;
+    }
+    count->second++;
     if (has_attributes) {
       const std::string inner = (scope.empty() ? "" : scope + "/") +
                                 (record.name.empty() ? "#" + std::to_string(index) : record.name);
@@ -228,20 +261,27 @@ class Onnx {
     });
     std::string below;
     if (nested) {
-      below = inner + "/" + text(name);
       source_.pay(slice.begin, inner.size());
+      below = inner + "/" + text(name);
     }
+    bool has_tensor = false, has_sparse = false, has_graph = false;
     each(slice, [&](const Field& field) {
       switch (field.number) {
         case attribute::tensor:
+          once(field, has_tensor, "tensor in an attribute of one");
+          [[fallthrough]];
         case attribute::tensors:
           read_tensor(message(field), scope, held);
           break;
         case attribute::sparse:
+          once(field, has_sparse, "sparse tensor in an attribute of one");
+          [[fallthrough]];
         case attribute::sparses:
           read_sparse(message(field), scope, held);
           break;
         case attribute::graph:
+          once(field, has_graph, "graph in an attribute of one");
+          [[fallthrough]];
         case attribute::graphs:
           read_graph(message(field), below, depth + 1);
           break;
@@ -263,12 +303,37 @@ class Onnx {
     for (std::uint64_t value; packed.next_packed(value);) add(value);
   }
 
-  struct Stored {
-    std::uint64_t raw_bytes = 0, typed_bytes = 0, strings = 0, string_bytes = 0;
-    std::optional<std::uint64_t> raw_at;
-    bool segment = false, external = false;
-    std::vector<Slice> where;  // entries of external data
+  // How many there are. Varints that are packed are weights and not read; only the bytes are known.
+  struct Numbers {
+    std::uint64_t least = 0, most = 0;
   };
+
+  struct Stored {
+    std::uint64_t raw_bytes = 0, strings = 0, string_bytes = 0;
+    Numbers floats, doubles, int32s, int64s, uint64s;
+    std::optional<std::uint64_t> raw_at;
+    bool external = false;
+    std::vector<Slice> where;  // entries of external data
+
+    std::uint64_t numbers() const {
+      return floats.most + doubles.most + int32s.most + int64s.most + uint64s.most;
+    }
+  };
+
+  // One number or several: writers pack them or not. `bytes` of each, 0 for varints.
+  void add_numbers(const Field& field, std::uint64_t bytes, Numbers& numbers) {
+    if (field.wire == Field::bytes) {
+      const std::uint64_t size = field.slice.size();
+      if (bytes && size % bytes) source_.refuse(field.at, "a list of numbers ends inside of one");
+      numbers.least += bytes ? size / bytes : (size + kMostVarint - 1) / kMostVarint;
+      numbers.most += bytes ? size / bytes : size;
+      return;
+    }
+    if (field.wire != (bytes == 4 ? Field::fixed32 : bytes == 8 ? Field::fixed64 : Field::varint))
+      source_.refuse(field.at, "a number is expected here");
+    numbers.least++;
+    numbers.most++;
+  }
 
   // `fallback` names what has no name of its own.
   TensorRecord tensor_at(Slice slice, const std::string& fallback) {
@@ -285,15 +350,21 @@ class Onnx {
           data_type = number(field);
           break;
         case tensor::segment:
-          stored.segment = true;
-          break;
+          source_.refuse(field.at, "a tensor in segments is not read", EOPNOTSUPP);
         case tensor::floats:
+          add_numbers(field, 4, stored.floats);
+          break;
         case tensor::doubles:
+          add_numbers(field, 8, stored.doubles);
+          break;
         case tensor::int32s:
+          add_numbers(field, 0, stored.int32s);
+          break;
         case tensor::int64s:
+          add_numbers(field, 0, stored.int64s);
+          break;
         case tensor::uint64s:
-          // A number by itself takes at least a byte; what is packed takes what it takes.
-          stored.typed_bytes += field.wire == Field::varint ? 1 : field.slice.size();
+          add_numbers(field, 0, stored.uint64s);
           break;
         case tensor::strings:
           stored.strings++;
@@ -311,11 +382,20 @@ class Onnx {
           stored.where.push_back(message(field));
           break;
         case tensor::location:
+          // Protobuf keeps the lower 32 bits: what is something else here is elsewhere there.
+          if (number(field) > 1)
+            source_.refuse(field.at,
+                           "there is no location " + std::to_string(number(field)) + " of weights");
           stored.external = number(field) == 1;
           break;
       }
     });
-    record.name = name.size() ? text(name) : fallback;
+    if (name.size()) {
+      record.name = text(name);
+    } else {
+      source_.pay(slice.begin, fallback.size());
+      record.name = fallback;
+    }
     const Element element = onnx_element(data_type);
     if (element.name.empty())
       source_.refuse(slice.begin,
@@ -330,20 +410,47 @@ class Onnx {
     if (stored.external)
       find_external(slice, stored, record);
     else
-      check_stored(slice, stored, element, record);
+      check_stored(slice, stored, data_type, element, record);
     return record;
   }
 
-  // What is in the file is as much as type and shape ask for.
-  void check_stored(Slice slice, const Stored& stored, const Element& element,
-                    TensorRecord& record) {
-    if (stored.segment) return;
+  // The list that numbers of a type are in.
+  static const Numbers& numbers_of(const Stored& stored, std::uint64_t data_type) {
+    switch (data_type) {
+      case data_type::float32:
+      case data_type::complex64:
+        return stored.floats;
+      case data_type::float64:
+      case data_type::complex128:
+        return stored.doubles;
+      case data_type::int64:
+        return stored.int64s;
+      case data_type::uint32:
+      case data_type::uint64:
+        return stored.uint64s;
+      default:
+        return stored.int32s;
+    }
+  }
+
+  // What is in the file is as much as type and shape ask for, and there once.
+  void check_stored(Slice slice, const Stored& stored, std::uint64_t data_type,
+                    const Element& element, TensorRecord& record) {
     const std::string name = "the tensor " + in_quotes(record.name);
+    if (!stored.where.empty())
+      source_.refuse(stored.where.front().begin,
+                     name + " is in the file, and says where else it is");
+    const Numbers& numbers = numbers_of(stored, data_type);
+    if ((stored.raw_at != std::nullopt) + (stored.numbers() != 0) + (stored.strings != 0) > 1 ||
+        stored.numbers() != numbers.most)
+      source_.refuse(slice.begin, name + " has weights of two kinds");
     if (!element.bits) {
-      if (stored.strings != record.elements)
+      if (stored.strings != record.elements || stored.raw_at || stored.numbers())
         source_.refuse(slice.begin, name + " has " + std::to_string(stored.strings) +
                                         " texts, and its shape asks for " +
                                         std::to_string(record.elements));
+    } else if (stored.strings) {
+      source_.refuse(slice.begin, name + " has texts, and its type is another");
     } else if (stored.raw_at) {
       if (stored.raw_bytes != record.bytes)
         source_.refuse(slice.begin, name + " has " + std::to_string(stored.raw_bytes) +
@@ -351,13 +458,17 @@ class Onnx {
                                         std::to_string(record.bytes));
       record.offset = stored.raw_at;
     } else {
-      // Of numbers stored one by one the size is not fixed, but none takes less than a byte; types
-      // of less than a byte are packed before that.
-      const std::uint64_t least = element.bits < 8 ? record.bytes : record.elements;
-      if (stored.typed_bytes < least)
-        source_.refuse(slice.begin, name + " has " + std::to_string(record.elements) +
-                                        " elements, in " + std::to_string(stored.typed_bytes) +
-                                        " bytes");
+      // Complex numbers are two; types of less than a byte are packed before they are stored.
+      const bool complex = data_type == data_type::complex64 || data_type == data_type::complex128;
+      const std::uint64_t wanted = element.bits < 8 ? record.bytes
+                                   : complex        ? 2 * record.elements
+                                                    : record.elements;
+      if (wanted < numbers.least || wanted > numbers.most)
+        source_.refuse(
+            slice.begin,
+            name + " has " + std::to_string(numbers.least) +
+                (numbers.least == numbers.most ? "" : " to " + std::to_string(numbers.most)) +
+                " numbers, and type and shape ask for " + std::to_string(wanted));
     }
   }
 
@@ -391,10 +502,15 @@ class Onnx {
     if (!location)
       source_.refuse(slice.begin,
                      "the external data of " + in_quotes(record.name) + " has no location");
+    if (stored.raw_bytes || stored.numbers() || stored.strings)
+      source_.refuse(slice.begin, "the tensor " + in_quotes(record.name) +
+                                      " is elsewhere, and in the file as well");
+    if (record.type == "string")
+      source_.refuse(slice.begin, "texts are no external data", EOPNOTSUPP);
     record.file = text(*location);
     record.offset = offset ? decimal(*offset, "offset") : 0;
     const std::uint64_t has = length ? decimal(*length, "length") : record.bytes;
-    if (has < record.bytes)
+    if (has != record.bytes)
       source_.refuse(length->begin, "the external data of " + in_quotes(record.name) + " has " +
                                         std::to_string(has) +
                                         " bytes, and type and shape ask for " +
@@ -410,7 +526,6 @@ class Onnx {
   void read_tensor(Slice slice, const std::string& scope, const std::string& fallback) {
     TensorRecord record = tensor_at(slice, fallback);
     record.scope = scope;
-    source_.pay(slice.begin, fallback.size());
     add_tensor(source_, slice.begin, metadata_, std::move(record));
   }
 
@@ -419,15 +534,16 @@ class Onnx {
     TensorRecord record;
     Shape shape;
     std::uint64_t index_bytes = 0;
-    bool has_values = false;
+    bool has_values = false, has_indices = false;
     each(slice, [&](const Field& field) {
       switch (field.number) {
         case sparse::values:
+          once(field, has_values, "list of values in a sparse tensor");
           record = tensor_at(message(field), fallback);
-          has_values = true;
           break;
         case sparse::indices:
-          index_bytes = tensor_at(message(field), fallback).bytes;
+          once(field, has_indices, "list of indices in a sparse tensor");
+          index_bytes = tensor_at(message(field), {}).bytes;
           break;
         case sparse::dims:
           add_dimensions(field, shape);
@@ -442,17 +558,20 @@ class Onnx {
     record.offset.reset();
     if (__builtin_add_overflow(record.bytes, index_bytes, &record.bytes))
       source_.refuse(slice.begin, "the tensor is larger than any file");
-    source_.pay(slice.begin, fallback.size());
     add_tensor(source_, slice.begin, metadata_, std::move(record));
   }
 
   ValueInfo read_value(Slice slice) {
     ValueInfo info;
     Slice name;
+    bool has_type = false;
     source_.pay(slice.begin, sizeof info);
     each(slice, [&](const Field& field) {
       if (field.number == value::name) name = message(field);
-      if (field.number == value::type) info.type = type_text(message(field), &info, 0);
+      if (field.number != value::type) return;
+      once(field, has_type, "type of an input or output");
+      info.type = type_text(message(field), &info, 0);
+      source_.pay(field.at, info.type.size());
     });
     info.name = text(name);
     return info;
@@ -462,29 +581,38 @@ class Onnx {
   std::string type_text(Slice slice, ValueInfo* info, unsigned depth) {
     if (depth == kDeepest) source_.refuse(slice.begin, "types are nested too deeply");
     std::string name;
+    bool has_kind = false;
     each(slice, [&](const Field& field) {
       switch (field.number) {
         case type::tensor:
-          name = tensor_type_text(message(field), info);
-          break;
         case type::sparse:
-          name = "sparse(" + tensor_type_text(message(field), info) + ")";
-          break;
         case type::sequence:
-          name = "sequence(" + element_text(message(field), depth) + ")";
-          break;
         case type::optional:
-          name = "optional(" + element_text(message(field), depth) + ")";
-          break;
         case type::map:
-          name = map_text(message(field), depth);
-          break;
         case type::opaque:
-          name = "opaque";
+          once(field, has_kind, "kind of a type");
+          name = kind_text(field, info, depth);
           break;
       }
     });
     return name;
+  }
+
+  std::string kind_text(const Field& field, ValueInfo* info, unsigned depth) {
+    switch (field.number) {
+      case type::tensor:
+        return tensor_type_text(message(field), info);
+      case type::sparse:
+        return "sparse(" + tensor_type_text(message(field), info) + ")";
+      case type::sequence:
+        return "sequence(" + element_text(message(field), depth) + ")";
+      case type::optional:
+        return "optional(" + element_text(message(field), depth) + ")";
+      case type::map:
+        return map_text(message(field), depth);
+      default:
+        return "opaque";
+    }
   }
 
   std::string element_name(const Field& field) {
@@ -499,34 +627,41 @@ class Onnx {
 
   std::string tensor_type_text(Slice slice, ValueInfo* info) {
     std::string name = "undefined";
+    bool has_shape = false;
     each(slice, [&](const Field& field) {
       if (field.number == tensor_type::element) name = element_name(field);
-      if (field.number == tensor_type::shape && info) read_shape(message(field), *info);
+      if (field.number != tensor_type::shape) return;
+      once(field, has_shape, "shape of a type");
+      if (info) read_shape(message(field), *info);
     });
     return name;
   }
 
   std::string element_text(Slice slice, unsigned depth) {
     std::string name;
+    bool has_type = false;
     each(slice, [&](const Field& field) {
-      if (field.number == 1) name = type_text(message(field), nullptr, depth + 1);
+      if (field.number != 1) return;
+      once(field, has_type, "type of elements");
+      name = type_text(message(field), nullptr, depth + 1);
     });
     return name;
   }
 
   std::string map_text(Slice slice, unsigned depth) {
     std::string key = "undefined", value;
+    bool has_value = false;
     each(slice, [&](const Field& field) {
       if (field.number == map_type::key) key = element_name(field);
-      if (field.number == map_type::value) value = type_text(message(field), nullptr, depth + 1);
+      if (field.number != map_type::value) return;
+      once(field, has_value, "type of values");
+      value = type_text(message(field), nullptr, depth + 1);
     });
     return "map(" + key + ", " + value + ")";
   }
 
   void read_shape(Slice slice, ValueInfo& info) {
     info.ranked = true;
-    info.shape.clear();
-    info.symbols.clear();
     each(slice, [&](const Field& field) {
       if (field.number != shape::dimension) return;
       if (info.shape.size() == kMostDimensions)
@@ -553,6 +688,7 @@ class Onnx {
   Source& source_;
   Companions& companions_;
   Metadata& metadata_;
+  Names opset_domains_, property_keys_;
 };
 
 }  // namespace

@@ -28,7 +28,7 @@ namespace graph {
 enum : std::uint32_t { node = 1, name = 2, initializer = 5, input = 11, output = 12, sparse = 15 };
 }
 namespace function {
-enum : std::uint32_t { name = 1, node = 7, domain = 10 };
+enum : std::uint32_t { name = 1, node = 7, domain = 10, defaults = 11 };
 }
 namespace node {
 enum : std::uint32_t { input = 1, output = 2, name = 3, op = 4, attribute = 5, domain = 7 };
@@ -59,6 +59,18 @@ enum : std::uint32_t {
   uint64s = 11,
   external = 13,
   location = 14
+};
+}
+// Of TensorProto.DataType, those whose numbers are not in int32_data.
+namespace data_type {
+enum : std::uint32_t {
+  float32 = 1,
+  int64 = 7,
+  float64 = 11,
+  uint32 = 12,
+  uint64 = 13,
+  complex64 = 14,
+  complex128 = 15
 };
 }
 namespace sparse {

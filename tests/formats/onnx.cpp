@@ -54,6 +54,18 @@ std::string external(const std::string& location, const std::string& more = "") 
          more + pb::number(14, 1);
 }
 
+// float32 weights, stored as numbers.
+std::string numbers(std::uint64_t elements, std::uint64_t type, const std::string& stored) {
+  return pb::number(1, elements) + pb::number(2, type) + pb::bytes(8, "w") + stored;
+}
+
+// A sparse tensor of two values in ten.
+std::string sparse(const std::string& name, const std::string& more = "") {
+  return pb::bytes(1, weights(name, {2}, 8)) +
+         pb::bytes(2, pb::number(1, 2) + pb::number(2, 7) + pb::bytes(7, "\1\7")) +
+         pb::number(3, 10) + more;
+}
+
 std::string with_external(const std::string& location, const std::string& more = "") {
   return model(pb::bytes(5, external(location, more)));
 }
@@ -111,6 +123,131 @@ BOOST_AUTO_TEST_CASE(have_graphs_in_nodes) {
   BOOST_TEST(metadata.parameters == 4u);
 }
 
+// What a Constant holds is called as its output, and is none of the graph's inputs.
+BOOST_AUTO_TEST_CASE(have_inputs_that_are_called_as_constants) {
+  const std::string constant =
+      node("Constant", pb::bytes(5, pb::bytes(1, "value") + pb::bytes(5, weights("x", {2}, 8))));
+  const Metadata metadata = fixture::read(
+      model(pb::bytes(1, constant) + pb::bytes(11, value("x", tensor_type()))), kFormat);
+  BOOST_REQUIRE(metadata.inputs.size() == 1u);
+  BOOST_TEST(metadata.tensors.at(0).name == "x");
+  // An initializer is, also a sparse one.
+  BOOST_TEST(
+      fixture::read(model(pb::bytes(11, value("x", tensor_type())) + pb::bytes(15, sparse("x"))),
+                    kFormat)
+          .inputs.empty());
+}
+
+BOOST_AUTO_TEST_CASE(have_sparse_tensors) {
+  const Metadata metadata = fixture::read(model(pb::bytes(15, sparse("s"))), kFormat);
+  BOOST_REQUIRE(metadata.tensors.size() == 1u);
+  const TensorRecord& tensor = metadata.tensors[0];
+  BOOST_TEST(tensor.name == "s");
+  BOOST_TEST(tensor.type == "sparse(float32)");
+  BOOST_TEST((tensor.shape == Shape{10}));
+  BOOST_TEST(tensor.elements == 2u);
+  BOOST_TEST(tensor.bytes == 8u + 16);
+  BOOST_TEST(!tensor.offset.has_value());
+  // In a node, called as its output.
+  const Metadata held = fixture::read(
+      model(pb::bytes(1, node("Constant", pb::bytes(5, pb::bytes(22, sparse("")))))), kFormat);
+  BOOST_TEST(held.tensors.at(0).name == "y");
+  REFUSED(model(pb::bytes(15, pb::number(3, 10))), kFormat, "a sparse tensor has no values");
+  REFUSED(model(pb::bytes(15, sparse("s", pb::number(3, 1ull << 62) + pb::number(3, 4)))), kFormat,
+          "larger than any file");
+}
+
+BOOST_AUTO_TEST_CASE(have_functions) {
+  // Attributes without a value there are names; those with one hold tensors as nodes do.
+  const std::string function =
+      pb::bytes(1, "Act") + pb::bytes(10, "com.x") + pb::bytes(6, "alpha") +
+      pb::bytes(7, node("Relu", pb::bytes(5, pb::bytes(5, weights("", {3}, 12))))) +
+      pb::bytes(11, pb::bytes(1, "table") + pb::bytes(5, weights("", {2}, 8)));
+  const Metadata metadata = fixture::read(model("") + pb::bytes(25, function), kFormat);
+  BOOST_TEST(metadata.nodes.at(0).scope == "com.x::Act");
+  BOOST_REQUIRE(metadata.tensors.size() == 2u);
+  BOOST_TEST(metadata.tensors[0].name == "y");
+  BOOST_TEST(metadata.tensors[0].scope == "com.x::Act");
+  BOOST_TEST(metadata.tensors[1].name == "table");
+  BOOST_TEST(metadata.tensors[1].scope == "com.x::Act");
+  const std::string leads_out =
+      pb::bytes(11, pb::bytes(1, "table") + pb::bytes(5, external("../w")));
+  REFUSED(model("") + pb::bytes(25, leads_out), kFormat, "has '..' in it");
+}
+
+BOOST_AUTO_TEST_CASE(have_types_of_every_kind) {
+  auto shown = [](const std::string& type) {
+    const Metadata metadata = fixture::read(model(pb::bytes(11, value("x", type))), kFormat);
+    return metadata.inputs.at(0).type + (metadata.inputs.at(0).ranked ? " ranked" : "");
+  };
+  const std::string map = pb::bytes(5, pb::number(1, 7) + pb::bytes(2, tensor_type()));
+  BOOST_TEST(shown(tensor_type()) == "float32 ranked");
+  BOOST_TEST(shown(pb::bytes(8, pb::number(1, 1))) == "sparse(float32)");
+  BOOST_TEST(shown(map) == "map(int64, float32)");
+  BOOST_TEST(shown(pb::bytes(4, pb::bytes(1, map))) == "sequence(map(int64, float32))");
+  BOOST_TEST(shown(pb::bytes(9, pb::bytes(1, tensor_type()))) == "optional(float32)");
+  BOOST_TEST(shown(pb::bytes(7, "")) == "opaque");
+  BOOST_TEST(shown(pb::bytes(1, pb::number(1, 0))) == "undefined");
+  BOOST_TEST(
+      fixture::refusal(model(pb::bytes(11, value("x", pb::bytes(1, pb::number(1, 99))))), kFormat)
+          .error == EOPNOTSUPP);
+}
+
+// Protobuf makes one of two messages, and others take the last.
+BOOST_AUTO_TEST_CASE(are_not_told_twice) {
+  auto input = [](const std::string& bytes) { return model(pb::bytes(11, bytes)); };
+  auto attribute = [](const std::string& bytes) {
+    return model(pb::bytes(1, node("If", pb::bytes(5, bytes))));
+  };
+  const std::string tensor = tensor_type(), held = pb::bytes(5, weights("", {2}, 8));
+  REFUSED(model("") + pb::bytes(7, ""), kFormat, "there is a second graph");
+  REFUSED(input(value("x", tensor) + pb::bytes(2, tensor)), kFormat, "a second type");
+  REFUSED(input(value("x", tensor + tensor)), kFormat, "a second kind of a type");
+  REFUSED(input(value("x", tensor + pb::bytes(4, pb::bytes(1, tensor)))), kFormat,
+          "a second kind of a type");
+  REFUSED(input(value("x", pb::bytes(1, pb::bytes(2, "") + pb::bytes(2, "")))), kFormat,
+          "a second shape");
+  REFUSED(input(value("x", pb::bytes(4, pb::bytes(1, tensor) + pb::bytes(1, tensor)))), kFormat,
+          "a second type of elements");
+  REFUSED(input(value("x", pb::bytes(5, pb::bytes(2, tensor) + pb::bytes(2, tensor)))), kFormat,
+          "a second type of values");
+  REFUSED(attribute(held + held), kFormat, "a second tensor");
+  REFUSED(attribute(pb::bytes(6, "") + pb::bytes(6, "")), kFormat, "a second graph");
+  REFUSED(attribute(pb::bytes(22, sparse("")) + pb::bytes(22, sparse(""))), kFormat,
+          "a second sparse tensor");
+  // As lists, several are meant.
+  BOOST_TEST(fixture::read(
+                 attribute(pb::bytes(10, weights("", {2}, 8)) + pb::bytes(10, weights("", {2}, 8)) +
+                           pb::bytes(11, "") + pb::bytes(11, "")),
+                 kFormat)
+                 .tensors.size() == 2u);
+  REFUSED(model(pb::bytes(15, sparse("s", pb::bytes(1, weights("t", {2}, 8))))), kFormat,
+          "a second list of values");
+  REFUSED(model(pb::bytes(15, sparse("s", pb::bytes(2, weights("t", {2}, 8))))), kFormat,
+          "a second list of indices");
+  REFUSED(model(pb::bytes(5, weights("w", {2}, 8)) + pb::bytes(5, weights("w", {1}, 4))), kFormat,
+          "the initializer 'w' is there twice");
+  REFUSED(model(pb::bytes(5, weights("w", {2}, 8)) + pb::bytes(15, sparse("w"))), kFormat,
+          "the initializer 'w' is there twice");
+  REFUSED(model("") + pb::bytes(8, pb::number(2, 18)), kFormat, "the opset of '' is there twice");
+  REFUSED(model("") + pb::bytes(8, pb::bytes(1, "ai.onnx") + pb::number(2, 18)), kFormat,
+          "the opset of '' is there twice");
+  REFUSED(model("") + pb::bytes(14, pb::bytes(1, "license") + pb::bytes(2, "mit")), kFormat,
+          "the property 'license' is there twice");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_kept_is_limited) {
+  std::string nodes;
+  const std::string one = pb::bytes(1, pb::bytes(4, "A"));
+  for (unsigned i = 0; i < 2'000'000; ++i) nodes += one;
+  REFUSED(model(nodes), kFormat, "more to be kept than 256 MiB");
+  // A name that many tensors have from their node is kept once for each, and paid for.
+  std::string attributes = pb::bytes(2, std::string(1'000'000, 'y'));
+  for (unsigned i = 0; i < 300; ++i) attributes += pb::bytes(5, pb::bytes(5, weights("", {1}, 4)));
+  REFUSED(model(pb::bytes(1, pb::bytes(4, "A") + attributes)), kFormat,
+          "more to be kept than 256 MiB");
+}
+
 BOOST_AUTO_TEST_CASE(nest_only_so_deep) {
   auto nested = [](int depth) {
     std::string graph;
@@ -145,11 +282,48 @@ BOOST_AUTO_TEST_CASE(weights_are_as_many_as_their_shape_asks_for) {
   REFUSED(tensor(weights("w", {~std::uint64_t{0}}, 0)), kFormat, "is negative");
   // Stored as numbers: as many bytes at least.
   REFUSED(tensor(pb::number(1, 1000) + pb::number(2, 7) + pb::bytes(7, "\1\2\3")), kFormat,
-          "has 1000 elements, in 3 bytes");
+          "has 1 to 3 numbers, and type and shape ask for 1000");
   REFUSED(tensor(pb::number(1, 2) + pb::number(2, 8) + pb::bytes(6, "one")), kFormat,
           "has 1 texts, and its shape asks for 2");
   REFUSED(tensor(pb::number(1, 1)), kFormat, "elements of type 0");
   BOOST_TEST(fixture::refusal(tensor(pb::number(2, 99)), kFormat).error == EOPNOTSUPP);
+  // Numbers are in the list of their type, as many as there are elements, and nowhere else.
+  const std::string four = "\1\2\3\4", floats(16, 'f'), doubles(32, 'd');
+  for (const std::string& good :
+       {numbers(4, 1, pb::bytes(4, floats)), numbers(2, 14, pb::bytes(4, floats)),
+        numbers(4, 11, pb::bytes(10, doubles)), numbers(2, 15, pb::bytes(10, doubles)),
+        numbers(4, 7, pb::bytes(7, four)), numbers(4, 12, pb::bytes(11, four)),
+        numbers(4, 13, pb::bytes(11, four)), numbers(4, 3, pb::bytes(5, four)),
+        numbers(4, 10, pb::bytes(5, four)), numbers(8, 22, pb::bytes(5, four)),
+        numbers(2, 7, pb::number(7, 1) + pb::number(7, 2)),
+        numbers(2, 7, pb::number(7, 1) + pb::bytes(7, "\2")),
+        numbers(1, 1, std::string("\x25") + "ffff"), numbers(1, 11, "\x51" + doubles.substr(24)),
+        numbers(0, 1, "")})
+    BOOST_TEST(fixture::read(tensor(good), kFormat).tensors.size() == 1u);
+  REFUSED(tensor(numbers(4, 1, pb::bytes(4, "ffff"))), kFormat,
+          "has 1 numbers, and type and shape ask for 4");
+  REFUSED(tensor(numbers(3, 1, pb::bytes(4, floats))), kFormat, "has 4 numbers");
+  REFUSED(tensor(numbers(4, 14, pb::bytes(4, floats))), kFormat, "ask for 8");
+  REFUSED(tensor(numbers(4, 1, pb::bytes(4, floats + "f"))), kFormat, "ends inside of one");
+  REFUSED(tensor(numbers(4, 1, pb::bytes(5, four))), kFormat, "weights of two kinds");
+  REFUSED(tensor(numbers(4, 11, pb::bytes(4, floats))), kFormat, "weights of two kinds");
+  REFUSED(tensor(numbers(4, 1, pb::bytes(4, floats) + pb::bytes(9, floats))), kFormat,
+          "weights of two kinds");
+  REFUSED(tensor(numbers(4, 1, pb::bytes(4, floats) + pb::bytes(7, four))), kFormat,
+          "weights of two kinds");
+  REFUSED(tensor(numbers(4, 7, pb::bytes(7, std::string(41, '\1')))), kFormat,
+          "has 5 to 41 numbers, and type and shape ask for 4");
+  REFUSED(tensor(numbers(1, 7, pb::number(7, 1) + pb::number(7, 2))), kFormat,
+          "has 2 numbers, and type and shape ask for 1");
+  REFUSED(tensor(numbers(4, 1, "")), kFormat, "has 0 numbers");
+  REFUSED(tensor(numbers(1, 1, pb::bytes(6, "text"))), kFormat, "its type is another");
+  REFUSED(tensor(numbers(1, 8, pb::bytes(9, "text"))), kFormat, "has 0 texts");
+  REFUSED(tensor(numbers(1, 1, pb::number(4, 1))), kFormat, "a number is expected");
+  // Parts of a tensor: nothing of what it says could be checked.
+  const auto segment = fixture::refusal(
+      tensor(pb::number(1, 1ull << 50) + pb::number(2, 1) + pb::bytes(3, "")), kFormat);
+  BOOST_TEST(segment.error == EOPNOTSUPP);
+  BOOST_TEST(segment.says("segments"), segment.what);
   // Packed dimensions; four bits an element, the last byte half used.
   const Metadata packed =
       fixture::read(tensor(pb::bytes(1, "\3\1") + pb::number(2, 22) + pb::bytes(9, "ab")), kFormat);
@@ -206,7 +380,7 @@ BOOST_AUTO_TEST_CASE(data_is_listed) {
   Place place;
   const auto file = place.model(
       model(pb::bytes(5, external("data/w.bin", entry("offset", "48") + entry("length", "16"))) +
-            pb::bytes(5, external("data/w.bin"))));
+            pb::bytes(1, node("Constant", pb::bytes(5, pb::bytes(5, external("data/w.bin")))))));
   const Metadata metadata = read_metadata(file);
   BOOST_REQUIRE(metadata.tensors.size() == 2u);
   BOOST_TEST(metadata.tensors[0].file == "data/w.bin");
@@ -267,6 +441,61 @@ BOOST_AUTO_TEST_CASE(data_does_not_leave_the_folder_by_hard_link) {
   std::filesystem::create_hard_link(place.path / "outside/secret", place.path / "model/hard");
   const auto refusal = place.refusal(with_external("hard"));
   BOOST_TEST(refusal.says("has other names (hard links)"), refusal.what);
+  const auto file = place.model(with_external("hard"));
+  BOOST_TEST(read_metadata(file, {.beneath = place.path / "model"}).tensors.at(0).file == "hard");
+}
+
+// Other readers keep 32 bits of the number that says whether weights are elsewhere.
+BOOST_AUTO_TEST_CASE(data_is_in_the_file_or_not) {
+  auto with = [](std::uint64_t location, const std::string& more = "") {
+    return model(pb::bytes(5, weights("w", {4}, 16) + entry("location", "../outside/secret") +
+                                  pb::number(14, location) + more));
+  };
+  REFUSED(with((1ull << 32) + 1), kFormat, "there is no location 4294967297 of weights");
+  REFUSED(with(2), kFormat, "there is no location 2 of weights");
+  REFUSED(with(~std::uint64_t{0}), kFormat, "there is no location");
+  REFUSED(with(0), kFormat, "is in the file, and says where else it is");
+  REFUSED(with(1), kFormat, "is elsewhere, and in the file as well");
+  REFUSED(with(1, pb::number(14, 0)), kFormat, "is in the file, and says where else it is");
+  BOOST_TEST(fixture::read(model(pb::bytes(5, weights("w", {4}, 16) + pb::number(14, 0))), kFormat)
+                 .parameters == 4u);
+  const auto texts =
+      fixture::refusal(model(pb::bytes(5, pb::number(1, 1) + pb::number(2, 8) +
+                                              entry("location", "w") + pb::number(14, 1))),
+                       kFormat);
+  BOOST_TEST(texts.says("texts are no external data"), texts.what);
+}
+
+// A file is counted once, whatever it is called.
+BOOST_AUTO_TEST_CASE(data_is_counted_once) {
+  Place place;
+  std::string graph;
+  int i = 0;
+  for (const char* location : {"data/w.bin", "./data/w.bin", "data//w.bin", ".//data/./w.bin"}) {
+    const std::string name = std::to_string(i++);
+    graph += pb::bytes(5, pb::number(1, 4) + pb::number(2, 1) + pb::bytes(8, name) +
+                              entry("location", location) + pb::number(14, 1));
+  }
+  const auto file = place.model(model(graph));
+  const Metadata metadata = read_metadata(file);
+  BOOST_TEST(metadata.size_bytes == std::filesystem::file_size(file) + 64);
+  BOOST_REQUIRE(metadata.files.size() == 2u);
+  BOOST_REQUIRE(metadata.tensors.size() == 4u);
+  for (const TensorRecord& tensor : metadata.tensors) BOOST_TEST(tensor.file == "data/w.bin");
+}
+
+BOOST_AUTO_TEST_CASE(data_has_names_that_can_be_printed) {
+  Place place;
+  const std::string name = "w\x1b[31m\n" + std::string(100, 'x');
+  auto refusal = [&] {
+    auto refusal = place.refusal(with_external(name));
+    for (const char c : refusal.what) BOOST_TEST((c >= 0x20 && c < 0x7f), refusal.what);
+    BOOST_TEST(refusal.what.size() < 300u);
+    return refusal;
+  };
+  BOOST_TEST(refusal().error == ENOENT);
+  std::filesystem::create_directory(place.path / "model" / name);
+  BOOST_TEST(refusal().says("is not a regular file"));
 }
 
 BOOST_AUTO_TEST_CASE(data_is_a_file_that_is_there) {
@@ -286,9 +515,11 @@ BOOST_AUTO_TEST_CASE(data_lies_within_its_file) {
                    .says("ends behind 'data/w.bin'"),
                offset);
   BOOST_TEST(place.refusal(with_external("data/w.bin", entry("length", "18446744073709551615")))
-                 .says("ends behind"));
-  BOOST_TEST(place.refusal(with_external("data/w.bin", entry("length", "15")))
-                 .says("has 15 bytes, and type and shape ask for 16"));
+                 .says("has 18446744073709551615 bytes"));
+  for (const char* length : {"15", "17", "64", "0"})
+    BOOST_TEST(place.refusal(with_external("data/w.bin", entry("length", length)))
+                   .says("has " + std::string(length) + " bytes, and type and shape ask for 16"),
+               length);
   for (const char* number :
        {"", "-1", "1x", " 1", "0x10", "18446744073709551616", "99999999999999999999999"})
     BOOST_TEST(

@@ -81,20 +81,23 @@ std::string difference(const json& wanted) {
                     {"operators", metadata.operators}};
   for (const auto& [key, value] : got.items())
     if (wanted[key] != value) return key + ": " + value.dump() + " and not " + wanted[key].dump();
-  // Weights, in whatever order; those without a name of their own have one from their node.
+  // Weights, in whatever order.
   std::multiset<std::string> ours, theirs;
   for (const TensorRecord& tensor : metadata.tensors)
-    if (!tensor.type.starts_with("sparse")) ours.insert(tensor.type + json(tensor.shape).dump());
+    ours.insert(tensor.name + " " + tensor.type + json(tensor.shape).dump());
   std::uint64_t elements = 0;
   for (const json& tensor : wanted["tensors"]) {
-    theirs.insert(std::string(formats::onnx_element(tensor[2]).name) + tensor[1].dump());
+    // Of a sparse one the fourth is the shape of its values.
+    const bool sparse = tensor.size() == 4;
+    const std::string type(formats::onnx_element(tensor[2]).name);
+    theirs.insert(std::string(tensor[0]) + " " + (sparse ? "sparse(" + type + ")" : type) +
+                  tensor[1].dump());
     std::uint64_t product = 1;
-    for (const json& dimension : tensor[1]) product *= dimension.get<std::uint64_t>();
+    for (const json& dimension : tensor[sparse ? 3 : 1]) product *= dimension.get<std::uint64_t>();
     elements += product;
   }
-  if (ours != theirs)
-    return std::to_string(ours.size()) + " tensors and not " + std::to_string(theirs.size());
-  if (ours.size() == metadata.tensors.size() && elements != metadata.parameters)
+  if (ours != theirs) return json(ours).dump() + " are the tensors and not " + json(theirs).dump();
+  if (elements != metadata.parameters)
     return std::to_string(metadata.parameters) + " parameters and not " + std::to_string(elements);
   return {};
 }

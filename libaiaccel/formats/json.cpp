@@ -53,6 +53,15 @@ Json node_json(const NodeRecord& node) {
   return json;
 }
 
+// Names that differ only in what is no UTF-8 become one, and would be one key that is there twice.
+std::map<std::string, std::uint64_t> mended(const std::map<std::string, std::uint64_t>& counts) {
+  std::map<std::string, std::uint64_t> result;
+  for (const auto& [name, count] : counts)
+    result[Json::parse(Json(name).dump(-1, ' ', false, Json::error_handler_t::replace))
+               .get<std::string>()] += count;
+  return result;
+}
+
 }  // namespace
 
 std::string to_string(ModelFormat format) {
@@ -88,7 +97,7 @@ std::string Metadata::to_json(int indent) const {
   json["inputs"] = values_json(inputs);
   json["outputs"] = values_json(outputs);
   json["parameters"] = parameters;
-  json["operators"] = operators;
+  json["operators"] = mended(operators);
   json["entry_points"] = Json::array();
   for (const EntryPoint& entry : entry_points)
     json["entry_points"].push_back({{"name", entry.name}, {"parameters", entry.parameters}});

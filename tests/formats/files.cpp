@@ -313,6 +313,15 @@ BOOST_AUTO_TEST_CASE(say_in_json_what_they_say) {
   const auto mended = nlohmann::json::parse(broken.to_json());
   BOOST_TEST(mended["producer"] == "\xef\xbf\xbd\xef\xbf\xbd");
   BOOST_TEST(mended["inputs"][0]["shape"].is_null());
+  // Two names that are mended to one are one key, and none is lost.
+  const auto operators =
+      fixture::read(pb::number(1, 8) + pb::bytes(7, pb::bytes(1, pb::bytes(4, "\xff")) +
+                                                        pb::bytes(1, pb::bytes(4, "\xfe")) +
+                                                        pb::bytes(1, pb::bytes(4, "Add"))),
+                    ModelFormat::onnx)
+          .to_json(-1);
+  BOOST_TEST(operators.find("\"operators\":{\"Add\":1,\"\xef\xbf\xbd\":2}") != std::string::npos,
+             operators);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

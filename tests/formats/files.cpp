@@ -269,6 +269,19 @@ BOOST_AUTO_TEST_CASE(that_somebody_holds_back_are_not_waited_for) {
   BOOST_TEST(fixture::refusal_of([&] { read_metadata(index); }).error == EAGAIN);
 }
 
+// Keys come from files, and the hash of the standard library is known: with names that collide, a
+// table is a list. No test of time could tell on a busy machine.
+BOOST_AUTO_TEST_CASE(have_their_names_in_no_table_by_hash) {
+  unsigned looked_at = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("libaiaccel/formats")) {
+    std::ifstream file(entry.path());
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    BOOST_TEST(text.find("unordered_") == std::string::npos, entry.path());
+    ++looked_at;
+  }
+  BOOST_TEST(looked_at > 10u);
+}
+
 BOOST_AUTO_TEST_CASE(windows_end_where_the_file_does) {
   std::string bytes;
   for (int i = 0; i < 100'000; ++i) bytes += fixture::le<std::uint32_t>(i);

@@ -8,6 +8,7 @@
 #include <git2.h>
 
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -48,13 +49,13 @@ class Config {
     config_.reset(config);
   }
 
-  // The one that counts of several: "" if there is none.
-  std::string text(const char* key) const {
+  // The one that counts of several. One without a value is "".
+  std::optional<std::string> text(const char* key) const {
     const char* value = nullptr;
     const int result = ::git_config_get_string(&value, config_.get(), key);
-    if (result == GIT_ENOTFOUND) return {};
+    if (result == GIT_ENOTFOUND) return std::nullopt;
     done(result, key);
-    return value ? value : "";
+    return std::string(value ? value : "");
   }
 
   bool truth(const char* key) const {
@@ -91,12 +92,13 @@ std::filesystem::path expand(const std::string& value, const std::filesystem::pa
   return registry / path;
 }
 
-SignatureDemand demand_of(const std::string& value) {
-  if (value.empty() || value == "off") return SignatureDemand::off;
-  if (value == "warn") return SignatureDemand::warn;
-  if (value == "require") return SignatureDemand::require;
+// Somebody who wrote the key wanted something: only where nobody did is it off.
+SignatureDemand demand_of(const std::optional<std::string>& value) {
+  if (!value || *value == "off") return SignatureDemand::off;
+  if (*value == "warn") return SignatureDemand::warn;
+  if (*value == "require") return SignatureDemand::require;
   throw Error(EINVAL,
-              fmt::format("aiaccel.signatures is {}, not off, warn or require", shown(value)));
+              fmt::format("aiaccel.signatures is {}, not off, warn or require", shown(*value)));
 }
 
 }  // namespace

@@ -48,6 +48,13 @@ BOOST_AUTO_TEST_CASE(words) {
     config(std::string("aiaccel.signatures ") + word);
     refused(EINVAL, "not off, warn or require", [&] { policy(); });
   }
+  // Somebody meant something by it: only what is not there is off.
+  config("aiaccel.signatures ''");
+  refused(EINVAL, "aiaccel.signatures is '', not off, warn or require", [&] { policy(); });
+  config("--unset aiaccel.signatures");
+  BOOST_TEST((policy().demand == SignatureDemand::off));
+  run("printf '[aiaccel]\\n\\tsignatures\\n' >>" + (registry / ".git/config").string());
+  refused(EINVAL, "not off, warn or require", [&] { policy(); });
   config("aiaccel.signatures off");
   config("aiaccel.acceptExpired perhaps");
   refused(EINVAL, "aiaccel.acceptExpired is neither true nor false", [&] { policy(); });

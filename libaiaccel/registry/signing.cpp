@@ -69,7 +69,7 @@ Verified check_certificates(const Bundle& bundle, const Trust::State& trust) {
   if (!registry::verify_bytes(key.get(), registry::pre_authentication(bundle.payload),
                               bundle.signature))
     throw Error(EBADMSG, "the signature is not one of what it stands beside");
-  return {registry::subject(chain.front()), registry::hint_of(key.get()), {}};
+  return {registry::subject(chain.front().get()), registry::hint_of(key.get()), {}};
 }
 
 // One of each path, in the format's order.

@@ -167,6 +167,11 @@ Key checked(Key key, const std::string& whose) {
   return key;
 }
 
+// Of one that lists its uses.
+bool is_for_code(X509* certificate) {
+  return (X509_get_extended_key_usage(certificate) & (XKU_CODE_SIGN | XKU_ANYEKU)) != 0;
+}
+
 int error_for(int verify_error) {
   switch (verify_error) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
@@ -243,10 +248,10 @@ std::string der(const Certificate& certificate) {
   return result;
 }
 
-std::string subject(const Certificate& certificate) {
+std::string subject(const X509* certificate) {
   const Bio bio(required(BIO_new(BIO_s_mem()), "BIO_new"));
   // Control characters and what is no ASCII are escaped.
-  X509_NAME_print_ex(bio.get(), X509_get_subject_name(certificate.get()), 0, XN_FLAG_RFC2253);
+  X509_NAME_print_ex(bio.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
   const char* text = nullptr;
   const long length = BIO_get_mem_data(bio.get(), &text);
   return length > 0 ? std::string(text, static_cast<std::size_t>(length)) : "(no name)";
@@ -295,7 +300,7 @@ bool verify_bytes(EVP_PKEY* key, std::string_view bytes, std::string_view signat
 }
 
 Key signing_key(const Certificate& certificate) {
-  const std::string whose = "the certificate of " + subject(certificate);
+  const std::string whose = "the certificate of " + subject(certificate.get());
   Key key(X509_get_pubkey(certificate.get()));
   ERR_clear_error();
   if (!key) reject(whose, "has a key that cannot be read");
@@ -305,8 +310,7 @@ Key signing_key(const Certificate& certificate) {
   const std::uint32_t flags = X509_get_extension_flags(certificate.get());
   const bool may_sign =
       flags & EXFLAG_KUSAGE && X509_get_key_usage(certificate.get()) & KU_DIGITAL_SIGNATURE;
-  const bool for_code = flags & EXFLAG_XKUSAGE && X509_get_extended_key_usage(certificate.get()) &
-                                                      (XKU_CODE_SIGN | XKU_ANYEKU);
+  const bool for_code = flags & EXFLAG_XKUSAGE && is_for_code(certificate.get());
   if (flags & EXFLAG_INVALID) reject(whose, "has extensions that cannot be read");
   if (!may_sign && !for_code)
     reject(whose, "is not one for signatures: its key usage does not say so");
@@ -315,10 +319,27 @@ Key signing_key(const Certificate& certificate) {
   return key;
 }
 
+namespace {
+
+// Where an authority lists what it is for, that bounds those below it: one that may vouch for web
+// servers makes no signers of models, whatever it writes into their certificates.
+void check_uses_above(X509_STORE_CTX* verified, const Certificate& first) {
+  const STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(verified);
+  for (int i = 1; i < sk_X509_num(chain); ++i) {
+    X509* const above = sk_X509_value(chain, i);
+    if (!(X509_get_extension_flags(above) & EXFLAG_XKUSAGE) || is_for_code(above)) continue;
+    reject("signed with the certificate of " + subject(first.get()),
+           "by way of " + subject(above) +
+               ", which is for other uses: its extended key usage lacks code signing");
+  }
+}
+
+}  // namespace
+
 void check_chain(const std::vector<Certificate>& chain, const std::vector<Certificate>& roots,
                  std::time_t when) {
   if (roots.empty())
-    throw Error(ENOKEY, "signed with the certificate of " + subject(chain.front()) +
+    throw Error(ENOKEY, "signed with the certificate of " + subject(chain.front().get()) +
                             ", while no certificate is trusted");
   const Store store(required(X509_STORE_new(), "X509_STORE_new"));
   for (const Certificate& root : roots)
@@ -340,10 +361,10 @@ void check_chain(const std::vector<Certificate>& chain, const std::vector<Certif
   const int result = X509_verify_cert(context.get());
   const int error = X509_STORE_CTX_get_error(context.get());
   ERR_clear_error();
-  if (result == 1 && error == X509_V_OK) return;
+  if (result == 1 && error == X509_V_OK) return check_uses_above(context.get(), chain.front());
   throw Error(error_for(error),
               fmt::format("signed with the certificate of {}, which does not count: {}",
-                          subject(chain.front()), X509_verify_cert_error_string(error)));
+                          subject(chain.front().get()), X509_verify_cert_error_string(error)));
 }
 
 std::time_t first_day(const Certificate& certificate) {

@@ -39,7 +39,7 @@ std::vector<Certificate> read_certificates(const std::filesystem::path& pem);  /
 
 Certificate parse_certificate(std::string_view der);  // throws Error(EBADMSG)
 std::string der(const Certificate& certificate);
-std::string subject(const Certificate& certificate);
+std::string subject(const X509* certificate);
 
 // SHA-256 of the public key as PEM, by which bundles name it.
 std::string hint_of(EVP_PKEY* key);

@@ -145,6 +145,26 @@ BOOST_AUTO_TEST_CASE(uses) {
                "CN=" + wanted.name);
 }
 
+// Nor does an authority that is for other uses make signers of models, whatever it writes.
+BOOST_AUTO_TEST_CASE(uses_of_those_above) {
+  const auto by_authority = [&](const std::string& extended) {
+    Wanted wanted = authority("Between");
+    wanted.extended = extended;
+    chain = {certify(folder, wanted, between_key, root, root_key.key)};
+    return signed_by(leaf());
+  };
+  refuses(EKEYREJECTED, "by way of CN=Between, which is for other uses", by_authority("serverAuth"));
+  refuses(EKEYREJECTED, "by way of CN=Between, which is for other uses",
+          by_authority("serverAuth,clientAuth,emailProtection"));
+  for (const char* fit : {"codeSigning", "serverAuth,codeSigning", "anyExtendedKeyUsage"})
+    BOOST_TEST(aiaccel::verify(by_authority(fit), kFiles, trusting_root()).signer == "CN=Leaf");
+  // Not for being named as trusted, either.
+  const std::string bundle = by_authority("serverAuth");
+  Trust trust;
+  trust.add_root(chain.front());
+  refused(EKEYREJECTED, "which is for other uses", [&] { aiaccel::verify(bundle, kFiles, trust); });
+}
+
 // What no authority may vouch for.
 BOOST_AUTO_TEST_CASE(no_authority) {
   const KeyFiles mine = key;

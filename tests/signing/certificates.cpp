@@ -114,6 +114,10 @@ BOOST_AUTO_TEST_CASE(times) {
   const std::string recent = signed_by(leaf({.name = "Recent", .from = -kDay / 2, .until = -60}));
   refuses(EKEYEXPIRED, "certificate has expired", recent);
   BOOST_TEST(aiaccel::verify(recent, kFiles, trust).signer == "CN=Recent");
+  // One whose first day is still to come has signed nothing.
+  const std::string early = signed_by(leaf({.name = "Early", .from = kDay, .until = 10 * kDay}));
+  refused(EKEYEXPIRED, "certificate is not yet valid",
+          [&] { aiaccel::verify(early, kFiles, trust); });
 }
 
 BOOST_AUTO_TEST_CASE(times_of_those_above) {

@@ -42,10 +42,18 @@ struct Curve {
 constexpr Curve kCurves[] = {
     {"prime256v1", "SHA256"}, {"secp384r1", "SHA384"}, {"secp521r1", "SHA512"}};
 
-// What OpenSSL has to say, which is then forgotten.
+// First in whatever calls OpenSSL: what that notes is forgotten at the end, and what was noted
+// before is for the program that called.
+class Errors {
+ public:
+  Errors() { ERR_set_mark(); }
+  Errors(const Errors&) = delete;
+  Errors& operator=(const Errors&) = delete;
+  ~Errors() { ERR_pop_to_mark(); }
+};
+
 std::string openssl_reason() {
   const unsigned long last = ERR_peek_last_error();
-  ERR_clear_error();
   const char* reason = last ? ERR_reason_error_string(last) : nullptr;
   return reason ? reason : "no reason given";
 }
@@ -152,13 +160,14 @@ const Curve* curve_of(EVP_PKEY* key) {
 }
 
 const Curve& known_curve(EVP_PKEY* key, const std::string& whose) {
+  const Errors errors;
   const Curve* curve = curve_of(key);
-  ERR_clear_error();
   if (!curve) reject(whose, "is no key on the curve P-256, P-384 or P-521");
   return *curve;
 }
 
 Key checked(Key key, const std::string& whose) {
+  const Errors errors;
   known_curve(key.get(), whose);
   // One form for one key, whatever form its file has: hints are made of it.
   required(EVP_PKEY_set_utf8_string_param(key.get(), OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
@@ -191,6 +200,7 @@ int error_for(int verify_error) {
 }  // namespace
 
 Key read_private_key(const std::filesystem::path& pem, const Signer::Passphrase& passphrase) {
+  const Errors errors;
   Secret secret;
   read_pem(pem, secret);
   const Bio bio = bio_of(secret.text);
@@ -206,6 +216,7 @@ Key read_private_key(const std::filesystem::path& pem, const Signer::Passphrase&
 }
 
 Key read_public_key(const std::filesystem::path& pem) {
+  const Errors errors;
   Secret secret;
   read_pem(pem, secret);
   const Bio bio = bio_of(secret.text);
@@ -216,6 +227,7 @@ Key read_public_key(const std::filesystem::path& pem) {
 }
 
 std::vector<Certificate> read_certificates(const std::filesystem::path& pem) {
+  const Errors errors;
   Secret secret;
   read_pem(pem, secret);
   const Bio bio = bio_of(secret.text);
@@ -231,6 +243,7 @@ std::vector<Certificate> read_certificates(const std::filesystem::path& pem) {
 }
 
 Certificate parse_certificate(std::string_view der) {
+  const Errors errors;
   const auto* at = reinterpret_cast<const unsigned char*>(der.data());
   Certificate certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
   const std::string reason = openssl_reason();
@@ -240,6 +253,7 @@ Certificate parse_certificate(std::string_view der) {
 }
 
 std::string der(const Certificate& certificate) {
+  const Errors errors;
   unsigned char* bytes = nullptr;
   const int length = i2d_X509(certificate.get(), &bytes);
   if (length < 0) required(0, "i2d_X509");
@@ -249,6 +263,7 @@ std::string der(const Certificate& certificate) {
 }
 
 std::string subject(const X509* certificate) {
+  const Errors errors;
   const Bio bio(required(BIO_new(BIO_s_mem()), "BIO_new"));
   // Control characters and what is no ASCII are escaped.
   X509_NAME_print_ex(bio.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
@@ -258,6 +273,7 @@ std::string subject(const X509* certificate) {
 }
 
 std::string hint_of(EVP_PKEY* key) {
+  const Errors errors;
   const Bio bio(required(BIO_new(BIO_s_mem()), "BIO_new"));
   required(PEM_write_bio_PUBKEY(bio.get(), key), "PEM_write_bio_PUBKEY");
   const char* text = nullptr;
@@ -270,6 +286,7 @@ std::string hint_of(EVP_PKEY* key) {
 }
 
 std::string sign_bytes(EVP_PKEY* key, std::string_view bytes) {
+  const Errors errors;
   const Curve& curve = known_curve(key, "the key to sign with");
   const DigestContext context(required(EVP_MD_CTX_new(), "EVP_MD_CTX_new"));
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
@@ -287,6 +304,7 @@ std::string sign_bytes(EVP_PKEY* key, std::string_view bytes) {
 }
 
 bool verify_bytes(EVP_PKEY* key, std::string_view bytes, std::string_view signature) {
+  const Errors errors;
   const Curve& curve = known_curve(key, "the key to verify with");
   const DigestContext context(required(EVP_MD_CTX_new(), "EVP_MD_CTX_new"));
   required(
@@ -295,14 +313,13 @@ bool verify_bytes(EVP_PKEY* key, std::string_view bytes, std::string_view signat
   const int result = EVP_DigestVerify(
       context.get(), reinterpret_cast<const unsigned char*>(signature.data()), signature.size(),
       reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
-  ERR_clear_error();
   return result == 1;
 }
 
 Key signing_key(const Certificate& certificate) {
+  const Errors errors;
   const std::string whose = "the certificate of " + subject(certificate.get());
   Key key(X509_get_pubkey(certificate.get()));
-  ERR_clear_error();
   if (!key) reject(whose, "has a key that cannot be read");
   key = checked(std::move(key), whose);
   // The format asks for one of the two uses. Where a certificate lists what it is for, that has to
@@ -338,6 +355,7 @@ void check_uses_above(X509_STORE_CTX* verified, const Certificate& first) {
 
 void check_chain(const std::vector<Certificate>& chain, const std::vector<Certificate>& roots,
                  std::time_t when) {
+  const Errors errors;
   if (roots.empty())
     throw Error(ENOKEY, "signed with the certificate of " + subject(chain.front().get()) +
                             ", while no certificate is trusted");
@@ -360,7 +378,6 @@ void check_chain(const std::vector<Certificate>& chain, const std::vector<Certif
            "X509_VERIFY_PARAM_set_flags");
   const int result = X509_verify_cert(context.get());
   const int error = X509_STORE_CTX_get_error(context.get());
-  ERR_clear_error();
   if (result == 1 && error == X509_V_OK) return check_uses_above(context.get(), chain.front());
   throw Error(error_for(error),
               fmt::format("signed with the certificate of {}, which does not count: {}",
@@ -368,6 +385,7 @@ void check_chain(const std::vector<Certificate>& chain, const std::vector<Certif
 }
 
 std::time_t first_day(const Certificate& certificate) {
+  const Errors errors;
   std::tm time{};
   required(ASN1_TIME_to_tm(X509_get0_notBefore(certificate.get()), &time), "ASN1_TIME_to_tm");
   return ::timegm(&time);

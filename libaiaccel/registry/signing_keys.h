@@ -5,7 +5,7 @@
 // format, named by its curve, never by its parameters; each curve has the digest of its size.
 //
 // No state of its own; OpenSSL's objects may be read by several threads. What OpenSSL noted of
-// a failure is taken into the Error and not left to the program.
+// a failure is taken into the Error and not left to the program, whose own errors stay.
 #pragma once
 
 #include <openssl/evp.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Keys as files: which are taken, passphrases, and folders whose files are hashed.
+#include <openssl/err.h>
 #include <sys/stat.h>
 
 #include <stdexcept>
@@ -144,6 +145,33 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_signed) {
   refused(EBADMSG, "the digest of 'a' is none", [&] {
     aiaccel::sign("m", std::vector<SignedFile>{{"a", "abc"}}, signer);
   });
+}
+
+// What a program has yet to read in OpenSSL's list of errors stays, and nothing of ours is added.
+BOOST_AUTO_TEST_CASE(errors_of_others) {
+  ERR_clear_error();
+  for (const bool pending : {false, true}) {
+    if (pending) ERR_raise(ERR_LIB_USER, 77);
+    const std::string bundle = aiaccel::sign("m", kFiles, Signer::from_key(key.key));
+    aiaccel::verify(bundle, kFiles, trusting(key));
+    refused(EKEYREJECTED, "is no private key in PEM", [&] { Signer::from_key(key.pub); });
+    refused(EKEYREJECTED, "is no public key in PEM", [&] { Trust().add_key(key.key); });
+    refused(EKEYREJECTED, "is no certificate in PEM", [&] { Trust().add_root(key.pub); });
+    const auto own = certify(folder, {.name = "Own"}, key);
+    const std::string certified =
+        aiaccel::sign("m", kFiles, Signer::from_certificate(own, key.key));
+    Trust trust;
+    refused(ENOKEY, "no certificate is trusted",
+            [&] { aiaccel::verify(certified, kFiles, trust); });
+    trust.add_root(own);
+    BOOST_TEST(aiaccel::verify(certified, kFiles, trust).signer == "CN=Own");
+    trust = Trust();
+    trust.add_root(certify(folder, authority("Other"), make_key(folder, "other")));
+    refused(ENOKEY, "self-signed certificate", [&] { aiaccel::verify(certified, kFiles, trust); });
+    const unsigned long left = ERR_get_error();
+    BOOST_TEST((pending ? ERR_GET_REASON(left) == 77 : left == 0));
+    BOOST_TEST(ERR_get_error() == 0U);
+  }
 }
 
 // A model of very many files.

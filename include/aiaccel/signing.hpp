@@ -34,6 +34,7 @@
 namespace aiaccel {
 
 class Registry;  // <aiaccel/registry.hpp>
+struct ModelVersion;
 struct Ref;
 
 struct SignedFile {
@@ -108,7 +109,7 @@ class [[gnu::visibility("default")]] Trust {
 struct Verified {
   std::string signer;      // "key 0123abcd…", or the certificate's subject
   std::string key_hint;    // of the key that made it
-  std::string model_name;  // as who signed called it; nobody compares it
+  std::string model_name;  // as who signed called it; only check_version() compares it
 };
 
 // A bundle: the text to keep in a file. Throws Error(EINVAL) for paths that no model's file can
@@ -157,7 +158,14 @@ struct SignatureCheck {
 // remotes too, so that a clone finds them.
 // Signs what the reference means now, and commits that on branch dev; says under which path. One
 // version has one signature there: a later one takes its place.
+//
+// One counts if what is signed is also of this name and version: aiaccel.json says so, or the
+// statement, whose name is NAME@VERSION where the version came by a tag alone. Throws EBADMSG for
+// others. A ModelVersion is what Registry::resolve() gave, and means that commit as that version.
 [[gnu::visibility("default")]] std::string sign_version(Registry& registry, const Ref& ref,
+                                                        const Signer& signer);
+[[gnu::visibility("default")]] std::string sign_version(Registry& registry,
+                                                        const ModelVersion& version,
                                                         const Signer& signer);
 [[gnu::visibility("default")]] std::vector<std::string> find_signatures(const Registry& registry,
                                                                         const Ref& ref);
@@ -165,6 +173,8 @@ struct SignatureCheck {
 // tells whether they still are.
 [[gnu::visibility("default")]] SignatureCheck check_version(const Registry& registry,
                                                             const Ref& ref);
+[[gnu::visibility("default")]] SignatureCheck check_version(const Registry& registry,
+                                                            const ModelVersion& version);
 
 // What is to be loaded. Unless the policy is `off`, all files of the folder are hashed, each time,
 // and it is those digests that the signature is held against; with `require`, this throws as
@@ -175,6 +185,8 @@ struct VerifiedCheckout {
 };
 [[gnu::visibility("default")]] VerifiedCheckout checkout_verified(const Registry& registry,
                                                                   const Ref& ref);
+[[gnu::visibility("default")]] VerifiedCheckout checkout_verified(const Registry& registry,
+                                                                  const ModelVersion& version);
 
 }  // namespace aiaccel
 

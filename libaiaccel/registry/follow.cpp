@@ -35,10 +35,6 @@ constexpr std::size_t kShownCommit = 12;
 constexpr std::size_t kChunk = 1 << 20;
 constexpr int kMostPolls = 64;  // between two tries
 
-Ref exactly(const ModelVersion& version) {
-  return {version.name, Ref::Kind::commit, version.commit, 0};
-}
-
 // A long name is cut, as the version is what tells answers apart.
 std::string label_of(const ModelVersion& version) {
   const std::string after =
@@ -100,8 +96,8 @@ struct Contents {
 Contents read_verified(const Registry& from, const ModelVersion& version) {
   const VersionFile& file = main_file_of(version);
   // By what Git says of the files first: that costs nothing, and what is not signed is not read.
-  check_version(from, exactly(version));
-  VerifiedCheckout out = checkout_verified(from, exactly(version));
+  check_version(from, version);
+  VerifiedCheckout out = checkout_verified(from, version);
   return {read_recorded(out.folder / file.path, file), std::move(out.check)};
 }
 

@@ -195,6 +195,7 @@ void read_record(std::string_view text, bool metadata, ModelVersion& version) {
                                std::to_string(number_at(json, "schema")) +
                                ", and this library reads " + std::to_string(kSchema));
     }
+    version.name = text_at(json, "name");
     version.version = text_at(json, "version");
     version.main_file = text_at(json, "main_file");
     version.licence = text_at(json, "licence");

@@ -14,6 +14,7 @@
 
 #include "registry/signing_bundle.h"
 #include "registry/signing_keys.h"
+#include "registry/signing_policy.h"
 
 namespace aiaccel {
 namespace {
@@ -122,10 +123,19 @@ SignaturePolicy read_signature_policy(const std::filesystem::path& registry) {
 
 SignatureCheck check_signature(const SignaturePolicy& policy, std::span<const SignedFile> files,
                                std::span<const std::string> bundles) {
+  return registry::check_each(policy, files, bundles, [](const Verified&) {});
+}
+
+SignatureCheck registry::check_each(const SignaturePolicy& policy,
+                                    std::span<const SignedFile> files,
+                                    std::span<const std::string> bundles,
+                                    const std::function<void(const Verified&)>& fits) {
   if (policy.demand == SignatureDemand::off) return {};
   Error last(ENODATA, "it has no signature");
   for (const std::string& bundle : bundles) try {
-      return {verify(bundle, files, policy.trust), {}};
+      Verified verified = verify(bundle, files, policy.trust);
+      fits(verified);
+      return {std::move(verified), {}};
     } catch (const Error& error) {
       last = error;
     }

@@ -11,11 +11,15 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include "registry/impl.h"
+#include "registry/record.h"
+#include "registry/sha256.h"
 #include "registry/signing_bundle.h"
+#include "registry/signing_policy.h"
 
 namespace aiaccel {
 namespace {
@@ -23,6 +27,7 @@ namespace {
 using registry::CommitPtr;
 using registry::Git;
 using registry::Impl;
+using registry::shown;
 
 constexpr int kMostTries = 100;
 
@@ -59,11 +64,85 @@ std::vector<std::string> find_of(const Impl& impl, const Git& git, const ModelVe
   return bundles;
 }
 
-}  // namespace
+// What aiaccel.json says of itself; `sha256` is what ties it to a signature.
+struct Recorded {
+  std::string name, version, sha256;  // "" where there is none
+};
 
-std::string sign_version(Registry& in, const Ref& ref, const Signer& signer) {
-  const ModelVersion version = in.resolve(ref);
-  const std::string bundle = sign(version.name, signed_files(version), signer);
+Recorded recorded_of(const Git& git, const ModelVersion& version) {
+  const CommitPtr commit = git.commit(version.commit);
+  if (!commit) throw Error(EIO, "cannot read commit " + version.commit);
+  const auto entry = git.entry(git.tree(commit.get()).get(),
+                               fmt::format("{}/{}", version.name, registry::kRecord));
+  if (!entry || entry->mode == GIT_FILEMODE_TREE) return {};
+  if (git.size(entry->id) > registry::kLongestRecord)
+    throw Error(EBADMSG, fmt::format("{} is too large", registry::kRecord));
+  const std::string text = git.blob(entry->id);
+  ModelVersion says;
+  registry::read_record(text, false, says);
+  return {says.name, says.version, registry::Sha256::of(text)};
+}
+
+std::string with_version(const ModelVersion& version) {
+  return version.version.empty() ? version.name
+                                 : fmt::format("{}@{}", version.name, version.version);
+}
+
+// Folders, tags and the names of signatures' files are not signed, so anybody may put files that
+// somebody did sign under another name, or an old version under a new number. What is signed is
+// the name in the statement and aiaccel.json; one of them has to say each.
+class Binding {
+ public:
+  Binding(const Git& git, const ModelVersion& version, const std::vector<SignedFile>& files)
+      : version_(version), recorded_(recorded_of(git, version)) {
+    for (const SignedFile& file : files)
+      if (file.path == registry::kRecord && file.sha256 != recorded_.sha256)
+        throw Error(EBADMSG, fmt::format("{} is not what Git has", registry::kRecord));
+  }
+
+  void operator()(const Verified& verified) const {
+    const std::string wanted = with_version(version_);
+    if (!recorded_.name.empty() && recorded_.name != version_.name)
+      throw Error(EBADMSG, fmt::format("the signature is one of the model {}, not of {}",
+                                       shown(recorded_.name), wanted));
+    if (verified.model_name == wanted) return;  // with its version, if it has one
+    if (verified.model_name != version_.name)
+      throw Error(EBADMSG, fmt::format("the signature is one of {}, not of {}",
+                                       shown(verified.model_name), wanted));
+    if (recorded_.version != version_.version)
+      throw Error(EBADMSG, fmt::format("the signature is one of {}, not of {}",
+                                       recorded_.version.empty()
+                                           ? version_.name + " without a version"
+                                           : shown(version_.name + "@" + recorded_.version),
+                                       wanted));
+  }
+
+ private:
+  const ModelVersion& version_;
+  Recorded recorded_;
+};
+
+// By commit, as what a name means may change; the version stays the one that was asked for, since
+// a commit may have several.
+ModelVersion again(const Registry& in, const ModelVersion& version) {
+  ModelVersion now = in.resolve({version.name, Ref::Kind::commit, version.commit, 0});
+  now.version = version.version;
+  return now;
+}
+
+SignatureCheck check_resolved(const Registry& in, const SignaturePolicy& policy,
+                              const ModelVersion& version, const std::vector<SignedFile>& files) {
+  Impl impl(in.path());
+  const auto git = impl.handles.lend();
+  std::optional<Binding> binding;
+  return registry::check_each(policy, files, find_of(impl, *git, version),
+                              [&](const Verified& verified) {
+                                if (!binding) binding.emplace(*git, version, files);
+                                (*binding)(verified);
+                              });
+}
+
+std::string sign_resolved(Registry& in, const ModelVersion& version, const Signer& signer) {
   const std::string what = version.version.empty() ? version.commit : version.version;
   const std::string path = path_of(version.name, what);
   const std::string title =
@@ -72,7 +151,11 @@ std::string sign_version(Registry& in, const Ref& ref, const Signer& signer) {
   Impl impl(in.path());
   const auto git = impl.handles.lend();
   const registry::FileLock using_it = impl.use();
-  const git_oid blob = git->write_blob(bundle);
+  // What has its version from a tag alone is signed as that version.
+  const bool said =
+      version.version.empty() || recorded_of(*git, version).version == version.version;
+  const git_oid blob = git->write_blob(
+      sign(said ? version.name : with_version(version), signed_files(version), signer));
   registry::Change change(impl.refs);
   for (int tries = 0; tries < kMostTries; ++tries) {
     const auto tip = impl.refs.find(std::string(registry::kDev));
@@ -91,6 +174,16 @@ std::string sign_version(Registry& in, const Ref& ref, const Signer& signer) {
   throw Error(EBUSY, "dev changes all the time");
 }
 
+}  // namespace
+
+std::string sign_version(Registry& in, const Ref& ref, const Signer& signer) {
+  return sign_resolved(in, in.resolve(ref), signer);
+}
+
+std::string sign_version(Registry& in, const ModelVersion& version, const Signer& signer) {
+  return sign_resolved(in, again(in, version), signer);
+}
+
 std::vector<std::string> find_signatures(const Registry& in, const Ref& ref) {
   const ModelVersion version = in.resolve(ref);
   Impl impl(in.path());
@@ -101,21 +194,27 @@ SignatureCheck check_version(const Registry& in, const Ref& ref) {
   const SignaturePolicy policy = read_signature_policy(in.path());
   if (policy.demand == SignatureDemand::off) return {};
   const ModelVersion version = in.resolve(ref);
-  Impl impl(in.path());
-  return check_signature(policy, signed_files(version),
-                         find_of(impl, *impl.handles.lend(), version));
+  return check_resolved(in, policy, version, signed_files(version));
+}
+
+SignatureCheck check_version(const Registry& in, const ModelVersion& given) {
+  const SignaturePolicy policy = read_signature_policy(in.path());
+  if (policy.demand == SignatureDemand::off) return {};
+  const ModelVersion version = again(in, given);
+  return check_resolved(in, policy, version, signed_files(version));
 }
 
 VerifiedCheckout checkout_verified(const Registry& in, const Ref& ref) {
+  return checkout_verified(in, in.resolve(ref));
+}
+
+VerifiedCheckout checkout_verified(const Registry& in, const ModelVersion& version) {
   const SignaturePolicy policy = read_signature_policy(in.path());
-  if (policy.demand == SignatureDemand::off) return {in.checkout(ref), {}};
   // One commit throughout, though the reference may mean another in a moment.
-  const ModelVersion version = in.resolve(ref);
   const std::filesystem::path folder =
       in.checkout({version.name, Ref::Kind::commit, version.commit, 0});
-  Impl impl(in.path());
-  const std::vector<std::string> bundles = find_of(impl, *impl.handles.lend(), version);
-  return {folder, check_signature(policy, hash_folder(folder), bundles)};
+  if (policy.demand == SignatureDemand::off) return {folder, {}};
+  return {folder, check_resolved(in, policy, version, hash_folder(folder))};
 }
 
 }  // namespace aiaccel

@@ -157,7 +157,8 @@ BOOST_AUTO_TEST_CASE(uses_of_those_above) {
     chain = {certify(folder, wanted, between_key, root, root_key.key)};
     return signed_by(leaf());
   };
-  refuses(EKEYREJECTED, "by way of CN=Between, which is for other uses", by_authority("serverAuth"));
+  refuses(EKEYREJECTED, "by way of CN=Between, which is for other uses",
+          by_authority("serverAuth"));
   refuses(EKEYREJECTED, "by way of CN=Between, which is for other uses",
           by_authority("serverAuth,clientAuth,emailProtection"));
   for (const char* fit : {"codeSigning", "serverAuth,codeSigning", "anyExtendedKeyUsage"})

@@ -108,6 +108,68 @@ BOOST_AUTO_TEST_CASE(demanded) {
   });
 }
 
+// Names of folders, tags and of the signatures' own files are not signed.
+BOOST_AUTO_TEST_CASE(another_name) {
+  sign("vad@v1.0.0");
+  demand("require");
+  const std::string folder_of_first = git("rev-parse vad@v1.0.0:vad");
+  const std::string bundle = git("rev-parse dev:.signatures/vad/v1.0.0.sig");
+  const std::string index = "GIT_INDEX_FILE=" + (folder / "index").string() + " ";
+  sh(index + "git read-tree --prefix=evil/ " + folder_of_first + " && " + index +
+         "git update-index --add --cacheinfo 100644," + bundle + ",.signatures/evil/v9.0.0.sig",
+     Lab::registry());
+  sh("git branch other $(git commit-tree -m other $(" + index +
+         "git write-tree)) && "
+         "git tag -a -m evil evil@v9.0.0 other",
+     Lab::registry());
+  BOOST_TEST(found("evil@v9.0.0") == 1U);
+  const char* const why = "the signature is one of the model 'vad', not of evil@v9.0.0";
+  refused(EBADMSG, why, [&] { load("evil@v9.0.0"); });
+  refused(EBADMSG, why, [&] { aiaccel::check_version(registry, Ref::parse("evil@latest")); });
+  BOOST_TEST(load("vad@v1.0.0").check.verified.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(another_version) {
+  sign("vad@v1.0.0");
+  sign("vad@v2.0.0");
+  demand("require");
+  git("tag -a -m again vad@v9.0.0 vad@v1.0.0^{}");
+  refused(ENODATA, "it has no signature", [&] { load("vad@latest"); });
+  const std::string bundle = git("rev-parse dev:.signatures/vad/v1.0.0.sig");
+  const std::string index = "GIT_INDEX_FILE=" + (folder / "index").string() + " ";
+  sh(index + "git update-index --add --cacheinfo 100644," + bundle + ",.signatures/vad/v9.0.0.sig",
+     Lab::registry());
+  sh("git branch other $(git commit-tree -m other $(" + index + "git write-tree))",
+     Lab::registry());
+  const char* const why = "the signature is one of 'vad@v1.0.0', not of vad@v9.0.0";
+  for (const char* ref : {"vad@latest", "vad@v9.0.0"}) {
+    refused(EBADMSG, why, [&] { load(ref); });
+    refused(EBADMSG, why, [&] { aiaccel::check_version(registry, Ref::parse(ref)); });
+    // Resolved before, as who loads does, it is still the version that was asked for.
+    const aiaccel::ModelVersion version = registry.resolve(Ref::parse(ref));
+    refused(EBADMSG, why, [&] { aiaccel::checkout_verified(registry, version); });
+    refused(EBADMSG, why, [&] { aiaccel::check_version(registry, version); });
+  }
+  BOOST_TEST(load("vad@v1.0.0").check.verified.has_value());
+  // Who signs may say that it is that one, too.
+  BOOST_TEST(sign("vad@v9.0.0") == ".signatures/vad/v9.0.0.sig");
+  BOOST_TEST(load("vad@latest").check.verified.value().model_name == "vad@v9.0.0");
+  BOOST_TEST(load("vad@v1.0.0").check.verified.value().model_name == "vad");
+}
+
+// What is tagged later: the signature of the files alone says nothing of the version.
+BOOST_AUTO_TEST_CASE(tagged_later) {
+  registry.add(model("m", 3), lab::options("vad", ""));
+  sign("vad");
+  demand("require");
+  BOOST_TEST(load("vad").check.verified.has_value());
+  registry.tag(Ref::parse("vad"), "3.0.0");
+  refused(EBADMSG, "the signature is one of vad without a version, not of vad@v3.0.0",
+          [&] { load("vad@v3.0.0"); });
+  sign("vad@v3.0.0");
+  BOOST_TEST(load("vad@v3.0.0").check.verified.value().model_name == "vad@v3.0.0");
+}
+
 // A stage is what was promoted to it: the version's signature is that of the stage.
 BOOST_AUTO_TEST_CASE(stages) {
   sign("vad@v1.0.0");

@@ -56,7 +56,7 @@ Verdict look_at(const aiaccel::Registry& registry, const ModelVersion& version) 
   }
   verdict.good = true;
   try {
-    const aiaccel::SignatureCheck check = aiaccel::check_version(registry, exactly(version));
+    const aiaccel::SignatureCheck check = aiaccel::check_version(registry, version);
     if (check.verified) {
       verdict.signature = "good";
       verdict.signer = check.verified->signer;
@@ -140,7 +140,7 @@ int sign(const SignCommand& command) {
                                            command.certificate, command.key, ask_passphrase, chain);
   // Nobody should vouch for what is not there.
   verify_contents(registry, version);
-  const std::string path = aiaccel::sign_version(registry, exactly(version), signer);
+  const std::string path = aiaccel::sign_version(registry, version, signer);
   if (command.json)
     fmt::print("{}\n",
                json_text({{"name", version.name},
@@ -159,8 +159,7 @@ int sign(const SignCommand& command) {
 std::filesystem::path trusted_checkout(const aiaccel::Registry& registry,
                                        const ModelVersion& version) {
   try {
-    const aiaccel::VerifiedCheckout checkout =
-        aiaccel::checkout_verified(registry, exactly(version));
+    const aiaccel::VerifiedCheckout checkout = aiaccel::checkout_verified(registry, version);
     if (!checkout.check.warning.empty())
       fmt::print(stderr, "aiaccel: {}: {}\n", printable(version_name(version)),
                  printable(checkout.check.warning));

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+//
+// Of check_signature(), what a registry needs beside: a signature may hold for the files, and still
+// be one of something else.
+//
+// No state: safe from everywhere.
+#pragma once
+
+#include <aiaccel/signing.hpp>
+
+#include <functional>
+#include <span>
+#include <string>
+
+namespace aiaccel::registry {
+
+// As check_signature(); `fits` throws an Error where a signature that holds does not count.
+SignatureCheck check_each(const SignaturePolicy& policy, std::span<const SignedFile> files,
+                          std::span<const std::string> bundles,
+                          const std::function<void(const Verified&)>& fits);
+
+}  // namespace aiaccel::registry

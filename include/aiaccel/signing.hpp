@@ -128,7 +128,8 @@ struct Verified {
 //   aiaccel.trustedKey     files with a public key; any number
 //   aiaccel.trustedRoot    files with certificates; any number
 //   aiaccel.acceptExpired  true: Trust::accept_expired()
-// Paths are relative to the registry's folder; `~/` is the home directory.
+// Paths are relative to the registry's folder; `~/` is the home directory. None may lead into its
+// working tree, where a pull could change the file; its `.git/` is no part of that.
 enum class SignatureDemand { off, warn, require };
 
 struct SignaturePolicy {

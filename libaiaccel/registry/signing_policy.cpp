@@ -78,6 +78,13 @@ class Config {
     return values;
   }
 
+  // The folders of what Git writes when branches change, and of what it does not; "" for none.
+  std::filesystem::path work_tree() const {
+    const char* path = ::git_repository_workdir(repository_.get());
+    return path ? path : "";
+  }
+  std::filesystem::path git_dir() const { return ::git_repository_commondir(repository_.get()); }
+
  private:
   Libgit2 libgit2_;
   std::unique_ptr<git_repository, FreeBy<git_repository_free>> repository_;
@@ -91,6 +98,31 @@ std::filesystem::path expand(const std::string& value, const std::filesystem::pa
   const std::filesystem::path path(buffer.ptr);
   ::git_buf_dispose(&buffer);
   return registry / path;
+}
+
+bool is_below(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  const std::filesystem::path way = path.lexically_relative(folder);
+  return !way.empty() && *way.begin() != "..";
+}
+
+// Whose word counts is not for those to say whose commits are pulled: no key is in the working
+// tree, nor found by a link there.
+void refuse_pulled(const std::filesystem::path& path, const Config& config) {
+  if (config.work_tree().empty()) return;
+  const auto real = [](const std::filesystem::path& any) {
+    std::error_code none;
+    const std::filesystem::path found = std::filesystem::weakly_canonical(any, none);
+    return none ? any : found;
+  };
+  const std::filesystem::path named = std::filesystem::absolute(path).lexically_normal();
+  const std::filesystem::path tree = config.work_tree().parent_path();
+  const std::filesystem::path own = config.git_dir().parent_path();
+  const auto pulled = [&](const std::filesystem::path& at) {
+    return (is_below(at, tree) || is_below(at, real(tree))) && !is_below(at, own) &&
+           !is_below(at, real(own));
+  };
+  if (pulled(named) || pulled(real(named)) || pulled(real(named.parent_path()) / named.filename()))
+    throw Error(EINVAL, path.string() + ": is in the working tree, where a pull may change it");
 }
 
 // Somebody who wrote the key wanted something: only where nobody did is it off.
@@ -111,7 +143,9 @@ SignaturePolicy read_signature_policy(const std::filesystem::path& registry) {
   policy.trust.accept_expired(config.truth("aiaccel.acceptExpired"));
   const auto add = [&](const char* key, void (Trust::*how)(const std::filesystem::path&)) {
     for (const std::string& value : config.all(key)) try {
-        (policy.trust.*how)(expand(value, registry));
+        const std::filesystem::path path = expand(value, registry);
+        refuse_pulled(path, config);
+        (policy.trust.*how)(path);
       } catch (const Error& error) {
         policy.problem = fmt::format("{}: {}", key, error.what());
       }

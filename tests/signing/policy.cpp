@@ -121,14 +121,38 @@ BOOST_AUTO_TEST_CASE(paths) {
   config("aiaccel.trustedKey ../key.pub");
   BOOST_TEST(check().verified.has_value());
   // A key that cannot be read is told, and is no key.
-  config("aiaccel.trustedKey gone.pub");
-  refused(ENOKEY, "aiaccel.trustedKey: " + (registry / "gone.pub").string() + ": No such file",
+  config("aiaccel.trustedKey ../gone.pub");
+  refused(ENOKEY, "aiaccel.trustedKey: " + (registry / "../gone.pub").string() + ": No such file",
           [&] { check(); });
   config("aiaccel.signatures warn");
   BOOST_TEST(check().warning.find("aiaccel.trustedKey: ") == 0U);
   // It does not keep the others from being used.
   config("--add aiaccel.trustedKey ../key.pub");
   BOOST_TEST(check().verified.has_value());
+}
+
+// What a pull may put there is nobody's choice of whom to trust.
+BOOST_AUTO_TEST_CASE(keys_in_the_working_tree) {
+  config("aiaccel.signatures require");
+  std::filesystem::create_directory(registry / "keys");
+  std::filesystem::copy_file(key.pub, registry / "keys/key.pub");
+  std::filesystem::create_directory_symlink("..", registry / "up");
+  std::filesystem::create_symlink(registry / "keys/key.pub", folder / "link.pub");
+  std::filesystem::create_symlink("../key.pub", registry / "out.pub");
+  std::filesystem::create_directory_symlink(registry, folder / "other");
+  for (const std::string& path :
+       {std::string("keys/key.pub"), std::string("./keys/../keys/key.pub"),
+        (registry / "keys/key.pub").string(), std::string("../link.pub"), std::string("up/key.pub"),
+        std::string("out.pub"), (folder / "other/out.pub").string(),
+        (folder / "other/keys/key.pub").string()}) {
+    config("aiaccel.trustedKey " + path);
+    refused(ENOKEY, "is in the working tree, where a pull may change it", [&] { check(); });
+  }
+  std::filesystem::copy_file(key.pub, registry / ".git/key.pub");
+  for (const char* path : {".git/key.pub", "../key.pub"}) {
+    config(std::string("aiaccel.trustedKey ") + path);
+    BOOST_TEST(check().verified.has_value(), path);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -156,7 +156,7 @@ struct SignatureCheck {
 
 // Of a version in a registry. Signatures lie beside the models, as `.signatures/NAME/VERSION.sig`
 // on branch dev, COMMIT.sig for what is no version; they are looked for on all branches, those of
-// remotes too, so that a clone finds them.
+// remotes too, so that a clone finds them: of 100 different ones and 64 MiB at most, dev's first.
 // Signs what the reference means now, and commits that on branch dev; says under which path. One
 // version has one signature there: a later one takes its place.
 //

@@ -157,17 +157,22 @@ SignaturePolicy read_signature_policy(const std::filesystem::path& registry) {
 
 SignatureCheck check_signature(const SignaturePolicy& policy, std::span<const SignedFile> files,
                                std::span<const std::string> bundles) {
-  return registry::check_each(policy, files, bundles, [](const Verified&) {});
+  auto bundle = bundles.begin();
+  const auto next = [&]() -> std::optional<std::string> {
+    if (bundle == bundles.end()) return std::nullopt;
+    return *bundle++;
+  };
+  return registry::check_each(policy, files, next, [](const Verified&) {});
 }
 
 SignatureCheck registry::check_each(const SignaturePolicy& policy,
                                     std::span<const SignedFile> files,
-                                    std::span<const std::string> bundles,
+                                    const std::function<std::optional<std::string>()>& next,
                                     const std::function<void(const Verified&)>& fits) {
   if (policy.demand == SignatureDemand::off) return {};
   Error last(ENODATA, "it has no signature");
-  for (const std::string& bundle : bundles) try {
-      Verified verified = verify(bundle, files, policy.trust);
+  while (const auto bundle = next()) try {
+      Verified verified = verify(*bundle, files, policy.trust);
       fits(verified);
       return {std::move(verified), {}};
     } catch (const Error& error) {

@@ -9,14 +9,16 @@
 #include <aiaccel/signing.hpp>
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 
 namespace aiaccel::registry {
 
-// As check_signature(); `fits` throws an Error where a signature that holds does not count.
+// As check_signature(), of what `next` gives till it gives nothing; `fits` throws an Error where a
+// signature that holds does not count.
 SignatureCheck check_each(const SignaturePolicy& policy, std::span<const SignedFile> files,
-                          std::span<const std::string> bundles,
+                          const std::function<std::optional<std::string>()>& next,
                           const std::function<void(const Verified&)>& fits);
 
 }  // namespace aiaccel::registry

@@ -42,11 +42,22 @@ std::vector<SignedFile> signed_files(const ModelVersion& version) {
   return files;
 }
 
-std::vector<std::string> find_of(const Impl& impl, const Git& git, const ModelVersion& version) {
-  std::vector<std::string> bundles;
-  std::set<std::string> seen;  // most branches have the same ones
+// Branches in the order in which they are looked at: dev's own come before what others pushed.
+std::vector<registry::RefValue> heads_of(const Impl& impl) {
+  std::vector<registry::RefValue> heads;
+  if (auto dev = impl.refs.find(std::string(registry::kDev))) heads.push_back(std::move(*dev));
   for (const char* const where : {"refs/heads/", "refs/remotes/"})
-    for (const registry::RefValue& tip : impl.refs.list(where)) {
+    for (registry::RefValue& tip : impl.refs.list(where)) heads.push_back(std::move(tip));
+  return heads;
+}
+
+// One at a time, as each may be long; and no more than a bound, as anybody may push branches.
+class Found {
+ public:
+  Found(const Impl& impl, const Git& git, const ModelVersion& version) : git_(git) {
+    std::set<std::string> seen;  // most branches have the same ones
+    std::size_t bytes = 0;
+    for (const registry::RefValue& tip : heads_of(impl)) {
       const CommitPtr commit = git.commit(tip.value);
       if (!commit) continue;
       const registry::TreePtr tree = git.tree(commit.get());
@@ -57,12 +68,28 @@ std::vector<std::string> find_of(const Impl& impl, const Git& git, const ModelVe
             !seen.insert(registry::hex(entry->id)).second)
           continue;
         // One that is too long is none: what reads them says so of shorter ones.
-        if (git.size(entry->id) <= registry::kMaxBundleBytes)
-          bundles.push_back(git.blob(entry->id));
+        const std::size_t size = git.size(entry->id);
+        if (size > registry::kMaxBundleBytes) continue;
+        bytes += size;
+        if (ids_.size() == kMostSignatures || bytes > kMostBytes) return;
+        ids_.push_back(entry->id);
       }
     }
-  return bundles;
-}
+  }
+
+  std::optional<std::string> next() {
+    if (at_ == ids_.size()) return std::nullopt;
+    return git_.blob(ids_[at_++]);
+  }
+
+ private:
+  static constexpr std::size_t kMostSignatures = 100;
+  static constexpr std::size_t kMostBytes = std::size_t{64} << 20;
+
+  const Git& git_;
+  std::vector<git_oid> ids_;
+  std::size_t at_ = 0;
+};
 
 // What aiaccel.json says of itself; `sha256` is what ties it to a signature.
 struct Recorded {
@@ -134,12 +161,14 @@ SignatureCheck check_resolved(const Registry& in, const SignaturePolicy& policy,
                               const ModelVersion& version, const std::vector<SignedFile>& files) {
   Impl impl(in.path());
   const auto git = impl.handles.lend();
+  Found found(impl, *git, version);
   std::optional<Binding> binding;
-  return registry::check_each(policy, files, find_of(impl, *git, version),
-                              [&](const Verified& verified) {
-                                if (!binding) binding.emplace(*git, version, files);
-                                (*binding)(verified);
-                              });
+  return registry::check_each(
+      policy, files, [&found] { return found.next(); },
+      [&](const Verified& verified) {
+        if (!binding) binding.emplace(*git, version, files);
+        (*binding)(verified);
+      });
 }
 
 std::string sign_resolved(Registry& in, const ModelVersion& version, const Signer& signer) {
@@ -187,7 +216,11 @@ std::string sign_version(Registry& in, const ModelVersion& version, const Signer
 std::vector<std::string> find_signatures(const Registry& in, const Ref& ref) {
   const ModelVersion version = in.resolve(ref);
   Impl impl(in.path());
-  return find_of(impl, *impl.handles.lend(), version);
+  const auto git = impl.handles.lend();
+  Found found(impl, *git, version);
+  std::vector<std::string> bundles;
+  while (auto bundle = found.next()) bundles.push_back(std::move(*bundle));
+  return bundles;
 }
 
 SignatureCheck check_version(const Registry& in, const Ref& ref) {

@@ -223,6 +223,23 @@ BOOST_AUTO_TEST_CASE(what_lies_there) {
   }
 }
 
+// Nor do many others make who loads read without end, or hide the one of dev.
+BOOST_AUTO_TEST_CASE(very_many_branches) {
+  sign("vad@v1.0.0");
+  demand("require");
+  std::string commits;
+  for (int i = 0; i < 300; ++i) {
+    const std::string text = "nonsense " + std::to_string(i);
+    commits += "commit refs/heads/aa" + std::to_string(i) +
+               "\ncommitter a <a@example.com> 1700000000 +0000\ndata 1\nx\n"
+               "M 100644 inline .signatures/vad/v1.0.0.sig\ndata " +
+               std::to_string(text.size()) + "\n" + text + "\n\n";
+  }
+  git("fast-import --quiet <" + folder.write("commits", commits).string());
+  BOOST_TEST(found("vad@v1.0.0") == 100U);
+  BOOST_TEST(load("vad@v1.0.0").check.verified.has_value());
+}
+
 BOOST_AUTO_TEST_CASE(clones) {
   sign("vad@v1.0.0");
   const std::string bare = "file://" + (top() / "bare.git").string();

@@ -10,6 +10,7 @@
 #include <aiaccel/registry.hpp>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -77,6 +78,9 @@ struct Place {
   std::string version;  // as far as the reference says
 };
 Place find(const Impl& impl, const Git& git, const Ref& ref);
+
+// Of a commit's tree: the folders that are models.
+std::set<std::string> model_names(const Git& git, const git_tree* tree);
 
 // Every file in a folder, with its blob.
 struct TreeFile {

@@ -253,6 +253,12 @@ Place find(const Impl& impl, const Git& git, const Ref& ref) {
   throw Error(EINVAL, "there is no such reference");
 }
 
+std::set<std::string> model_names(const Git& git, const git_tree* tree) {
+  std::set<std::string> names;
+  find_models(git, tree, "", 0, names);
+  return names;
+}
+
 std::vector<TreeFile> tree_files(const Git& git, const git_oid& folder) {
   std::vector<TreeFile> files;
   walk_tree(git, folder, "", 0, files);
@@ -371,7 +377,7 @@ std::vector<std::string> Registry::models() const {
   }
   if (const auto dev = impl_->refs.find(std::string(kDev))) {
     if (const CommitPtr tip = git->commit(dev->value))
-      find_models(*git, git->tree(tip.get()).get(), "", 0, names);
+      names.merge(model_names(*git, git->tree(tip.get()).get()));
   }
   return {names.begin(), names.end()};
 }

@@ -68,6 +68,25 @@ std::set<std::string> stages(const Impl& impl) {
   return names;
 }
 
+// A model is one side's as a whole: a mix of two versions is one that nobody has ever added.
+void check_no_mix(const Git& git, const std::string& branch, const git_oid& merged,
+                  const git_commit* ours, const git_commit* theirs) {
+  const TreePtr trees[] = {git.tree(merged), git.tree(ours), git.tree(theirs)};
+  std::set<std::string> names;
+  for (const TreePtr& tree : trees) names.merge(model_names(git, tree.get()));
+  const auto id = [&](const TreePtr& tree, const std::string& name) {
+    const auto folder = git.entry(tree.get(), name);
+    return folder ? hex(folder->id) : std::string();
+  };
+  for (const std::string& name : names) {
+    const std::string now = id(trees[0], name);
+    if (now != id(trees[1], name) && now != id(trees[2], name)) {
+      throw Error(EEXIST, "branch " + branch + " here and there both changed " + name +
+                              ": merge them with git, and pull again");
+    }
+  }
+}
+
 // One branch takes over what the remote's has. What both changed is for the user to decide.
 void take_over(const Impl& impl, const Git& git, const std::string& branch,
                const std::string& theirs, std::string& dev_tip) {
@@ -90,6 +109,8 @@ void take_over(const Impl& impl, const Git& git, const std::string& branch,
         next = theirs;
       } else {
         git_merge_options options = GIT_MERGE_OPTIONS_INIT;
+        // A file of one model is no other name of another model's, however alike they are.
+        options.flags &= ~static_cast<unsigned>(GIT_MERGE_FIND_RENAMES);
         git_index* raw = nullptr;
         const CommitPtr our_commit = git.commit(ours->value);
         const CommitPtr their_commit = git.commit(theirs);
@@ -108,6 +129,7 @@ void take_over(const Impl& impl, const Git& git, const std::string& branch,
         }
         git_oid tree;
         registry::git(git_index_write_tree_to(&tree, raw, git.get()), "cannot merge " + branch);
+        check_no_mix(git, branch, tree, our_commit.get(), their_commit.get());
         next = git.write_commit(tree, {ours->value, theirs}, "Merge " + branch + " of a remote\n");
       }
     }

@@ -97,6 +97,36 @@ BOOST_FIXTURE_TEST_CASE(both_changed_one, Pushed) {
   BOOST_TEST(has(clobber.what, "clobber"), clobber.what);
 }
 
+// A model that has another's files is not the other under a new name: what was changed in the one
+// there does not come into the other here.
+BOOST_FIXTURE_TEST_CASE(alike_is_no_rename, Pushed) {
+  const Path source = write("s/w.bin", std::string(100, 'w')).parent_path();
+  registry.add(source, options("old", "1.0.0"));
+  registry.push("origin");
+  sh("git clone -q bare.git clone", top());
+  sh("printf edited > old/w.bin && git commit -qam edited && git push -q", top() / "clone");
+  const ModelVersion made = registry.add(source, options("new", "1.0.0"));
+  registry.remove(Ref::parse("old@v1.0.0"), false);
+  const Thrown both = thrown([&] { registry.pull("origin"); });
+  BOOST_TEST(both.error == EEXIST);
+  BOOST_TEST(has(both.what, "both changed old/w.bin"), both.what);
+  BOOST_TEST(registry.resolve(Ref::parse("new")).commit == made.commit);
+  registry.verify_contents(Ref::parse("new"));
+}
+
+// Files that only one side changed each make no version that anybody added.
+BOOST_FIXTURE_TEST_CASE(no_mix, Pushed) {
+  sh("git clone -q bare.git clone", top());
+  sh("echo more >> vad/README.md && git commit -qam edited && git push -q", top() / "clone");
+  write("m/model.onnx", onnx(9));
+  registry.add(top() / "m", options("vad", "9.0.0"));
+  const std::string before = git("rev-parse dev");
+  const Thrown both = thrown([&] { registry.pull("origin"); });
+  BOOST_TEST(both.error == EEXIST);
+  BOOST_TEST(has(both.what, "both changed vad:"), both.what);
+  BOOST_TEST(git("rev-parse dev") == before);
+}
+
 BOOST_FIXTURE_TEST_CASE(no_remotes, Pushed) {
   BOOST_TEST(thrown([&] { registry.push("nowhere"); }).error == ENOENT);
   BOOST_TEST(thrown([&] { registry.push("--all"); }).error == EINVAL);

@@ -27,6 +27,14 @@ class Histogram {
     max_ns_ = std::max(max_ns_, ns);
   }
 
+  // As if all that is in the other had been added here.
+  void merge(const Histogram& other) {
+    for (std::size_t step = 0; step < steps_.size(); step++) steps_[step] += other.steps_[step];
+    count_ += other.count_;
+    sum_ns_ += other.sum_ns_;
+    max_ns_ = std::max(max_ns_, other.max_ns_);
+  }
+
   std::uint64_t count() const { return count_; }
   std::chrono::nanoseconds max() const { return std::chrono::nanoseconds(max_ns_); }
   std::chrono::nanoseconds mean() const {

@@ -48,4 +48,18 @@ BOOST_AUTO_TEST_CASE(percentiles_are_right_to_one_step) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(two_are_as_one_that_all_was_added_to) {
+  Histogram first, second, all;
+  for (int i = 1; i <= 1000; i++) {
+    (i % 3 == 0 ? first : second).add(nanoseconds(i * i));
+    all.add(nanoseconds(i * i));
+  }
+  first.merge(second);
+  BOOST_TEST(first.count() == 1000u);
+  BOOST_TEST(first.max().count() == 1'000'000);
+  BOOST_TEST(first.mean().count() == all.mean().count());
+  for (double share : {0.0, 0.1, 0.5, 0.99, 1.0})
+    BOOST_TEST(first.percentile(share).count() == all.percentile(share).count(), share);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "common/progress.hpp"
 #include "common/text.hpp"
@@ -536,6 +537,41 @@ BOOST_AUTO_TEST_CASE(run_takes_a_name_of_the_registry) {
   BOOST_TEST(result.json()["outputs"] == run(fixture::silero("v5")).json()["outputs"]);
   BOOST_TEST(run("silero-vad#staging").status == 1);
   BOOST_TEST(run("missing.onnx").status == 1);
+}
+
+BOOST_AUTO_TEST_CASE(run_follows_a_stage) {
+  if (const std::string why = fixture::missing(); !why.empty()) SKIP(why);
+  const Place place;
+  place.good({"add", fixture::silero("v5"), "--name", "silero-vad", "--version", "5.0.0"});
+  place.good({"add", fixture::silero("v6"), "--name", "silero-vad", "--version", "6.0.0"});
+  place.good({"promote", "silero-vad@v5.0.0", "prod"});
+  std::vector<std::string> environment = place.environment;
+  environment.push_back("XDG_CACHE_HOME=" + fixture::models().parent_path().parent_path().string());
+  constexpr std::uint64_t kCount = 20'000;
+  Result result;
+  std::thread running([&] {
+    result = process::run(
+        {"aiaccel", "run", "silero-vad#prod", "--dim", "input.1=576", "--value", "sr=16000",
+         "--count", std::to_string(kCount), "--json", "--transport", "embedded"},
+        environment);
+  });
+  // It has begun when it has got its files.
+  const fs::path checkouts = place.registry / ".git/aiaccel/checkouts";
+  for (int i = 0; i < 6000 && !fs::exists(checkouts); i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  place.good({"promote", "silero-vad@v6.0.0", "prod"});
+  running.join();
+  BOOST_TEST_REQUIRE(result.status == 0, result.err);
+  BOOST_TEST(has(result.err, "aiaccel: now silero-vad@v6.0.0\n"), result.err);
+  const Json json = result.json();
+  BOOST_TEST(json["answered"] == kCount);
+  BOOST_TEST_REQUIRE(json["versions"].size() == 2U);
+  BOOST_TEST(json["versions"][0]["version"] == "silero-vad@v5.0.0");
+  BOOST_TEST(json["versions"][1]["version"] == "silero-vad@v6.0.0");
+  BOOST_TEST(json["versions"][0]["answered"].get<std::uint64_t>() +
+                 json["versions"][1]["answered"].get<std::uint64_t>() ==
+             kCount);
 }
 
 BOOST_AUTO_TEST_CASE(exported_for_triton) {

@@ -3,17 +3,18 @@
 // aiaccel run: one model through a Deployment, as a program would run it, and how that went.
 #include <fmt/format.h>
 #include <aiaccel/deployment.hpp>
+#include <aiaccel/follow.hpp>
 
 #include <cerrno>
 #include <chrono>
 #include <deque>
 #include <filesystem>
 #include <future>
+#include <optional>
 
 #include "aiaccel/command.hpp"
 #include "aiaccel/inputs.hpp"
 #include "aiaccel/model_command.hpp"
-#include "aiaccel/model_trust.hpp"
 #include "aiaccel/scheduling.hpp"
 #include "aiaccel/summary.hpp"
 #include "common/command_line.hpp"
@@ -21,6 +22,7 @@
 #include "common/find_engine.hpp"
 #include "common/json.hpp"
 #include "common/table.hpp"
+#include "common/text.hpp"
 
 namespace tools {
 namespace {
@@ -41,37 +43,68 @@ struct Options {
 };
 
 struct Outcome {
-  aiaccel::Answer answer;  // the last one
-  aiaccel::VersionStats stats;
+  aiaccel::Answer answer;                       // the last one
+  std::vector<aiaccel::VersionStats> versions;  // that answered
+  aiaccel::Histogram wait, run, total;          // of all of them
   nanoseconds elapsed{0};
   std::string transport;
   std::string os_help;
 };
 
-// A file; where there is none of that name, a version in the user's registry.
-aiaccel::Model open_model(const std::string& text) {
-  std::string file = text;
-  std::string label;
-  if (!std::filesystem::exists(text) && is_ref(text)) {
-    const aiaccel::Registry registry = open_registry({});
-    const aiaccel::ModelVersion version = registry.resolve(parse_ref(text));
-    if (version.main_file.empty())
-      throw Failure(
-          fmt::format("{} does not say which of its files is the model", version_name(version)),
-          "");
-    file = trusted_checkout(registry, version) / version.main_file;
-    label = version_name(version);
+// What runs: a file; where there is none of that name, a version in the user's registry.
+struct Source {
+  aiaccel::Model model;
+  // Of a version:
+  std::optional<aiaccel::Registry> registry;
+  aiaccel::Ref ref;
+  aiaccel::ModelVersion version;
+
+  bool may_change() const {
+    return registry && (ref.kind == aiaccel::Ref::Kind::latest ||
+                        (ref.kind == aiaccel::Ref::Kind::stage && ref.number == 0));
   }
+};
+
+void tell_warning(const aiaccel::LoadedVersion& loaded) {
+  if (!loaded.check.warning.empty())
+    fmt::print(stderr, "aiaccel: {}: {}\n", printable(version_name(loaded.version)),
+               printable(loaded.check.warning));
+}
+
+Source open_source(const std::string& text) {
   try {
-    return aiaccel::Model::open(file, label);
+    if (std::filesystem::exists(text) || !is_ref(text))
+      return {aiaccel::Model::open(text), {}, {}, {}};
+    const aiaccel::Registry registry = open_registry({});
+    const aiaccel::Ref ref = parse_ref(text);
+    aiaccel::LoadedVersion loaded = aiaccel::load_version(registry, ref);
+    tell_warning(loaded);
+    return {std::move(loaded.model), registry, ref, std::move(loaded.version)};
   } catch (const aiaccel::Error& e) {
     if (e.code().value() == ENOSYS) throw Failure(e.what(), "`aiaccel doctor`", exit_absent);
     throw;
   }
 }
 
+// Who asks for a stage means what is in it, also a while later.
+std::optional<aiaccel::Follower> follow(const Source& source, aiaccel::Deployment& deployment) {
+  if (!source.may_change()) return {};
+  aiaccel::FollowOptions options;
+  options.on_switch = [](const aiaccel::LoadedVersion& now) {
+    tell_warning(now);
+    fmt::print(stderr, "aiaccel: now {}\n", printable(version_name(now.version)));
+  };
+  options.on_error = [](const aiaccel::ModelVersion& refused, const aiaccel::Error& e) {
+    fmt::print(stderr, "aiaccel: not switched to {}: {}\n",
+               printable(refused.commit.empty() ? refused.name : version_name(refused)),
+               printable(e.what()));
+  };
+  return std::optional<aiaccel::Follower>(std::in_place, *source.registry, source.ref, deployment,
+                                          source.version, std::move(options));
+}
+
 // As many requests under way as there are instances, so that each always has one.
-Outcome run_all(const std::string& transport, const aiaccel::Model& model,
+Outcome run_all(const std::string& transport, const Source& source,
                 const std::vector<Input>& inputs, const Options& options) {
   aiaccel::DeploymentOptions wanted;
   wanted.engine = options.engine;
@@ -79,7 +112,8 @@ Outcome run_all(const std::string& transport, const aiaccel::Model& model,
   wanted.width = options.width;
   wanted.priority = static_cast<aiaccel::Class>(read_class(options.priority));
   wanted.transport = transport;
-  aiaccel::Deployment deployment(model, wanted);
+  aiaccel::Deployment deployment(source.model, wanted);
+  std::optional<aiaccel::Follower> follower = follow(source, deployment);
 
   std::vector<aiaccel::Tensor> tensors;
   for (const Input& input : inputs) tensors.push_back(input.tensor);
@@ -96,7 +130,14 @@ Outcome run_all(const std::string& transport, const aiaccel::Model& model,
     under_way.pop_front();
   }
   outcome.elapsed = steady_clock::now() - began;
-  outcome.stats = deployment.stats().back();
+  follower.reset();
+  for (aiaccel::VersionStats& stats : deployment.stats()) {
+    if (stats.total.count() == 0) continue;
+    outcome.wait.merge(stats.wait);
+    outcome.run.merge(stats.run);
+    outcome.total.merge(stats.total);
+    outcome.versions.push_back(std::move(stats));
+  }
   outcome.transport = deployment.transport();
   outcome.os_help = deployment.os_help();
   return outcome;
@@ -129,9 +170,11 @@ void print_text(const aiaccel::Model& model, const std::vector<Input>& inputs,
                numbers_text(summarise(outcome.answer.outputs[i])));
 
   const double seconds = duration<double>(outcome.elapsed).count();
-  fmt::print("answered   {} by {} in {:.3g} s, {} a second\n\n", outcome.stats.total.count(),
-             outcome.answer.version, seconds,
-             rate_text(static_cast<double>(outcome.stats.total.count()) / seconds));
+  std::string by;
+  for (const aiaccel::VersionStats& stats : outcome.versions)
+    by += fmt::format("{}{} by {}", by.empty() ? "" : ", ", stats.total.count(), stats.version);
+  fmt::print("answered   {} in {:.3g} s, {} a second\n\n", by, seconds,
+             rate_text(static_cast<double>(outcome.total.count()) / seconds));
   Table table({{""}, {"P50", Align::right}, {"P99", Align::right}, {"MAX", Align::right}});
   const auto add = [&table](const char* name, const aiaccel::Histogram& histogram) {
     const auto text = [](nanoseconds time) {
@@ -140,9 +183,9 @@ void print_text(const aiaccel::Model& model, const std::vector<Input>& inputs,
     table.add({name, text(histogram.percentile(0.5)), text(histogram.percentile(0.99)),
                text(histogram.max())});
   };
-  add("wait", outcome.stats.wait);
-  add("run", outcome.stats.run);
-  add("total", outcome.stats.total);
+  add("wait", outcome.wait);
+  add("run", outcome.run);
+  add("total", outcome.total);
   for (const std::string& line : table.lines()) fmt::print("{}\n", line);
 }
 
@@ -174,6 +217,9 @@ Json to_json(const aiaccel::Model& model, const std::vector<Input>& inputs, cons
                    {"max", or_null(summary.max)},
                    {"first", summary.first}});
   }
+  Json versions = Json::array();
+  for (const aiaccel::VersionStats& stats : outcome.versions)
+    versions.push_back({{"version", stats.version}, {"answered", stats.total.count()}});
   return {{"model", model.label()},
           {"model_bytes", model.size_bytes()},
           {"version", outcome.answer.version},
@@ -182,13 +228,14 @@ Json to_json(const aiaccel::Model& model, const std::vector<Input>& inputs, cons
           {"class", options.priority},
           {"width", options.width},
           {"instances", options.instances},
-          {"answered", outcome.stats.total.count()},
+          {"answered", outcome.total.count()},
+          {"versions", versions},
           {"elapsed_ns", outcome.elapsed.count()},
           {"inputs", in},
           {"outputs", out},
-          {"wait", latency_json(outcome.stats.wait)},
-          {"run", latency_json(outcome.stats.run)},
-          {"total", latency_json(outcome.stats.total)}};
+          {"wait", latency_json(outcome.wait)},
+          {"run", latency_json(outcome.run)},
+          {"total", latency_json(outcome.total)}};
 }
 
 // What to do about an error of a deployment.
@@ -220,11 +267,12 @@ int run(Options& options, const std::string& transport) {
     reached = device.transport();
     options.engine = find_engine(device, options.engine).name();
   }
-  const aiaccel::Model model = open_model(options.model);
+  const Source source = open_source(options.model);
+  const aiaccel::Model& model = source.model;
   const std::vector<Input> inputs = make_inputs(model.inputs(), choice);
   const Outcome outcome = [&] {
     try {
-      return run_all(reached, model, inputs, options);
+      return run_all(reached, source, inputs, options);
     } catch (const aiaccel::Error& e) {
       throw Failure(e.what(), advice_for(e));
     }

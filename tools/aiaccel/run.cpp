@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <deque>
 #include <filesystem>
 #include <future>
@@ -103,6 +104,19 @@ std::optional<aiaccel::Follower> follow(const Source& source, aiaccel::Deploymen
                                           source.version, std::move(options));
 }
 
+// SIGINT and SIGTERM: nothing more is asked, what is under way is answered, and all is printed. A
+// second one ends the program.
+volatile std::sig_atomic_t enough =
+    0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
+void end_by_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { enough = 1; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
 // As many requests under way as there are instances, so that each always has one.
 Outcome run_all(const std::string& transport, const Source& source,
                 const std::vector<Input>& inputs, const Options& options) {
@@ -119,9 +133,10 @@ Outcome run_all(const std::string& transport, const Source& source,
   for (const Input& input : inputs) tensors.push_back(input.tensor);
   Outcome outcome;
   std::deque<std::future<aiaccel::Answer>> under_way;
+  end_by_signals();
   const auto began = steady_clock::now();
-  for (std::uint64_t asked = 0; asked < options.count || !under_way.empty();) {
-    if (asked < options.count && under_way.size() < options.instances) {
+  for (std::uint64_t asked = 0; (asked < options.count && enough == 0) || !under_way.empty();) {
+    if (asked < options.count && enough == 0 && under_way.size() < options.instances) {
       under_way.push_back(deployment.infer_async(tensors));
       asked++;
       continue;

@@ -94,6 +94,8 @@ std::string triton_config(const Metadata& metadata, const TritonOptions& options
                                  string_text(options.name), batched ? options.max_batch_size : 0);
   if (options.model_filename != "model.onnx")
     text += fmt::format("default_model_filename: {}\n", string_text(options.model_filename));
+  if (options.version)
+    text += fmt::format("version_policy {{ specific {{ versions: [ {} ] }} }}\n", options.version);
   for (const ValueInfo& value : metadata.inputs) text += value_text("input", value, batched);
   for (const ValueInfo& value : metadata.outputs) text += value_text("output", value, batched);
   return text;

@@ -16,6 +16,8 @@ struct TritonOptions {
   // Where the model can be batched: all inputs and outputs begin with the same free dimension.
   unsigned max_batch_size = 8;
   std::string model_filename = "model.onnx";  // in the folder of the version
+  // Which folder is served, whatever others there are; 0: as Triton does, the highest.
+  unsigned version = 0;
 };
 
 // Throws Error: EOPNOTSUPP for what Triton has no backend or no type for, EINVAL for inputs or

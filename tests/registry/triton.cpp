@@ -125,6 +125,15 @@ BOOST_AUTO_TEST_CASE(everything_begins_with_the_same_free_dimension) {
   BOOST_TEST(!not_wanted["input"][1].contains("reshape"));
 }
 
+BOOST_AUTO_TEST_CASE(one_folder_of_several_is_served) {
+  NEEDS_PYTHON();
+  const Metadata m = model({value("a", "float32", {1})}, {value("b", "float32", {1})});
+  BOOST_TEST(!parsed(m).contains("version_policy"));
+  TritonOptions options{"m"};
+  options.version = 3;
+  BOOST_TEST(parsed(m, options)["version_policy"]["specific"]["versions"] == Json({"3"}));
+}
+
 BOOST_AUTO_TEST_CASE(what_cannot_be_batched) {
   const auto batched = [](const Metadata& m) {
     return triton_config(m, {"m"}).find("max_batch_size: 8") != std::string::npos;

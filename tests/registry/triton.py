@@ -36,7 +36,9 @@ def model_config():
         message(file, name, (1, ("name", F.TYPE_STRING, one)), (2, ("data_type", "DataType", one)),
                 (4 if name == "ModelInput" else 3, ("dims", F.TYPE_INT64, many)),
                 (reshape, ("reshape", "ModelTensorReshape", one)))
-    message(file, "ModelConfig", (1, ("name", F.TYPE_STRING, one)), (17, ("backend", F.TYPE_STRING, one)),
+    message(file, "Specific", (1, ("versions", F.TYPE_INT64, many)))
+    message(file, "ModelVersionPolicy", (3, ("specific", "Specific", one)))
+    message(file, "ModelConfig", (3, ("version_policy", "ModelVersionPolicy", one)), (1, ("name", F.TYPE_STRING, one)), (17, ("backend", F.TYPE_STRING, one)),
             (4, ("max_batch_size", F.TYPE_INT32, one)), (5, ("input", "ModelInput", many)),
             (6, ("output", "ModelOutput", many)), (8, ("default_model_filename", F.TYPE_STRING, one)))
     pool = descriptor_pool.DescriptorPool()

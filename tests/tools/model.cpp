@@ -607,6 +607,67 @@ BOOST_AUTO_TEST_CASE(exported_for_triton) {
                  "\"name\": \"vad\""));
 }
 
+// Triton serves the highest number unless it is told which.
+BOOST_AUTO_TEST_CASE(an_export_after_a_rollback_is_served) {
+  const Place place;
+  place.add("1.0.0", 1);
+  place.add("2.0.0", 2);
+  const fs::path triton = place.path / "triton";
+  const auto served = [&] {
+    place.good({"export", "vad#prod", "--triton", triton});
+    const std::string config = read(triton / "vad/config.pbtxt");
+    const std::size_t at = config.find("version_policy");
+    return at == std::string::npos ? config : config.substr(at, config.find('\n', at) - at);
+  };
+  place.good({"promote", "vad@v1.0.0", "prod"});
+  BOOST_TEST(served() == "version_policy { specific { versions: [ 1 ] } }");
+  place.good({"promote", "vad@v2.0.0", "prod"});
+  BOOST_TEST(served() == "version_policy { specific { versions: [ 2 ] } }");
+  place.good({"rollback", "vad#prod"});
+  BOOST_TEST(served() == "version_policy { specific { versions: [ 1 ] } }");
+  BOOST_TEST(has(read(triton / "vad/config.pbtxt"), "dims: [ 1 ]\n"));
+  BOOST_TEST(fs::exists(triton / "vad/2/model.onnx"));
+}
+
+BOOST_AUTO_TEST_CASE(exports_at_once) {
+  const Place place;
+  constexpr unsigned kVersions = 4;
+  for (unsigned i = 1; i <= kVersions; i++) place.add(std::to_string(i) + ".0.0", i);
+  const fs::path triton = place.path / "triton";
+  std::vector<std::thread> threads;
+  std::vector<Result> results(2 * std::size_t{kVersions});
+  for (std::size_t i = 0; i < results.size(); i++)
+    threads.emplace_back([&, i] {
+      results[i] = place.run({"export", "vad@v" + std::to_string(i % kVersions + 1) + ".0.0",
+                              "--triton", triton, "--json"});
+    });
+  for (std::thread& thread : threads) thread.join();
+  std::vector<bool> seen(kVersions + 1);
+  for (std::size_t i = 0; i < results.size(); i++) {
+    BOOST_TEST_REQUIRE(results[i].status == 0, results[i].err);
+    const Json json = results[i].json();
+    const unsigned number = json["number"];
+    BOOST_TEST_REQUIRE(number >= 1U);
+    BOOST_TEST_REQUIRE(number <= kVersions);
+    if (json["new"] == true) BOOST_TEST(!seen[number]);
+    if (json["new"] == true) seen[number] = true;
+    BOOST_TEST(read(fs::path(json["folder"].get<std::string>()) / "model.onnx") ==
+               onnx(i % kVersions + 1));
+  }
+  BOOST_TEST(std::count(seen.begin(), seen.end(), true) == kVersions);
+  // The configuration is of the version that it has served.
+  const std::string config = read(triton / "vad/config.pbtxt");
+  const std::string before = "versions: [ ";
+  BOOST_TEST_REQUIRE(has(config, before), config);
+  const std::string number = config.substr(config.find(before) + before.size(), 1);
+  const std::string model = read(triton / "vad" / number / "model.onnx");
+  unsigned width = 1;
+  while (width <= kVersions && onnx(width) != model) width++;
+  BOOST_TEST(has(config, "dims: [ " + std::to_string(width) + " ]\n"), config);
+  for (const auto& entry : fs::directory_iterator(triton / "vad"))
+    BOOST_TEST(!has(entry.path().filename().string(), ".part"));
+}
+
 BOOST_AUTO_TEST_CASE(a_folder_exported_for_triton) {
   const Place place;
   const fs::path source = place.path / "source";

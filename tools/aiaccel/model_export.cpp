@@ -4,8 +4,9 @@
 // folder with the model's name in it, in that a folder a version, numbered from 1, and
 // config.pbtxt.
 //
-// A folder of a version appears whole or not at all, and before the configuration that is about it.
-// What is there is never overwritten: a server may be reading it.
+// A folder of a version appears whole or not at all, and before the configuration that has it served.
+// What is there is never overwritten: a server may be reading it. All is done under a lock on the
+// model's folder.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
@@ -39,6 +40,7 @@ struct ExportCommand : ModelOptions {
 // Beside the model's files: which version this is. The server does not look at it.
 constexpr const char* kOrigin = "aiaccel-version";
 constexpr const char* kModelFile = "model.onnx";
+constexpr const char* kConfig = "config.pbtxt";
 
 class File {
  public:
@@ -78,13 +80,18 @@ void copy(const fs::path& from, const fs::path& to, std::uint64_t& done, std::ui
   if (::fsync(copied.fd()) < 0) throw aiaccel::Error(errno, to.string());
 }
 
+// The folder has to be locked: the temporary name is always the same.
 void write_whole(const fs::path& path, const std::string& text) {
   const fs::path part = path.string() + ".part";
+  fs::remove(part);
   {
-    std::ofstream file(part, std::ios::binary | std::ios::trunc);
-    file << text;
-    file.close();
-    if (!file) throw Failure("cannot write " + part.string(), "");
+    const File file(part, O_WRONLY | O_CREAT | O_EXCL);
+    for (std::size_t done = 0; done < text.size();) {
+      const ssize_t put = ::write(file.fd(), text.data() + done, text.size() - done);
+      if (put < 0 && errno != EINTR) throw aiaccel::Error(errno, part.string());
+      if (put > 0) done += static_cast<std::size_t>(put);
+    }
+    if (::fsync(file.fd()) < 0) throw aiaccel::Error(errno, part.string());
   }
   fs::rename(part, path);
 }
@@ -139,69 +146,90 @@ void fill(const fs::path& folder, const fs::path& checkout, const aiaccel::Model
   }
 }
 
-// Several may export to the same place at once; the number is taken under a lock on the folder.
-unsigned add_version(const fs::path& folder, const fs::path& checkout,
-                     const aiaccel::ModelVersion& version, const std::string& main_file,
-                     bool& is_new) {
-  const File lock(folder, O_RDONLY | O_DIRECTORY);
-  while (::flock(lock.fd(), LOCK_EX) < 0)
-    if (errno != EINTR) throw aiaccel::Error(errno, folder.string());
+struct Exported {
+  unsigned number = 0;
+  bool is_new = false;
+};
+
+// The lock on the folder has to be held.
+Exported add_version(const fs::path& folder, const fs::path& checkout,
+                     const aiaccel::ModelVersion& version, const std::string& main_file) {
   const std::string origin = fmt::format("{} {}\n", version_name(version), version.commit);
   const Versions there = versions_in(folder, origin);
-  is_new = !there.same;
-  if (there.same) return *there.same;
+  if (there.same) return {*there.same, false};
   const unsigned number = there.highest + 1;
   const fs::path part = folder / ".part";
   fs::remove_all(part);  // of one that was killed
   try {
     fill(part, checkout, version, main_file);
-    std::ofstream(part / kOrigin) << origin;
+    write_whole(part / kOrigin, origin);
     fs::rename(part, folder / std::to_string(number));
   } catch (...) {
     std::error_code none;
     fs::remove_all(part, none);
     throw;
   }
-  return number;
+  return {number, true};
+}
+
+std::string config_of(const aiaccel::ModelVersion& version,
+                      const aiaccel::registry::TritonOptions& options) {
+  try {
+    return aiaccel::registry::triton_config(*version.metadata, options);
+  } catch (const aiaccel::Error& e) {
+    throw Failure(fmt::format("{}: {}", version_name(version), e.what()), "");
+  }
+}
+
+// Several may export to the same place at once: the number and the configuration that names it are
+// one step. What was exported last is served, also where that has a lower number, as after a
+// rollback.
+Exported export_locked(const fs::path& folder, const fs::path& checkout,
+                       const aiaccel::ModelVersion& version,
+                       aiaccel::registry::TritonOptions options) {
+  const File lock(folder, O_RDONLY | O_DIRECTORY);
+  while (::flock(lock.fd(), LOCK_EX) < 0)
+    if (errno != EINTR) throw aiaccel::Error(errno, folder.string());
+  const Exported exported = add_version(folder, checkout, version, options.model_filename);
+  options.version = exported.number;
+  const std::string config = config_of(version, options);
+  if (read_whole(folder / kConfig) != config) write_whole(folder / kConfig, config);
+  if (::fsync(lock.fd()) < 0) throw aiaccel::Error(errno, folder.string());
+  return exported;
+}
+
+void refuse_unknown(const aiaccel::ModelVersion& version) {
+  if (!version.metadata)
+    throw Failure(fmt::format("{}: no reader knows {}, so nothing can be told of its inputs",
+                              version_name(version), version.main_file),
+                  "");
 }
 
 int export_triton(const ExportCommand& command) {
   const aiaccel::Ref ref = parse_ref(command.ref);
   const aiaccel::Registry registry = open_registry(command);
   const aiaccel::ModelVersion version = registry.resolve(ref);
-  if (!version.metadata)
-    throw Failure(fmt::format("{}: no reader knows {}, so nothing can be told of its inputs",
-                              version_name(version), version.main_file),
-                  "");
+  refuse_unknown(version);
   aiaccel::registry::TritonOptions options;
   options.name = version.name;
   std::replace(options.name.begin(), options.name.end(), '/', '_');
   options.max_batch_size = command.max_batch_size;
   options.model_filename = file_name_for(version);
-  const std::string config = [&] {
-    try {
-      return aiaccel::registry::triton_config(*version.metadata, options);
-    } catch (const aiaccel::Error& e) {
-      throw Failure(fmt::format("{}: {}", version_name(version), e.what()), "");
-    }
-  }();
+  config_of(version, options);  // where that is impossible, nothing is made
   const fs::path checkout = trusted_checkout(registry, version);
   const fs::path folder = fs::path(command.triton) / options.name;
   fs::create_directories(folder);
-  bool is_new = false;
-  const unsigned number = add_version(folder, checkout, version, options.model_filename, is_new);
-  const fs::path config_file = folder / "config.pbtxt";
-  if (read_whole(config_file) != config) write_whole(config_file, config);
+  const Exported exported = export_locked(folder, checkout, version, options);
+  const std::string numbered = (folder / std::to_string(exported.number)).string();
   if (command.json)
     fmt::print("{}\n", json_text({{"name", options.name},
-                                  {"number", number},
-                                  {"new", is_new},
-                                  {"folder", (folder / std::to_string(number)).string()},
-                                  {"config", config_file.string()}}));
+                                  {"number", exported.number},
+                                  {"new", exported.is_new},
+                                  {"folder", numbered},
+                                  {"config", (folder / kConfig).string()}}));
   else
-    fmt::print("{}  {}{}\n", printable(version_name(version)),
-               printable((folder / std::to_string(number)).string()),
-               is_new ? "" : "  (was there)");
+    fmt::print("{}  {}{}\n", printable(version_name(version)), printable(numbered),
+               exported.is_new ? "" : "  (was there)");
   return exit_ok;
 }
 

@@ -668,6 +668,34 @@ BOOST_AUTO_TEST_CASE(exports_at_once) {
     BOOST_TEST(!has(entry.path().filename().string(), ".part"));
 }
 
+// Also where no signature is demanded.
+BOOST_AUTO_TEST_CASE(exported_is_what_was_recorded) {
+  const Place place;
+  place.add("1.0.0", 1);
+  const fs::path triton = place.path / "triton";
+  const Json shown = place.good({"show", "vad", "--json"}).json();
+  const std::string sha256 = shown["files"][1]["sha256"];
+  const fs::path object =
+      place.registry / ".git/lfs/objects" / sha256.substr(0, 2) / sha256.substr(2, 2) / sha256;
+  fs::permissions(object, fs::perms::owner_all);
+  write(object, onnx(1, 1, "9999"));
+  const Result result = place.run({"export", "vad", "--triton", triton});
+  BOOST_TEST(result.status == 1);
+  BOOST_TEST(has(result.err, "vad.onnx"), result.err);
+  BOOST_TEST(!fs::exists(triton / "vad/1"));
+  BOOST_TEST(!fs::exists(triton / "vad/config.pbtxt"));
+}
+
+BOOST_AUTO_TEST_CASE(what_an_export_would_write_over_is_refused) {
+  const Place place;
+  write(place.path / "source/net.onnx", onnx(3));
+  write(place.path / "source/aiaccel-version", "the model's own\n");
+  place.good({"add", place.path / "source", "--name", "net", "--version", "1.0.0"});
+  const Result result = place.run({"export", "net", "--triton", place.path / "triton"});
+  BOOST_TEST(result.status == 1);
+  BOOST_TEST(has(result.err, "aiaccel-version"), result.err);
+}
+
 BOOST_AUTO_TEST_CASE(a_folder_exported_for_triton) {
   const Place place;
   const fs::path source = place.path / "source";

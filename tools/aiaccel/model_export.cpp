@@ -4,9 +4,9 @@
 // folder with the model's name in it, in that a folder a version, numbered from 1, and
 // config.pbtxt.
 //
-// A folder of a version appears whole or not at all, and before the configuration that has it served.
-// What is there is never overwritten: a server may be reading it. All is done under a lock on the
-// model's folder.
+// A folder of a version appears whole or not at all, and before the configuration that has it
+// served. What is there is never overwritten: a server may be reading it. All is done under a lock
+// on the model's folder.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
@@ -19,12 +19,14 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <vector>
 
 #include "aiaccel/model_command.hpp"
 #include "aiaccel/model_trust.hpp"
 #include "common/command_line.hpp"
 #include "common/progress.hpp"
 #include "common/text.hpp"
+#include "registry/sha256.h"
 #include "registry/triton.hpp"
 
 namespace tools {
@@ -59,24 +61,44 @@ class File {
   int fd_;
 };
 
+// What is here is what counts: between hashing in the registry and copying, somebody may have
+// written.
+void compare(const File& copied, const aiaccel::VersionFile& recorded) {
+  aiaccel::registry::Sha256 hash;
+  std::vector<char> bytes(std::size_t{1} << 20);
+  for (off_t at = 0;;) {
+    const ssize_t got = ::pread(copied.fd(), bytes.data(), bytes.size(), at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw aiaccel::Error(errno, recorded.path);
+    if (got == 0) break;
+    hash.update(bytes.data(), static_cast<std::size_t>(got));
+    at += got;
+  }
+  if (hash.hex() != recorded.sha256)
+    throw aiaccel::Error(EBADMSG, recorded.path + ": what was copied is not what was recorded");
+}
+
 // The file system may share the blocks. `done` goes on from file to file.
-void copy(const fs::path& from, const fs::path& to, std::uint64_t& done, std::uint64_t total,
-          ProgressBar& bar) {
+void copy(const fs::path& from, const fs::path& to, const aiaccel::VersionFile& recorded,
+          std::uint64_t& done, std::uint64_t total, ProgressBar& bar) {
   const File source(from, O_RDONLY);
-  const File copied(to, O_WRONLY | O_CREAT | O_EXCL);
+  const File copied(to, O_RDWR | O_CREAT | O_EXCL);
   for (;;) {
     constexpr std::size_t kPiece = std::size_t{16} << 20;
     const ssize_t got = ::copy_file_range(source.fd(), nullptr, copied.fd(), nullptr, kPiece, 0);
-    if (got < 0 && errno == EXDEV) {  // not between these two file systems
+    // Not between these two file systems, or by this kernel.
+    if (got < 0 && (errno == EXDEV || errno == ENOSYS || errno == EOPNOTSUPP || errno == EINVAL)) {
       fs::copy_file(from, to, fs::copy_options::overwrite_existing);
       done += fs::file_size(to);
       break;
     }
+    if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw aiaccel::Error(errno, "copying to " + to.string());
     if (got == 0) break;
     done += static_cast<std::uint64_t>(got);
     bar.show(from.filename().string(), done, total);
   }
+  compare(copied, recorded);
   if (::fsync(copied.fd()) < 0) throw aiaccel::Error(errno, to.string());
 }
 
@@ -142,7 +164,7 @@ void fill(const fs::path& folder, const fs::path& checkout, const aiaccel::Model
   for (const aiaccel::VersionFile& file : version.files) {
     const fs::path to = folder / (file.path == version.main_file ? main_file : file.path);
     fs::create_directories(to.parent_path());
-    copy(checkout / file.path, to, done, total, bar);
+    copy(checkout / file.path, to, file, done, total, bar);
   }
 }
 
@@ -203,6 +225,16 @@ void refuse_unknown(const aiaccel::ModelVersion& version) {
     throw Failure(fmt::format("{}: no reader knows {}, so nothing can be told of its inputs",
                               version_name(version), version.main_file),
                   "");
+  // Whoever wrote aiaccel.json wrote the name of the main file.
+  if (std::none_of(version.files.begin(), version.files.end(),
+                   [&](const auto& file) { return file.path == version.main_file; }))
+    throw Failure(
+        fmt::format("{}: {} is none of its files", version_name(version), version.main_file), "");
+  for (const aiaccel::VersionFile& file : version.files)
+    if (file.path == kOrigin)
+      throw Failure(fmt::format("{}: it has a file {}, and that name is needed here",
+                                version_name(version), kOrigin),
+                    "");
 }
 
 int export_triton(const ExportCommand& command) {

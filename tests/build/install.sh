@@ -55,7 +55,9 @@ is 'of C++, these are, and nothing else is' \
 		queueing::wait_quantile_s | sort | xargs)"
 
 is 'of the registry, nothing else is exported than the public headers declare' "$(nm -D --defined-only -C "$prefix/lib/libaiaccel-registry.so" |
-	grep -v ' A ' | cut -d' ' -f3- | sed 's/@.*//; s/\[abi:cxx11\]//; s/(.*//' | grep -v '^aiaccel::\(Registry\|Ref\)::' | sort -u)" ''
+	grep -v ' A ' | cut -d' ' -f3- | sed 's/@.*//; s/\[abi:cxx11\]//; s/(.*//' | grep -v -e '^aiaccel::\(Follower\|Ref\|Registry\|Signer\|Trust\)::' \
+	-e '^aiaccel::\(check\|find\|load\|read\|sign\)_\(signature\|signature_policy\|signatures\|version\)$' \
+	-e '^aiaccel::\(checkout_verified\|hash_folder\|sign\|verify\)$' | sort -u)" ''
 
 cat >"$TMP/program.c" <<'END'
 #include <aiaccel.h>

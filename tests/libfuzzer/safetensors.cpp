@@ -33,7 +33,7 @@ const std::filesystem::path& folder() {
 }
 
 void check_index(const std::string& text) {
-  static const aiaccel::formats::Folder beside(folder() / "model.safetensors.index.json", {});
+  aiaccel::formats::Folder beside(folder() / "model.safetensors.index.json", {});
   aiaccel::formats::Budget budget;
   aiaccel::formats::Source source("index", std::as_bytes(std::span<const char>(text)), budget);
   fuzz::check_read(text.size(), [&] {

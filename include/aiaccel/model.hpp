@@ -40,22 +40,36 @@ struct OnnxRuntime {
   [[gnu::visibility("default")]] static OnnxRuntime find();
 };
 
+// A file that holds weights of a model beside the model's own (ONNX's external data).
+struct WeightsFile {
+  std::string location;  // as the model names it, relative to its own folder
+  std::vector<std::byte> bytes;
+};
+
 class [[gnu::visibility("default")]] Model {
  public:
-  // Reads the whole file and loads it. `label` is printable ASCII of at most 63 bytes, by default
-  // the file's name without its suffix. Throws Error: what open(2) and read(2) say; ENOSYS without
-  // an ONNX Runtime; EBADMSG when the file is no ONNX model; EOPNOTSUPP when it has inputs or
-  // outputs that are not tensors of fixed-size elements, or operators that the runtime lacks.
+  // Reads the whole file, with those beside it that it keeps weights in, and loads it. `label` is
+  // printable ASCII of at most 63 bytes, by default the file's name without its suffix. Throws
+  // Error: what open(2) and read(2) say; ENOSYS without an ONNX Runtime; EBADMSG when the file is
+  // no ONNX model; EOPNOTSUPP when it has inputs or outputs that are not tensors of fixed-size
+  // elements, or operators that the runtime lacks, or keeps weights in other files and the runtime
+  // is older than 1.18.
   static Model open(const std::filesystem::path& file, std::string label = {});
 
-  // The same, of bytes already in memory: what was verified is what is loaded.
-  static Model from_bytes(std::vector<std::byte> bytes, std::string label);
+  // The same, of bytes already in memory: what was verified is what is loaded, and no file is read.
+  // ENOENT when the model keeps weights in a file that is not among `weights`.
+  static Model from_bytes(std::vector<std::byte> bytes, std::string label,
+                          std::vector<WeightsFile> weights = {});
+
+  // The locations of the files that from_bytes() wants beside these bytes of an ONNX model. Throws
+  // FormatError.
+  static std::vector<std::string> weights_beside(std::span<const std::byte> bytes);
 
   const std::string& label() const;           // "silero-vad@v5"
   std::string name() const;                   // "silero-vad"
   std::string version() const;                // "v5", or "" without one
   const std::filesystem::path& file() const;  // empty for bytes
-  std::size_t size_bytes() const;
+  std::size_t size_bytes() const;             // weights in other files included
 
   const std::vector<TensorInfo>& inputs() const;
   const std::vector<TensorInfo>& outputs() const;
@@ -75,13 +89,14 @@ class [[gnu::visibility("default")]] Model {
   friend class Deployment;
   struct State;
 
-  [[gnu::visibility("hidden")]] static Model load(std::vector<std::byte> bytes, std::string label,
-                                                  std::filesystem::path file);
+  [[gnu::visibility("hidden")]] static Model load(std::vector<std::byte> bytes,
+                                                  std::vector<WeightsFile> weights,
+                                                  std::string label, std::filesystem::path file);
   // The session that the model itself has, of width 1: it has no threads of its own.
   [[gnu::visibility("hidden")]] std::shared_ptr<const ort::Session> session() const;
   // Another one, whose width - 1 threads are made by the calling thread and inherit its class.
-  [[gnu::visibility("hidden")]] std::shared_ptr<const ort::Session> load_session(
-      unsigned width) const;
+  [[gnu::visibility("hidden")]] std::shared_ptr<const ort::Session> load_session(unsigned width)
+      const;
 
   explicit Model(std::shared_ptr<const State> state) : state_(std::move(state)) {}
   std::shared_ptr<const State> state_;

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -21,10 +22,10 @@
 namespace aiaccel::ort {
 namespace {
 
-// Some builds report their use to their maker, from threads and with files of their own, unless this
-// is set before they start; their API can only stop it after the first report. What shares a host
-// must not do that unasked. While this library is loaded there are no other threads as a rule, and
-// later setenv() would not be safe beside their getenv().
+// Some builds report their use to their maker, from threads and with files of their own, unless
+// this is set before they start; their API can only stop it after the first report. What shares a
+// host must not do that unasked. While this library is loaded there are no other threads as a rule,
+// and later setenv() would not be safe beside their getenv().
 [[gnu::constructor]] void disable_telemetry() {
   ::setenv("ORT_DISABLE_TELEMETRY", "1", 0);
 }
@@ -65,6 +66,34 @@ std::vector<std::string> places() {
   else if (home && *home)
     names.push_back(std::string(home) + "/.cache/aiaccel/lib/libonnxruntime.so.1");
   return names;
+}
+
+// 21 of "1.21.0". The table does not say how long it is, and asking for a version that is not there
+// makes the runtime write to stderr.
+unsigned minor_of(const std::string& version) {
+  unsigned major = 0, minor = 0;
+  return std::sscanf(version.c_str(), "%u.%u", &major, &minor) == 2 && major == 1 ? minor : 0;
+}
+
+// To be given to a session for the files that its model names.
+void add_weights(const Runtime& runtime, OrtSessionOptions* options,
+                 std::span<const WeightsFile> weights) {
+  if (weights.empty()) return;
+  if (!runtime.api().AddExternalInitializersFromFilesInMemory)
+    throw Error(EOPNOTSUPP,
+                "weights in other files need ONNX Runtime 1.18, and this is " + runtime.version());
+  std::vector<const char*> locations;
+  std::vector<char*> files;
+  std::vector<std::size_t> file_bytes;
+  for (const WeightsFile& each : weights) {
+    locations.push_back(each.location.c_str());
+    // The runtime copies from them, although its signature would let it write.
+    files.push_back(reinterpret_cast<char*>(const_cast<std::byte*>(each.bytes.data())));
+    file_bytes.push_back(each.bytes.size());
+  }
+  runtime.check(runtime.api().AddExternalInitializersFromFilesInMemory(
+                    options, locations.data(), files.data(), file_bytes.data(), weights.size()),
+                "adding weights");
 }
 
 std::string file_of(const void* address, const std::string& otherwise) {
@@ -116,9 +145,9 @@ std::string misfit(const TensorInfo& wanted, const TensorView& given) {
 }
 
 // Debian's build of the runtime brings each operator twice, itself and by its libonnx, and tells
-// std::cerr so, in some 570 lines, when a process makes its first session. That is nobody's error: real
-// ones come as a status. While this lives, std::cerr is silent for all threads, where there is such a
-// build.
+// std::cerr so, in some 570 lines, when a process makes its first session. That is nobody's error:
+// real ones come as a status. While this lives, std::cerr is silent for all threads, where there is
+// such a build.
 class SilentDuplicates {
  public:
   SilentDuplicates() {
@@ -150,6 +179,9 @@ Runtime::Runtime(void* handle, std::string path) : path_(std::move(path)) {
 #define AIACCEL_ORT_FILL(index, name, result, arguments) \
   api_.name = reinterpret_cast<result(*) arguments>(const_cast<void*>(table[index]));
   AIACCEL_ORT_ENTRIES(AIACCEL_ORT_FILL)
+  if (minor_of(version_) >= kWeightsMinor) {
+    AIACCEL_ORT_LATER_ENTRIES(AIACCEL_ORT_FILL)
+  }
 #undef AIACCEL_ORT_FILL
   check(api_.CreateEnv(kLogFatal, "aiaccel", &env_), "starting ONNX Runtime");
 }
@@ -199,8 +231,8 @@ void Runtime::check(OrtStatus* status, const std::string& doing) const {
   throw Error(to_errno(api_.GetErrorCode(status)), doing + ": " + api_.GetErrorMessage(status));
 }
 
-Session::Session(const Runtime& runtime, std::span<const std::byte> model, unsigned threads,
-                 std::string name)
+Session::Session(const Runtime& runtime, std::span<const std::byte> model,
+                 std::span<const WeightsFile> weights, unsigned threads, std::string name)
     : runtime_(runtime), name_(std::move(name)), session_(nullptr, runtime.api().ReleaseSession) {
   const Api& api = runtime.api();
   OrtSessionOptions* options = nullptr;
@@ -211,6 +243,7 @@ Session::Session(const Runtime& runtime, std::span<const std::byte> model, unsig
   runtime.check(api.SetInterOpNumThreads(options, 1), "setting threads");
   runtime.check(api.AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"),
                 "turning spinning off");
+  add_weights(runtime, options, weights);
   OrtSession* session = nullptr;
   auto create = [&] {
     runtime.check(

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include <aiaccel/model.hpp>
 #include <aiaccel/tensor.hpp>
 
 #include "backends/ort_api.h"
@@ -56,9 +57,9 @@ class Session {
  public:
   // Loads a model; `threads` work on one inference: the caller's and threads - 1 made here. They
   // wait without spinning, since a waiting thread must cost other tenants nothing. `name` opens
-  // messages.
-  Session(const Runtime& runtime, std::span<const std::byte> model, unsigned threads,
-          std::string name);
+  // messages. `weights` are for the files that the model names.
+  Session(const Runtime& runtime, std::span<const std::byte> model,
+          std::span<const WeightsFile> weights, unsigned threads, std::string name);
   Session(const Session&) = delete;
 
   const std::vector<TensorInfo>& inputs() const { return inputs_; }

@@ -95,11 +95,19 @@ enum ErrorCode : int {
   E(130, AddSessionConfigEntry, OrtStatus*,                                                        \
     (OrtSessionOptions*, const char* key, const char* value))
 
+// The same, of versions after kApiVersion: null in a runtime that is older.
+inline constexpr unsigned kWeightsMinor = 18;  // 1.18 and later have it
+#define AIACCEL_ORT_LATER_ENTRIES(E)                                                               \
+  E(279, AddExternalInitializersFromFilesInMemory, OrtStatus*,                                     \
+    (OrtSessionOptions*, const char* const* locations, char* const* files,                         \
+     const std::size_t* file_bytes, std::size_t count))
+
 // Our copy of the entries, filled from the runtime's table: api.Run(...) reads as the real one
 // does.
 struct Api {
 #define AIACCEL_ORT_MEMBER(index, name, result, arguments) result(*name) arguments;
   AIACCEL_ORT_ENTRIES(AIACCEL_ORT_MEMBER)
+  AIACCEL_ORT_LATER_ENTRIES(AIACCEL_ORT_MEMBER)
 #undef AIACCEL_ORT_MEMBER
 };
 

@@ -4,39 +4,50 @@
 
 #include <aiaccel/model.hpp>
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 
-#include <aiaccel/descriptor.hpp>
+#include <aiaccel/metadata.hpp>
 
 #include "backends/onnxruntime.hpp"
+#include "formats/files.h"
 
 namespace aiaccel {
 namespace {
 
 constexpr std::size_t kMaxLabel = 63;  // AIACCEL_LABEL_LEN without its NUL
 
+void check_label(const std::string& label) {
+  if (label.empty() || label.size() > kMaxLabel ||
+      !std::all_of(label.begin(), label.end(), [](char c) { return c >= 0x20 && c < 0x7f; }))
+    throw Error(EINVAL,
+                "a model's label is 1 to 63 bytes of printable ASCII, and '" + label + "' is not");
+}
+
 // The whole file into memory: a mapping would turn a file that is cut short later into a SIGBUS.
-std::vector<std::byte> read_file(const std::filesystem::path& file) {
-  const Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!in) throw Error(errno, "cannot open " + file.string());
-  struct stat st;
-  if (::fstat(in.get(), &st) < 0) throw Error(errno, "cannot read " + file.string());
-  if (!S_ISREG(st.st_mode)) throw Error(EINVAL, file.string() + " is not a regular file");
-  std::vector<std::byte> bytes(static_cast<std::size_t>(st.st_size));
+std::vector<std::byte> read_whole(const formats::OpenFile& file) {
+  std::vector<std::byte> bytes(file.size());
   std::size_t have = 0;
   while (have < bytes.size()) {
-    ssize_t got = ::read(in.get(), bytes.data() + have, bytes.size() - have);
+    ssize_t got = ::read(file.fd(), bytes.data() + have, bytes.size() - have);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw Error(errno, "cannot read " + file.string());
-    if (got == 0) throw Error(EBADMSG, file.string() + " was cut short while it was read");
+    if (got < 0) throw Error(errno, "cannot read " + file.name());
+    if (got == 0) throw Error(EBADMSG, file.name() + " was cut short while it was read");
     have += static_cast<std::size_t>(got);
   }
   return bytes;
+}
+
+// What Model::weights_beside() says of a model of that name.
+std::vector<std::string> named_by(const std::vector<std::byte>& bytes, const std::string& name) {
+  try {
+    return bytes.empty() ? std::vector<std::string>() : Model::weights_beside(bytes);
+  } catch (const FormatError& error) {
+    throw Error(error.code().value(), "cannot load " + name + ": " + error.what());
+  }
 }
 
 // Whether every tensor that fits `narrow` fits `wide` as well.
@@ -67,10 +78,11 @@ struct [[gnu::visibility("hidden")]] Model::State {
   std::string label;
   std::filesystem::path file;
   std::vector<std::byte> bytes;
+  std::vector<WeightsFile> weights;
   std::shared_ptr<const ort::Session> session;  // of width 1
 
   std::shared_ptr<const ort::Session> load(unsigned width) const {
-    return std::make_shared<ort::Session>(ort::Runtime::get(), bytes, width,
+    return std::make_shared<ort::Session>(ort::Runtime::get(), bytes, weights, width,
                                           file.empty() ? label : file.string());
   }
 };
@@ -84,27 +96,52 @@ OnnxRuntime OnnxRuntime::find() {
   }
 }
 
-Model Model::load(std::vector<std::byte> bytes, std::string label, std::filesystem::path file) {
-  if (label.empty() || label.size() > kMaxLabel ||
-      !std::all_of(label.begin(), label.end(), [](char c) { return c >= 0x20 && c < 0x7f; }))
-    throw Error(EINVAL,
-                "a model's label is 1 to 63 bytes of printable ASCII, and '" + label + "' is not");
+Model Model::load(std::vector<std::byte> bytes, std::vector<WeightsFile> weights, std::string label,
+                  std::filesystem::path file) {
   if (bytes.empty()) throw Error(EBADMSG, label + ": the model has no bytes");
   auto state = std::make_shared<State>();
   state->label = std::move(label);
   state->file = std::move(file);
   state->bytes = std::move(bytes);
+  state->weights = std::move(weights);
   state->session = state->load(1);
   return Model(std::move(state));
 }
 
 Model Model::open(const std::filesystem::path& file, std::string label) {
   if (label.empty()) label = file.stem().string();
-  return load(read_file(file), std::move(label), file);
+  check_label(label);
+  std::vector<std::byte> bytes = read_whole(formats::OpenFile::named(file));
+  std::vector<WeightsFile> weights;
+  // Links inside the model's folder are its owner's, those out of it nobody's.
+  const std::filesystem::path parent = file.parent_path();
+  formats::Folder folder(file, {.beneath = parent.empty() ? "." : parent});
+  formats::Budget budget;
+  const formats::Source source(file.string(), bytes, budget);
+  for (std::string& location : named_by(bytes, file.string())) {
+    std::vector<std::byte> beside = read_whole(folder.open(source, 0, location));
+    weights.push_back({std::move(location), std::move(beside)});
+  }
+  return load(std::move(bytes), std::move(weights), std::move(label), file);
 }
 
-Model Model::from_bytes(std::vector<std::byte> bytes, std::string label) {
-  return load(std::move(bytes), std::move(label), {});
+// The runtime would look for a file that is missing in the working directory, whatever lies there.
+Model Model::from_bytes(std::vector<std::byte> bytes, std::string label,
+                        std::vector<WeightsFile> weights) {
+  check_label(label);
+  for (const std::string& location : named_by(bytes, label))
+    if (std::none_of(weights.begin(), weights.end(),
+                     [&](const WeightsFile& each) { return each.location == location; }))
+      throw Error(ENOENT, "cannot load " + label + ": it keeps weights in '" + location +
+                              "', which is not there");
+  return load(std::move(bytes), std::move(weights), std::move(label), {});
+}
+
+std::vector<std::string> Model::weights_beside(std::span<const std::byte> bytes) {
+  std::set<std::string> locations;
+  for (TensorRecord& tensor : read_metadata(bytes, ModelFormat::onnx).tensors)
+    if (!tensor.file.empty()) locations.insert(std::move(tensor.file));
+  return {locations.begin(), locations.end()};
 }
 
 const std::string& Model::label() const {
@@ -125,7 +162,9 @@ const std::filesystem::path& Model::file() const {
 }
 
 std::size_t Model::size_bytes() const {
-  return state_->bytes.size();
+  std::size_t sum = state_->bytes.size();
+  for (const WeightsFile& each : state_->weights) sum += each.bytes.size();
+  return sum;
 }
 
 const std::vector<TensorInfo>& Model::inputs() const {

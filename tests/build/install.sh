@@ -43,7 +43,7 @@ is 'every function of aiaccel.h is exported' "$(comm -23 <(echo "$declared") <(s
 is 'of C++, these are, and nothing else is' \
 	"$(sed 's/@.*//; s/\[abi:cxx11\]//; s/(.*//' <<<"$exports" | grep -v '^aiaccel_' | sort -u | xargs)" \
 	"$(printf 'aiaccel::%s\n' to_string tensor_bytes OnnxRuntime::find Tensor::{Tensor,check} \
-		Model::{file,from_bytes,inputs,label,name,open,outputs,replaceable_by,run,size_bytes,version} \
+		Model::{file,from_bytes,inputs,label,name,open,outputs,replaceable_by,run,size_bytes,version,weights_beside} \
 		read_metadata Metadata::to_json \
 		Deployment::{Deployment,~Deployment,operator=,infer,infer_async,model,os_help,rollback,stats} \
 		Deployment::{stream,transport,update} Stream::{infer,infer_async,version} \

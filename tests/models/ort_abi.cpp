@@ -26,6 +26,9 @@ BOOST_AUTO_TEST_CASE(entries_and_constants_agree_with_the_header) {
 #define CHECK_INDEX(index, name, result, arguments) \
   BOOST_TEST(offsetof(OrtApi, name) / sizeof(void*) == index##u, "the index of " #name);
   AIACCEL_ORT_ENTRIES(CHECK_INDEX)
+#if ORT_API_VERSION >= 18
+  AIACCEL_ORT_LATER_ENTRIES(CHECK_INDEX)
+#endif
 #undef CHECK_INDEX
   BOOST_TEST(offsetof(OrtApiBase, GetApi) == offsetof(aiaccel::ort::ApiBase, GetApi));
   BOOST_TEST(offsetof(OrtApiBase, GetVersionString) ==

@@ -35,10 +35,10 @@ struct LoadedVersion {
   SignatureCheck check;  // by the registry's policy
 };
 
-// Opens the main file of a version: the signature is checked first, then that the bytes which are
-// loaded are those that were recorded. Throws Error: what Registry::resolve(), checkout_verified()
-// and Model::from_bytes() throw; EBADMSG for other bytes; EOPNOTSUPP for a version whose main file
-// is no ONNX model, or one that keeps weights in other files.
+// Opens the main file of a version, with the files that it keeps weights in: the signature is
+// checked first, then that the bytes which are loaded are those that were recorded. Throws Error:
+// what Registry::resolve(), checkout_verified() and Model::from_bytes() throw; EBADMSG for other
+// bytes; EOPNOTSUPP for a version whose main file is no ONNX model.
 [[gnu::visibility("default")]] LoadedVersion load_version(const Registry& registry, const Ref& ref);
 
 struct FollowOptions {

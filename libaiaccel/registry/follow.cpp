@@ -56,10 +56,13 @@ const VersionFile& main_file_of(const ModelVersion& version) {
   if (version.metadata && version.metadata->format != ModelFormat::onnx)
     throw Error(EOPNOTSUPP, name_of(version) + " is no ONNX model: " + version.main_file + " is " +
                                 to_string(version.metadata->format));
-  if (version.metadata && version.metadata->files.size() > 1)
-    throw Error(EOPNOTSUPP, name_of(version) + " keeps weights in other files than " +
-                                version.main_file + ", which cannot be loaded");
   return *file;
+}
+
+const VersionFile& recorded(const ModelVersion& version, const std::string& path) {
+  for (const VersionFile& each : version.files)
+    if (each.path == path) return each;
+  throw Error(EBADMSG, name_of(version) + " keeps weights in " + path + ", which it does not have");
 }
 
 // All of it, into memory that nobody else has: it is these bytes that are hashed, and loaded.
@@ -90,6 +93,7 @@ std::vector<std::byte> read_recorded(const Path& path, const VersionFile& record
 
 struct Contents {
   std::vector<std::byte> bytes;
+  std::vector<WeightsFile> weights;
   SignatureCheck check;
 };
 
@@ -98,7 +102,20 @@ Contents read_verified(const Registry& from, const ModelVersion& version) {
   // By what Git says of the files first: that costs nothing, and what is not signed is not read.
   check_version(from, version);
   VerifiedCheckout out = checkout_verified(from, version);
-  return {read_recorded(out.folder / file.path, file), std::move(out.check)};
+  Contents contents;
+  contents.check = std::move(out.check);
+  contents.bytes = read_recorded(out.folder / file.path, file);
+  for (std::string& location : Model::weights_beside(contents.bytes)) {
+    const Path path = (Path(file.path).parent_path() / location).lexically_normal();
+    auto weights = read_recorded(out.folder / path, recorded(version, path.string()));
+    contents.weights.push_back({std::move(location), std::move(weights)});
+  }
+  return contents;
+}
+
+Model model_of(Contents& verified, const ModelVersion& version) {
+  return Model::from_bytes(std::move(verified.bytes), label_of(version),
+                           std::move(verified.weights));
 }
 
 // Of a model's own bytes, which are what they are.
@@ -112,7 +129,7 @@ bool is_final(const Error& error) {
 LoadedVersion load_version(const Registry& from, const Ref& ref) {
   ModelVersion version = from.resolve(ref);
   Contents verified = read_verified(from, version);
-  Model model = Model::from_bytes(std::move(verified.bytes), label_of(version));
+  Model model = model_of(verified, version);
   return {std::move(version), std::move(model), std::move(verified.check)};
 }
 
@@ -152,9 +169,8 @@ struct [[gnu::visibility("hidden")]] Follower::State {
       tried = wanted.commit;
       Contents verified = read_verified(registry, wanted);
       own_fault = true;
-      const LoadedVersion loaded{wanted,
-                                 Model::from_bytes(std::move(verified.bytes), label_of(wanted)),
-                                 std::move(verified.check)};
+      Model model = model_of(verified, wanted);
+      const LoadedVersion loaded{wanted, std::move(model), std::move(verified.check)};
       deployment.update(loaded.model);
       {
         const Lock lock(mutex);

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "lab.hpp"
+#include "models/adding.hpp"
 #include "models/fixture.hpp"
 
 using namespace aiaccel;
@@ -379,6 +380,28 @@ BOOST_AUTO_TEST_CASE(a_model_whose_name_has_folders) {
   served.registry.add(served.write("a/model.onnx", contents("v6")), options);
   BOOST_REQUIRE(told.switched(1));
   BOOST_TEST(deployment.model().label() == "speech/vad@v2.0.0");
+}
+
+BOOST_AUTO_TEST_CASE(weights_in_files_beside_the_model_are_verified_as_it_is) {
+  if (!OnnxRuntime::find().present) SKIP(OnnxRuntime::find().reason);
+  const Lab lab;
+  Registry registry = Registry::create(lab.registry());
+  lab.write("sum/data/w.bin", fixture::four(41));
+  const Path model = lab.write("sum/model.onnx", fixture::adding("data/w.bin"));
+  registry.add(model.parent_path(), options("sum", "1.0.0"));
+  const Ref ref = Ref::parse("sum@v1.0.0");
+  const std::vector<float> ones(4, 1.0f);
+  const std::vector<Tensor> inputs = {
+      Tensor(ElementType::f32, {4}, std::as_bytes(std::span(ones)))};
+  BOOST_TEST(load_version(registry, ref).model.run(inputs).at(0).data<float>()[0] == 42.0f);
+
+  // Somebody writes to them where they lie.
+  const Path out = registry.checkout(ref) / "data/w.bin";
+  std::filesystem::permissions(out, std::filesystem::perms::owner_all);
+  std::ofstream(out, std::ios::binary) << fixture::four(6);
+  const Thrown changed = thrown([&] { load_version(registry, ref); });
+  BOOST_TEST(changed.error == EBADMSG, changed.what);
+  BOOST_TEST(has(changed.what, "data/w.bin"), changed.what);
 }
 
 BOOST_AUTO_TEST_CASE(no_model_that_a_runtime_could_be_given) {

@@ -272,6 +272,18 @@ std::vector<Removed> Registry::gc(bool dry_run, std::chrono::seconds grace) {
     gone.push_back({what, bytes});
     if (!dry_run) remove_whole(path);
   };
+  // Part of a checkout under its name would be taken for all of it: it goes elsewhere first. A
+  // folder that moves into another has to be one that may be written.
+  const auto take_checkout = [&](const Path& path, const std::string& what, std::uint64_t bytes) {
+    gone.push_back({what, bytes});
+    if (dry_run) return;
+    make_folders(impl_->store.temporary());
+    const Path aside = impl_->store.temporary() / unique_name();
+    ::chmod(path.c_str(), 0755);
+    if (::rename(path.c_str(), aside.c_str()) < 0) throw_errno("cannot remove " + path.string());
+    sync_folder(path.parent_path());
+    remove_whole(aside);
+  };
   std::error_code none;
   std::uint64_t bytes = 0;
   std::vector<Path> objects;
@@ -291,7 +303,7 @@ std::vector<Removed> Registry::gc(bool dry_run, std::chrono::seconds grace) {
        std::filesystem::directory_iterator(impl_->git_dir / "aiaccel/checkouts", none)) {
     const std::string tree = each.path().filename().string();
     if (!reach.folder(tree) && is_old(each.path(), grace, bytes))
-      take(each.path(), "checkout " + tree, bytes_below(each.path()));
+      take_checkout(each.path(), "checkout " + tree, bytes_below(each.path()));
   }
   // Nobody adds or checks out now, so these are of processes that died.
   for (const auto& each : std::filesystem::directory_iterator(impl_->store.temporary(), none)) {

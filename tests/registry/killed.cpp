@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <aiaccel/signing.hpp>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -97,6 +98,8 @@ struct Plan {
   std::function<void(Registry&)> step;
   // Of a whole repository in which it was done or not, and when it was done again.
   std::function<void(Registry&)> after;
+  // Before it is done again, if there is anything to see.
+  std::function<void(Registry&)> meanwhile = nullptr;
 };
 
 // At each of its changes, on a copy each time.
@@ -122,6 +125,7 @@ void kill_everywhere(const Lab& lab, const Plan& plan, int least) {
         for (const ModelVersion& version : registry.versions(name))
           registry.verify_contents(Ref::parse(name + "@" + version.version));
       }
+      if (plan.meanwhile) plan.meanwhile(registry);
       const Thrown again = thrown([&] { plan.step(registry); });
       // It may have been done.
       BOOST_TEST((again.error == 0 || again.error == EEXIST || again.error == ENOENT), again.what);
@@ -144,6 +148,15 @@ void kill_everywhere(const Lab& lab, const Plan& plan, int least) {
     when++;
   }
   BOOST_TEST(when > least);
+}
+
+// What checkout() gives has all files, with their contents.
+void check_checkout(const Registry& registry, const Ref& ref) {
+  const Path folder = registry.checkout(ref);
+  std::vector<SignedFile> files;
+  for (const VersionFile& file : registry.resolve(ref).files)
+    files.push_back({file.path, file.sha256});
+  BOOST_TEST((hash_folder(folder) == files));
 }
 
 }  // namespace
@@ -210,8 +223,13 @@ BOOST_AUTO_TEST_CASE(collecting) {
                    },
                    [&](Registry& registry) { registry.gc(false, std::chrono::seconds(0)); },
                    [&](Registry& registry) {
-                     BOOST_TEST(registry.versions("vad").size() == 2);
+                     BOOST_TEST(registry.versions("vad").size() == 3);
                      BOOST_TEST(registry.gc(true, std::chrono::seconds(0)).empty());
+                   },
+                   // What comes back is whole, and so is its checkout.
+                   [&](Registry& registry) {
+                     registry.add(lab.model("m", 2), options("vad", "2.0.0"));
+                     check_checkout(registry, Ref::parse("vad@v2.0.0"));
                    }},
                   8);
 }

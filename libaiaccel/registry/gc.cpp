@@ -179,23 +179,22 @@ class Reach {
     if (git_object_type(object.get()) == GIT_OBJECT_BLOB) blob(*git_object_id(object.get()));
   }
 
-  void tree(const git_oid& id, bool history) {
-    const std::string name = hex(id);
-    if (whole_.contains(name)) return;
-    if (history && (removed_.contains(name) || !partly_.insert(name).second)) return;
-    if (!history) whole_.insert(name);
-    const TreePtr tree = git_.tree(id);
-    for (std::size_t i = 0; i < git_tree_entrycount(tree.get()); i++) {
-      const git_tree_entry* const entry = git_tree_entry_byindex(tree.get(), i);
-      switch (git_tree_entry_type(entry)) {
-        case GIT_OBJECT_TREE:
-          this->tree(*git_tree_entry_id(entry), history);
-          break;
-        case GIT_OBJECT_BLOB:
-          blob(*git_tree_entry_id(entry));
-          break;
-        default:
-          break;
+  // However deep: a commit may be anybody's.
+  void tree(const git_oid& root, bool history) {
+    std::vector<git_oid> left{root};
+    while (!left.empty()) {
+      const git_oid id = left.back();
+      left.pop_back();
+      const std::string name = hex(id);
+      if (whole_.contains(name)) continue;
+      if (history && (removed_.contains(name) || !partly_.insert(name).second)) continue;
+      if (!history) whole_.insert(name);
+      const TreePtr tree = git_.tree(id);
+      for (std::size_t i = 0; i < git_tree_entrycount(tree.get()); i++) {
+        const git_tree_entry* const entry = git_tree_entry_byindex(tree.get(), i);
+        if (git_tree_entry_type(entry) == GIT_OBJECT_TREE)
+          left.push_back(*git_tree_entry_id(entry));
+        if (git_tree_entry_type(entry) == GIT_OBJECT_BLOB) blob(*git_tree_entry_id(entry));
       }
     }
   }

@@ -149,6 +149,23 @@ BOOST_FIXTURE_TEST_CASE(checkouts, Three) {
   BOOST_TEST(!std::filesystem::exists(gone));
 }
 
+// Trees in trees, deeper than any stack.
+BOOST_FIXTURE_TEST_CASE(deep, Three) {
+  write("deep.py",
+        "import hashlib, os, subprocess, zlib\n"
+        "id = bytes.fromhex(subprocess.check_output(['git', 'rev-parse', 'dev:vad']).decode())\n"
+        "for i in range(100000):\n"
+        "    text = b'tree 28\\0' + b'40000 d\\0' + id\n"
+        "    id = hashlib.sha1(text).digest()\n"
+        "    folder = '.git/objects/' + id.hex()[:2]\n"
+        "    os.makedirs(folder, exist_ok=True)\n"
+        "    open(folder + '/' + id.hex()[2:], 'wb').write(zlib.compress(text, 1))\n"
+        "print(id.hex())\n");
+  git("update-ref refs/heads/deep $(git commit-tree -m deep $(python3 ../deep.py))");
+  BOOST_TEST(registry.gc(false, kNow).empty());
+  BOOST_TEST(objects() == "3");
+}
+
 // What cannot be read is no reason to think it unused.
 BOOST_FIXTURE_TEST_CASE(damaged, Three) {
   const std::string commit = git("rev-parse dev~:vad");

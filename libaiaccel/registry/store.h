@@ -7,9 +7,9 @@
 // Bytes are read once: what is copied is hashed as it passes. They are not copied
 //   - where the file system clones (FICLONE): the clone is nobody else's, and is hashed;
 //   - by a hard link, where nobody may write the file any more: it belongs to this user, has no
-//   right
-//     to write, and no process has it open for writing or mapped (the kernel says so by granting a
-//     lease). Of a cache whose blobs are named by their SHA-256, and are so never written again,
+//     right to write that this user would heed (root heeds none, so its files are copied), and no
+//     process has it open for writing or mapped (the kernel says so by granting a lease). Of a
+//     cache whose blobs are named by their SHA-256, and are so never written again,
 //     the right to write is taken away; elsewhere it must be gone already. Only the owner can give
 //     it back.
 //

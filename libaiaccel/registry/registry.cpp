@@ -33,6 +33,10 @@ constexpr std::string_view kWeights[] = {
     ".xz",      ".zst",       ".spm",       ".nemo",
 };
 
+// First in a folder that says all by itself.
+constexpr std::string_view kPlain =
+    "* -text !eol !ident !working-tree-encoding !filter !diff !merge\n";
+
 std::string root_attributes() {
   std::string text =
       "# Weights are kept by Git LFS, and line ends are those that were added.\n"
@@ -56,6 +60,20 @@ std::string attribute_line(const std::string& path) {
     text += c;
   }
   return text + "\"" + std::string(kByLfs);
+}
+
+// Whether git finds our list, and nothing else, for what is in the folder. What anybody wrote
+// himself may say otherwise of any file.
+bool is_said_above(const Git& git, const git_tree* root, const std::string& name) {
+  for (std::size_t slash = name.find('/'); slash != std::string::npos;
+       slash = name.find('/', slash + 1)) {
+    if (git.entry(root, name.substr(0, slash + 1) + std::string(kAttributes))) return false;
+  }
+  const std::string ours = root_attributes();
+  const auto there = git.entry(root, std::string(kAttributes));
+  // Git reads no link by this name.
+  return there && there->mode == GIT_FILEMODE_BLOB && git.size(there->id) == ours.size() &&
+         git.blob(there->id) == ours;
 }
 
 // The file that a runtime is given. "" where that cannot be told.
@@ -212,7 +230,9 @@ class Adding {
     }
     files.push_back({file.path, stored.pointer.sha256, stored.pointer.size, true});
     blobs.push_back({file.path, git_.write_blob(stored.pointer.text())});
-    if (!by_name) attributes += attribute_line(file.path);
+    const std::string line = attribute_line(file.path);
+    if (!by_name) unsaid += line;
+    all += line;
   }
 
   void text(const std::string& path, const std::string& content) {
@@ -222,7 +242,7 @@ class Adding {
 
   std::vector<VersionFile> files;
   std::vector<Blob> blobs;
-  std::string attributes;
+  std::string unsaid, all;  // attributes: of weights whose names do not say so, and of all
 
  private:
   const Impl& impl_;
@@ -480,11 +500,16 @@ ModelVersion Registry::add(const std::filesystem::path& path, const AddOptions& 
   made.files = adding.files;
   const std::string record = write_record(made);
   adding.text(std::string(kRecord), record);
-  if (!adding.attributes.empty())
-    adding.blobs.push_back({std::string(kAttributes), git->write_blob(adding.attributes)});
-  std::sort(adding.blobs.begin(), adding.blobs.end(),
-            [](const Blob& a, const Blob& b) { return a.path < b.path; });
-  const git_oid folder = write_folder(*git, adding.blobs);
+  const auto write = [&](bool said) {
+    std::vector<Blob> blobs = adding.blobs;
+    const std::string own = said ? adding.unsaid : std::string(kPlain) + adding.all;
+    if (!own.empty()) blobs.push_back({std::string(kAttributes), git->write_blob(own)});
+    std::sort(blobs.begin(), blobs.end(),
+              [](const Blob& a, const Blob& b) { return a.path < b.path; });
+    return write_folder(*git, blobs);
+  };
+  bool said = true;
+  git_oid folder = write(said);
 
   const std::string title = options.name + (version.empty() ? "" : "@" + version);
   const std::string message = options.message.empty() ? "Add " + title : options.message;
@@ -503,6 +528,7 @@ ModelVersion Registry::add(const std::filesystem::path& path, const AddOptions& 
                                    Entry{git->write_blob(root_attributes()), GIT_FILEMODE_BLOB}));
       }
       check_no_model_around(*git, root.get(), options.name);
+      if (is_said_above(*git, root.get(), options.name) != said) folder = write(said = !said);
       const git_oid tree = git->with(root.get(), options.name, Entry{folder, GIT_FILEMODE_TREE});
       std::vector<std::string> parents;
       if (parent) parents.push_back(tip->value);

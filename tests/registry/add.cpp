@@ -409,6 +409,35 @@ BOOST_AUTO_TEST_CASE(hard_links_only_of_what_nobody_writes) {
   BOOST_TEST((put(true, true, 1) == registry::Put::copied));
 }
 
+// Stock git finds weights where ours are, and text as it was, whatever the repository's own
+// .gitattributes says.
+BOOST_AUTO_TEST_CASE(attributes_of_others) {
+  const Lab lab;
+  Registry registry = Registry::create(lab.registry());
+  registry.add(lab.model("m", 1), options("first", "1.0.0"));
+  BOOST_TEST(lab.git("ls-tree --name-only dev first/") ==
+             "first/README.md\nfirst/aiaccel.json\nfirst/model.onnx");
+  const std::string ours = lab.git("show dev:.gitattributes");
+  int seed = 1;
+  for (const std::string& own : {std::string("*.md text eol=crlf"), ours + "\n*.onnx -filter",
+                                 std::string("* filter=lfs")}) {
+    // Theirs is added to a tree beside what is there.
+    lab.write("own", own + "\n");
+    lab.sh(
+        "export GIT_INDEX_FILE=../index && git read-tree dev && git update-index --add --cacheinfo "
+        "100644,$(git hash-object -w ../own),.gitattributes && "
+        "git update-ref refs/heads/dev $(git commit-tree -m own -p dev $(git write-tree))",
+        lab.registry());
+    const std::string name = "vad" + std::to_string(++seed);
+    registry.add(lab.model("m", seed), options(name, "1.0.0"));
+    lab.sh("git clone -q registry " + name, lab.top());
+    const Path clone = lab.top() / name;
+    lab.sh("git check-attr filter " + name + "/model.onnx | grep 'filter: lfs'", clone);
+    lab.sh("diff -r -x .gitattributes -x aiaccel.json ../m " + name, clone);
+    BOOST_TEST(lab.sh("git status --porcelain " + name, clone) == "");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(progress) {
   const Lab lab;
   Registry registry = Registry::create(lab.registry());

@@ -377,9 +377,10 @@ bool Change::set(const std::string& name, const std::string& expected, const std
   return true;
 }
 
-void Change::replace(const Path& path, std::string_view contents) {
+void Change::replace(const Path& path, std::string_view contents,
+                     const std::function<bool()>& still) {
   FileOfGit file(refs_, 0, path);
-  file.commit(contents);
+  if (still()) file.commit(contents);
 }
 
 bool Change::remove(const std::string& name, const std::string& expected) {

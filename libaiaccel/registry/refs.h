@@ -63,8 +63,8 @@ class Change {
   bool remove(const std::string& name, const std::string& expected);
   // Puts loose tags into packed-refs, if there are more than `most`.
   void pack(std::size_t most, const Peel& peel);
-  // Replaces a file of Git's as Git would, under its lock.
-  void replace(const Path& file, std::string_view contents);
+  // Replaces a file of Git's as Git would, under its lock, if `still` says so then.
+  void replace(const Path& file, std::string_view contents, const std::function<bool()>& still);
 
  private:
   class FileOfGit;

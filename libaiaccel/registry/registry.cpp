@@ -281,7 +281,14 @@ void update_index(const Impl& impl, const Git& git, Change& change, const std::s
   registry::git(git_index_write(made), "cannot write an index");
   const auto bytes = read_file(path, std::size_t{1} << 30);
   ::unlink(path.c_str());
-  if (bytes) change.replace(impl.git_dir / "index", *bytes);
+  if (!bytes) return;
+  change.replace(impl.git_dir / "index", *bytes, [&] {
+    // Under its lock: somebody may have begun to work here.
+    git_index* now = nullptr;
+    registry::git(git_index_open(&now, (impl.git_dir / "index").c_str()), "cannot read the index");
+    const IndexPtr owned(now);
+    return is_ours(now);
+  });
 }
 
 void set_config(git_repository* repository, const char* key, const char* value) {

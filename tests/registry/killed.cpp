@@ -366,6 +366,30 @@ BOOST_AUTO_TEST_CASE(threads) {
   lab.check_whole();
 }
 
+// Who begins to work in the registry's folder keeps his index, though a writer waits for it.
+BOOST_AUTO_TEST_CASE(index_of_another) {
+  const Lab lab(Lab::kQuick);
+  Registry registry = Registry::create(lab.registry());
+  lab.write("registry/.git/index.lock", "");
+  const Path source = lab.model("m", 1);
+  std::thread writer([&] { registry.add(source, options("vad", "1.0.0")); });
+  std::error_code none;
+  const auto waits = [&] {
+    return std::filesystem::read_symlink(lab.registry() / ".git/aiaccel/claim-0", none)
+               .filename() == "index.lock";
+  };
+  while (!waits()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  // As `git add` does, under its lock.
+  lab.sh(
+      "cp .git/index ../mine && GIT_INDEX_FILE=../mine git update-index --add --cacheinfo "
+      "100644,$(echo x | git hash-object -w --stdin),mine.txt && mv ../mine .git/index && "
+      "rm .git/index.lock",
+      lab.registry());
+  writer.join();
+  BOOST_TEST(lab.git("ls-files mine.txt") == "mine.txt");
+  BOOST_TEST(registry.resolve(Ref::parse("vad")).version == "v1.0.0");
+}
+
 // A lock of git's own is waited for, and never taken away.
 BOOST_AUTO_TEST_CASE(lock_of_git) {
   const Lab lab;

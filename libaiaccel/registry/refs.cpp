@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // References by hand. Lock files of the dead are found again by `aiaccel/claim-N` under .git, a
-// symbolic link that tells which lock file is a link to `aiaccel/pending-N`.
+// symbolic link that tells which lock file, by its path from .git, is a link to
+// `aiaccel/pending-N`.
 
 #include "registry/refs.h"
 
@@ -260,7 +261,7 @@ class Change::FileOfGit {
         lock_(file.string() + ".lock"),
         claim_(refs.git_dir() / ("aiaccel/claim-" + std::to_string(slot))),
         pending_(refs.git_dir() / ("aiaccel/pending-" + std::to_string(slot))) {
-    if (::symlink(lock_.c_str(), claim_.c_str()) < 0)
+    if (::symlink(lock_.lexically_relative(refs.git_dir()).c_str(), claim_.c_str()) < 0)
       throw_errno("cannot write " + claim_.string());
     fd_ = open_file(pending_, O_WRONLY | O_CREAT | O_EXCL, 0644);
     const auto since = std::chrono::steady_clock::now();
@@ -337,7 +338,7 @@ void Change::recover() {
     const Path claim = refs_.git_dir() / ("aiaccel/claim-" + std::to_string(slot));
     const Path pending = refs_.git_dir() / ("aiaccel/pending-" + std::to_string(slot));
     std::error_code none;
-    const Path lock = std::filesystem::read_symlink(claim, none);
+    const Path lock = refs_.git_dir() / std::filesystem::read_symlink(claim, none);
     if (none) continue;
     struct stat a {};
     struct stat b {};

@@ -234,6 +234,26 @@ BOOST_AUTO_TEST_CASE(collecting) {
                   8);
 }
 
+// A registry that was moved, too, is rid of what the dead have locked.
+BOOST_AUTO_TEST_CASE(moved) {
+  const Lab lab(Lab::kQuick);
+  const Path source = lab.model("m", 1);
+  Registry::create(lab.registry());
+  const std::string locks = "find .git/refs .git/index.lock -name '*.lock' 2>/dev/null || true";
+  for (int when = 1;; when++) {
+    lab.sh("rm -rf moved && cp -a registry copy", lab.top());
+    BOOST_REQUIRE(dies_at(
+        when, [&] { Registry::open(lab.top() / "copy").add(source, options("vad", "1.0.0")); }));
+    const bool locked = !lab.sh(locks, lab.top() / "copy").empty();
+    lab.sh("mv copy moved", lab.top());
+    if (!locked) continue;
+    Registry::open(lab.top() / "moved").add(source, options("vad", "1.0.0"));
+    BOOST_TEST(lab.sh(locks, lab.top() / "moved") == "");
+    lab.check_whole(lab.top() / "moved");
+    break;
+  }
+}
+
 BOOST_AUTO_TEST_CASE(making) {
   const Lab lab(Lab::kQuick);
   int when = 1;

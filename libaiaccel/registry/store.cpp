@@ -258,6 +258,17 @@ bool Store::has(const Pointer& pointer) const {
          static_cast<std::uint64_t>(seen.st_size) == pointer.size;
 }
 
+bool Store::holds(const Pointer& pointer, const struct stat& added,
+                  const std::stop_token& stop) const {
+  if (!has(pointer)) return false;
+  const Path at = path(pointer.sha256);
+  const Fd fd = open_file(at, O_RDONLY);
+  const struct stat there = look(fd.get(), at.string());
+  // The same file by another name, which was hashed just now.
+  if (there.st_dev == added.st_dev && there.st_ino == added.st_ino) return true;
+  return hash_file(fd.get(), at.string(), {}, stop) == pointer.sha256;
+}
+
 Stored Store::put(const Fd& file, const std::string& name, const PutOptions& options) const {
   const struct stat seen = look(file.get(), name);
   Stored stored;
@@ -277,21 +288,26 @@ Stored Store::put(const Fd& file, const std::string& name, const PutOptions& opt
   } else if (!options.never_link && seal(file.get(), seen, options.may_seal)) {
     stored.pointer.sha256 = hash_file(file.get(), name, options.progress, options.stop);
     check_unchanged(file.get(), seen, name);
-    if (has(stored.pointer)) {
+    if (holds(stored.pointer, seen, options.stop)) {
       stored.how = Put::found;
       return stored;
     }
     sync(file.get(), name);
     const Path to = final_path();
-    if (::linkat(AT_FDCWD, own_name(file.get()).c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) ==
-        0) {
+    const Path link = temporary_ / unique_name();
+    if (::linkat(AT_FDCWD, own_name(file.get()).c_str(), AT_FDCWD, link.c_str(),
+                 AT_SYMLINK_FOLLOW) == 0) {
+      const bool renamed = ::rename(link.c_str(), to.c_str()) == 0;
+      const int failed = errno;
+      ::unlink(link.c_str());  // where both are one file, renaming does nothing
+      errno = failed;
+      if (!renamed) throw_errno("cannot rename " + link.string() + " to " + to.string());
       sync_folder(to.parent_path());
       stored.how = Put::linked;
       return stored;
     }
     // Another file system, or as many links as there can be.
-    if (errno != EXDEV && errno != EMLINK && errno != EPERM && errno != EEXIST)
-      throw_errno("cannot link " + name);
+    if (errno != EXDEV && errno != EMLINK && errno != EPERM) throw_errno("cannot link " + name);
     if (::lseek(file.get(), 0, SEEK_SET) < 0) throw_errno("cannot read " + name);
     stored.pointer.sha256 =
         copy_and_hash(file.get(), name, seen, temporary.fd(), temporary.path(), options);
@@ -300,7 +316,7 @@ Stored Store::put(const Fd& file, const std::string& name, const PutOptions& opt
         copy_and_hash(file.get(), name, seen, temporary.fd(), temporary.path(), options);
     check_unchanged(file.get(), seen, name);
   }
-  if (has(stored.pointer)) {
+  if (holds(stored.pointer, seen, options.stop)) {
     stored.how = Put::found;
     return stored;
   }

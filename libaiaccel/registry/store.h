@@ -16,6 +16,8 @@
 // Any number of threads and processes.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -71,6 +73,9 @@ class Store {
   const Path& temporary() const { return temporary_; }
 
  private:
+  // There, and what its name says: of what is damaged, `added` takes the place.
+  bool holds(const Pointer& pointer, const struct stat& added, const std::stop_token& stop) const;
+
   Path objects_;
   Path temporary_;
 };

@@ -409,6 +409,37 @@ BOOST_AUTO_TEST_CASE(hard_links_only_of_what_nobody_writes) {
   BOOST_TEST((put(true, true, 1) == registry::Put::copied));
 }
 
+// What is added again takes the place of what was damaged since.
+BOOST_AUTO_TEST_CASE(damaged_weights_come_back) {
+  const Lab lab;
+  Registry registry = Registry::create(lab.registry());
+  const Path source = lab.model("m", 1);
+  const ModelVersion made = registry.add(source, options("a", "1.0.0"));
+  const std::string sha256 = file_of(made, "model.onnx").sha256;
+  const registry::Store store(lab.registry() / ".git/");
+  const auto damage = [&] {
+    BOOST_REQUIRE(::chmod(store.path(sha256).c_str(), 0644) == 0);
+    const std::string bytes = slurp(store.path(sha256));
+    lab.write(std::filesystem::relative(store.path(sha256), lab.top()),
+              std::string(bytes.size(), 'x'));
+    BOOST_TEST(thrown([&] { registry.verify_contents(Ref::parse("a@v1.0.0")); }).error == EBADMSG);
+  };
+  damage();
+  registry.add(source, options("a", "2.0.0"));
+  registry.verify_contents(Ref::parse("a@v1.0.0"));
+  // By a link as well, and what is whole stays.
+  damage();
+  registry::PutOptions may_link;
+  may_link.may_seal = true;
+  const Path model = source / "model.onnx";
+  const auto put = [&] { return store.put(registry::open_file(model, O_RDONLY), model, may_link); };
+  BOOST_TEST((put().how != registry::Put::found));
+  registry.verify_contents(Ref::parse("a@v1.0.0"));
+  BOOST_TEST((put().how == registry::Put::found));
+  BOOST_TEST(lab.sh("ls .git/aiaccel/tmp", lab.registry()) == "");
+  lab.check_whole();
+}
+
 // Stock git finds weights where ours are, and text as it was, whatever the repository's own
 // .gitattributes says.
 BOOST_AUTO_TEST_CASE(attributes_of_others) {

@@ -305,6 +305,15 @@ void write_file(const Path& path, std::string_view text, unsigned mode) {
   sync(fd.get(), path);
 }
 
+// libgit2 leaves it to the system when its files are on disk.
+void sync_below(const Path& folder) {
+  sync_folder(folder);
+  for (const auto& each : std::filesystem::recursive_directory_iterator(folder)) {
+    if (each.is_directory()) sync_folder(each.path());
+    if (each.is_regular_file()) sync(open_file(each.path(), O_RDONLY).get(), each.path());
+  }
+}
+
 // A whole repository in a folder of its own, which then gives its .git away.
 void make_repository(const Path& folder) {
   git_repository_init_options options = GIT_REPOSITORY_INIT_OPTIONS_INIT;
@@ -343,6 +352,7 @@ void make_repository(const Path& folder) {
              "commit (initial): a registry of models");
   const Registry::Impl impl(folder);
   update_index(impl, git, change, commit);
+  sync_below(git_dir);
 }
 
 bool is_registry(const Path& folder) {

@@ -349,7 +349,7 @@ void Store::give(const Pointer& pointer, const Path& to) const {
   if (!from) throw_errno("cannot open " + at.string());
   {
     const Fd fd = open_file(to, O_WRONLY | O_CREAT | O_EXCL, 0444);
-    if (::ioctl(fd.get(), FICLONE, from.get()) == 0) return;
+    if (::ioctl(fd.get(), FICLONE, from.get()) == 0) return sync(fd.get(), to);
   }
   ::unlink(to.c_str());
   if (::link(at.c_str(), to.c_str()) == 0) return;

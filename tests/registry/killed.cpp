@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <aiaccel/signing.hpp>
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -53,8 +54,10 @@ bool changes_something(const __ptrace_syscall_info& info) {
   }
 }
 
+using OnCall = std::function<void(pid_t, const __ptrace_syscall_info&)>;
+
 // Runs it in a child that dies before its `when`-th change. False once it got to its end.
-bool dies_at(int when, const std::function<void()>& body) {
+bool dies_at(int when, const std::function<void()>& body, const OnCall& seen = {}) {
   const pid_t child = ::fork();
   BOOST_REQUIRE(child >= 0);
   if (child == 0) {
@@ -85,8 +88,9 @@ bool dies_at(int when, const std::function<void()>& body) {
     if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
     __ptrace_syscall_info info{};
     BOOST_REQUIRE(::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof(info), &info) > 0);
-    if (info.op != PTRACE_SYSCALL_INFO_ENTRY || !changes_something(info) || ++changes < when)
-      continue;
+    if (info.op != PTRACE_SYSCALL_INFO_ENTRY) continue;
+    if (seen) seen(child, info);
+    if (!changes_something(info) || ++changes < when) continue;
     ::kill(child, SIGKILL);
     BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
     return true;
@@ -269,6 +273,27 @@ BOOST_AUTO_TEST_CASE(making) {
     when++;
   }
   BOOST_TEST(when > 20);
+}
+
+// A new registry has its name when all of it is on disk, should the power fail.
+BOOST_AUTO_TEST_CASE(making_is_synced) {
+  const Lab lab;
+  std::vector<std::string> synced;
+  bool named = false;
+  BOOST_TEST(!dies_at(
+      1 << 30, [&] { Registry::create(lab.registry()); },
+      [&](pid_t child, const __ptrace_syscall_info& info) {
+        if (info.entry.nr == SYS_renameat2) named = true;
+        if (named || info.entry.nr != SYS_fsync) return;
+        std::error_code none;
+        const std::string path = std::filesystem::read_symlink(
+            "/proc/" + std::to_string(child) + "/fd/" + std::to_string(info.entry.args[0]), none);
+        if (const std::size_t git = path.find("/.git/"); git != std::string::npos)
+          synced.push_back(path.substr(git + 6));
+      }));
+  BOOST_TEST(named);
+  for (const char* const file : {"HEAD", "config", "index", "refs/heads/dev", "refs", "objects"})
+    BOOST_TEST((std::find(synced.begin(), synced.end(), file) != synced.end()), file);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -333,6 +333,9 @@ void make_repository(const Path& folder) {
   set_config(raw, "filter.lfs.process", "git-lfs filter-process");
   set_config(raw, "filter.lfs.required", "true");
   set_config(raw, "lfs.repositoryformatversion", "0");
+  // What is being added has no name yet: `git gc` must not take it, whatever the user's own
+  // configuration says.
+  set_config(raw, "gc.pruneExpire", "2.weeks.ago");
   const Path git_dir = folder / ".git";
   write_file(git_dir / "info/sparse-checkout", "!/*\n", 0644);
   write_file(git_dir / "info/exclude", "/.making-*\n", 0644);

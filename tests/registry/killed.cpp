@@ -411,6 +411,56 @@ BOOST_AUTO_TEST_CASE(threads) {
   lab.check_whole();
 }
 
+// `git gc` takes nothing that is being added, though the user's configuration says it might.
+BOOST_AUTO_TEST_CASE(gc_of_git) {
+  constexpr int kVersions = 6;
+  const Lab lab(Lab::kQuick);
+  Registry registry = Registry::create(lab.registry());
+  lab.git("config --global gc.pruneExpire now");
+  lab.write("m/a.bin", safetensors(1));
+  lab.write("m/b.bin", safetensors(2));
+  // Between the first file and the second.
+  AddOptions telling = options("vad", "1.0.0");
+  int collected = 0;
+  telling.progress = [&](const Progress& progress) {
+    if (progress.what == "b.bin" && collected++ == 0) lab.git("gc -q");
+  };
+  registry.add(lab.top() / "m", telling);
+  BOOST_TEST(collected > 0);
+  lab.check_whole();
+
+  std::vector<Path> sources;
+  for (int i = 2; i <= kVersions; i++) sources.push_back(lab.model("n" + std::to_string(i), i));
+  std::atomic<bool> over = false;
+  std::atomic<int> failures = 0;
+  std::thread writer([&] {
+    try {
+      for (int i = 2; i <= kVersions; i++) {
+        registry.add(sources[static_cast<std::size_t>(i - 2)],
+                     options("vad", std::to_string(i) + ".0.0"));
+        registry.promote(Ref::parse("vad@latest"), "prod");
+      }
+    } catch (const std::exception& error) {
+      ::fprintf(stderr, "# a writer: %s\n", error.what());
+      failures++;
+    }
+    over = true;
+  });
+  // One that meets a lock of ours gives up.
+  collected = 0;
+  while (!over) collected += try_sh("git gc -q", lab.registry()).first == 0 ? 1 : 0;
+  writer.join();
+  lab.git("gc -q");
+  lab.git("config --global --unset gc.pruneExpire");
+  BOOST_TEST(failures == 0);
+  BOOST_TEST(collected > 0);
+  BOOST_TEST(registry.versions("vad").size() == kVersions);
+  for (const ModelVersion& version : registry.versions("vad"))
+    registry.verify_contents(Ref::parse("vad@" + version.version));
+  BOOST_TEST(registry.history("vad", "prod").size() == kVersions - 1);
+  lab.check_whole();
+}
+
 // Who begins to work in the registry's folder keeps his index, though a writer waits for it.
 BOOST_AUTO_TEST_CASE(index_of_another) {
   const Lab lab(Lab::kQuick);

@@ -122,7 +122,15 @@ void TempFile::rename(const Path& to) {
   sync_folder(to.parent_path());
 }
 
-FileLock::FileLock(const Path& file, bool shared) : fd_(open_file(file, O_RDWR | O_CREAT, 0666)) {
+FileLock::FileLock(const Path& file, bool shared)
+    : fd_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666)) {
+  // Who may only read what it guards holds it as well.
+  if (const int refused = errno; !fd_) {
+    if (refused == EACCES || refused == EROFS || refused == EPERM)
+      fd_ = Fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    errno = refused;
+    if (!fd_) throw_errno("cannot open " + file.string());
+  }
   while (::flock(fd_.get(), shared ? LOCK_SH : LOCK_EX) < 0) {
     if (errno != EINTR) throw_errno("cannot lock " + file.string());
   }

@@ -4,6 +4,7 @@
 // contents.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -438,6 +439,60 @@ BOOST_AUTO_TEST_CASE(damaged_weights_come_back) {
   BOOST_TEST((put().how == registry::Put::found));
   BOOST_TEST(lab.sh("ls .git/aiaccel/tmp", lab.registry()) == "");
   lab.check_whole();
+}
+
+// Who may not write reads all the same.
+BOOST_AUTO_TEST_CASE(read_only) {
+  const Lab lab;
+  {
+    Registry registry = Registry::create(lab.registry());
+    registry.add(lab.model("m", 1), options("vad", "1.0.0"));
+    registry.promote(Ref::parse("vad"), "prod");
+    registry.checkout(Ref::parse("vad"));
+    registry.add(lab.model("m", 2), options("vad", "2.0.0"));
+  }
+  // Root may write whatever the modes say: there, it is another user who reads.
+  constexpr unsigned kNobody = 65534;
+  const bool other = ::geteuid() == 0;
+  lab.sh(
+      "chmod a+rx . \"$HOME\" && chmod -R a-w,a+rX registry && "
+      "git config --global safe.directory '" +
+          lab.registry().string() + "'",
+      lab.top());
+  const pid_t child = ::fork();
+  BOOST_REQUIRE(child >= 0);
+  if (child == 0) {
+    int step = 0;
+    try {
+      if (other && (::setgid(kNobody) < 0 || ::setuid(kNobody) < 0)) ::_exit(90);
+      const auto check = [&](bool right) {
+        step++;
+        if (!right) ::_exit(step);
+      };
+      Registry registry = Registry::open(lab.registry());
+      check(registry.models().size() == 1);
+      check(registry.versions("vad").size() == 2);
+      check(registry.resolve(Ref::parse("vad#prod")).version == "v1.0.0");
+      registry.verify_contents(Ref::parse("vad@v2.0.0"));
+      check(slurp(registry.checkout(Ref::parse("vad#prod")) / "model.onnx") == onnx(1));
+      const auto refused = [&](const std::function<void()>& body) {
+        const Thrown error = thrown(body);
+        if (!has(error.what, "ermission denied")) ::fprintf(stderr, "# %s\n", error.what.c_str());
+        check(error.error != 0 && has(error.what, "ermission denied"));
+      };
+      refused([&] { registry.checkout(Ref::parse("vad@v2.0.0")); });
+      refused([&] { registry.add(lab.top() / "m", options("new", "1.0.0")); });
+      refused([&] { registry.promote(Ref::parse("vad@v2.0.0"), "prod"); });
+    } catch (const std::exception& error) {
+      ::fprintf(stderr, "# step %d: %s\n", step, error.what());
+      ::_exit(91);
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_TEST(status == 0, "the child ended with " << status);
+  lab.sh("chmod -R u+w registry && git config --global --unset safe.directory", lab.top());
 }
 
 // Stock git finds weights where ours are, and text as it was, whatever the repository's own

@@ -238,6 +238,50 @@ BOOST_AUTO_TEST_CASE(collecting) {
                   8);
 }
 
+BOOST_AUTO_TEST_CASE(rolling_back) {
+  const Lab lab(Lab::kQuick);
+  kill_everywhere(lab,
+                  {[&](Registry& registry) {
+                     for (int i = 1; i <= 2; i++) {
+                       registry.add(lab.model("m", i), options("vad", std::to_string(i) + ".0.0"));
+                       registry.promote(Ref::parse("vad"), "prod");
+                     }
+                   },
+                   [&](Registry& registry) { registry.rollback("vad", "prod"); },
+                   [&](Registry& registry) {
+                     BOOST_TEST(registry.resolve(Ref::parse("vad#prod")).version == "v1.0.0");
+                     BOOST_TEST(registry.history("vad", "prod").size() == 3);
+                   }},
+                  15);
+}
+
+BOOST_AUTO_TEST_CASE(checking_out) {
+  const Lab lab(Lab::kQuick);
+  const Path source = lab.model("m", 1);
+  lab.write("m/deep/er/text", "x");
+  kill_everywhere(lab,
+                  {[&](Registry& registry) { registry.add(source, options("vad", "1.0.0")); },
+                   [&](Registry& registry) { registry.checkout(Ref::parse("vad")); },
+                   [&](Registry& registry) { check_checkout(registry, Ref::parse("vad@v1.0.0")); }},
+                  10);
+}
+
+BOOST_AUTO_TEST_CASE(signing) {
+  const Lab lab(Lab::kQuick);
+  lab.sh("openssl ecparam -name prime256v1 -genkey -noout -out key.pem", lab.top());
+  const Signer signer = Signer::from_key(lab.top() / "key.pem");
+  const Ref ref = Ref::parse("vad@v1.0.0");
+  kill_everywhere(
+      lab,
+      {[&](Registry& registry) { registry.add(lab.model("m", 1), options("vad", "1.0.0")); },
+       [&](Registry& registry) { sign_version(registry, ref, signer); },
+       [&](Registry& registry) {
+         BOOST_TEST(registry.resolve(ref).is_signed);
+         BOOST_TEST(find_signatures(registry, ref).size() == 1);
+       }},
+      15);
+}
+
 // A registry that was moved, too, is rid of what the dead have locked.
 BOOST_AUTO_TEST_CASE(moved) {
   const Lab lab(Lab::kQuick);

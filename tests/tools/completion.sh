@@ -56,6 +56,18 @@ like 'commands below commands are found' "${all[*]}" 'aiaccel policy set'
 lines=()
 for path in "${all[@]}"; do lines+=("$path -" "$path "); done
 
+# Names are those of a registry, which the line may say.
+for model in here elsewhere; do
+	echo weights >"$TMP/$model.bin"
+	ok "a registry with the model $model" aiaccel model add "$TMP/$model.bin" --name $model --version 1.0.0 \
+		--registry "$TMP/$([ $model = here ] && echo registry || echo other)"
+done
+# An aiaccel whose names are commands for whoever expands them.
+mkdir "$TMP/hostile"
+# shellcheck disable=SC2016
+printf '#!/bin/sh\necho "\$(touch %s/pwned)"; echo "\`touch %s/pwned\`"\n' "$TMP" "$TMP" >"$TMP/hostile/aiaccel"
+chmod +x "$TMP/hostile/aiaccel"
+
 for shell in bash zsh fish; do
 	if ! command -v $shell >/dev/null; then
 		skip "$shell" "$shell is not installed"
@@ -81,6 +93,17 @@ for shell in bash zsh fish; do
 	is "$shell: shells" "$(of 'aiaccel completion ' "$values" | grep -v ^- | xargs)" 'bash fish zsh'
 	is "$shell: the begin of a word" "$(of 'aiaccel --transport br' "$values")" broker
 	is "$shell: a value that is a command's name" "$(of 'aiaccel explain --engine run --js' "$values")" --json
+	names=$(complete_$shell 'aiaccel model show ' "aiaccel model show --registry $TMP/other " \
+		"aiaccel model show --registry=$TMP/other " "aiaccel model show --registry $TMP/other else" 2>&1)
+	is "$shell: names" "$(of 'aiaccel model show ' "$names" | grep -v ^- | xargs)" 'here here@v1.0.0'
+	for line in "--registry $TMP/other " "--registry=$TMP/other " "--registry $TMP/other else"; do
+		is "$shell: names behind $line" "$(of "aiaccel model show $line" "$names" | grep -v ^- | xargs)" \
+			'elsewhere elsewhere@v1.0.0'
+	done
+	(PATH=$TMP/hostile:$PATH && complete_$shell 'aiaccel model show ' >"$TMP/hostile/$shell" 2>&1)
+	like "$shell: a name is not expanded" "$(cat "$TMP/hostile/$shell")" 'touch'
+	nok "$shell: nor run" test -e "$TMP/pwned"
+	rm -f "$TMP/pwned"
 	is "$shell: options of all commands" "$(of 'aiaccel run --transport embedded --cl' "$values")" --class
 done
 nok 'there is no other shell' aiaccel completion csh

@@ -151,15 +151,17 @@ std::string bash_script(const Commands& commands) {
   text +=
       "_aiaccel() {\n"
       "\tlocal line=${COMP_LINE:0:COMP_POINT} at=aiaccel value='' word words='' refs=''\n"
-      "\tlocal -a typed actions=()\n"
+      "\tlocal -a typed actions=() registry=()\n"
       "\tread -ra typed <<<\"$line\"\n"
       "\t[[ $line == *[[:space:]] ]] && typed+=('')\n"
       "\tlocal cur=${typed[-1]}\n"
       "\tfor word in \"${typed[@]:1:${#typed[@]}-2}\"; do\n"
       "\t\tif [[ $value ]]; then\n"
+      "\t\t\t[[ $value == --registry ]] && registry=(\"--registry=${word/#\\~/$HOME}\")\n"
       "\t\t\tvalue=''\n"
       "\t\t\tcontinue\n"
       "\t\tfi\n"
+      "\t\t[[ $word == --registry=* ]] && registry=(\"$word\")\n"
       "\t\tcase \"$at $word\" in\n";
   text += fmt::format("\t\t{}) at+=\" $word\" ;;\n", joined(commands_below(commands)));
   text += fmt::format("\t\t{}) value=$word ;;\n", joined(options_with_values(commands)));
@@ -197,9 +199,11 @@ std::string bash_script(const Commands& commands) {
   text +=
       "\t\tesac\n"
       "\tfi\n"
-      "\t[[ $refs ]] && words+=\" $(aiaccel model ls --refs 2>/dev/null)\"\n"
       "\tmapfile -t COMPREPLY < <(\n"
       "\t\tcompgen -W \"$words\" -- \"$cur\"\n"
+      // Not by -W, which expands what it is given: names come from others.
+      "\t\t[[ $refs ]] && aiaccel model ls --refs \"${registry[@]}\" 2>/dev/null |\n"
+      "\t\t\twhile read -r word; do [[ $word == \"$cur\"* ]] && printf '%s\\n' \"$word\"; done\n"
       "\t\t[[ ${#actions[@]} -gt 0 ]] && compgen \"${actions[@]}\" -- \"$cur\"\n"
       "\t)\n"
       "\tlocal kept=${cur%\"${cur##*[@:=]}\"}\n"
@@ -219,7 +223,8 @@ std::string described(const std::vector<std::string>& names, const std::string& 
 std::string zsh_values(const Values& values) {
   std::string text;
   if (!values.words.empty()) text += " compadd -- " + values.words + ";";
-  if (values.refs) text += " compadd -- ${(f)\"$(aiaccel model ls --refs 2>/dev/null)\"};";
+  if (values.refs)
+    text += " compadd -- ${(f)\"$(aiaccel model ls --refs $registry 2>/dev/null)\"};";
   if (values.files) text += " _files;";
   if (values.folders) text += " _files -/;";
   if (values.programs) text += " _command_names -e; _files;";
@@ -231,12 +236,14 @@ std::string zsh_script(const Commands& commands) {
   text +=
       "_aiaccel() {\n"
       "\tlocal at=aiaccel value='' word\n"
-      "\tlocal -a commands options\n"
+      "\tlocal -a commands options registry\n"
       "\tfor word in \"${(@)words[2,CURRENT-1]}\"; do\n"
       "\t\tif [[ -n $value ]]; then\n"
+      "\t\t\t[[ $value == --registry ]] && registry=(--registry=${${(Q)word}/#\\~/$HOME})\n"
       "\t\t\tvalue=''\n"
       "\t\t\tcontinue\n"
       "\t\tfi\n"
+      "\t\t[[ $word == --registry=* ]] && registry=(${(Q)word})\n"
       "\t\tcase \"$at $word\" in\n";
   text += fmt::format("\t\t({}) at+=\" $word\" ;;\n", joined(commands_below(commands)));
   text += fmt::format("\t\t({}) value=$word ;;\n", joined(options_with_values(commands)));
@@ -285,7 +292,7 @@ std::string zsh_script(const Commands& commands) {
 // What `complete` is told of values: -x for none, or none but those.
 std::string fish_values(const Values& values) {
   std::string words = values.words;
-  if (values.refs) words += "(aiaccel model ls --refs 2>/dev/null)";
+  if (values.refs) words += "(__aiaccel_refs)";
   if (values.folders) words += "(__fish_complete_directories)";
   if (values.programs) words += "(__fish_complete_command)";
   const bool files = values.files || values.programs;
@@ -312,6 +319,18 @@ std::string fish_script(const Commands& commands) {
       "        end\n"
       "    end\n"
       "    test \"$at\" = \"$argv\"\n"
+      "end\n"
+      "function __aiaccel_refs\n"
+      "    set -l registry\n"
+      "    set -l before ''\n"
+      "    for word in (commandline -opc)\n"
+      "        test \"$before\" = --registry\n"
+      "        and set registry \"--registry=\"(string replace -r '^~' \"$HOME\" -- $word)\n"
+      "        string match -q -- '--registry=*' $word\n"
+      "        and set registry $word\n"
+      "        set before $word\n"
+      "    end\n"
+      "    aiaccel model ls --refs $registry 2>/dev/null\n"
       "end\n"
       "complete -c aiaccel -f\n";
   for (const auto& command : commands) {

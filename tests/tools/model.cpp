@@ -58,6 +58,10 @@ std::string onnx(unsigned width, unsigned adds = 1, const std::string& weights =
          pb::bytes(8, pb::number(2, 17));
 }
 
+std::string program() {
+  return fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin/aiaccel";
+}
+
 // A folder with a registry in it, a home of its own for git, and files to add.
 struct Place {
   fs::path path;
@@ -411,6 +415,18 @@ BOOST_AUTO_TEST_CASE(hooks_that_fail) {
     BOOST_TEST(place.good({"show", stage, "--json"}).json()["version"] == "v1.0.0");
   }
   BOOST_TEST(!fs::exists(place.path / "pwned"));
+}
+
+// Whoever read the output may have gone, as `head` does.
+BOOST_AUTO_TEST_CASE(hooks_run_where_nobody_reads) {
+  const Place place;
+  place.add("1.0.0", 1);
+  const std::string hook = place.file("hook", "#!/bin/sh\necho \"$2\" >>\"$HOME/told\"\n");
+  BOOST_REQUIRE(::chmod(hook.c_str(), 0755) == 0);
+  place.shell(place.registry, "git config aiaccel.onPromote " + hook);
+  place.shell(place.path, "mkfifo pipe && { true <pipe & } && exec 3>pipe && wait && " + program() +
+                              " model promote vad@v1.0.0 prod >&3; test $? -ne 0");
+  BOOST_TEST(read(place.path / "told") == "prod\n");
 }
 
 BOOST_AUTO_TEST_CASE(pushed_cloned_and_pulled) {

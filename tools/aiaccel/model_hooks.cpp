@@ -71,12 +71,14 @@ std::string run(std::vector<std::string> command, std::vector<std::string> varia
     if (!ours) variables.push_back(text);
   }
   posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+  int error = ::posix_spawn_file_actions_init(&actions);
+  if (error) return fmt::format("cannot be run: {}", std::strerror(error));
+  error = ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  if (!error) error = ::posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
   pid_t pid = -1;
-  const int error = ::posix_spawn(&pid, command[0].c_str(), &actions, nullptr,
-                                  pointers(command).data(), pointers(variables).data());
+  if (!error)
+    error = ::posix_spawn(&pid, command[0].c_str(), &actions, nullptr, pointers(command).data(),
+                          pointers(variables).data());
   ::posix_spawn_file_actions_destroy(&actions);
   if (error) return fmt::format("cannot be run: {}", std::strerror(error));
   int status = 0;
@@ -91,7 +93,6 @@ std::string run(std::vector<std::string> command, std::vector<std::string> varia
 
 int run_hook(const aiaccel::Registry& registry, const char* key, const std::string& name,
              const std::string& stage, const aiaccel::StageEntry& entry) {
-  std::fflush(stdout);  // the order of what is printed is the order of what was done
   std::string program;
   std::string failed;
   try {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // aiaccel model promote, rollback: which version a stage has.
+//
+// The hook is run before anything is printed: whoever reads the output may be gone, and that ends
+// the program.
 #include <fmt/format.h>
 
 #include "aiaccel/model_command.hpp"
@@ -28,8 +31,9 @@ int promote(const PromoteCommand& command) {
   const aiaccel::Ref ref = parse_ref(command.ref);
   aiaccel::Registry registry = open_registry(command);
   const aiaccel::StageEntry entry = registry.promote(ref, command.stage, command.message);
+  const int status = run_hook(registry, "aiaccel.onPromote", ref.name, command.stage, entry);
   print_entry(ref.name, command.stage, entry, command.json);
-  return run_hook(registry, "aiaccel.onPromote", ref.name, command.stage, entry);
+  return status;
 }
 
 int rollback(const PromoteCommand& command) {
@@ -38,8 +42,9 @@ int rollback(const PromoteCommand& command) {
     throw Failure(fmt::format("{}: a stage is expected", command.ref), "NAME#STAGE", exit_usage);
   aiaccel::Registry registry = open_registry(command);
   const aiaccel::StageEntry entry = registry.rollback(ref.name, ref.what, command.message);
+  const int status = run_hook(registry, "aiaccel.onRollback", ref.name, ref.what, entry);
   print_entry(ref.name, ref.what, entry, command.json);
-  return run_hook(registry, "aiaccel.onRollback", ref.name, ref.what, entry);
+  return status;
 }
 
 }  // namespace

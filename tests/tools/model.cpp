@@ -551,6 +551,13 @@ BOOST_AUTO_TEST_CASE(run_takes_a_name_of_the_registry) {
   BOOST_TEST_REQUIRE(result.status == 0, result.err);
   BOOST_TEST(result.json()["model"] == "silero-vad@v5.0.0");
   BOOST_TEST(result.json()["outputs"] == run(fixture::silero("v5")).json()["outputs"]);
+  // A folder of that name hides nothing.
+  fs::create_directory(place.path / "silero-vad");
+  const std::string inside =
+      place.shell(place.path, "AIACCEL_TRANSPORT=embedded XDG_CACHE_HOME=" +
+                                  fixture::models().parent_path().parent_path().string() + " " +
+                                  program() + " run silero-vad --dim input.1=576 --value sr=16000");
+  BOOST_TEST(has(inside, "silero-vad@v5.0.0"), inside);
   BOOST_TEST(run("silero-vad#staging").status == 1);
   BOOST_TEST(run("missing.onnx").status == 1);
 }

@@ -74,7 +74,9 @@ void tell_warning(const aiaccel::LoadedVersion& loaded) {
 
 Source open_source(const std::string& text) {
   try {
-    if (std::filesystem::exists(text) || !is_ref(text))
+    std::error_code none;
+    // A folder may have the model's name, above all where it was added from.
+    if (std::filesystem::is_regular_file(text, none) || !is_ref(text))
       return {aiaccel::Model::open(text), {}, {}, {}};
     const aiaccel::Registry registry = open_registry({});
     const aiaccel::Ref ref = parse_ref(text);

@@ -2,6 +2,7 @@
 //
 // `aiaccel model` as people type it, with real models where they are here, and stock git and
 // git-lfs beside it: what one writes the other reads.
+#include <pty.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -744,6 +745,18 @@ BOOST_AUTO_TEST_CASE(what_triton_does_not_serve) {
   BOOST_TEST(result.status == 1);
   BOOST_TEST(has(result.err, "safetensors"));
   BOOST_TEST(!fs::exists(place.path / "triton"));
+}
+
+BOOST_AUTO_TEST_CASE(a_bar_needs_a_terminal_that_draws) {
+  int ends[2];
+  BOOST_REQUIRE(::openpty(&ends[0], &ends[1], nullptr, nullptr, nullptr) == 0);
+  BOOST_TEST(tools::can_redraw(ends[1], "xterm"));
+  BOOST_TEST(!tools::can_redraw(ends[1], "dumb"));
+  BOOST_TEST(!tools::can_redraw(ends[1], nullptr));
+  for (const int end : ends) ::close(end);
+  BOOST_REQUIRE(::pipe(ends) == 0);
+  BOOST_TEST(!tools::can_redraw(ends[1], "xterm"));
+  for (const int end : ends) ::close(end);
 }
 
 BOOST_AUTO_TEST_CASE(the_line_of_a_progress_bar) {

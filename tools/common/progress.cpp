@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
 #include "common/text.hpp"
 
@@ -47,7 +48,11 @@ std::string progress_line(std::string_view what, std::uint64_t done_bytes,
   return fit(name, std::min(columns(name), width));
 }
 
-ProgressBar::ProgressBar() : wanted_(::isatty(STDERR_FILENO)) {}
+bool can_redraw(int fd, const char* terminal) {
+  return ::isatty(fd) && terminal && std::string_view(terminal) != "dumb";
+}
+
+ProgressBar::ProgressBar() : wanted_(can_redraw(STDERR_FILENO, std::getenv("TERM"))) {}
 
 ProgressBar::~ProgressBar() {
   if (drawn_) fmt::print(stderr, "{}", kErase);

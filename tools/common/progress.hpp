@@ -32,6 +32,9 @@ class ProgressBar {
   Clock::time_point began_, next_;
 };
 
+// Whether a line can be drawn again there: a terminal that is not `dumb`, as an editor's is.
+bool can_redraw(int fd, const char* terminal);
+
 // The line: what, a bar, percent, bytes, speed; none wider than `width` columns.
 std::string progress_line(std::string_view what, std::uint64_t done_bytes,
                           std::uint64_t total_bytes, double seconds, std::size_t width);

@@ -5,7 +5,9 @@
 #include <pty.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utmp.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -512,6 +514,53 @@ BOOST_AUTO_TEST_CASE(a_passphrase_is_not_asked_for_without_a_terminal) {
                            place.registry.string() + "' 2>'" + (place.path / "err").string() + "'";
   BOOST_TEST(std::system(line.c_str()) != 0);  // NOLINT
   BOOST_TEST(has(read(place.path / "err"), "no terminal"), read(place.path / "err"));
+}
+
+BOOST_AUTO_TEST_CASE(an_interrupted_passphrase_leaves_the_terminal_as_it_was) {
+  const Place place;
+  place.add("1.0.0", 1);
+  place.shell(place.path,
+              "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 "
+              "-pass pass:secret -out key.pem");
+  const std::string command = program();
+  const std::string key = place.path / "key.pem";
+  for (const bool interrupted : {true, false}) {
+    int terminal = -1;
+    int slave = -1;  // kept open: the settings last as long as it is
+    BOOST_REQUIRE(::openpty(&terminal, &slave, nullptr, nullptr, nullptr) == 0);
+    const pid_t child = ::fork();
+    BOOST_REQUIRE(child >= 0);
+    if (child == 0) {
+      ::login_tty(slave);
+      ::execl(command.c_str(), "aiaccel", "model", "sign", "vad", "--key", key.c_str(),
+              "--registry", place.registry.c_str(), nullptr);
+      ::_exit(127);
+    }
+    std::string shown;
+    char bytes[256];
+    for (ssize_t got; !has(shown, "Passphrase");) {
+      got = ::read(terminal, bytes, sizeof(bytes));
+      BOOST_REQUIRE(got > 0);
+      shown.append(bytes, static_cast<std::size_t>(got));
+    }
+    const auto echoes = [&] {
+      termios settings{};
+      BOOST_REQUIRE(::tcgetattr(slave, &settings) == 0);
+      return (settings.c_lflag & ECHO) != 0;
+    };
+    BOOST_TEST(!echoes());
+    const std::string typed = interrupted ? "sec\003" : "secret\n";
+    BOOST_REQUIRE(::write(terminal, typed.data(), typed.size()) > 0);
+    int status = 0;
+    BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+    if (interrupted)
+      BOOST_TEST((WIFSIGNALED(status) && WTERMSIG(status) == SIGINT), status);
+    else
+      BOOST_TEST((WIFEXITED(status) && WEXITSTATUS(status) == 0), status);
+    BOOST_TEST(echoes());
+    ::close(terminal);
+    ::close(slave);
+  }
 }
 
 // Weights that changed on the disk are told, whatever the policy.

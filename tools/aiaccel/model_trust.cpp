@@ -5,11 +5,15 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <termios.h>
 #include <unistd.h>
 #include <aiaccel/signing.hpp>
 
 #include <cerrno>
+#include <csignal>
+#include <iterator>
+#include <optional>
 
 #include "aiaccel/model_command.hpp"
 #include "common/command_line.hpp"
@@ -102,6 +106,45 @@ int verify(const VerifyCommand& command) {
   return exit_ok;
 }
 
+volatile std::sig_atomic_t signalled =
+    0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
+// While this is there, a signal that ends programs waits for whoever looks: the terminal would be
+// left as it is. wait() lets one in; the destructor has it do what it does otherwise.
+class Deferred {
+ public:
+  Deferred() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    struct sigaction action {};
+    action.sa_handler = [](int signal) { signalled = signal; };
+    for (std::size_t i = 0; i < std::size(kSignals); i++) ::sigaddset(&set, kSignals[i]);
+    ::pthread_sigmask(SIG_BLOCK, &set, &mask_);
+    signalled = 0;
+    for (std::size_t i = 0; i < std::size(kSignals); i++)
+      ::sigaction(kSignals[i], &action, &before_[i]);
+  }
+  ~Deferred() {
+    for (std::size_t i = 0; i < std::size(kSignals); i++)
+      ::sigaction(kSignals[i], &before_[i], nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+    if (signalled) ::raise(signalled);
+  }
+  Deferred(const Deferred&) = delete;
+  Deferred& operator=(const Deferred&) = delete;
+
+  // False once there was a signal, or an error.
+  bool wait(int fd) const {
+    pollfd one{fd, POLLIN, 0};
+    return ::ppoll(&one, 1, nullptr, &mask_) == 1 && !signalled;
+  }
+
+ private:
+  static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  sigset_t mask_{};
+  struct sigaction before_[std::size(kSignals)]{};
+};
+
 // From the terminal, which does not show it.
 std::string ask_passphrase() {
   const int tty =
@@ -114,12 +157,14 @@ std::string ask_passphrase() {
   termios silent = before;
   silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
   silent.c_lflag |= ECHONL;
+  std::optional<Deferred> signals(std::in_place);
   ::tcsetattr(tty, TCSAFLUSH, &silent);
   static constexpr std::string_view kQuestion = "Passphrase of the key: ";
   std::string answer;
-  bool good = ::write(tty, kQuestion.data(), kQuestion.size()) >= 0;
-  for (char c = 0; good && ::read(tty, &c, 1) == 1 && c != '\n';) answer += c;
+  const bool good = ::write(tty, kQuestion.data(), kQuestion.size()) >= 0;
+  for (char c = 0; good && signals->wait(tty) && ::read(tty, &c, 1) == 1 && c != '\n';) answer += c;
   ::tcsetattr(tty, TCSAFLUSH, &before);
+  signals.reset();  // ends the program if there was one
   ::close(tty);
   return answer;
 }

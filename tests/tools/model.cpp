@@ -4,6 +4,8 @@
 // git-lfs beside it: what one writes the other reads.
 #include <pty.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 #include <utmp.h>
 
@@ -478,6 +480,9 @@ BOOST_AUTO_TEST_CASE(signed_and_verified_by_policy) {
   config("trustedKey", place.path / "key.pub");
   BOOST_TEST(verify().status == 1);
   BOOST_TEST(verify().json()["signature"] == "missing");
+  const auto err = [&] { return place.run({"verify", "vad@v1.0.0"}).err; };
+  BOOST_TEST(has(err(), "hint: `aiaccel model sign vad@v1.0.0 "), err());
+  BOOST_TEST(!has(err(), "No data available"), err());
   BOOST_TEST(verify().json()["contents"] == true);
   const auto refused = [&] {
     const Result exported = place.run({"export", "vad", "--triton", place.path / "triton"});
@@ -491,6 +496,9 @@ BOOST_AUTO_TEST_CASE(signed_and_verified_by_policy) {
   config("signatures", "require");
   place.good({"sign", "vad@v1.0.0", "--key", place.path / "other.pem"});
   BOOST_TEST(verify().json()["signature"] == "bad");
+  BOOST_TEST(has(err(), "aiaccel.trustedKey"), err());
+  BOOST_TEST(!has(err(), "`aiaccel model sign"), err());
+  BOOST_TEST(!has(err(), "Required key not available"), err());
   BOOST_TEST(refused());
   const Json made = place.good({"sign", "vad", "--key", place.path / "key.pem", "--json"}).json();
   BOOST_TEST(made["path"] == ".signatures/vad/v1.0.0.sig");
@@ -501,6 +509,24 @@ BOOST_AUTO_TEST_CASE(signed_and_verified_by_policy) {
   BOOST_TEST(place.good({"show", "vad@v1.0.0", "--json"}).json()["signed"] == true);
   place.good({"export", "vad@v1.0.0", "--triton", place.path / "triton"});
   BOOST_TEST(fs::exists(place.path / "triton/vad/1/model.onnx"));
+
+  // To sign again what was changed would vouch for the change.
+  place.shell(place.path,
+              "git clone -q -b dev registry tree && cd tree && "
+              "sed -i \"s/.payload.: *.\\(....\\)/&AAAA/\" .signatures/vad/v1.0.0.sig && "
+              "git commit -qam changed && cd ../registry && git fetch -q ../tree dev && "
+              "git update-ref refs/heads/dev FETCH_HEAD");
+  BOOST_TEST(verify().json()["signature"] == "bad");
+  BOOST_TEST(has(err(), "aiaccel: "), err());
+  BOOST_TEST(!has(err(), "hint"), err());
+  BOOST_TEST(!has(err(), "Bad message"), err());
+
+  // What to type for signatures to count is said where there is one.
+  config("signatures", "off");
+  BOOST_TEST(has(err(), " config aiaccel.signatures require\n"), err());
+  BOOST_TEST(has(err(), " config --add aiaccel.trustedKey /"), err());
+  place.add("2.0.0", 2);
+  BOOST_TEST(place.good({"verify", "vad@v2.0.0"}).err == "");
 }
 
 BOOST_AUTO_TEST_CASE(a_passphrase_is_not_asked_for_without_a_terminal) {

@@ -199,7 +199,7 @@ std::string config_of(const aiaccel::ModelVersion& version,
   try {
     return aiaccel::registry::triton_config(*version.metadata, options);
   } catch (const aiaccel::Error& e) {
-    throw Failure(fmt::format("{}: {}", version_name(version), e.what()), "");
+    throw Failure(fmt::format("{}: {}", version_name(version), reason(e)), "");
   }
 }
 

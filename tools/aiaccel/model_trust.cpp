@@ -41,11 +41,25 @@ struct VerifyCommand : ModelOptions {
   std::string ref;
 };
 
+// Of an error of a signature: only where another signature, or another trust, would mend it.
+std::string advice_on(const aiaccel::Error& error, const ModelVersion& version) {
+  switch (error.code().value()) {
+    case ENODATA:
+      return fmt::format("`aiaccel model sign {} --key FILE`, with a key that is trusted here",
+                         version_name(version));
+    case ENOKEY:
+      return "whose signatures count say aiaccel.trustedKey and aiaccel.trustedRoot in the "
+             "registry's git configuration";
+    default:
+      return "";
+  }
+}
+
 // How a verification went: fields of the JSON.
 struct Verdict {
   bool contents = false;
   const char* signature = "unchecked";
-  std::string signer, why;
+  std::string signer, why, advice;
   bool good = false;
 };
 
@@ -55,7 +69,7 @@ Verdict look_at(const aiaccel::Registry& registry, const ModelVersion& version) 
     verify_contents(registry, version);
     verdict.contents = true;
   } catch (const aiaccel::Error& e) {
-    verdict.why = e.what();
+    verdict.why = reason(e);
     return verdict;  // then no signature makes it better
   }
   verdict.good = true;
@@ -71,9 +85,23 @@ Verdict look_at(const aiaccel::Registry& registry, const ModelVersion& version) 
   } catch (const aiaccel::Error& e) {
     verdict.good = false;
     verdict.signature = e.code().value() == ENODATA ? "missing" : "bad";
-    verdict.why = e.what();
+    verdict.why = reason(e);
+    verdict.advice = advice_on(e, version);
   }
   return verdict;
+}
+
+// Who has signed wants to know what is missing for it to count.
+void print_off(const aiaccel::Registry& registry, const ModelVersion& version) {
+  fmt::print("signature  unchecked: aiaccel.signatures is off\n");
+  if (!version.is_signed) return;
+  std::fflush(stdout);
+  const std::string git = fmt::format("git -C {} config ", printable(registry.path().string()));
+  fmt::print(stderr,
+             "aiaccel: hint: it has a signature; to have it checked:\n"
+             "  {0}aiaccel.signatures require\n"
+             "  {0}--add aiaccel.trustedKey /absolute/path/of/key.pub\n",
+             git);
 }
 
 int verify(const VerifyCommand& command) {
@@ -95,14 +123,13 @@ int verify(const VerifyCommand& command) {
   if (!verdict.contents) throw Failure(verdict.why, "");
   fmt::print("{}\ncontents   {}, {}: as recorded\n", printable(version_name(version)),
              count_text(version.files.size(), "file"), bytes_text(size_of(version)));
-  if (!verdict.good)
-    throw Failure(verdict.why, "`aiaccel model sign`, with a key that is trusted here");
+  if (!verdict.good) throw Failure(verdict.why, verdict.advice);
   if (!verdict.signer.empty())
     fmt::print("signature  {}, {}\n", verdict.signature, printable(verdict.signer));
   else if (!verdict.why.empty())
     fmt::print("signature  {}: {}\n", verdict.signature, printable(verdict.why));
   else
-    fmt::print("signature  unchecked: aiaccel.signatures is off\n");
+    print_off(registry, version);
   return exit_ok;
 }
 
@@ -211,7 +238,7 @@ std::filesystem::path trusted_checkout(const aiaccel::Registry& registry,
     return checkout.folder;
   } catch (const aiaccel::Error& e) {
     throw Failure(
-        fmt::format("{}: {}", version_name(version), e.what()),
+        fmt::format("{}: {}", version_name(version), reason(e)),
         fmt::format("`aiaccel model verify {}` says what is wrong", version_name(version)));
   }
 }

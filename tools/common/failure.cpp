@@ -82,6 +82,13 @@ aiaccel::Device need_running(const std::string& transport) {
   throw Failure(missing, "`aiaccel doctor` says what is missing", exit_absent);
 }
 
+std::string reason(const aiaccel::Error& error) {
+  std::string text = error.what();
+  const std::string kind = ": " + error.code().message();
+  while (text.size() > kind.size() && text.ends_with(kind)) text.resize(text.size() - kind.size());
+  return text;
+}
+
 int guarded(const char* tool, const std::function<int()>& body) {
   int status = exit_failed;
   std::string message;
@@ -104,6 +111,14 @@ int guarded(const char* tool, const std::function<int()>& body) {
       case ESHUTDOWN:
         message = "the engine is being drained and takes no new work";
         advice = "`aiaccel resume`, by who drained it";
+        break;
+      // Of models: what is wrong with them has been said.
+      case EBADMSG:
+      case ENODATA:
+      case ENOKEY:
+      case EKEYEXPIRED:
+      case EKEYREJECTED:
+        message = reason(e);
         break;
     }
   } catch (const std::bad_alloc&) {

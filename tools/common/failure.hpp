@@ -47,6 +47,10 @@ std::optional<aiaccel::Device> open_running(const std::string& transport, std::s
 // this process alone (embedded) is refused.
 aiaccel::Device need_running(const std::string& transport);
 
+// What an error says without what its errno is called, which is noise where that only tells
+// programs what kind it is ("...: Bad message").
+std::string reason(const aiaccel::Error& error);
+
 // Runs `body`, prints on stderr what it throws as `TOOL: what failed: why` and a line `TOOL: try:
 // …`, and returns the exit status. Output that could not be written is a failure too.
 int guarded(const char* tool, const std::function<int()>& body);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# The programs that README.md and the manual pages show compile and run. A block is tested when the line
+# The programs that README.md, docs/signing.md and the manual pages show compile and run. A block is tested when the line
 # before its fence says `<!-- test: LANGUAGE [kernel | gpu] -->`, or the one before its `.Bd` the same after `.\"`;
 # LANGUAGE is c, cpp, or sh for what is typed where the models lie. What needs a GPU gets a broker that a stand-in for NVML tells of one.
 #
@@ -32,7 +32,7 @@ extract() {
 		/^\.Bd/ && name != "" { writing = 1; page = 1; next }
 		/^\.Ed/ && page { close(name); name = ""; writing = page = 0 }
 		writing && page { gsub(/\\e/, "\\") }
-		writing { print > name }' README.md docs/man/*.[148]
+		writing { print > name }' README.md docs/signing.md docs/man/*.[148]
 }
 
 # typed FILE: line by line, beside the models, with the tools that were built and an account of its own

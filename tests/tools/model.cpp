@@ -42,8 +42,9 @@ void write(const fs::path& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
-// A little ONNX model: y = x as often as `adds` says, float32[batch, width].
-std::string onnx(unsigned width, unsigned adds = 1, const std::string& weights = "1234") {
+// A little ONNX model: y = x + w as often as `adds` says, float32[batch, width].
+std::string onnx(unsigned width, unsigned adds = 1, const std::string& weights = "1234",
+                 const std::string& x = "x", const std::string& w = "w") {
   namespace pb = fixture::pb;
   const auto value = [width](const std::string& name) {
     const std::string dimensions =
@@ -53,12 +54,12 @@ std::string onnx(unsigned width, unsigned adds = 1, const std::string& weights =
   };
   std::string graph;
   for (unsigned i = 0; i < adds; i++)
-    graph += pb::bytes(1, pb::bytes(1, "x") + pb::bytes(1, "w") + pb::bytes(2, "y") +
+    graph += pb::bytes(1, pb::bytes(1, x) + pb::bytes(1, w) + pb::bytes(2, "y") +
                               pb::bytes(3, "n" + std::to_string(i)) + pb::bytes(4, "Add"));
-  graph += pb::bytes(2, "g") +
-           pb::bytes(
-               5, pb::number(1, 1) + pb::number(2, 1) + pb::bytes(8, "w") + pb::bytes(9, weights)) +
-           pb::bytes(11, value("x")) + pb::bytes(12, value("y"));
+  graph +=
+      pb::bytes(2, "g") +
+      pb::bytes(5, pb::number(1, 1) + pb::number(2, 1) + pb::bytes(8, w) + pb::bytes(9, weights)) +
+      pb::bytes(11, value(x)) + pb::bytes(12, value("y"));
   return pb::number(1, 8) + pb::bytes(2, "tests") + pb::bytes(7, graph) +
          pb::bytes(8, pb::number(2, 17));
 }
@@ -636,6 +637,39 @@ BOOST_AUTO_TEST_CASE(run_takes_a_name_of_the_registry) {
   BOOST_TEST(has(inside, "silero-vad@v5.0.0"), inside);
   BOOST_TEST(run("silero-vad#staging").status == 1);
   BOOST_TEST(run("missing.onnx").status == 1);
+}
+
+// Names out of a model's file, and of files that stock git committed.
+BOOST_AUTO_TEST_CASE(names_of_others_send_nothing_to_the_terminal) {
+  const Place place;
+  const std::string name = "\033[2J\u202e\nforged: line";
+  for (const unsigned version : {1U, 2U})
+    place.good({"add", place.file("vad.onnx", onnx(version, 1, "1234", name + "x", name + "w")),
+                "--name", "vad", "--version", std::to_string(version) + ".0.0"});
+  place.shell(place.registry,
+              "git clone -q -b dev . ../tree && cd ../tree && "
+              "printf x >\"vad/$(printf \"\\033[2J\\342\\200\\256\\nforged: file\")\" && "
+              "git add -A && git commit -qm more && git tag -a vad@v3.0.0 -m three && "
+              "git push -q origin vad@v3.0.0");
+  const Json json = place.good({"show", "vad@v3.0.0", "--json"}).json();
+  BOOST_TEST(json["metadata"]["inputs"][0]["name"] == name + "x");
+  BOOST_TEST(json["metadata"]["tensors"][0]["name"] == name + "w");
+  BOOST_TEST(json["files"][0]["path"] == "\033[2J\u202e\nforged: file");
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"show", "vad@v3.0.0", "--tensors"},
+           {"diff", "vad@v1.0.0", "vad@v2.0.0"},
+           {"diff", "vad@v2.0.0", "vad@v3.0.0"},
+           {"log", "vad@v3.0.0"},
+           {"ls", "vad"},
+           {"verify", "vad@v3.0.0"},
+           {"export", "vad@v3.0.0", "--triton", place.path / "triton"}}) {
+    const Result result = place.run(command);
+    const std::string shown = "\n" + result.out + result.err;
+    for (const char* part : {"\033", "\u202e", "\nforged"})
+      BOOST_TEST(!has(shown, part), command[0] << ": " << shown);
+    if (command[0] == "show" || command[0] == "diff")
+      BOOST_TEST(has(shown, "?[2J??forged"), command[0] << ": " << shown);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(run_follows_a_stage) {

@@ -38,6 +38,11 @@ BOOST_FIXTURE_TEST_CASE(names_cannot_steer_the_terminal, Utf8) {
   BOOST_TEST(printable("\xff\xfe.slice") == "??.slice");
   BOOST_TEST(printable(std::string("a\0b", 3)) == "a?b");
   BOOST_TEST(printable("cut \xe2\x82") == "cut ??");
+  // Marks of the direction of writing: this reads fdp.exe where a terminal obeys.
+  BOOST_TEST(printable("\u202eexe.pdf") == "?exe.pdf");
+  BOOST_TEST(printable("a\u061cb\u200ec\u200fd\u202ae\u2066f\u2069") == "a?b?c?d?e?f?");
+  BOOST_TEST(printable("\u202f\u05d0") == "\u202f\u05d0");
+  BOOST_TEST(columns("\u202e") == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(the_c_locale_knows_ascii_only) {

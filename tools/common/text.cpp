@@ -20,11 +20,18 @@ struct Character {
   int width;          // columns; below zero: not printable
 };
 
+// They turn what stands behind them round, so that a name reads as another.
+bool is_direction_mark(wchar_t c) {
+  return c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) ||
+         (c >= 0x2066 && c <= 0x2069);
+}
+
 Character next_character(std::string_view rest) {
   std::mbstate_t state{};
   wchar_t wide = 0;
   const std::size_t bytes = std::mbrtowc(&wide, rest.data(), rest.size(), &state);
   if (bytes == 0 || bytes > rest.size()) return {1, -1};  // a NUL, or no character
+  if (is_direction_mark(wide)) return {bytes, -1};
   return {bytes, std::iswprint(static_cast<wint_t>(wide)) ? ::wcwidth(wide) : -1};
 }
 

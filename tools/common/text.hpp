@@ -18,7 +18,8 @@ namespace tools {
 enum class Align { left, right };
 
 // `text` with everything that is not printable (control characters, broken UTF-8) as `?`, so that a
-// name which another user chose cannot send escapes to this terminal.
+// name which another user chose cannot send escapes to this terminal; marks of the direction of
+// writing too, with which a name reads as another.
 std::string printable(std::string_view text);
 
 // Terminal columns of printable text.

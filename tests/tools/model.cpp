@@ -357,6 +357,16 @@ BOOST_AUTO_TEST_CASE(what_is_removed_is_said_first) {
   // The branch dev still has the version in its history.
   BOOST_TEST(place.good({"gc", "--dry-run", "--json"}).json()["bytes"] == 0);
   BOOST_TEST(place.good({"gc"}).out == "nothing to remove\n");
+  // What a process that was killed left.
+  const fs::path left = place.registry / ".git/aiaccel/tmp/left";
+  write(left, "12345");
+  const Json would = place.good({"gc", "--dry-run", "--json"}).json();
+  BOOST_TEST(would["dry_run"] == true);
+  BOOST_TEST(would["bytes"] == 5);
+  BOOST_TEST(would["removed"].size() == 1U);
+  BOOST_TEST(fs::exists(left));
+  BOOST_TEST(place.good({"gc", "--json"}).json()["removed"] == would["removed"]);
+  BOOST_TEST(!fs::exists(left));
 }
 
 BOOST_AUTO_TEST_CASE(hooks) {
@@ -637,6 +647,36 @@ BOOST_AUTO_TEST_CASE(run_takes_a_name_of_the_registry) {
   BOOST_TEST(has(inside, "silero-vad@v5.0.0"), inside);
   BOOST_TEST(run("silero-vad#staging").status == 1);
   BOOST_TEST(run("missing.onnx").status == 1);
+}
+
+BOOST_AUTO_TEST_CASE(run_loads_what_the_policy_lets_through) {
+  if (const std::string why = fixture::missing(); !why.empty()) SKIP(why);
+  const Place place;
+  place.good({"add", fixture::silero("v5"), "--name", "silero-vad", "--version", "5.0.0"});
+  place.shell(place.path,
+              "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem && "
+              "openssl pkey -in key.pem -pubout -out key.pub");
+  const auto run = [&](const std::string& demand) {
+    place.shell(place.registry, "git config aiaccel.signatures " + demand);
+    std::vector<std::string> environment = place.environment;
+    environment.push_back("XDG_CACHE_HOME=" +
+                          fixture::models().parent_path().parent_path().string());
+    return process::run({"aiaccel", "run", "silero-vad", "--dim", "input.1=576", "--value",
+                         "sr=16000", "--json", "--transport", "embedded"},
+                        environment);
+  };
+  place.shell(place.registry, "git config aiaccel.trustedKey ../key.pub");
+  const Result refused = run("require");
+  BOOST_TEST(refused.status == 1);
+  BOOST_TEST(refused.out == "");
+  BOOST_TEST(has(refused.err, "no signature"), refused.err);
+  const Result warned = run("warn");
+  BOOST_TEST(warned.status == 0);
+  BOOST_TEST(has(warned.err, "no signature"), warned.err);
+  place.good({"sign", "silero-vad", "--key", place.path / "key.pem"});
+  const Result good = run("require");
+  BOOST_TEST(good.status == 0, good.err);
+  BOOST_TEST(good.err == "");
 }
 
 // Names out of a model's file, and of files that stock git committed.

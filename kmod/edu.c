@@ -19,6 +19,7 @@
  *  - A call unmaps its buffer after its last transfer: over, or cut off from memory.
  *  - A device that does not answer is cut off (it is no bus master any more) and its engine
  *    faulted, until it is bound anew. Nothing is begun on one that still runs what was before.
+ *  - One that was pulled out is seen to be gone by who waits for it, before the bus tells remove().
  *  - The engine, the device and its registers are used by calls that are counted in `users`, by
  *    stop() and by the interrupt; remove() waits for all of them.
  *
@@ -64,6 +65,7 @@
 #define EDU_MEMORY	0x40000
 
 #define ANSWER_MS	5000	/* a transfer takes 100 */
+#define LOOK_MS		100	/* whether it is there still */
 #define STOP_NS		(250 * NSEC_PER_MSEC)
 
 static uint dma_bits = 28;
@@ -95,11 +97,17 @@ struct edu {
 	struct copy *claim;		/* whose transfers may begin; NULL: nobody's */
 	bool running;			/* a transfer */
 	bool dead;			/* it did not answer */
-	bool gone;			/* it is being unbound, or was */
+	bool gone;			/* it is being unbound, or was, or was pulled out */
 	unsigned int users;		/* calls that may use it */
 };
 
 static DEFINE_IDA(numbers);
+
+/* What is not on the bus answers nothing, which reads as all ones. */
+static bool is_there(const struct edu *edu)
+{
+	return (readl(edu->regs + EDU_ID) & EDU_ID_MASK) == EDU_ID_VALUE;
+}
 
 /* ---- transfers ---- */
 
@@ -135,25 +143,37 @@ static irqreturn_t interrupt(int irq, void *data)
 /* False when the device does not answer. */
 static bool wait_until_idle(struct edu *edu)
 {
-	return wait_event_timeout(edu->wait, !READ_ONCE(edu->running), msecs_to_jiffies(ANSWER_MS));
+	unsigned long end = jiffies + msecs_to_jiffies(ANSWER_MS);
+
+	do {
+		if (wait_event_timeout(edu->wait, !READ_ONCE(edu->running),
+				       msecs_to_jiffies(LOOK_MS)))
+			return true;
+	} while (is_there(edu) && time_before(jiffies, end));
+	return false;
 }
 
 /* Whatever it does, it reaches no memory any more. */
 static void cut_off(struct edu *edu)
 {
-	bool first;
+	bool there = is_there(edu), first;
 
 	pci_clear_master(edu->pdev);
 	spin_lock_irq(&edu->lock);
 	first = !edu->dead;
 	edu->dead = true;
+	edu->gone |= !there;
 	edu->running = false;
 	edu->claim = NULL;
 	spin_unlock_irq(&edu->lock);
 	wake_up_all(&edu->wait);
 	if (!first)
 		return;
-	dev_err(&edu->pdev->dev, "no answer within %u ms; cut off from memory\n", ANSWER_MS);
+	if (there)
+		dev_err(&edu->pdev->dev, "no answer within %u ms; cut off from memory\n",
+			ANSWER_MS);
+	else
+		dev_err(&edu->pdev->dev, "it was pulled out\n");
 	aia_engine_fault(edu->engine);
 }
 
@@ -179,6 +199,16 @@ static int why_not_locked(struct edu *edu)
 	if (edu->gone)
 		return -ENODEV;
 	return edu->dead ? -EIO : 0;
+}
+
+static int why_not(struct edu *edu)
+{
+	int err;
+
+	spin_lock_irq(&edu->lock);
+	err = why_not_locked(edu);
+	spin_unlock_irq(&edu->lock);
+	return err;
 }
 
 /*
@@ -249,7 +279,7 @@ static int transfer(struct edu *edu, struct copy *copy, dma_addr_t at, u32 devic
 		return err;
 	if (!wait_until_idle(edu))
 		cut_off(edu);
-	return READ_ONCE(edu->dead) ? -EIO : 0;
+	return READ_ONCE(edu->dead) ? why_not(edu) : 0;
 }
 
 static int transfer_all(struct edu *edu, struct copy *copy, const struct aia_dma *dma)
@@ -444,7 +474,7 @@ static int quiesce(struct edu *edu)
 {
 	u32 cmd;
 
-	if ((readl(edu->regs + EDU_ID) & EDU_ID_MASK) != EDU_ID_VALUE)
+	if (!is_there(edu))
 		return -ENODEV;
 	if (readl_poll_timeout(edu->regs + EDU_DMA_CMD, cmd, !(cmd & EDU_DMA_RUN),
 			       10 * USEC_PER_MSEC, ANSWER_MS * USEC_PER_MSEC))

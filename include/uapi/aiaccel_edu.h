@@ -43,7 +43,8 @@
  * Errors, after those of the struct itself, each before those below it:
  *  %EINVAL	it does not fit in the device
  *  %EOVERFLOW	@offset plus @length wraps
- *  %ENODEV	the device was unbound from its driver; this file is of no use any more
+ *  %ENODEV	the device was unbound from its driver, or pulled out; this file is of no use any
+ *		more
  *  %EBADF	@device is no descriptor
  *  %EIO	the device did not answer once, and its engine is faulted until it is bound anew
  *  %EINVAL	@device is no open /dev/aiaccel
@@ -53,7 +54,7 @@
  *  %EACCES	%AIACCEL_EDU_FROM_DEVICE, and the buffer was pinned, or exported, for reading
  *  %ESTALE	the context has no turn of that generation on this engine; it may have ended
  *		meanwhile
- *  %ENODEV	the buffer was revoked, or the device unbound meanwhile
+ *  %ENODEV	the buffer was revoked, or the device unbound or pulled out meanwhile
  *  %EBUSY	the buffer is another driver's, whose work on it is not over
  *  %ENOMEM, %EIO  it cannot be mapped for the device, or the device did not answer
  *  %EINTR	a fatal signal came

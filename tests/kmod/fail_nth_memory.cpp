@@ -33,6 +33,16 @@ int info_errno(const Context& context, uint32_t id) {
   return context(AIACCEL_IOC_BUFFER_INFO, info);
 }
 
+// The possible faults that BUFFER_INFO meets.
+int faults_of_info(const Context& context, aiaccel_buffer_info info) {
+  const Faults faults;
+  faults.arm(kMostFaults);
+  const int err = context.call(AIACCEL_IOC_BUFFER_INFO, &info);
+  const int left = faults.disarm();
+  BOOST_REQUIRE_EQUAL(err, 0);
+  return kMostFaults - left;
+}
+
 // No id names what nobody was told of.
 void look_for_ids(const Context& context, uint32_t last) {
   for (uint32_t id = last + 1; id < last + 4; id++) BOOST_TEST(info_errno(context, id) == ENOENT);
@@ -317,6 +327,27 @@ BOOST_AUTO_TEST_CASE(info_and_destroy) {
          .undo = {},
          .prepare = [&] { alloc = context.alloc(20 * kPage); },
          .look = {}});
+}
+
+// What the pages are told by is allocated for who asked for it: no others wait until all are looked
+// at.
+BOOST_AUTO_TEST_CASE(info_of_pages_that_nobody_asked_for) {
+  NEED_DEVICE();
+  NEED_FAULTS();
+  const Context context;
+  uint64_t nodes[64] = {};
+  aiaccel_buffer_info info{};
+  info.id = context.alloc(kPage).id;
+  info.size = offsetof(aiaccel_buffer_info, tenant);
+  const int first = faults_of_info(context, info);
+  info.size = offsetof(aiaccel_buffer_info, folio_bytes);
+  BOOST_TEST(faults_of_info(context, info) == first);
+  info.size = sizeof(info);
+  BOOST_TEST(faults_of_info(context, info) > first);
+  info.size = offsetof(aiaccel_buffer_info, folio_bytes);
+  info.node_bytes = address(nodes);
+  info.nr_nodes = 64;
+  BOOST_TEST(faults_of_info(context, info) > first + 1);  // and it is written
 }
 
 BOOST_AUTO_TEST_CASE(export_and_import) {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "account.hpp"
+#include "handed.hpp"
 #include "raw.hpp"
 
 using namespace raw;
@@ -29,13 +30,6 @@ bool all_zero(const Map& map) {
   for (size_t i = 0; i < map.size(); i++)
     if (map.data()[i]) return false;
   return true;
-}
-
-aiaccel_buffer_info info_of(const Context& context, uint32_t id) {
-  aiaccel_buffer_info info{};
-  info.id = id;
-  BOOST_REQUIRE_EQUAL(context(AIACCEL_IOC_BUFFER_INFO, info), 0);
-  return info;
 }
 
 void destroy(const Context& context, uint32_t id) {
@@ -432,6 +426,45 @@ BOOST_AUTO_TEST_CASE(info_of_programs_from_before_it_grew) {
   BOOST_TEST(info.tenant == 0x5a5a5a5a5a5a5a5aULL);  // nothing beyond its size
   info.size -= 8;
   BOOST_TEST(context.call(AIACCEL_IOC_BUFFER_INFO, &info) == EINVAL);
+}
+
+// It takes a while, page by page. Who is killed meanwhile is never told, and does not stay for it.
+BOOST_AUTO_TEST_CASE(a_fatal_signal_ends_the_look_at_the_pages) {
+  NEED_DEVICE();
+  constexpr int kRounds = 10;
+  struct Asked {
+    volatile uint32_t times;
+    aiaccel_buffer_info info;
+  };
+  const Map shared(kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  auto* const asked = reinterpret_cast<Asked*>(shared.data());
+  const Context context;
+  const Fd dma_buf = export_of(context, context.alloc(256 << 20).id);
+  int ended = 0;
+  for (int round = 0; round < kRounds; round++) {
+    asked->times = 0;
+    const pid_t child = fork();
+    BOOST_REQUIRE(child >= 0);
+    if (!child) {
+      const Context own;
+      const uint32_t id = import_of(own, dma_buf).id;
+      for (;;) {
+        asked->info = {};
+        asked->info.id = id;
+        asked->times = asked->times + 1;
+        if (own(AIACCEL_IOC_BUFFER_INFO, asked->info)) _exit(1);
+      }
+    }
+    BOOST_TEST(eventually([&] { return asked->times >= 2; }));
+    usleep(static_cast<useconds_t>(1000 * round));
+    kill(child, SIGKILL);
+    int status = 0;
+    BOOST_REQUIRE_EQUAL(waitpid(child, &status, 0), child);
+    BOOST_TEST(WIFSIGNALED(status));
+    ended += asked->info.charged_bytes == 0;
+  }
+  // Between two calls, or at their beginning and end, it is hardly ever.
+  BOOST_TEST(ended >= kRounds - 2);
 }
 
 // What an engine keeps of its turns takes memory from its first queue on.

@@ -59,7 +59,8 @@ install: all ## library, headers, tools, man pages, units, udev rules, DKMS sour
 	$(call complete,fish,$(fishdir)/aiaccel.fish)
 	install -d $(DESTDIR)$(confdir)/udev/rules.d $(DESTDIR)$(confdir)/systemd/system
 	$(call fill-in,udev/60-aiaccel.rules.in,$(confdir)/udev/rules.d/60-aiaccel.rules)
-	$(call fill-in,udev/systemd/aiaccel-boot.service,$(confdir)/systemd/system/aiaccel-boot.service)
+	set -e; for unit in $(notdir $(wildcard udev/systemd/*.service)); do \
+		$(call fill-in,udev/systemd/$$unit,$(confdir)/systemd/system/$$unit); done
 	$(call put-all,644,$(wildcard udev/sysusers/*.conf),$(confdir)/sysusers.d)
 	$(call put-all,644,$(wildcard udev/modules-load/*.conf),$(confdir)/modules-load.d)
 	set -e; for unit in $(notdir $(wildcard tools/aiacceld/*.service tools/aiacceld/*.socket)); do \

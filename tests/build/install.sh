@@ -14,12 +14,12 @@ is 'DESTDIR: nothing beside usr' "$(ls "$TMP/dest")" usr
 is 'DESTDIR: what is installed does not name it' "$(grep -rlI "$TMP" "$TMP/dest")" ''
 for file in lib/libaiaccel.so.0 lib/libaiaccel.a lib/libaiaccel-registry.so.0 lib/libaiaccel-registry.a lib/pkgconfig/aiaccel-registry.pc lib/aiaccel/libaiaccel-cuda.so include/aiaccel.h include/aiaccel.hpp \
 	include/uapi/aiaccel.h bin/aiaccel bin/aiacceld bin/aiaccel-top lib/udev/rules.d/60-aiaccel.rules \
-	lib/systemd/system/aiaccel-boot.service lib/modules-load.d/aiaccel.conf \
+	lib/systemd/system/aiaccel-boot.service lib/systemd/system/aiaccel-gpus@.service lib/modules-load.d/aiaccel.conf \
 	share/man/man1/aiaccel.1 share/bash-completion/completions/aiaccel share/zsh/vendor-completions/_aiaccel \
 	share/fish/vendor_completions.d/aiaccel.fish "src/aiaccel-$version/dkms.conf" "src/aiaccel-$version/kmod/Kbuild"; do
 	ok "$file is installed" test -f "$TMP/dest/usr/$file"
 done
-for unit in system/aiaccel-boot.service user/aiacceld.{service,socket}; do
+for unit in system/aiaccel-{boot,gpus@}.service user/aiacceld.{service,socket}; do
 	if command -v systemd-analyze >/dev/null; then
 		is "systemd has nothing to say of $unit" \
 			"$(systemd-analyze verify --man=no --recursive-errors=no "$prefix/lib/systemd/$unit" 2>&1)" ''

@@ -142,8 +142,8 @@ int pinned_at(const char* at, uint64_t length) {
   });
 }
 
-Fd memfd(size_t length) {
-  Fd fd(memfd_create("test", MFD_CLOEXEC));
+Fd memfd(size_t length, unsigned flags = 0) {
+  Fd fd(memfd_create("test", MFD_CLOEXEC | flags));
   BOOST_REQUIRE(fd.get() >= 0);
   BOOST_REQUIRE_EQUAL(ftruncate(fd.get(), static_cast<off_t>(length)), 0);
   return fd;
@@ -441,6 +441,46 @@ BOOST_AUTO_TEST_CASE(what_may_not_be_pinned_any_more_is_refused) {
   BOOST_REQUIRE(mmap(map.data(), kBytes, kReadWrite, MAP_PRIVATE | MAP_FIXED, program.get(), 0) !=
                 MAP_FAILED);
   BOOST_TEST(try_pin(context, map.data(), kBytes, kCached) == EOPNOTSUPP);
+}
+
+// Devices go on to write where they could before, as the mapping may be written to still.
+BOOST_AUTO_TEST_CASE(what_was_kept_is_found_in_a_memfd_that_was_sealed_since) {
+  NEED_DEVICE();
+  const Context context;
+  const Fd fd = memfd(2 * kBytes, MFD_ALLOW_SEALING);
+  const Map map(2 * kBytes, kReadWrite, MAP_SHARED, fd.get(), 0);
+  memset(map.data(), 1, map.size());
+  BOOST_TEST(!finds(context, map.data(), kBytes));
+  BOOST_REQUIRE_EQUAL(fcntl(fd.get(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+  BOOST_TEST(finds(context, map.data(), kBytes));
+  map.data()[0] = 2;
+  // Nothing new: of another range, not to be kept, for another context.
+  BOOST_TEST(try_pin(context, map.data() + kBytes, kBytes, kCached) == EPERM);
+  BOOST_TEST(try_pin(context, map.data(), kBytes, AIACCEL_PIN_WRITE) == EPERM);
+  BOOST_TEST(try_pin(Context(), map.data(), kBytes, kCached) == EPERM);
+  BOOST_TEST(try_pin(context, map.data() + kBytes, kBytes, AIACCEL_PIN_CACHED) == 0);
+  // Nor what was kept, once it is stale.
+  BOOST_TEST(finds(context, map.data(), kBytes));
+  BOOST_REQUIRE_EQUAL(madvise(map.data(), kPage, MADV_DONTNEED), 0);
+  BOOST_TEST(try_pin(context, map.data(), kBytes, kCached) == EPERM);
+}
+
+BOOST_AUTO_TEST_CASE(a_memfd_cannot_be_sealed_while_a_pin_of_it_is_kept) {
+  NEED_DEVICE();
+  const Context context;
+  const Fd fd = memfd(kBytes, MFD_ALLOW_SEALING);
+  BOOST_REQUIRE_EQUAL(fallocate(fd.get(), 0, 0, kBytes), 0);
+  // No mapping that could be written to is in the way.
+  const Fd reader(
+      open(("/proc/self/fd/" + std::to_string(fd.get())).c_str(), O_RDONLY | O_CLOEXEC));
+  Map map(kBytes, PROT_READ, MAP_SHARED, reader.get(), 0);
+  BOOST_REQUIRE_EQUAL(map.error(), 0);
+  BOOST_TEST(!finds(context, map.data(), kBytes, AIACCEL_PIN_CACHED));
+  BOOST_TEST(fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE) == -1);
+  BOOST_TEST(errno == EBUSY);
+  BOOST_TEST(finds(context, map.data(), kBytes, AIACCEL_PIN_CACHED));
+  map.unmap();
+  BOOST_TEST(eventually([&] { return fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE) == 0; }));
 }
 
 BOOST_AUTO_TEST_CASE(what_the_kernel_tries_leaves_no_other_pages) {

@@ -26,6 +26,7 @@
 #include <functional>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "account.hpp"
 #include "cgroup.hpp"
@@ -868,6 +869,109 @@ BOOST_AUTO_TEST_CASE(what_nobody_uses_is_given_back_before_memory_is_refused) {
   if (!(max << (24 << 20) << std::flush)) SKIP("no memory controller");
   small.enter();
   gives_back(48 << 20, AIACCEL_REFUSED_MEMCG);
+  Cgroup::leave();
+}
+
+namespace {
+
+// Processes that keep all processors but one from the kernel's threads, for as long as run() takes,
+// whose caller has that one; or for a second, after which the kernel lets them run all the same.
+class Alone {
+ public:
+  // They begin, and sleep.
+  Alone() {
+    sched_getaffinity(0, sizeof before_, &before_);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+      if (!CPU_ISSET(cpu, &before_)) continue;
+      if (own_ >= 0)
+        others_.push_back(fork_for(cpu));
+      else
+        own_ = cpu;
+    }
+  }
+  ~Alone() {
+    word(0) = kEnd;
+    for (const pid_t other : others_) waitpid(other, nullptr, 0);
+  }
+  Alone(const Alone&) = delete;
+
+  template <typename Body>
+  void run(const Body& body) {
+    word(0) = kGo;
+    BOOST_REQUIRE(eventually([&] { return word(1) == others_.size(); }));
+    take(own_);
+    body();
+    word(0) = kEnd;
+    const sched_param none{};
+    sched_setscheduler(0, SCHED_OTHER, &none);
+    sched_setaffinity(0, sizeof before_, &before_);
+  }
+
+ private:
+  enum : uint32_t { kGo = 1, kEnd };
+
+  volatile uint32_t& word(size_t at) const {
+    return reinterpret_cast<volatile uint32_t*>(shared_.data())[at];
+  }
+  static void take(int cpu) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_param first{};
+    first.sched_priority = 1;
+    if (sched_setaffinity(0, sizeof one, &one) || sched_setscheduler(0, SCHED_FIFO, &first))
+      _exit(103);
+  }
+  pid_t fork_for(int cpu) const {
+    const pid_t other = fork();
+    BOOST_REQUIRE(other >= 0);
+    if (other) return other;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (!word(0)) usleep(1000);
+    take(cpu);
+    __atomic_fetch_add(&word(1), 1, __ATOMIC_SEQ_CST);
+    while (word(0) != kEnd) continue;
+    _exit(0);
+  }
+
+  const Map shared_{kPage, kReadWrite, MAP_SHARED | MAP_ANONYMOUS, -1, 0};
+  cpu_set_t before_;
+  int own_ = -1;
+  std::vector<pid_t> others_;
+};
+
+}  // namespace
+
+// What is unmapped is on its way back: by the work item, which has no processor here, so by the
+// ALLOC that finds no memory.
+BOOST_AUTO_TEST_CASE(what_was_kept_of_memory_that_is_unmapped_is_allocated_anew) {
+  NEED_DEVICE();
+  if (!have_cgroups()) SKIP("no cgroup version 2");
+  constexpr size_t kLength = 16 << 20;
+  std::ofstream(kCgroups + "/cgroup.subtree_control") << "+memory" << std::flush;
+  const Cgroup small("/aiaccel-small");
+  std::ofstream max(small.path() + "/memory.max");
+  if (!(max << (kLength / 2 * 3) << std::flush)) SKIP("no memory controller");
+  const Context context;
+  Alone alone;
+  small.enter();
+  Map map = touched(kLength);
+  const Pinned pinned(context, map.data(), kLength);
+  aiaccel_alloc alloc{};
+  alloc.length = kLength;
+  // In use, it is in the way.
+  BOOST_TEST(context(AIACCEL_IOC_ALLOC, alloc) == ENOMEM);
+  BOOST_TEST(alloc.refused_by == AIACCEL_REFUSED_MEMCG);
+  BOOST_TEST(destroy_errno(context, pinned.id) == 0);
+  BOOST_TEST(context.query().pinned_bytes == kLength);
+  int err = -1;
+  alone.run([&] {
+    map.unmap();
+    err = context(AIACCEL_IOC_ALLOC, alloc);
+  });
+  BOOST_TEST(err == 0);
+  BOOST_TEST(context.query().pinned_bytes == kLength);
+  BOOST_TEST(destroy_errno(context, alloc.id) == 0);
   Cgroup::leave();
 }
 

@@ -235,7 +235,7 @@ static int fill(struct aia_buffer *buffer, struct plan *plan, u32 *refused_by)
 		if (!aia_pages_add(&buffer->pages, page, nr)) {
 			for (i = 0; i < nr; i++)
 				__free_page(page + i);
-			*refused_by = AIACCEL_REFUSED_MEMORY;
+			*refused_by = who_refused(plan); /* it is charged too */
 			return -ENOMEM;
 		}
 		cond_resched();

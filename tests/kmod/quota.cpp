@@ -155,6 +155,28 @@ BOOST_AUTO_TEST_CASE(the_memory_cgroup) {
   BOOST_TEST(status == 0);
 }
 
+// Whatever it is that finds no room: one of the pages, or what they are noted in.
+BOOST_AUTO_TEST_CASE(the_memory_cgroup_is_told_wherever_it_refuses) {
+  NEED_DEVICE();
+  if (!have_cgroups()) SKIP("no cgroup version 2");
+  std::ofstream(kCgroups + "/cgroup.subtree_control") << "+memory" << std::flush;
+  const Cgroup small("/aiaccel-quota");
+  std::ofstream max(small.path() + "/memory.max");
+  if (!(max << (24 << 20) << std::flush)) SKIP("no memory controller");
+  const int status = in_child([&] {
+    small.enter();
+    const Context context;
+    for (int i = 0; i < 128; i++) {
+      uint32_t refused_by;
+      if (!(max << (24 << 20) - i * 4096 << std::flush)) return 1;
+      if (try_alloc(context, 48 << 20, &refused_by) != ENOMEM) return 2;
+      if (refused_by != AIACCEL_REFUSED_MEMCG) return 3;
+    }
+    return 0;
+  });
+  BOOST_TEST(status == 0);
+}
+
 BOOST_AUTO_TEST_CASE(memory_where_it_is_wanted) {
   NEED_DEVICE();
   const Reloaded module("memory_mib=1000000 tenant_memory_mib=1000000");

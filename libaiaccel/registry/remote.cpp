@@ -3,6 +3,8 @@
 // Pushing and pulling, by git and git-lfs, which know every transport, and whose configuration,
 // keys and helpers the user has. Weights go before the references that need them, and come after.
 
+#include <fcntl.h>
+
 #include <aiaccel/registry.hpp>
 #include <algorithm>
 #include <cerrno>
@@ -19,7 +21,10 @@ constexpr const char* kNameless = "aiaccel-remote";
 // A remote by its name, or by an address that gets a name for as long as a call takes.
 class Remote {
  public:
-  Remote(const Impl& impl, const Git& git, const std::string& remote) : impl_(impl) {
+  Remote(const Impl& impl, const Git& git, const std::string& remote)
+      : impl_(impl), nothing_(impl.git_dir / "aiaccel/no-files") {
+    make_folders(nothing_);
+    open_file(nothing_ / ".lfsconfig", O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (remote.empty() || remote.front() == '-')
       throw Error(EINVAL, "'" + remote + "' is no remote");
     for (const char c : remote) {
@@ -41,7 +46,16 @@ class Remote {
   }
 
   void git(std::vector<std::string> arguments, int error, const std::string& doing) const {
-    std::vector<std::string> argv{"git", "-c", "lfs.allowincompletepush=true"};
+    // History names weights that gc() took, and those of all that is live were looked for. They
+    // are in the store's folder, whatever the user's configuration says; relative, since git-lfs
+    // takes this for a remote in a folder, too.
+    std::vector<std::string> argv{"git",
+                                  "--git-dir=" + impl_.git_dir.string(),
+                                  "--work-tree=" + nothing_.string(),
+                                  "-c",
+                                  "lfs.allowincompletepush=true",
+                                  "-c",
+                                  "lfs.storage=lfs"};
     if (!url_.empty()) argv.insert(argv.end(), {"-c", "remote." + name + ".url=" + url_});
     argv.insert(argv.end(), arguments.begin(), arguments.end());
     const Ran ran = run(argv, impl_.folder);
@@ -55,6 +69,9 @@ class Remote {
 
  private:
   const Impl& impl_;
+  // The working tree for git-lfs. It takes a .lfsconfig from there or else from dev, and in dev is
+  // what was pulled: that would say to which server weights go. So there is one, which says nothing.
+  const Path nothing_;
   std::string url_;
 };
 
@@ -142,7 +159,7 @@ void take_over(const Impl& impl, const Git& git, const std::string& branch,
   }
 }
 
-// Commits of which weights are not here, by model.
+// Commits of which weights are not here, by model: of what tags and branches have.
 std::map<std::string, std::vector<std::string>> lacking(const Impl& impl, const Git& git) {
   std::map<std::string, std::set<std::string>> commits;
   std::set<std::string> seen;
@@ -165,9 +182,26 @@ std::map<std::string, std::vector<std::string>> lacking(const Impl& impl, const 
     const std::string commit = value.peeled.empty() ? git.peel(value.value) : value.peeled;
     if (!commit.empty()) look(tag->name, commit);
   }
+  std::set<std::string> branches = stages(impl);
+  branches.insert("dev");
+  for (const std::string& branch : branches) {
+    const auto tip = impl.refs.find("refs/heads/" + branch);
+    const CommitPtr commit = tip ? git.commit(tip->value) : nullptr;
+    if (!commit) continue;
+    for (const std::string& name : model_names(git, git.tree(commit.get()).get()))
+      look(name, tip->value);
+  }
   std::map<std::string, std::vector<std::string>> all;
   for (const auto& [name, each] : commits) all[name].assign(each.begin(), each.end());
   return all;
+}
+
+void check_complete(const Impl& impl, const Git& git, const std::string& doing) {
+  const auto missing = lacking(impl, git);
+  if (missing.empty()) return;
+  const auto& [model, commits] = *missing.begin();
+  throw Error(ENODATA, doing + ": weights of " + model + " in commit " + commits.front() +
+                           " are not here (aiaccel pull brings them from where they are)");
 }
 
 }  // namespace
@@ -181,11 +215,13 @@ void Registry::push(const std::string& name, const OnProgress& progress) {
   const auto git = impl_->handles.lend();
   const Remote remote(*impl_, *git, name);
   const FileLock using_it = impl_->use();
+  check_complete(*impl_, *git, "cannot push to " + name);
   if (progress) progress({"weights", 0, 0});
   remote.git({"lfs", "push", "--all", remote.name}, EIO, "push weights to " + name);
   if (progress) progress({"references", 0, 0});
   // The hook would push weights once more.
-  std::vector<std::string> arguments{"push", "--no-verify", remote.name, "refs/tags/*:refs/tags/*"};
+  std::vector<std::string> arguments{"push", "--atomic", "--no-verify", remote.name,
+                                     "refs/tags/*:refs/tags/*"};
   std::set<std::string> branches = stages(*impl_);
   branches.insert("dev");
   for (const std::string& branch : branches) {
@@ -222,6 +258,7 @@ void Registry::pull(const std::string& name, const OnProgress& progress) {
       remote.git(arguments, ENODATA, "pull the weights of " + model + " from " + name);
     }
   }
+  check_complete(*impl_, *git, "not all was pulled from " + name);
 }
 
 }  // namespace aiaccel

@@ -127,6 +127,70 @@ BOOST_FIXTURE_TEST_CASE(no_mix, Pushed) {
   BOOST_TEST(git("rev-parse dev") == before);
 }
 
+// What a version needs and is not there is said, and not left out.
+BOOST_FIXTURE_TEST_CASE(incomplete, Pushed) {
+  // What gc took is in history only, and keeps nobody from pushing.
+  registry.add(model("m", 8), options("vad", "8.0.0"));
+  registry.remove(Ref::parse("vad@v8.0.0"), false);
+  registry.gc(false, std::chrono::seconds(0));
+  registry.push("origin");
+
+  const ModelVersion version = registry.add(model("m", 3), options("vad", "3.0.0"));
+  std::string object;
+  for (const VersionFile& file : version.files) {
+    if (file.weights) object = file.sha256;
+  }
+  const std::string in = object.substr(0, 2) + "/" + object.substr(2, 2) + "/" + object;
+  const Path ours = Lab::registry() / ".git/lfs/objects" / in;
+  std::filesystem::rename(ours, top() / "kept");
+  const Thrown push = thrown([&] { registry.push("origin"); });
+  BOOST_TEST(push.error == ENODATA);
+  BOOST_TEST(has(push.what, "weights of vad"), push.what);
+  BOOST_TEST(!has(sh("git tag", bare), "vad@v3.0.0"));
+  std::filesystem::rename(top() / "kept", ours);
+  registry.push("origin");
+
+  std::filesystem::rename(bare / "lfs/objects" / in, top() / "kept");
+  Registry other = Registry::create(top() / "other");
+  BOOST_TEST(thrown([&] { other.pull(bare.string()); }).error == ENODATA);
+  std::filesystem::rename(top() / "kept", bare / "lfs/objects" / in);
+  // Weights come to where the registry looks for them.
+  sh("git config lfs.storage " + (top() / "elsewhere").string(), top() / "other");
+  other.pull(bare.string());
+  other.verify_contents(Ref::parse("vad@v3.0.0"));
+}
+
+// A file that was pulled does not say to which server weights go.
+BOOST_FIXTURE_TEST_CASE(no_other_server, Pushed) {
+  sh("git clone -q bare.git clone", top());
+  sh("git init -q --bare elsewhere.git && cd clone && "
+     "git config -f .lfsconfig lfs.url file://$PWD/../elsewhere.git && "
+     "git config -f .lfsconfig remote.origin.lfsurl file://$PWD/../elsewhere.git && "
+     "git config -f .lfsconfig lfs.fetchexclude '*' && "
+     "git add .lfsconfig && git commit -qm elsewhere && git push -q --no-verify",
+     top());
+  registry.pull("origin");
+  BOOST_TEST(has(git("show dev:.lfsconfig"), "elsewhere"));
+  registry.add(model("m", 3), options("vad", "3.0.0"));
+  registry.push("origin");
+  BOOST_TEST(sh("find . -path '*lfs/objects*' -type f", top() / "elsewhere.git") == "");
+  BOOST_TEST(sh("find lfs/objects -type f | wc -l", bare) == "3");
+  Registry other = Registry::create(top() / "other");
+  other.pull(bare.string());
+  other.verify_contents(Ref::parse("vad@v3.0.0"));
+  check_whole();
+}
+
+// All references or none.
+BOOST_FIXTURE_TEST_CASE(pushed_at_once, Pushed) {
+  sh("git clone -q bare.git clone", top());
+  sh("git commit -qm ahead --allow-empty && git push -q --no-verify", top() / "clone");
+  registry.add(model("m", 3), options("vad", "3.0.0"));
+  const std::string before = sh("git for-each-ref", bare);
+  BOOST_TEST(thrown([&] { registry.push("origin"); }).error == EIO);
+  BOOST_TEST(sh("git for-each-ref", bare) == before);
+}
+
 BOOST_FIXTURE_TEST_CASE(no_remotes, Pushed) {
   BOOST_TEST(thrown([&] { registry.push("nowhere"); }).error == ENOENT);
   BOOST_TEST(thrown([&] { registry.push("--all"); }).error == EINVAL);

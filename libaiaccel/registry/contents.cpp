@@ -19,6 +19,7 @@ namespace {
 
 void make_all(const Impl& impl, const Git& git, const git_oid& folder, const Path& into) {
   std::set<Path> folders{into};
+  TextReader texts(git);
   for (const TreeFile& file : tree_files(git, folder)) {
     // A commit may be anybody's.
     if (const std::string why = why_no_file_name(file.path); !why.empty()) {
@@ -31,7 +32,7 @@ void make_all(const Impl& impl, const Git& git, const git_oid& folder, const Pat
     make_folders(path.parent_path());
     for (Path each = path.parent_path(); each != into; each = each.parent_path())
       folders.insert(each);
-    const std::string text = git.blob(file.id);
+    const std::string text = texts.read(file);
     if (const auto pointer = Pointer::parse(text)) {
       if (!impl.store.has(*pointer)) {
         throw Error(ENODATA, file.path + ": its weights are not here (" + pointer->sha256 + ")");

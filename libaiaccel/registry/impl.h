@@ -82,13 +82,25 @@ Place find(const Impl& impl, const Git& git, const Ref& ref);
 // Of a commit's tree: the folders that are models.
 std::set<std::string> model_names(const Git& git, const git_tree* tree);
 
-// Every file in a folder, with its blob.
+// Every file in a folder, with its blob. Throws E2BIG, ELOOP, ENAMETOOLONG for what nobody added.
 struct TreeFile {
   std::string path;
   git_oid id;
   git_filemode_t mode;
 };
 std::vector<TreeFile> tree_files(const Git& git, const git_oid& folder);
+// Of a version: what Git itself keeps.
+constexpr std::uint64_t kMostText = 256 << 20;
+// Reads that, up to its end: a small pack can hold gigabytes of zeros.
+class TextReader {
+ public:
+  explicit TextReader(const Git& git) : git_(git) {}
+  std::string read(const TreeFile& file);  // throws EFBIG
+
+ private:
+  const Git& git_;
+  std::uint64_t left_ = kMostText;
+};
 // The pointer that a blob is, if it is one.
 std::optional<Pointer> pointer_at(const Git& git, const git_oid& blob);
 // Of all of a folder's files. Throws EBADMSG for links and whatever else no model has.

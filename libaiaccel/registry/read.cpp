@@ -10,6 +10,7 @@
 #include "registry/impl.h"
 #include "registry/record.h"
 #include "registry/sha256.h"
+#include "registry/source.h"
 
 namespace aiaccel::registry {
 namespace {
@@ -100,37 +101,83 @@ Place find_head(const Impl& impl, const Git& git, const Ref& ref) {
   return place;
 }
 
-void walk_tree(const Git& git, const git_oid& folder, const std::string& inside, int depth,
-               std::vector<TreeFile>& files) {
-  if (depth > kDeepest)
-    throw Error(ELOOP, "a tree is " + std::to_string(kDeepest) + " folders deep");
-  const TreePtr tree = git.tree(folder);
-  for (std::size_t i = 0; i < git_tree_entrycount(tree.get()); i++) {
-    const git_tree_entry* const entry = git_tree_entry_byindex(tree.get(), i);
-    const std::string path = inside + git_tree_entry_name(entry);
-    if (git_tree_entry_type(entry) == GIT_OBJECT_TREE) {
-      walk_tree(git, *git_tree_entry_id(entry), path + "/", depth + 1, files);
-    } else if (path != ".gitattributes") {
-      files.push_back({path, *git_tree_entry_id(entry), git_tree_entry_filemode(entry)});
-    }
-  }
-}
+// A tree may be anybody's: a few objects of Git can say that there are more files than atoms, since
+// each folder may be in many. So no more is read of one model than add() takes, and its own files.
+class TreeWalk {
+ public:
+  explicit TreeWalk(const Git& git) : git_(git) {}
 
-void find_models(const Git& git, const git_tree* tree, const std::string& inside, int depth,
-                 std::set<std::string>& names) {
-  if (depth > kDeepest) return;
-  for (std::size_t i = 0; i < git_tree_entrycount(tree); i++) {
-    const git_tree_entry* const entry = git_tree_entry_byindex(tree, i);
-    const std::string name = inside + git_tree_entry_name(entry);
-    if (git_tree_entry_type(entry) != GIT_OBJECT_TREE || !why_no_name(name).empty()) continue;
-    const TreePtr below = git.tree(*git_tree_entry_id(entry));
-    if (git_tree_entry_byname(below.get(), std::string(kRecord).c_str()) != nullptr) {
-      names.insert(name);
-    } else {
-      find_models(git, below.get(), name + "/", depth + 1, names);
+  void walk(const git_oid& folder, const std::string& inside, int depth) {
+    if (depth > kDeepest)
+      throw Error(ELOOP, "a tree is " + std::to_string(kDeepest) + " folders deep");
+    const TreePtr tree = git_.tree(folder);
+    for (std::size_t i = 0; i < git_tree_entrycount(tree.get()); i++) {
+      const git_tree_entry* const entry = git_tree_entry_byindex(tree.get(), i);
+      const std::string path = inside + git_tree_entry_name(entry);
+      if (++entries_ > kMostEntries + kOwnFiles) {
+        throw Error(E2BIG,
+                    "a tree has more than " + std::to_string(kMostEntries) + " files and folders");
+      }
+      if (path.size() > kLongestPath) {
+        throw Error(ENAMETOOLONG, "a file's name in a tree is longer than " +
+                                      std::to_string(kLongestPath) + " bytes");
+      }
+      if (git_tree_entry_type(entry) == GIT_OBJECT_TREE) {
+        walk(*git_tree_entry_id(entry), path + "/", depth + 1);
+      } else if (path != ".gitattributes") {
+        files.push_back({path, *git_tree_entry_id(entry), git_tree_entry_filemode(entry)});
+      }
     }
   }
-}
+
+  std::vector<TreeFile> files;
+
+ private:
+  static constexpr std::size_t kOwnFiles = 2;  // aiaccel.json and .gitattributes
+
+  const Git& git_;
+  std::size_t entries_ = 0;
+};
+
+class ModelSearch {
+ public:
+  explicit ModelSearch(const Git& git) : git_(git) {}
+
+  // Whether there are any.
+  bool find(const git_tree* tree, const std::string& inside, int depth) {
+    if (depth > kDeepest) return false;
+    bool any = false;
+    for (std::size_t i = 0; i < git_tree_entrycount(tree); i++) {
+      const git_tree_entry* const entry = git_tree_entry_byindex(tree, i);
+      const std::string name = inside + git_tree_entry_name(entry);
+      if (git_tree_entry_type(entry) != GIT_OBJECT_TREE || !why_no_name(name).empty()) continue;
+      const auto place = std::pair(name.size(), hex(*git_tree_entry_id(entry)));
+      if (barren_.contains(place)) continue;
+      const TreePtr below = git_.tree(*git_tree_entry_id(entry));
+      if (git_tree_entry_byname(below.get(), std::string(kRecord).c_str()) != nullptr) {
+        names.insert(name);
+        if (names.size() > kMostModels)
+          throw Error(E2BIG, "a tree has more than " + std::to_string(kMostModels) + " models");
+        any = true;
+      } else if (find(below.get(), name + "/", depth + 1)) {
+        any = true;
+      } else {
+        barren_.insert(place);
+      }
+    }
+    return any;
+  }
+
+  std::set<std::string> names;
+
+ private:
+  static constexpr std::size_t kMostModels = 100000;
+
+  const Git& git_;
+  // Folders without models, since each may be in many; with how much of a name is above them, since
+  // that has an end.
+  std::set<std::pair<std::size_t, std::string>> barren_;
+};
 
 }  // namespace
 
@@ -254,17 +301,17 @@ Place find(const Impl& impl, const Git& git, const Ref& ref) {
 }
 
 std::set<std::string> model_names(const Git& git, const git_tree* tree) {
-  std::set<std::string> names;
-  find_models(git, tree, "", 0, names);
-  return names;
+  ModelSearch search(git);
+  search.find(tree, "", 0);
+  return std::move(search.names);
 }
 
 std::vector<TreeFile> tree_files(const Git& git, const git_oid& folder) {
-  std::vector<TreeFile> files;
-  walk_tree(git, folder, "", 0, files);
-  std::sort(files.begin(), files.end(),
+  TreeWalk tree(git);
+  tree.walk(folder, "", 0);
+  std::sort(tree.files.begin(), tree.files.end(),
             [](const TreeFile& a, const TreeFile& b) { return a.path < b.path; });
-  return files;
+  return std::move(tree.files);
 }
 
 std::optional<Pointer> pointer_at(const Git& git, const git_oid& blob) {
@@ -272,13 +319,24 @@ std::optional<Pointer> pointer_at(const Git& git, const git_oid& blob) {
   return Pointer::parse(git.blob(blob));
 }
 
+std::string TextReader::read(const TreeFile& file) {
+  const std::size_t size = git_.size(file.id);
+  if (size > left_) {
+    throw Error(EFBIG, file.path + ": Git itself has more than " + std::to_string(kMostText) +
+                           " bytes of this version");
+  }
+  left_ -= size;
+  return git_.blob(file.id);
+}
+
 std::vector<VersionFile> files_of(const Git& git, const git_oid& folder) {
+  TextReader texts(git);
   std::vector<VersionFile> files;
   for (const TreeFile& file : tree_files(git, folder)) {
     if (file.mode != GIT_FILEMODE_BLOB && file.mode != GIT_FILEMODE_BLOB_EXECUTABLE) {
       throw Error(EBADMSG, file.path + " is a link or another repository, and no file");
     }
-    const std::string text = git.blob(file.id);
+    const std::string text = texts.read(file);
     if (const auto pointer = Pointer::parse(text)) {
       files.push_back({file.path, pointer->sha256, pointer->size, true});
     } else {

@@ -14,7 +14,7 @@
 namespace aiaccel::registry {
 
 constexpr std::string_view kRecord = "aiaccel.json";
-constexpr std::size_t kLongestRecord = 256 << 20;
+constexpr std::size_t kLongestRecord = 64 << 20;
 
 // Of `name`, `version`, `licence`, `labels`, `parent`, `training_run`, `main_file`, `files`,
 // `metadata`.

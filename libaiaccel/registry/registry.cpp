@@ -236,6 +236,10 @@ class Adding {
   }
 
   void text(const std::string& path, const std::string& content) {
+    if ((texts_ += content.size()) > kMostText) {
+      throw Error(EFBIG, path + ": all that is no weights has more than " +
+                             std::to_string(kMostText) + " bytes");
+    }
     files.push_back({path, Sha256::of(content), content.size(), false});
     blobs.push_back({path, git_.write_blob(content)});
   }
@@ -248,6 +252,7 @@ class Adding {
   const Impl& impl_;
   const Git& git_;
   const AddOptions& options_;
+  std::uint64_t texts_ = 0;
 };
 
 bool is_ours(git_index* index) {

@@ -22,7 +22,6 @@ namespace aiaccel::registry {
 namespace {
 
 constexpr int kDeepest = 32;
-constexpr std::size_t kMostFiles = 100000;
 
 // What belongs to how the model came here, and not to it.
 bool is_left_out(const std::string& inside, std::string_view name) {
@@ -96,7 +95,8 @@ bool is_utf8(std::string_view text) {
 
 std::string why_no_file_name(std::string_view path) {
   if (path.empty()) return "it is empty";
-  if (path.size() > 1024) return "it is longer than 1024 bytes";
+  if (path.size() > kLongestPath)
+    return "it is longer than " + std::to_string(kLongestPath) + " bytes";
   if (!is_utf8(path)) return "it is no UTF-8";
   for (const char c : path) {
     if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) return "it has a control character";
@@ -165,6 +165,9 @@ void Source::walk(const std::string& inside, int depth) {
     const std::string name = entry->d_name;
     if (name == "." || name == ".." || is_left_out(inside, name)) continue;
     const std::string path = inside + name;
+    if (++entries_ > kMostEntries)
+      throw Error(E2BIG, folder_.string() + " has more than " + std::to_string(kMostEntries) +
+                             " files and folders");
     if (const std::string why = why_no_file_name(path); !why.empty()) {
       throw Error(EINVAL, "'" + path + "' cannot be added: " + why);
     }
@@ -176,9 +179,6 @@ void Source::walk(const std::string& inside, int depth) {
       walk(path + "/", depth + 1);
     } else if (S_ISREG(seen.st_mode)) {
       files_.push_back({path, static_cast<std::uint64_t>(seen.st_size)});
-      if (files_.size() > kMostFiles)
-        throw Error(E2BIG,
-                    folder_.string() + " has more than " + std::to_string(kMostFiles) + " files");
     } else {
       throw Error(EINVAL, (folder_ / path).string() + " is neither a file nor a folder");
     }

@@ -14,6 +14,10 @@
 
 namespace aiaccel::registry {
 
+// Of one model: files and folders.
+constexpr std::size_t kMostEntries = 100000;
+constexpr std::size_t kLongestPath = 1024;
+
 struct SourceFile {
   std::string path;  // in the model's folder
   std::uint64_t size = 0;
@@ -48,6 +52,7 @@ class Source {
   std::string inside_;  // the folder in there, with a slash at its end
   Fd fd_;               // of root_
   std::vector<SourceFile> files_;
+  std::size_t entries_ = 0;
 };
 
 // What is wrong with the name of a file, "" for what Git and every file system can have.

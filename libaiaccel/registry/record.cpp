@@ -5,6 +5,7 @@
 #include "registry/record.h"
 
 #include <cerrno>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 namespace aiaccel::registry {
@@ -20,9 +21,24 @@ std::string text_at(const Json& json, const char* key) {
   return found == json.end() || found->is_null() ? std::string() : found->get<std::string>();
 }
 
+// Json would convert what is negative, too large or a fraction.
+std::uint64_t count_of(const Json& json, const std::string& key) {
+  if (!json.is_number_unsigned())
+    throw Error(EBADMSG, std::string(kRecord) + ": '" + key + "' is no count");
+  return json.get<std::uint64_t>();
+}
+
+std::int64_t integer_of(const Json& json, const std::string& key) {
+  if (!json.is_number_integer() || (json.is_number_unsigned() && json.get<std::uint64_t>() >
+                                        std::numeric_limits<std::int64_t>::max())) {
+    throw Error(EBADMSG, std::string(kRecord) + ": '" + key + "' is no whole number");
+  }
+  return json.get<std::int64_t>();
+}
+
 std::uint64_t number_at(const Json& json, const char* key) {
   const auto found = json.find(key);
-  return found == json.end() || found->is_null() ? 0 : found->get<std::uint64_t>();
+  return found == json.end() || found->is_null() ? 0 : count_of(*found, key);
 }
 
 const Json& list_at(const Json& json, const char* key) {
@@ -36,7 +52,7 @@ const Json& list_at(const Json& json, const char* key) {
 void read_shape(const Json& json, Shape& shape, std::vector<std::string>* symbols) {
   for (const Json& dimension : json) {
     const bool fixed = dimension.is_number();
-    shape.push_back(fixed ? dimension.get<std::int64_t>() : -1);
+    shape.push_back(fixed ? integer_of(dimension, "shape") : -1);
     if (symbols != nullptr)
       symbols->push_back(dimension.is_string() ? dimension.get<std::string>() : "");
   }
@@ -93,13 +109,15 @@ Metadata read_metadata_json(const Json& json) {
   metadata.producer_version = text_at(json, "producer_version");
   metadata.licence = text_at(json, "licence");
   for (const Json& each : list_at(json, "opsets")) {
-    metadata.opsets.push_back({text_at(each, "domain"), each.at("version").get<std::int64_t>()});
+    metadata.opsets.push_back({text_at(each, "domain"), integer_of(each.at("version"), "version")});
   }
   metadata.inputs = read_values(list_at(json, "inputs"));
   metadata.outputs = read_values(list_at(json, "outputs"));
   metadata.parameters = number_at(json, "parameters");
-  if (json.contains("operators"))
-    metadata.operators = json.at("operators").get<std::map<std::string, std::uint64_t>>();
+  if (json.contains("operators")) {
+    for (const auto& [name, count] : json.at("operators").items())
+      metadata.operators[name] = count_of(count, "operators");
+  }
   for (const Json& each : list_at(json, "entry_points")) {
     metadata.entry_points.push_back(
         {text_at(each, "name"), list_at(each, "parameters").get<std::vector<std::string>>()});
@@ -178,7 +196,13 @@ std::string write_record(const ModelVersion& version) {
                              {"weights", file.weights}});
   }
   json["metadata"] = version.metadata ? Ordered::parse(version.metadata->to_json(-1)) : Ordered();
-  return json.dump(1, '\t', false, Ordered::error_handler_t::replace) + "\n";
+  std::string text = json.dump(1, '\t', false, Ordered::error_handler_t::replace) + "\n";
+  if (text.size() > kLongestRecord) {
+    throw Error(E2BIG, "there is too much to say of " + version.name + ": its " +
+                           std::string(kRecord) + " has more than " +
+                           std::to_string(kLongestRecord) + " bytes");
+  }
+  return text;
 }
 
 void read_record(std::string_view text, bool metadata, ModelVersion& version) {

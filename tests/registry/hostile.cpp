@@ -104,4 +104,17 @@ BOOST_FIXTURE_TEST_CASE(large_record, Hostile) {
   BOOST_TEST(has(refused.what, "too large"), refused.what);
 }
 
+// Numbers that JSON has and we do not.
+BOOST_FIXTURE_TEST_CASE(odd_numbers, Hostile) {
+  const auto refused = [&](const std::string& file) {
+    write("record", R"({"schema":1,"files":[)" + file + "]}");
+    write("entries", "100644 blob " + blob("cat ../record") + "\taiaccel.json\n");
+    model_is(git("mktree <../entries"));
+    return resolved().error;
+  };
+  BOOST_TEST(refused(R"({"path":"a","size_bytes":18446744073709551615})") == 0);
+  for (const char* const size : {"-1", "1.5", "1e300", "18446744073709551616", "\"1\"", "true"})
+    BOOST_TEST(refused(R"({"path":"a","size_bytes":)" + std::string(size) + "}") == EBADMSG, size);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

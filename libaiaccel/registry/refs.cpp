@@ -389,26 +389,28 @@ bool Change::remove(const std::string& name, const std::string& expected) {
   FileOfGit file(refs_, 0, path);
   const auto now = refs_.find(name);
   if (!now || now->value != expected) return false;
-  // From packed-refs first, or what is packed would come to light again.
-  {
-    const Path packed_path = refs_.git_dir() / "packed-refs";
-    const Packed look(refs_.git_dir());
-    if (look.find(name)) {
-      FileOfGit packed_file(refs_, 1, packed_path);
-      const Packed packed(refs_.git_dir());
-      std::vector<RefValue> left;
-      packed.each("", [&](RefValue value) {
-        if (value.name != name) left.push_back(std::move(value));
-      });
-      std::sort(left.begin(), left.end(),
-                [](const auto& a, const auto& b) { return a.name < b.name; });
-      std::string text(packed.fully_peeled ? kHeader : "# pack-refs with: peeled sorted \n");
-      for (const RefValue& value : left) {
-        text += value.value + " " + value.name + "\n";
-        if (!value.peeled.empty()) text += "^" + value.peeled + "\n";
-      }
-      packed_file.commit(text);
+  // From packed-refs first, or what is packed would come to light again; and nobody packs it before
+  // its own file is gone, too.
+  const Path packed_path = refs_.git_dir() / "packed-refs";
+  const FileOfGit held(refs_, 1, packed_path);
+  const Packed packed(refs_.git_dir());
+  if (packed.find(name)) {
+    std::vector<RefValue> left;
+    packed.each("", [&](RefValue value) {
+      if (value.name != name) left.push_back(std::move(value));
+    });
+    std::sort(left.begin(), left.end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
+    std::string text(packed.fully_peeled ? kHeader : "# pack-refs with: peeled sorted \n");
+    for (const RefValue& value : left) {
+      text += value.value + " " + value.name + "\n";
+      if (!value.peeled.empty()) text += "^" + value.peeled + "\n";
     }
+    make_folders(refs_.git_dir() / "aiaccel/tmp");
+    TempFile next(refs_.git_dir() / "aiaccel/tmp");
+    write_all(next.fd(), text, next.path());
+    sync(next.fd(), next.path());
+    next.rename(packed_path);
   }
   if (::unlink(path.c_str()) < 0 && errno != ENOENT) throw_errno("cannot remove " + path.string());
   return true;

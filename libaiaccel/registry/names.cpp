@@ -13,7 +13,9 @@
 namespace aiaccel::registry {
 namespace {
 
-constexpr std::size_t kLongestName = 200;
+// Together, with what is between and `.lock` behind, they are names of files: of 255 bytes.
+constexpr std::size_t kLongestName = 128;
+constexpr std::size_t kLongestVersion = 100;
 constexpr std::size_t kLongestStage = 32;  // below 40: no branch may look like a commit
 
 bool is_digit(char c) {
@@ -142,8 +144,8 @@ std::string why_no_stage(std::string_view stage) {
 std::string why_no_version(std::string_view version) {
   if (version.empty()) return "it is empty";
   if (version.front() != 'v') return "it does not begin with 'v'";
-  if (version.size() > kLongestName)
-    return "it is longer than " + std::to_string(kLongestName) + " characters";
+  if (version.size() > kLongestVersion)
+    return "it is longer than " + std::to_string(kLongestVersion) + " characters";
   const Parts parts = take_apart(version);
   if (parts.numbers.size() != 3) return "a version is three numbers, as in v1.2.3";
   for (const std::string_view number : parts.numbers) {

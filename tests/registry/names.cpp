@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(no_references) {
   check_refused("/etc/passwd", "begins with '/'");
   check_refused("../a", "'.' does not fit");
   check_refused("a//b", "two slashes");
-  check_refused(std::string(201, 'a'), "longer than 200");
+  check_refused(std::string(129, 'a'), "longer than 128");
   check_refused("a@", "it is empty");
   check_refused("a@v1", "three numbers");
   check_refused("a@v1.2", "three numbers");
@@ -71,6 +71,7 @@ BOOST_AUTO_TEST_CASE(no_references) {
   check_refused("a@v1.2.3-01", "begins with 0");
   check_refused("a@v1.2.3-a..b", "missing");
   check_refused("a@v1.2.3-a_b", "'_' does not fit");
+  check_refused("a@v1.2.3-" + std::string(94, 'a'), "longer than 100");
   check_refused("a@v1.2.3-x.lock", ".lock");
   check_refused("a@v1.2.3@v1.2.3", "three numbers");
   check_refused("a@v1.2.3-@", "'@' does not fit");

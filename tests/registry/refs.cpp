@@ -52,4 +52,17 @@ BOOST_AUTO_TEST_CASE(removed_from_packed) {
   lab.check_whole();
 }
 
+// Whatever is a name and a version can be a tag, and so a file.
+BOOST_AUTO_TEST_CASE(longest_names) {
+  const Lab lab(Lab::kQuick);
+  Registry registry = Registry::create(lab.registry());
+  const std::string name(128, 'n');
+  const std::string version = "v1.0.0-" + std::string(93, 'v');
+  const std::string stage(32, 's');
+  registry.add(lab.model("m", 1), options(name, version));
+  registry.promote(Ref::parse(name + "@" + version), stage);
+  BOOST_TEST(registry.resolve(Ref::parse(name + "#" + stage)).version == version);
+  lab.check_whole();
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -41,6 +41,7 @@ struct LoadedVersion {
 // bytes; EOPNOTSUPP for a version whose main file is no ONNX model.
 [[gnu::visibility("default")]] LoadedVersion load_version(const Registry& registry, const Ref& ref);
 
+// What one of the functions throws is dropped: it does not end the following, or the process.
 struct FollowOptions {
   // After a switch. What `check` warns of is to be told to somebody.
   std::function<void(const LoadedVersion& now)> on_switch;

@@ -177,7 +177,7 @@ struct [[gnu::visibility("hidden")]] Follower::State {
         now = wanted;
       }
       settled();
-      if (options.on_switch) options.on_switch(loaded);
+      tell(options.on_switch, loaded);
     } catch (const Error& error) {
       if (own_fault && is_final(error)) misfit = wanted.commit;
       refused(wanted, error);
@@ -210,7 +210,16 @@ struct [[gnu::visibility("hidden")]] Follower::State {
       const Lock lock(mutex);
       problem = error.what();
     }
-    if (options.on_error) options.on_error(wanted, error);
+    tell(options.on_error, wanted, error);
+  }
+
+  // What is thrown there is not about the version, and nobody is above to catch it.
+  template <typename Callback, typename... Arguments>
+  static void tell(const Callback& callback, const Arguments&... arguments) {
+    try {
+      if (callback) callback(arguments...);
+    } catch (...) {
+    }
   }
 
   const Registry registry;

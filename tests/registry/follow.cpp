@@ -270,6 +270,32 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused_once_and_the_old_goes_on) {
   BOOST_TEST(told.errors.size() == 1U);
 }
 
+BOOST_AUTO_TEST_CASE(what_a_callback_throws_changes_nothing) {
+  NEED_SILERO();
+  Served served;
+  Told told;
+  FollowOptions options = told.options();
+  options.on_switch = [&, tell = options.on_switch](const LoadedVersion& now) {
+    tell(now);
+    throw std::runtime_error("of the switch");
+  };
+  options.on_error = [&, tell = options.on_error](const ModelVersion& refused, const Error& error) {
+    tell(refused, error);
+    throw 1;
+  };
+  const LoadedVersion first = load_version(served.registry, Served::prod());
+  Deployment deployment(first.model, embedded());
+  const Follower follower(served.registry, Served::prod(), deployment, first.version, options);
+  served.promote("4.0.0");
+  BOOST_REQUIRE(told.failed(1));
+  served.promote("6.0.0");
+  BOOST_REQUIRE(told.switched(1));
+  served.promote("5.1.0");
+  BOOST_REQUIRE(told.switched(2));
+  BOOST_TEST(told.errors.size() == 1U);
+  BOOST_TEST(follower.problem() == "");
+}
+
 BOOST_AUTO_TEST_CASE(weights_may_come_after_the_tag) {
   NEED_SILERO();
   Served served;

@@ -10,7 +10,7 @@ FUZZ_LIB := $(FUZZ)/libfuzzed.a
 FUZZ_LIB_SOURCES := $(CORE_SOURCES) tests/core/sound.cpp \
 	tests/sim/host.cpp tests/sim/oracle.cpp tests/sim/plan.cpp \
 	$(wildcard libaiaccel/policy/*.cpp libaiaccel/host/*.cpp libaiaccel/user/*.cpp libaiaccel/broker/*.cpp libaiaccel/*.cpp) \
-	$(wildcard libaiaccel/formats/*.cpp) $(patsubst %,libaiaccel/registry/%.cpp,signing signing_bundle signing_keys) \
+	$(wildcard libaiaccel/formats/*.cpp) $(patsubst %,libaiaccel/registry/%.cpp,io names record refs sha256 signing signing_bundle signing_keys store) \
 	libaiaccel/memory/numa.cpp libaiaccel/models/tensor.cpp tools/aiacceld/connection.cpp \
 	tools/aiaccel/inputs.cpp tools/aiaccel/speech.cpp \
 	$(patsubst %,tools/common/%.cpp,text table failure) \

@@ -29,8 +29,9 @@ std::uint64_t count_of(const Json& json, const std::string& key) {
 }
 
 std::int64_t integer_of(const Json& json, const std::string& key) {
-  if (!json.is_number_integer() || (json.is_number_unsigned() && json.get<std::uint64_t>() >
-                                        std::numeric_limits<std::int64_t>::max())) {
+  if (!json.is_number_integer() ||
+      (json.is_number_unsigned() &&
+       json.get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max())) {
     throw Error(EBADMSG, std::string(kRecord) + ": '" + key + "' is no whole number");
   }
   return json.get<std::int64_t>();

@@ -70,7 +70,8 @@ class Remote {
  private:
   const Impl& impl_;
   // The working tree for git-lfs. It takes a .lfsconfig from there or else from dev, and in dev is
-  // what was pulled: that would say to which server weights go. So there is one, which says nothing.
+  // what was pulled: that would say to which server weights go. So there is one, which says
+  // nothing.
   const Path nothing_;
   std::string url_;
 };

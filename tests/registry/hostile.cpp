@@ -49,8 +49,7 @@ BOOST_AUTO_TEST_SUITE(hostile)
 // 10^20 files, and as many folders without one.
 BOOST_FIXTURE_TEST_CASE(many_files, Hostile) {
   const std::string text = blob("echo text");
-  for (const std::string& bottom :
-       {tree("100644", "blob", text, 10), git("mktree </dev/null")}) {
+  for (const std::string& bottom : {tree("100644", "blob", text, 10), git("mktree </dev/null")}) {
     model_is(folders(bottom, 20));
     const Thrown refused = resolved();
     BOOST_TEST(refused.error == E2BIG, refused.what);

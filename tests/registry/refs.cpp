@@ -13,8 +13,8 @@ using namespace lab;
 
 BOOST_AUTO_TEST_SUITE(refs)
 
-// Who packs references must not have packed what is being taken away: its lock is waited for, though
-// the tag is in a file of its own.
+// Who packs references must not have packed what is being taken away: its lock is waited for,
+// though the tag is in a file of its own.
 BOOST_AUTO_TEST_CASE(remove_beside_pack) {
   const Lab lab;
   Registry registry = Registry::create(lab.registry());

@@ -16,16 +16,16 @@
 
 namespace fixture {
 
-inline std::filesystem::path models() {
+inline const std::filesystem::path kModels = [] {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
   std::filesystem::path root =
       cache && *cache ? cache : std::filesystem::path(home ? home : "/root") / ".cache";
   return root / "aiaccel/models";
-}
+}();
 
 inline std::filesystem::path silero(const std::string& version) {
-  return models() / ("silero_vad_" + version + ".onnx");
+  return kModels / ("silero_vad_" + version + ".onnx");
 }
 
 // Why tests on real models cannot run here, "" when they can.

@@ -25,13 +25,12 @@ namespace {
 
 // Before a Lab sets another home.
 const std::string kMissing = fixture::missing();
-const Path kModels = fixture::models();
 
 #define NEED_SILERO() \
   if (!kMissing.empty()) SKIP(kMissing)
 
 std::string contents(const std::string& version) {
-  std::ifstream file(kModels / ("silero_vad_" + version + ".onnx"), std::ios::binary);
+  std::ifstream file(fixture::kModels / ("silero_vad_" + version + ".onnx"), std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 

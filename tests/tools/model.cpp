@@ -628,7 +628,7 @@ BOOST_AUTO_TEST_CASE(run_takes_a_name_of_the_registry) {
   place.good({"add", fixture::silero("v5"), "--name", "silero-vad", "--version", "5.0.0"});
   place.good({"promote", "silero-vad@latest", "prod"});
   std::vector<std::string> environment = place.environment;
-  environment.push_back("XDG_CACHE_HOME=" + fixture::models().parent_path().parent_path().string());
+  environment.push_back("XDG_CACHE_HOME=" + fixture::kModels.parent_path().parent_path().string());
   const auto run = [&](const std::string& model) {
     return process::run({"aiaccel", "run", model, "--dim", "input.1=576", "--value", "sr=16000",
                          "--json", "--transport", "embedded"},
@@ -642,7 +642,7 @@ BOOST_AUTO_TEST_CASE(run_takes_a_name_of_the_registry) {
   fs::create_directory(place.path / "silero-vad");
   const std::string inside =
       place.shell(place.path, "AIACCEL_TRANSPORT=embedded XDG_CACHE_HOME=" +
-                                  fixture::models().parent_path().parent_path().string() + " " +
+                                  fixture::kModels.parent_path().parent_path().string() + " " +
                                   program() + " run silero-vad --dim input.1=576 --value sr=16000");
   BOOST_TEST(has(inside, "silero-vad@v5.0.0"), inside);
   BOOST_TEST(run("silero-vad#staging").status == 1);
@@ -660,7 +660,7 @@ BOOST_AUTO_TEST_CASE(run_loads_what_the_policy_lets_through) {
     place.shell(place.registry, "git config aiaccel.signatures " + demand);
     std::vector<std::string> environment = place.environment;
     environment.push_back("XDG_CACHE_HOME=" +
-                          fixture::models().parent_path().parent_path().string());
+                          fixture::kModels.parent_path().parent_path().string());
     return process::run({"aiaccel", "run", "silero-vad", "--dim", "input.1=576", "--value",
                          "sr=16000", "--json", "--transport", "embedded"},
                         environment);
@@ -719,7 +719,7 @@ BOOST_AUTO_TEST_CASE(run_follows_a_stage) {
   place.good({"add", fixture::silero("v6"), "--name", "silero-vad", "--version", "6.0.0"});
   place.good({"promote", "silero-vad@v5.0.0", "prod"});
   std::vector<std::string> environment = place.environment;
-  environment.push_back("XDG_CACHE_HOME=" + fixture::models().parent_path().parent_path().string());
+  environment.push_back("XDG_CACHE_HOME=" + fixture::kModels.parent_path().parent_path().string());
   constexpr std::uint64_t kCount = 20'000;
   Result result;
   std::thread running([&] {

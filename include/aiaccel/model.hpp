@@ -62,7 +62,8 @@ class [[gnu::visibility("default")]] Model {
                           std::vector<WeightsFile> weights = {});
 
   // The locations of the files that from_bytes() wants beside these bytes of an ONNX model. Throws
-  // FormatError.
+  // FormatError; EOPNOTSUPP for weights in other files that are sparse, of a graph inside the
+  // model's, or at a location such as "./w", which no runtime can be given.
   static std::vector<std::string> weights_beside(std::span<const std::byte> bytes);
 
   const std::string& label() const;           // "silero-vad@v5"

@@ -243,6 +243,10 @@ Session::Session(const Runtime& runtime, std::span<const std::byte> model,
   runtime.check(api.SetInterOpNumThreads(options, 1), "setting threads");
   runtime.check(api.AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"),
                 "turning spinning off");
+  // What is not among `weights` is looked for in the working directory otherwise.
+  runtime.check(api.AddSessionConfigEntry(
+                    options, "session.model_external_initializers_file_folder_path", "/dev/null/"),
+                "keeping the runtime from files");
   add_weights(runtime, options, weights);
   OrtSession* session = nullptr;
   auto create = [&] {

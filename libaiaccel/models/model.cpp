@@ -41,11 +41,22 @@ std::vector<std::byte> read_whole(const formats::OpenFile& file) {
   return bytes;
 }
 
+// Why the runtime would not take a file for that tensor that it is given, and look for one; nullptr
+// where it takes it.
+const char* why_not_given(const TensorRecord& tensor) {
+  if (!tensor.scope.empty())
+    return "belong to a graph inside the model's: they must be in its file";
+  if (tensor.type.starts_with("sparse")) return "are sparse: they must be in the model's file";
+  if (std::filesystem::path(tensor.file).lexically_normal() != tensor.file)
+    return "are in a place that is not named in the shortest way";
+  return nullptr;
+}
+
 // What Model::weights_beside() says of a model of that name.
 std::vector<std::string> named_by(const std::vector<std::byte>& bytes, const std::string& name) {
   try {
     return bytes.empty() ? std::vector<std::string>() : Model::weights_beside(bytes);
-  } catch (const FormatError& error) {
+  } catch (const Error& error) {
     throw Error(error.code().value(), "cannot load " + name + ": " + error.what());
   }
 }
@@ -139,8 +150,12 @@ Model Model::from_bytes(std::vector<std::byte> bytes, std::string label,
 
 std::vector<std::string> Model::weights_beside(std::span<const std::byte> bytes) {
   std::set<std::string> locations;
-  for (TensorRecord& tensor : read_metadata(bytes, ModelFormat::onnx).tensors)
-    if (!tensor.file.empty()) locations.insert(std::move(tensor.file));
+  for (TensorRecord& tensor : read_metadata(bytes, ModelFormat::onnx).tensors) {
+    if (tensor.file.empty()) continue;
+    if (const char* why = why_not_given(tensor))
+      throw Error(EOPNOTSUPP, "the weights '" + tensor.name + "' in '" + tensor.file + "' " + why);
+    locations.insert(std::move(tensor.file));
+  }
   return {locations.begin(), locations.end()};
 }
 

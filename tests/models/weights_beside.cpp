@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "adding.hpp"
+#include "backends/onnxruntime.hpp"
 #include "fixture.hpp"
 
 using namespace aiaccel;
@@ -15,6 +16,7 @@ using fixture::adding;
 using fixture::contains;
 using fixture::error_of;
 using fixture::four;
+namespace pb = fixture::pb;
 
 namespace {
 
@@ -29,6 +31,15 @@ float first_of(const Model& model) {
       Tensor(ElementType::f32, {4}, std::as_bytes(std::span(ones)))};
   return model.run(inputs).at(0).data<float>()[3];
 }
+
+// The working directory, until this is gone.
+struct WorkingFolder {
+  const std::filesystem::path before = std::filesystem::current_path();
+  const fixture::Folder folder;
+
+  WorkingFolder() { std::filesystem::current_path(folder.path); }
+  ~WorkingFolder() { std::filesystem::current_path(before); }
+};
 
 #define NEED_RUNTIME() \
   if (!OnnxRuntime::find().present) SKIP(OnnxRuntime::find().reason)
@@ -75,14 +86,59 @@ BOOST_AUTO_TEST_CASE(are_read_from_nowhere_else) {
   BOOST_TEST(opening("short").first != 0);
 }
 
+// ONNX Runtime takes given files for dense weights of the model's own graph only, and would look in
+// the working directory for all others.
+BOOST_AUTO_TEST_CASE(that_cannot_be_given_are_refused) {
+  NEED_RUNTIME();
+  const WorkingFolder decoy;
+  decoy.folder.write("w.bin", four(99));
+  using fixture::graph;
+  using fixture::node;
+  const std::string weights = fixture::weights("w.bin");
+  const std::string whole = pb::number(2, 9) + pb::bytes(8, "c") + pb::bytes(9, std::string(1, 1));
+  const std::string branch = pb::bytes(1, node({"x", "w"}, "t", "Add")) + pb::bytes(2, "branch") +
+                             pb::bytes(5, weights) + pb::bytes(12, fixture::value("t"));
+  const auto attribute = [](const std::string& name, const std::string& value, int type) {
+    return pb::bytes(5, pb::bytes(1, name) + value + pb::number(20, static_cast<unsigned>(type)));
+  };
+  const std::string both = attribute("then_branch", pb::bytes(6, branch), 5) +
+                           attribute("else_branch", pb::bytes(6, branch), 5);
+  const std::string inside =
+      graph(pb::bytes(1, node({"c"}, "y", "If") + both) + pb::bytes(5, whole));
+  const std::string sparse =
+      graph(pb::bytes(1, node({"x", "w"}, "y", "Add")) +
+            pb::bytes(15, pb::bytes(1, weights) +
+                              pb::bytes(2, pb::number(1, 4) + pb::number(2, 7) + pb::bytes(8, "i") +
+                                               pb::bytes(9, std::string(32, '\0'))) +
+                              pb::number(3, 4)));
+  for (const auto& [model, why] :
+       {std::pair(inside, "inside the model's"), std::pair(sparse, "are sparse"),
+        std::pair(adding("./w.bin"), "shortest way")}) {
+    const auto refused = error_of([&, bytes = model] {
+      Model::from_bytes(bytes_of(bytes), "m@1",
+                        {{"w.bin", bytes_of(four(4))}, {"./w.bin", bytes_of(four(4))}});
+    });
+    BOOST_TEST(refused.first == EOPNOTSUPP, refused.second);
+    BOOST_TEST(contains(refused.second, why), refused.second);
+  }
+}
+
+// Its own check aside: what the runtime is not given it does not find.
+BOOST_AUTO_TEST_CASE(are_never_looked_for_by_the_runtime) {
+  NEED_RUNTIME();
+  const WorkingFolder decoy;
+  decoy.folder.write("w.bin", four(99));
+  const auto bytes = bytes_of(adding("w.bin"));
+  const auto found =
+      error_of([&] { ort::Session(ort::Runtime::get(), bytes, {}, 1, "without its weights"); });
+  BOOST_TEST(found.first != 0);
+}
+
 BOOST_AUTO_TEST_CASE(are_given_with_the_bytes_and_not_looked_for) {
   NEED_RUNTIME();
-  const fixture::Folder place;
-  const auto before = std::filesystem::current_path();
-  place.write("w.bin", four(9));
-  std::filesystem::current_path(place.path);
+  const WorkingFolder decoy;
+  decoy.folder.write("w.bin", four(9));
   const auto missing = error_of([] { Model::from_bytes(bytes_of(adding("w.bin")), "m@1"); });
-  std::filesystem::current_path(before);
   BOOST_TEST(missing.first == ENOENT);
   BOOST_TEST(contains(missing.second, "m@1: it keeps weights in 'w.bin'"), missing.second);
 

@@ -321,6 +321,8 @@ std::optional<Pointer> pointer_at(const Git& git, const git_oid& blob) {
 
 std::string TextReader::read(const TreeFile& file) {
   const std::size_t size = git_.size(file.id);
+  // Those as small as pointers are bounded by how many files there may be: add() counts no pointers.
+  if (size <= Pointer::kLongest) return git_.blob(file.id);
   if (size > left_) {
     throw Error(EFBIG, file.path + ": Git itself has more than " + std::to_string(kMostText) +
                            " bytes of this version");

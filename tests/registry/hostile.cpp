@@ -87,6 +87,13 @@ BOOST_FIXTURE_TEST_CASE(large_texts, Hostile) {
   const std::string zeros = blob("head -c 16777216 /dev/zero");
   model_is(tree("100644", "blob", zeros, 4));
   BOOST_TEST(registry.resolve(Ref::parse("m")).files.size() == 4);
+  // All that there may be, and a file as small as a pointer: add() counts none of those.
+  std::string entries = "100644 blob " + blob("echo small") + "\tsmall\n";
+  for (int i = 0; i < 16; i++)
+    entries += "100644 blob " + zeros + "\tzeros" + std::to_string(i) + "\n";
+  write("entries", entries);
+  model_is(git("mktree <../entries"));
+  BOOST_TEST(registry.resolve(Ref::parse("m")).files.size() == 17);
   model_is(tree("100644", "blob", zeros, 20));
   const Thrown refused = resolved();
   BOOST_TEST(refused.error == EFBIG, refused.what);

@@ -204,7 +204,9 @@ bool seal(int fd, const struct stat& seen, bool may_seal) {
     return false;
   // Root writes what nobody may write, without noticing: only of a cache it is known that nobody
   // does.
-  if (!may_seal && ::faccessat(AT_FDCWD, own_name(fd).c_str(), W_OK, AT_EACCESS) == 0) return false;
+  if (!may_seal && (::faccessat(AT_FDCWD, own_name(fd).c_str(), W_OK, AT_EACCESS) == 0 ||
+                    (errno != EACCES && errno != EROFS && errno != EPERM)))
+    return false;
   // A lease to read is granted only while no process has it open for writing, nor mapped so. Should
   // one open it just now, the signal is one that is ignored unless somebody asks for it.
   if (::fcntl(fd, F_SETSIG, SIGURG) < 0 || ::fcntl(fd, F_SETLEASE, F_RDLCK) < 0) return false;

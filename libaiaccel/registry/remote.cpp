@@ -202,7 +202,7 @@ void check_complete(const Impl& impl, const Git& git, const std::string& doing) 
   if (missing.empty()) return;
   const auto& [model, commits] = *missing.begin();
   throw Error(ENODATA, doing + ": weights of " + model + " in commit " + commits.front() +
-                           " are not here (aiaccel pull brings them from where they are)");
+                           " are not here");
 }
 
 }  // namespace

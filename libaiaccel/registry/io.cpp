@@ -52,6 +52,16 @@ void write_all(int fd, std::string_view bytes, const Path& name) {
   }
 }
 
+bool is_unchanged(const struct stat& before, const struct stat& now) {
+  const auto same = [](const timespec& a, const timespec& b) {
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+  };
+  return before.st_dev == now.st_dev && before.st_ino == now.st_ino &&
+         before.st_size == now.st_size && same(before.st_mtim, now.st_mtim) &&
+         (same(before.st_ctim, now.st_ctim) || before.st_nlink != now.st_nlink ||
+          before.st_mode != now.st_mode);
+}
+
 void sync(int fd, const Path& name) {
   if (::fsync(fd) < 0) throw_errno("cannot write " + name.string() + " to disk");
 }

@@ -6,6 +6,8 @@
 // Functions hold no state: safe from everywhere. An Fd is for one thread at a time.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -39,6 +41,10 @@ class Fd {
 // Throws with the path where the system refuses.
 Fd open_file(const Path& path, int flags, unsigned mode = 0666);
 void write_all(int fd, std::string_view bytes, const Path& name);
+// Whether it is one file, and its contents are those that it had. To link it, or to take the right
+// to write, changes the time of change as well: there, the time of the contents has to do.
+bool is_unchanged(const struct stat& before, const struct stat& now);
+
 void sync(int fd, const Path& name);
 void sync_folder(const Path& folder);
 // All of a file of at most `limit` bytes (EFBIG), nothing where there is none.

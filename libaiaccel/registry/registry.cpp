@@ -205,8 +205,10 @@ class Adding {
     if (open.size <= kLongestText) {
       const auto content =
           read_file("/proc/self/fd/" + std::to_string(open.fd.get()), kLongestText);
-      if (!content || content->size() != open.size)
-        throw Error(EBUSY, open.name + " was changed while it was read");
+      struct stat now {};
+      if (::fstat(open.fd.get(), &now) < 0) throw_errno("cannot look at " + open.name);
+      if (!content || content->size() != open.size || !is_unchanged(open.seen, now))
+        throw Error(EBUSY, open.name + " was changed while it was added");
       if (Pointer::parse(*content)) {
         throw Error(
             EINVAL,
@@ -217,6 +219,7 @@ class Adding {
     }
     PutOptions put;
     put.may_seal = open.cached;
+    put.seen = &open.seen;
     put.stop = options_.stop;
     if (options_.progress) {
       put.progress = [&](std::uint64_t done) {
@@ -493,8 +496,12 @@ ModelVersion Registry::add(const std::filesystem::path& path, const AddOptions& 
       made.metadata = read_metadata(source.path(made.main_file), how);
       // A file alone brings along what it needs.
       const std::string beside = made.main_file.substr(0, made.main_file.rfind('/') + 1);
+      bool more = false;
       for (const ModelFile& file : made.metadata->files)
-        source.also(Path(beside + file.path).lexically_normal().string());
+        more |= source.also(Path(beside + file.path).lexically_normal().string());
+      // They were read before they were looked at.
+      if (more && read_metadata(source.path(made.main_file), how) != *made.metadata)
+        throw Error(EBUSY, path.string() + " was changed while it was added");
     }
   }
   made.licence = !options.licence.empty() ? options.licence
@@ -518,7 +525,7 @@ ModelVersion Registry::add(const std::filesystem::path& path, const AddOptions& 
       const std::string where = Path(beside + read.path).lexically_normal().string();
       for (const VersionFile& kept : adding.files) {
         if (kept.path == where && kept.size_bytes != read.size_bytes)
-          throw Error(EBUSY, where + " was changed while it was read");
+          throw Error(EBUSY, where + " was changed while it was added");
       }
     }
   }

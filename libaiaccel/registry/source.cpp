@@ -149,7 +149,7 @@ Source::Source(const Path& source) {
   fd_ = open_file(root_, O_PATH | O_DIRECTORY);
   if (const std::string why = why_no_file_name(name); !why.empty())
     throw Error(EINVAL, "'" + name + "' cannot be added: " + why);
-  files_.push_back({name, static_cast<std::uint64_t>(seen.st_size)});
+  files_.push_back({name, static_cast<std::uint64_t>(seen.st_size), seen});
 }
 
 void Source::walk(const std::string& inside, int depth) {
@@ -178,32 +178,40 @@ void Source::walk(const std::string& inside, int depth) {
     if (S_ISDIR(seen.st_mode)) {
       walk(path + "/", depth + 1);
     } else if (S_ISREG(seen.st_mode)) {
-      files_.push_back({path, static_cast<std::uint64_t>(seen.st_size)});
+      files_.push_back({path, static_cast<std::uint64_t>(seen.st_size), seen});
     } else {
       throw Error(EINVAL, (folder_ / path).string() + " is neither a file nor a folder");
     }
   }
 }
 
-void Source::also(const std::string& path) {
+bool Source::also(const std::string& path) {
   for (const SourceFile& file : files_) {
-    if (file.path == path) return;
+    if (file.path == path) return false;
   }
   if (const std::string why = why_no_file_name(path); !why.empty())
     throw Error(EINVAL, "'" + path + "' cannot be added: " + why);
-  files_.push_back({path, open({path, 0}).size});
+  const OpenSource open = open_any(path);
+  files_.push_back({path, open.size, open.seen});
   std::sort(files_.begin(), files_.end(),
             [](const auto& a, const auto& b) { return a.path < b.path; });
+  return true;
 }
 
 OpenSource Source::open(const SourceFile& file) const {
+  OpenSource open = open_any(file.path);
+  if (!is_unchanged(file.seen, open.seen))
+    throw Error(EBUSY, open.name + " was changed while it was added");
+  return open;
+}
+
+OpenSource Source::open_any(const std::string& path) const {
   OpenSource open;
-  open.name = (folder_ / file.path).string();
-  open.fd = open_beneath(fd_.get(), inside_ + file.path, O_RDONLY, open.name, root_ == "/");
-  struct stat seen {};
-  if (::fstat(open.fd.get(), &seen) < 0) throw_errno("cannot look at " + open.name);
-  if (!S_ISREG(seen.st_mode)) throw Error(EINVAL, open.name + " is no regular file");
-  open.size = static_cast<std::uint64_t>(seen.st_size);
+  open.name = (folder_ / path).string();
+  open.fd = open_beneath(fd_.get(), inside_ + path, O_RDONLY, open.name, root_ == "/");
+  if (::fstat(open.fd.get(), &open.seen) < 0) throw_errno("cannot look at " + open.name);
+  if (!S_ISREG(open.seen.st_mode)) throw Error(EINVAL, open.name + " is no regular file");
+  open.size = static_cast<std::uint64_t>(open.seen.st_size);
   char target[4096];
   const ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(open.fd.get())).c_str(),
                                     target, sizeof(target));

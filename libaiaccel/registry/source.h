@@ -7,6 +7,8 @@
 // One thread at a time.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <string>
 #include <vector>
 
@@ -21,12 +23,14 @@ constexpr std::size_t kLongestPath = 1024;
 struct SourceFile {
   std::string path;  // in the model's folder
   std::uint64_t size = 0;
+  struct stat seen {};  // before anything was read
 };
 
 struct OpenSource {
   Fd fd;
   std::string name;  // for what is said
   std::uint64_t size = 0;
+  struct stat seen {};
   bool cached = false;  // a blob of the cache, named by
   std::string sha256;   // this
 };
@@ -37,8 +41,9 @@ class Source {
   explicit Source(const Path& source);
 
   const std::vector<SourceFile>& files() const { return files_; }
-  // A file beside the one that was named, which that one needs.
-  void also(const std::string& path);
+  // A file beside the one that was named, which that one needs. False if it is one of them already.
+  bool also(const std::string& path);
+  // Throws EBUSY where it is not the file that was found, or was written since.
   OpenSource open(const SourceFile& file) const;
   // What to give read_metadata(): a file's path, and what its links must not leave.
   Path path(const std::string& file) const { return folder_ / file; }
@@ -46,6 +51,7 @@ class Source {
 
  private:
   void walk(const std::string& inside, int depth);
+  OpenSource open_any(const std::string& path) const;
 
   Path folder_;         // that the files are in
   Path root_;           // that links must not leave

@@ -54,13 +54,9 @@ struct stat look(int fd, const std::string& name) {
   return seen;
 }
 
-// The time of change stands aside: to link a file changes it.
 void check_unchanged(int fd, const struct stat& before, const std::string& name) {
-  const struct stat now = look(fd, name);
-  if (now.st_size != before.st_size || now.st_mtim.tv_sec != before.st_mtim.tv_sec ||
-      now.st_mtim.tv_nsec != before.st_mtim.tv_nsec) {
-    throw Error(EBUSY, name + " was changed while it was read");
-  }
+  if (!is_unchanged(before, look(fd, name)))
+    throw Error(EBUSY, name + " was changed while it was added");
 }
 
 // Writes what it is given, in a thread of its own, so that hashing goes on meanwhile.
@@ -188,7 +184,7 @@ std::string copy_and_hash(int from, const std::string& name, const struct stat& 
     writer.finish();
   }
   if (done != static_cast<std::uint64_t>(seen.st_size))
-    throw Error(EBUSY, name + " was changed while it was read");
+    throw Error(EBUSY, name + " was changed while it was added");
   if (options.progress) options.progress(done);
   return hash.hex();
 }
@@ -272,7 +268,7 @@ bool Store::holds(const Pointer& pointer, const struct stat& added,
 }
 
 Stored Store::put(const Fd& file, const std::string& name, const PutOptions& options) const {
-  const struct stat seen = look(file.get(), name);
+  const struct stat seen = options.seen != nullptr ? *options.seen : look(file.get(), name);
   Stored stored;
   stored.pointer.size = static_cast<std::uint64_t>(seen.st_size);
   const auto final_path = [&] {
@@ -284,6 +280,7 @@ Stored Store::put(const Fd& file, const std::string& name, const PutOptions& opt
   make_folders(temporary_);
   TempFile temporary(temporary_);
   if (::ioctl(temporary.fd(), FICLONE, file.get()) == 0) {
+    check_unchanged(file.get(), seen, name);
     stored.how = Put::cloned;
     stored.pointer.sha256 =
         hash_file(temporary.fd(), name, options.progress, options.stop, &stored.pointer.size);
@@ -313,6 +310,7 @@ Stored Store::put(const Fd& file, const std::string& name, const PutOptions& opt
     if (::lseek(file.get(), 0, SEEK_SET) < 0) throw_errno("cannot read " + name);
     stored.pointer.sha256 =
         copy_and_hash(file.get(), name, seen, temporary.fd(), temporary.path(), options);
+    check_unchanged(file.get(), seen, name);
   } else {
     stored.pointer.sha256 =
         copy_and_hash(file.get(), name, seen, temporary.fd(), temporary.path(), options);

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "lab.hpp"
 #include "registry/source.h"
@@ -522,6 +523,61 @@ BOOST_AUTO_TEST_CASE(attributes_of_others) {
     lab.sh("diff -r -x .gitattributes -x aiaccel.json ../m " + name, clone);
     BOOST_TEST(lab.sh("git status --porcelain " + name, clone) == "");
   }
+}
+
+// What a record tells of is what was kept, though files be written while they are added.
+BOOST_AUTO_TEST_CASE(written_meanwhile) {
+  const Lab lab;
+  Registry registry = Registry::create(lab.registry());
+  const std::string tip = lab.git("rev-parse dev");
+  const Path m = lab.top() / "m";
+  // Metadata was read when the first weights are copied, and these are copied later. What was
+  // written just before could have the same time: it has an older one.
+  const auto refused = [&](const Path& source, const std::string& file, const std::string& first,
+                           const std::function<void()>& meanwhile) {
+    std::filesystem::last_write_time(
+        m / file, std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+    AddOptions adding = options("a", "1.0.0");
+    bool done = false;
+    adding.progress = [&](const Progress& progress) {
+      if (progress.what == first && !std::exchange(done, true)) meanwhile();
+    };
+    const auto size = std::filesystem::file_size(m / file);
+    const Thrown why = thrown([&] { registry.add(source, adding); });
+    BOOST_TEST(done);
+    BOOST_TEST(std::filesystem::file_size(m / file) == size);
+    BOOST_TEST(why.error == EBUSY, file << ": " << why.error << " " << why.what);
+    BOOST_TEST(has(why.what, file + " was changed while it was added"), why.what);
+  };
+  lab.write("m/a.bin", safetensors(1));
+  lab.model("m", 1);
+  refused(m, "model.onnx", "a.bin", [&] { lab.write("m/model.onnx", onnx(2)); });
+  // Its own bytes, after the last of them was copied.
+  refused(m, "model.onnx", "model.onnx", [&] { lab.write("m/model.onnx", onnx(3)); });
+  // Another file by its name, of the same times.
+  refused(m, "model.onnx", "a.bin", [&] {
+    lab.write("other", onnx(4));
+    lab.sh("touch -r m/model.onnx other && mv other m/model.onnx", lab.top());
+  });
+  lab.write("m/notes.md", "a");
+  refused(m, "notes.md", "a.bin", [&] { lab.write("m/notes.md", "b"); });
+  std::filesystem::remove(m / "model.onnx");
+  lab.write("m/model-1.safetensors", safetensors(1, 100));
+  const Path index = lab.write("m/model.safetensors.index.json",
+                               R"({"metadata":{},"weight_map":{"w":"model-1.safetensors"}})");
+  refused(index, "model.safetensors.index.json", "model-1.safetensors", [&] {
+    lab.write("m/model.safetensors.index.json",
+              R"({"metadata":{},"weight_map":{"v":"model-1.safetensors"}})");
+  });
+  BOOST_TEST(lab.git("rev-parse dev") == tip);
+  BOOST_TEST(lab.sh("ls .git/aiaccel/tmp", lab.registry()) == "");
+  // A file by several names is changed by nobody when the first is linked.
+  lab.sh(
+      "rm -r m/* && chmod 444 other.bin && ln other.bin m/x.bin && ln other.bin m/y.bin && "
+      "ln -s x.bin m/z.bin",
+      lab.write("other.bin", safetensors(7, 3000)).parent_path());
+  BOOST_TEST(registry.add(m, options("a", "1.0.0")).files.size() == 4);
+  lab.check_whole();
 }
 
 BOOST_AUTO_TEST_CASE(progress) {

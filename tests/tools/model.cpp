@@ -236,6 +236,29 @@ BOOST_AUTO_TEST_CASE(text_of_others_sends_nothing_to_the_terminal) {
     BOOST_TEST(!has(place.good(command).out, "\033"), command[0]);
 }
 
+// A stage that was never given anything fails alike for all that ask for it.
+BOOST_AUTO_TEST_CASE(no_such_stage) {
+  const Place place;
+  place.add("1.0.0", 1);
+  for (const std::string command : {"show", "log"}) {
+    const Result result = place.run({command, "vad#nothere"});
+    BOOST_TEST(result.status == 1, command);
+    BOOST_TEST(result.out == "", command);
+    BOOST_TEST(has(result.err, "vad#nothere"), command);
+  }
+  BOOST_TEST(place.run({"log", "vad#nothere", "--json"}).status == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_without_a_model_has_no_main_file) {
+  const Place place;
+  write(place.path / "texts/one.txt", "one");
+  write(place.path / "texts/two.txt", "two");
+  place.good({"add", place.path / "texts", "--name", "texts"});
+  const std::string shown = place.good({"show", "texts"}).out;
+  BOOST_TEST(has(shown, "none"));
+  BOOST_TEST(!has(shown, ", which no reader knows"));
+}
+
 BOOST_AUTO_TEST_CASE(lists) {
   const Place place;
   place.add("1.0.0", 1);

@@ -208,7 +208,8 @@ int show(const ShowCommand& command) {
   if (version.metadata)
     print_metadata(*version.metadata, command.tensors);
   else
-    line("main file", version.main_file + ", which no reader knows");
+    line("main file",
+         version.main_file.empty() ? "none" : version.main_file + ", which no reader knows");
   return exit_ok;
 }
 
@@ -220,6 +221,9 @@ int log_stage(const aiaccel::Registry& registry, const aiaccel::Ref& ref, bool j
   std::vector<aiaccel::StageEntry> entries = registry.history(ref.name, ref.what);
   std::sort(entries.begin(), entries.end(),
             [](const auto& a, const auto& b) { return a.number > b.number; });
+  if (entries.empty())
+    throw Failure(fmt::format("{}#{}: was never given anything", ref.name, ref.what),
+                  fmt::format("`aiaccel model ls {}` lists versions and their stages", ref.name));
   Table table({{"NUMBER", Align::right},
                {"VERSION"},
                {"COMMIT", Align::left, 2},
@@ -235,8 +239,6 @@ int log_stage(const aiaccel::Registry& registry, const aiaccel::Ref& ref, bool j
   }
   if (json)
     fmt::print("{}\n", json_text({{"name", ref.name}, {"stage", ref.what}, {"entries", array}}));
-  else if (entries.empty())
-    fmt::print("{}#{} was never given anything\n", printable(ref.name), printable(ref.what));
   else
     print_table(table);
   return exit_ok;

@@ -259,6 +259,23 @@ BOOST_AUTO_TEST_CASE(a_folder_without_a_model_has_no_main_file) {
   BOOST_TEST(!has(shown, ", which no reader knows"));
 }
 
+// What cannot be run is said when it is added, not when it is to be served.
+BOOST_AUTO_TEST_CASE(add_warns_of_what_cannot_be_run) {
+  const Place place;
+  write(place.path / "two/one.onnx", onnx(1));
+  write(place.path / "two/other.onnx", onnx(2));
+  const std::string two = place.path / "two";
+  const Result unclear = place.run({"add", two, "--name", "two"});
+  BOOST_TEST(unclear.status == 0);
+  BOOST_TEST(has(unclear.err, "--main says which: one.onnx other.onnx"), unclear.err);
+  BOOST_TEST(place.run({"add", two, "--name", "main", "--main", "one.onnx"}).err == "");
+
+  write(place.path / "text.txt", "no model");
+  const Result text = place.run({"add", place.path / "text.txt", "--name", "text"});
+  BOOST_TEST(text.status == 0);
+  BOOST_TEST(has(text.err, "it can be kept, not run"), text.err);
+}
+
 BOOST_AUTO_TEST_CASE(lists) {
   const Place place;
   place.add("1.0.0", 1);

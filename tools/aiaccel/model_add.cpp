@@ -30,6 +30,24 @@ std::map<std::string, std::string> read_labels(const std::vector<std::string>& l
   return result;
 }
 
+// What can be kept, but not run as it is.
+void warn_of_main_file(const aiaccel::ModelVersion& version) {
+  if (version.metadata) return;
+  if (!version.main_file.empty()) {
+    fmt::print(stderr, "aiaccel: warning: no reader knows {}: it can be kept, not run\n",
+               printable(version.main_file));
+    return;
+  }
+  std::string candidates;
+  for (const aiaccel::VersionFile& file : version.files)
+    if (file.path.ends_with(".onnx")) candidates += " " + file.path;
+  if (candidates.empty())
+    fmt::print(stderr, "aiaccel: warning: no model was found here: it can be kept, not run\n");
+  else
+    fmt::print(stderr, "aiaccel: warning: none of these is the main file, --main says which:{}\n",
+               printable(candidates));
+}
+
 int add(const AddCommand& command) {
   aiaccel::AddOptions options = command.add;
   options.labels = read_labels(command.labels);
@@ -41,6 +59,7 @@ int add(const AddCommand& command) {
     };
     version = create_registry(command).add(command.source, options);
   }
+  warn_of_main_file(version);
   if (command.json)
     fmt::print("{}\n", json_text(version_json(version, false)));
   else

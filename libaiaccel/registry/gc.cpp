@@ -385,6 +385,7 @@ std::vector<Removed> Registry::remove(const Ref& ref, bool dry_run) {
     }
     const git_oid tree = git->with(git->tree(dev.get()).get(), place.name, next);
     new_tip = git->write_commit(tree, {tip->value}, "Remove " + title + "\n");
+    check_not_checked_out(*impl_, *git, kDev);
     if (!change.set(std::string(kDev), tip->value, new_tip, git->who_when(),
                     "commit: remove " + title)) {
       throw Error(EBUSY, "dev was changed meanwhile");

@@ -132,6 +132,9 @@ std::string version_at(const Impl& impl, const Git& git, const std::string& name
 
 // After references changed: the index follows dev's new tip ("": it has none), tags are packed if
 // many.
+// Throws EBUSY where somebody has the files of that branch here, which nothing brings along when it
+// moves: to be called before it does.
+void check_not_checked_out(const Impl& impl, const Git& git, std::string_view branch);
 void settle(const Impl& impl, const Git& git, Change& change, const std::string& new_tip);
 
 // It was added again: see gc.cpp.

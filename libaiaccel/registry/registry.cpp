@@ -267,7 +267,7 @@ bool is_ours(git_index* index) {
 }
 
 // The index says that dev is checked out and that no file of it is there: `git status` has nothing
-// to say. Where somebody works here, with files, it is his.
+// to say.
 void update_index(const Impl& impl, const Git& git, Change& change, const std::string& tip) {
   if (git_repository_is_bare(git.get()) != 0 || impl.refs.symbolic("HEAD") != kDev) return;
   git_index* raw = nullptr;
@@ -378,6 +378,17 @@ std::string full_path(const Path& path) {
 }
 
 }  // namespace
+
+void check_not_checked_out(const Impl& impl, const Git& git, std::string_view branch) {
+  if (git_repository_is_bare(git.get()) != 0 || impl.refs.symbolic("HEAD") != branch) return;
+  git_index* raw = nullptr;
+  registry::git(git_index_open(&raw, (impl.git_dir / "index").c_str()), "cannot read the index");
+  const IndexPtr index(raw);
+  if (is_ours(raw)) return;
+  throw Error(EBUSY, std::string(branch.substr(branch.rfind('/') + 1)) + " is checked out in " +
+                         impl.folder.string() +
+                         ", where the next commit would undo this: git switch --detach, there");
+}
 
 void settle(const Impl& impl, const Git& git, Change& change, const std::string& new_tip) {
   if (!new_tip.empty()) update_index(impl, git, change, new_tip);
@@ -565,6 +576,7 @@ ModelVersion Registry::add(const std::filesystem::path& path, const AddOptions& 
       std::vector<std::string> parents;
       if (parent) parents.push_back(tip->value);
       const std::string written = git->write_commit(tree, parents, message + "\n");
+      check_not_checked_out(*impl_, *git, kDev);
       if (change.set(std::string(kDev), tip ? tip->value : "", written, git->who_when(),
                      "commit: add " + title)) {
         commit = written;

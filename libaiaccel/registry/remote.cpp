@@ -151,6 +151,7 @@ void take_over(const Impl& impl, const Git& git, const std::string& branch,
         next = git.write_commit(tree, {ours->value, theirs}, "Merge " + branch + " of a remote\n");
       }
     }
+    check_not_checked_out(impl, git, name);
     if (change.set(name, ours ? ours->value : "", next, git.who_when(), "pull")) {
       if (name == kDev) dev_tip = next;
       settle(impl, git, change, name == kDev ? next : "");

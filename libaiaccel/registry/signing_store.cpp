@@ -193,6 +193,7 @@ std::string sign_resolved(Registry& in, const ModelVersion& version, const Signe
     const git_oid tree =
         git->with(git->tree(parent.get()).get(), path, registry::Entry{blob, GIT_FILEMODE_BLOB});
     const std::string commit = git->write_commit(tree, {tip->value}, title + "\n");
+    registry::check_not_checked_out(impl, *git, registry::kDev);
     // Only Git itself can come in between.
     if (!change.set(std::string(registry::kDev), tip->value, commit, git->who_when(),
                     "commit: " + title))

@@ -120,6 +120,7 @@ StageEntry give(const Impl& impl, const Git& git, Change& change, const Place& p
     if (tip != place.commit) parents.push_back(place.commit);
     const std::string text = message.empty() ? doing : message;
     const std::string commit = git.write_commit(tree, parents, text + "\n");
+    check_not_checked_out(impl, git, branch);
     if (change.set(branch, there ? there->value : "", commit, git.who_when(), "commit: " + doing))
       break;
     if (tries == 100) throw Error(EBUSY, stage + " changes all the time");

@@ -151,6 +151,31 @@ BOOST_AUTO_TEST_CASE(as_git_sees_it) {
   BOOST_TEST(lab.git("status --porcelain") == "");
 }
 
+// Or a commit of all that is there would take back what was added beside it.
+BOOST_AUTO_TEST_CASE(not_under_somebodys_files) {
+  const Lab lab;
+  Registry::create(lab.registry()).add(lab.model("m", 1), options("a", "1.0.0"));
+  lab.sh("git clone -q registry clone", lab.top());
+  const Path clone = lab.top() / "clone";
+  Registry registry = Registry::open(clone);
+  const auto refused = [&](const std::function<void()>& change) {
+    const std::string before = lab.sh("git for-each-ref refs/heads", clone);
+    const Thrown thrown_by = thrown(change);
+    BOOST_TEST(thrown_by.error == EBUSY, thrown_by.what);
+    BOOST_TEST(has(thrown_by.what, "dev is checked out in " + clone.string()), thrown_by.what);
+    BOOST_TEST(lab.sh("git for-each-ref refs/heads", clone) == before);
+    BOOST_TEST(lab.sh("git status --porcelain", clone) == "");
+  };
+  refused([&] { registry.add(lab.model("m", 2), options("b", "1.0.0")); });
+  refused([&] { registry.remove(Ref::parse("a@v1.0.0"), false); });
+  Registry::open(lab.registry()).add(lab.model("m", 3), options("c", "1.0.0"));
+  refused([&] { registry.pull("origin"); });
+  registry.promote(Ref::parse("a@v1.0.0"), "prod");
+  lab.sh("git switch -q --detach", clone);
+  registry.add(lab.model("m", 2), options("b", "1.0.0"));
+  BOOST_TEST(lab.sh("git status --porcelain", clone) == "");
+}
+
 BOOST_AUTO_TEST_CASE(working_tree_stays_empty) {
   const Lab lab;
   Registry registry = Registry::create(lab.registry());

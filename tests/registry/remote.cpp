@@ -43,6 +43,10 @@ BOOST_FIXTURE_TEST_CASE(cloned_by_git, Pushed) {
   BOOST_TEST(other.resolve(Ref::parse("vad#prod")).version == "v1.0.0");
   for (const ModelVersion& version : other.versions("vad"))
     other.verify_contents(Ref::parse("vad@" + version.version));
+  const Thrown busy = thrown([&] { other.promote(Ref::parse("vad@v2.0.0"), "prod"); });
+  BOOST_TEST(busy.error == EBUSY, busy.what);
+  BOOST_TEST(has(busy.what, "prod is checked out"), busy.what);
+  sh("git switch -q --detach", clone);
   BOOST_TEST(other.promote(Ref::parse("vad@v2.0.0"), "prod").number == 2);
   BOOST_TEST(other.rollback("vad", "prod").version == "v1.0.0");
   other.push("origin");

@@ -172,6 +172,9 @@ void Registry::tag(const Ref& ref, std::string_view given_version) {
   const auto git = impl_->handles.lend();
   const FileLock using_it = impl_->use();
   const Place place = find(*impl_, *git, ref);
+  for (const VersionTag& other : version_tags(*impl_, *git, place.name))
+    if (other.commit == place.commit && other.version != version)
+      throw Error(EEXIST, ref.str() + " has a version, which is " + other.version);
   const std::string name = place.name + "@" + version;
   const std::string object = git->write_tag(name, place.commit, "Register " + name + "\n");
   Change change(impl_->refs);

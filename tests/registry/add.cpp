@@ -238,6 +238,9 @@ BOOST_AUTO_TEST_CASE(one_file) {
   BOOST_TEST(registry.resolve(Ref::parse("a@0.1.0")).commit == made.commit);
   BOOST_TEST(registry.resolve(Ref::parse("a")).version == "v0.1.0");
   BOOST_TEST(thrown([&] { registry.tag(Ref::parse("a"), "v0.1.0"); }).error == EEXIST);
+  const Thrown second = thrown([&] { registry.tag(Ref::parse("a"), "9.0.0"); });
+  BOOST_TEST(second.error == EEXIST, second.what);
+  BOOST_TEST(has(second.what, "a has a version, which is v0.1.0"), second.what);
   BOOST_TEST(thrown([&] { registry.tag(Ref::parse("a"), "v0.1"); }).error == EINVAL);
   // A link, since the user named it.
   std::filesystem::create_symlink(lab.top() / "weights.safetensors", lab.top() / "m.safetensors");

@@ -330,6 +330,8 @@ std::vector<Removed> Registry::remove(const Ref& ref, bool dry_run) {
   const FileLock using_it = impl_->use();
   Change change(impl_->refs);
   const Place place = find(*impl_, *git, ref);
+  if (ref.kind == Ref::Kind::head)
+    throw Error(EINVAL, ref.str() + " says no version: write " + place.name + "@VERSION");
   if (place.version.empty())
     throw Error(EINVAL, ref.str() + " has no version, and only versions are removed");
   const std::string title = place.name + "@" + place.version;

@@ -70,6 +70,14 @@ BOOST_FIXTURE_TEST_CASE(removed_version, Three) {
   BOOST_TEST(registry.resolve(Ref::parse("vad")).version == "v2.0.0");
 }
 
+// A name alone means the highest version: too little to be sure of.
+BOOST_FIXTURE_TEST_CASE(not_without_saying_which, Three) {
+  const Thrown unsaid = thrown([&] { registry.remove(Ref::parse("vad"), false); });
+  BOOST_TEST(unsaid.error == EINVAL, unsaid.what);
+  BOOST_TEST(has(unsaid.what, "write vad@VERSION"), unsaid.what);
+  BOOST_TEST(registry.versions("vad").size() == 3);
+}
+
 BOOST_FIXTURE_TEST_CASE(removed_from_dev, Three) {
   registry.remove(Ref::parse("vad@latest"), false);
   BOOST_TEST(registry.resolve(Ref::parse("vad")).version == "v2.0.0");

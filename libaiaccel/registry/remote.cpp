@@ -202,8 +202,8 @@ void check_complete(const Impl& impl, const Git& git, const std::string& doing) 
   const auto missing = lacking(impl, git);
   if (missing.empty()) return;
   const auto& [model, commits] = *missing.begin();
-  throw Error(ENODATA, doing + ": weights of " + model + " in commit " + commits.front() +
-                           " are not here");
+  throw Error(ENODATA,
+              doing + ": weights of " + model + " in commit " + commits.front() + " are not here");
 }
 
 }  // namespace

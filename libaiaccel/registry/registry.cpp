@@ -258,9 +258,18 @@ class Adding {
   std::uint64_t texts_ = 0;
 };
 
-bool is_ours(git_index* index) {
-  for (std::size_t i = 0; i < git_index_entrycount(index); i++) {
-    if ((git_index_get_byindex(index, i)->flags_extended & GIT_INDEX_ENTRY_SKIP_WORKTREE) == 0)
+// Whether HEAD is that branch, and there is an index, which says what of it is there as files.
+bool is_checked_out(const Impl& impl, const Git& git, std::string_view branch) {
+  return git_repository_is_bare(git.get()) == 0 && impl.refs.symbolic("HEAD") == branch;
+}
+
+// Whether the index says of all files that they are not there: nobody works here.
+bool is_index_ours(const Impl& impl) {
+  git_index* raw = nullptr;
+  registry::git(git_index_open(&raw, (impl.git_dir / "index").c_str()), "cannot read the index");
+  const IndexPtr index(raw);
+  for (std::size_t i = 0; i < git_index_entrycount(raw); i++) {
+    if ((git_index_get_byindex(raw, i)->flags_extended & GIT_INDEX_ENTRY_SKIP_WORKTREE) == 0)
       return false;
   }
   return true;
@@ -269,11 +278,7 @@ bool is_ours(git_index* index) {
 // The index says that dev is checked out and that no file of it is there: `git status` has nothing
 // to say.
 void update_index(const Impl& impl, const Git& git, Change& change, const std::string& tip) {
-  if (git_repository_is_bare(git.get()) != 0 || impl.refs.symbolic("HEAD") != kDev) return;
-  git_index* raw = nullptr;
-  registry::git(git_index_open(&raw, (impl.git_dir / "index").c_str()), "cannot read the index");
-  const IndexPtr before(raw);
-  if (!is_ours(raw)) return;
+  if (!is_checked_out(impl, git, kDev) || !is_index_ours(impl)) return;
   make_folders(impl.store.temporary());
   const Path path = impl.store.temporary() / (unique_name() + "-index");
   git_index* made = nullptr;
@@ -290,13 +295,8 @@ void update_index(const Impl& impl, const Git& git, Change& change, const std::s
   const auto bytes = read_file(path, std::size_t{1} << 30);
   ::unlink(path.c_str());
   if (!bytes) return;
-  change.replace(impl.git_dir / "index", *bytes, [&] {
-    // Under its lock: somebody may have begun to work here.
-    git_index* now = nullptr;
-    registry::git(git_index_open(&now, (impl.git_dir / "index").c_str()), "cannot read the index");
-    const IndexPtr owned(now);
-    return is_ours(now);
-  });
+  // Under its lock: somebody may have begun to work here.
+  change.replace(impl.git_dir / "index", *bytes, [&] { return is_index_ours(impl); });
 }
 
 void set_config(git_repository* repository, const char* key, const char* value) {
@@ -380,11 +380,7 @@ std::string full_path(const Path& path) {
 }  // namespace
 
 void check_not_checked_out(const Impl& impl, const Git& git, std::string_view branch) {
-  if (git_repository_is_bare(git.get()) != 0 || impl.refs.symbolic("HEAD") != branch) return;
-  git_index* raw = nullptr;
-  registry::git(git_index_open(&raw, (impl.git_dir / "index").c_str()), "cannot read the index");
-  const IndexPtr index(raw);
-  if (is_ours(raw)) return;
+  if (!is_checked_out(impl, git, branch) || is_index_ours(impl)) return;
   throw Error(EBUSY, std::string(branch.substr(branch.rfind('/') + 1)) + " is checked out in " +
                          impl.folder.string() +
                          ", where the next commit would undo this: git switch --detach, there");

@@ -8,7 +8,9 @@
 #include <aiaccel/registry.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <set>
+#include <sstream>
 
 #include "registry/impl.h"
 
@@ -45,7 +47,8 @@ class Remote {
     url_ = folder ? std::filesystem::absolute(remote).lexically_normal().string() : remote;
   }
 
-  void git(std::vector<std::string> arguments, int error, const std::string& doing) const {
+  // What it says on its standard output.
+  std::string git(std::vector<std::string> arguments, int error, const std::string& doing) const {
     // History names weights that gc() took, and those of all that is live were looked for. They
     // are in the store's folder, whatever the user's configuration says; relative, since git-lfs
     // takes this for a remote in a folder, too.
@@ -59,10 +62,36 @@ class Remote {
     if (!url_.empty()) argv.insert(argv.end(), {"-c", "remote." + name + ".url=" + url_});
     argv.insert(argv.end(), arguments.begin(), arguments.end());
     const Ran ran = run(argv, impl_.folder);
-    if (ran.status == 0) return;
+    if (ran.status == 0) return ran.out;
     std::string why = ran.err.empty() ? ran.out : ran.err;
     while (!why.empty() && why.back() == '\n') why.pop_back();
     throw Error(error, "cannot " + doing + ": git says: " + why);
+  }
+
+  // What it has.
+  std::map<std::string, std::string> refs() const {
+    std::map<std::string, std::string> all;
+    std::istringstream lines(git({"ls-remote", "--refs", name}, EIO, "ask " + name));
+    std::string id, ref;
+    while (lines >> id >> ref) all[ref] = id;
+    return all;
+  }
+
+  // Where it keeps weights, if it is a folder. Git-lfs would take our lfs.storage for its.
+  std::optional<Store> store() const {
+    std::string url = url_;
+    if (url.empty()) url = git({"remote", "get-url", "--push", name}, EIO, "find " + name);
+    while (url.ends_with('\n')) url.pop_back();
+    if (url.starts_with("file://")) url.erase(0, 7);
+    const Path folder = impl_.folder / url;
+    std::error_code none;
+    if (!std::filesystem::is_directory(folder, none)) return {};
+    const Git there(folder);
+    if (there.config("lfs.storage")) {
+      throw Error(EOPNOTSUPP, folder.string() + " keeps weights in a place of its own " +
+                                  "(lfs.storage): push to it over a network");
+    }
+    return Store(there.git_dir());
   }
 
   std::string name;
@@ -161,37 +190,60 @@ void take_over(const Impl& impl, const Git& git, const std::string& branch,
   }
 }
 
-// Commits of which weights are not here, by model: of what tags and branches have.
-std::map<std::string, std::vector<std::string>> lacking(const Impl& impl, const Git& git) {
-  std::map<std::string, std::set<std::string>> commits;
-  std::set<std::string> seen;
-  const auto look = [&](const std::string& name, const std::string& commit) {
+using RefMap = std::map<std::string, std::string>;  // names and what they are of
+
+// A folder of a model that a tag or a branch has, and a commit that has it.
+struct Live {
+  std::string model, commit;
+  git_oid folder;
+  bool there;  // a reference has it that is the same at the remote
+};
+
+// All of them, each once.
+std::vector<Live> live_folders(const Impl& impl, const Git& git, const RefMap& theirs = {}) {
+  std::vector<Live> all;
+  const auto look = [&](const std::string& model, const std::string& commit, bool there) {
     const CommitPtr of = git.commit(commit);
-    const auto folder = of ? git.entry(git.tree(of.get()).get(), name) : std::nullopt;
-    if (!folder || folder->mode != GIT_FILEMODE_TREE || !seen.insert(hex(folder->id)).second)
-      return;
-    for (const TreeFile& file : tree_files(git, folder->id)) {
-      const auto pointer = pointer_at(git, file.id);
-      if (pointer && !impl.store.has(*pointer)) {
-        commits[name].insert(commit);
-        return;
-      }
-    }
+    const auto folder = of ? git.entry(git.tree(of.get()).get(), model) : std::nullopt;
+    if (folder && folder->mode == GIT_FILEMODE_TREE)
+      all.push_back({model, commit, folder->id, there});
+  };
+  const auto is_there = [&](const std::string& name, const std::string& value) {
+    const auto found = theirs.find(name);
+    return found != theirs.end() && found->second == value;
   };
   for (const RefValue& value : impl.refs.list("refs/tags/")) {
     const auto tag = TagName::parse(std::string_view(value.name).substr(10));
     if (!tag || tag->over) continue;
     const std::string commit = value.peeled.empty() ? git.peel(value.value) : value.peeled;
-    if (!commit.empty()) look(tag->name, commit);
+    if (!commit.empty()) look(tag->name, commit, is_there(value.name, value.value));
   }
   std::set<std::string> branches = stages(impl);
   branches.insert("dev");
   for (const std::string& branch : branches) {
-    const auto tip = impl.refs.find("refs/heads/" + branch);
+    const std::string name = "refs/heads/" + branch;
+    const auto tip = impl.refs.find(name);
     const CommitPtr commit = tip ? git.commit(tip->value) : nullptr;
     if (!commit) continue;
-    for (const std::string& name : model_names(git, git.tree(commit.get()).get()))
-      look(name, tip->value);
+    for (const std::string& model : model_names(git, git.tree(commit.get()).get()))
+      look(model, tip->value, is_there(name, tip->value));
+  }
+  std::stable_partition(all.begin(), all.end(), [](const Live& live) { return live.there; });
+  std::set<std::string> seen;
+  std::erase_if(all, [&](const Live& live) { return !seen.insert(hex(live.folder)).second; });
+  return all;
+}
+
+// Commits of which weights are not here, by model: of what tags and branches have.
+std::map<std::string, std::vector<std::string>> lacking(const Impl& impl, const Git& git) {
+  std::map<std::string, std::set<std::string>> commits;
+  for (const Live& live : live_folders(impl, git)) {
+    for (const TreeFile& file : tree_files(git, live.folder)) {
+      const auto pointer = pointer_at(git, file.id);
+      if (!pointer || impl.store.has(*pointer)) continue;
+      commits[live.model].insert(live.commit);
+      break;
+    }
   }
   std::map<std::string, std::vector<std::string>> all;
   for (const auto& [name, each] : commits) all[name].assign(each.begin(), each.end());
@@ -206,6 +258,73 @@ void check_complete(const Impl& impl, const Git& git, const std::string& doing) 
               doing + ": weights of " + model + " in commit " + commits.front() + " are not here");
 }
 
+// Damage must not spread: what others get is what was added. What they have already is theirs.
+void check_sound(const Impl& impl, const Git& git, const RefMap& theirs,
+                 const OnProgress& progress) {
+  std::map<std::string, std::pair<Pointer, std::string>> weights;
+  std::uint64_t total = 0;
+  for (const Live& live : live_folders(impl, git, theirs)) {
+    if (live.there) continue;
+    for (const TreeFile& file : tree_files(git, live.folder)) {
+      const auto pointer = pointer_at(git, file.id);
+      if (!pointer) continue;
+      const std::string what = live.model + "/" + file.path + " of commit " + live.commit;
+      if (weights.try_emplace(pointer->sha256, *pointer, what).second) total += pointer->size;
+    }
+  }
+  std::uint64_t before = 0;
+  for (const auto& [sha256, each] : weights) {
+    const auto& [pointer, what] = each;
+    impl.store.verify(pointer, "cannot push: " + what, [&](std::uint64_t done) {
+      if (progress) progress({"checking", before + done, total});
+    });
+    before += pointer.size;
+  }
+}
+
+// Git-lfs makes hard links in a folder on the same file system, and damage to one would be damage
+// to both. So what that lacks is there before git-lfs looks.
+void copy_weights(const Impl& impl, const Remote& remote, const OnProgress& progress) {
+  const auto to = remote.store();
+  if (!to) return;
+  // Lines "push OID => PATH".
+  std::istringstream lines(
+      remote.git({"lfs", "push", "--dry-run", "--all", remote.name}, EIO, "list weights"));
+  std::vector<std::pair<Pointer, std::string>> weights;
+  std::uint64_t total = 0;
+  std::string push, sha256, arrow, path;
+  while (lines >> push >> sha256 >> arrow && std::getline(lines >> std::ws, path)) {
+    std::error_code none;
+    const Pointer pointer{sha256, std::filesystem::file_size(impl.store.path(sha256), none)};
+    if (none || to->has(pointer)) continue;
+    weights.emplace_back(pointer, path);
+    total += pointer.size;
+  }
+  std::uint64_t before = 0;
+  for (const auto& [pointer, name] : weights) {
+    PutOptions options;
+    options.never_link = true;
+    options.sha256 = pointer.sha256;
+    options.progress = [&, before](std::uint64_t done) {
+      if (progress) progress({"weights", before + done, total});
+    };
+    to->put(open_file(impl.store.path(pointer.sha256), O_RDONLY), "cannot push: " + name, options);
+    before += pointer.size;
+  }
+}
+
+// A tag never changes its meaning; who made one again here has to say which of both it is.
+void check_tags(const Impl& impl, const RefMap& theirs, const std::string& remote) {
+  for (const RefValue& value : impl.refs.list("refs/tags/")) {
+    const auto there = theirs.find(value.name);
+    if (there == theirs.end() || there->second == value.value) continue;
+    const std::string tag = value.name.substr(10);
+    throw Error(EEXIST, tag + " is another one in " + remote +
+                            ": give the one here another name, or take it away (git tag -d '" +
+                            tag + "')");
+  }
+}
+
 }  // namespace
 }  // namespace aiaccel::registry
 
@@ -218,6 +337,10 @@ void Registry::push(const std::string& name, const OnProgress& progress) {
   const Remote remote(*impl_, *git, name);
   const FileLock using_it = impl_->use();
   check_complete(*impl_, *git, "cannot push to " + name);
+  const RefMap theirs = remote.refs();
+  check_tags(*impl_, theirs, name);
+  check_sound(*impl_, *git, theirs, progress);
+  copy_weights(*impl_, remote, progress);
   if (progress) progress({"weights", 0, 0});
   remote.git({"lfs", "push", "--all", remote.name}, EIO, "push weights to " + name);
   if (progress) progress({"references", 0, 0});
@@ -238,6 +361,7 @@ void Registry::pull(const std::string& name, const OnProgress& progress) {
   const Remote remote(*impl_, *git, name);
   const FileLock using_it = impl_->use();
   if (progress) progress({"references", 0, 0});
+  check_tags(*impl_, remote.refs(), name);
   const std::string tracking = "refs/remotes/" + remote.name + "/";
   remote.git({"fetch", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", remote.name,
               "+refs/heads/*:" + tracking + "*", "refs/tags/*:refs/tags/*"},

@@ -189,6 +189,12 @@ std::string copy_and_hash(int from, const std::string& name, const struct stat& 
   return hash.hex();
 }
 
+void check_is(const std::string& added, const std::string& now, const std::string& name) {
+  if (now == added) return;
+  throw Error(EBADMSG,
+              name + " is not what was added: its SHA-256 is " + now + " and not " + added);
+}
+
 std::string own_name(int fd) {
   return "/proc/self/fd/" + std::to_string(fd);
 }
@@ -316,6 +322,7 @@ Stored Store::put(const Fd& file, const std::string& name, const PutOptions& opt
         copy_and_hash(file.get(), name, seen, temporary.fd(), temporary.path(), options);
     check_unchanged(file.get(), seen, name);
   }
+  if (!options.sha256.empty()) check_is(options.sha256, stored.pointer.sha256, name);
   if (holds(stored.pointer, seen, options.stop)) {
     stored.how = Put::found;
     return stored;
@@ -337,9 +344,10 @@ void Store::verify(const Pointer& pointer, const std::string& name, const OnByte
   }
   std::uint64_t size = 0;
   const std::string sha256 = hash_file(fd.get(), at.string(), progress, {}, &size);
-  if (sha256 != pointer.sha256 || size != pointer.size) {
-    throw Error(EBADMSG, name + " is not what was added: its SHA-256 is " + sha256 + " and not " +
-                             pointer.sha256);
+  check_is(pointer.sha256, sha256, name);
+  if (size != pointer.size) {
+    throw Error(EBADMSG, name + " is recorded as " + std::to_string(pointer.size) +
+                             " bytes, and has " + std::to_string(size));
   }
 }
 

@@ -51,6 +51,7 @@ struct Stored {
 struct PutOptions {
   bool may_seal = false;  // the file is of a cache: the right to write may be taken from it
   bool never_link = false;
+  std::string sha256;                 // what it has to have (EBADMSG), if that is known
   const struct stat* seen = nullptr;  // as it has to be still; else as put() finds it
   OnBytes progress;
   std::stop_token stop;

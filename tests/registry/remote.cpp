@@ -21,6 +21,14 @@ struct Pushed : Lab {
     registry.push("origin");
   }
 
+  // The last byte of its weights is another one.
+  void damage(const ModelVersion& of) const {
+    git("show " + of.commit + ":vad/model.onnx | sed -n 's/^oid sha256://p' >../oid");
+    sh("f=$(find registry/.git/lfs/objects -name \"$(cat oid)\") && chmod u+w \"$f\" && "
+       "truncate -s -1 \"$f\" && printf '\\377' >>\"$f\"",
+       top());
+  }
+
   Registry registry;
   Path bare;
 };
@@ -98,7 +106,60 @@ BOOST_FIXTURE_TEST_CASE(both_changed_one, Pushed) {
   registry.add(model("m", 6), options("vad", "4.0.0"));
   registry.push("origin");
   const Thrown clobber = thrown([&] { other.pull(bare.string()); });
-  BOOST_TEST(has(clobber.what, "clobber"), clobber.what);
+  BOOST_TEST(clobber.error == EEXIST);
+  BOOST_TEST(has(clobber.what, "vad@v4.0.0 is another one in "), clobber.what);
+}
+
+// What is damaged here goes nowhere, and what is damaged there is not what is here.
+BOOST_FIXTURE_TEST_CASE(damage_is_not_pushed, Pushed) {
+  const ModelVersion made = registry.add(model("m", 3), options("vad", "3.0.0"));
+  damage(made);
+  for (const std::string& to : {bare.string(), "file://" + bare.string()}) {
+    const Thrown damaged = thrown([&] { registry.push(to); });
+    BOOST_TEST(damaged.error == EBADMSG, damaged.what);
+    BOOST_TEST(has(damaged.what, "vad/model.onnx of commit " + made.commit), damaged.what);
+  }
+  BOOST_TEST(sh("git tag -l 'vad@v3.0.0'", bare).empty());
+  BOOST_TEST(sh("find lfs/objects -type f | wc -l", bare) == "2");
+  registry.add(model("m", 3), options("again", "1.0.0"));
+  registry.push("origin");
+  check_whole();
+  BOOST_TEST(sh("find lfs/objects -type f | wc -l", bare) == "3");
+  // History's weights, which no tag names any more.
+  registry.remove(Ref::parse("vad@v3.0.0"), false);
+  damage(made);
+  const Thrown old = thrown([&] { registry.push((top() / "empty.git").string()); });
+  BOOST_TEST(old.error == ENOENT, old.what);
+  sh("git init -q --bare -b dev empty.git", top());
+  const Thrown history = thrown([&] { registry.push((top() / "empty.git").string()); });
+  BOOST_TEST(history.error == EBADMSG, history.what);
+}
+
+// Each has its own: damage to one is not damage to both.
+BOOST_FIXTURE_TEST_CASE(no_hard_links_in_a_folder, Pushed) {
+  BOOST_TEST(sh("find lfs/objects -type f -links +1", bare).empty());
+  BOOST_TEST(sh("find lfs/objects -type f -perm /222", bare).empty());
+  BOOST_TEST(sh("ls aiaccel/tmp", bare).empty());
+  sh("git config lfs.storage elsewhere", bare);
+  const Thrown elsewhere = thrown([&] { registry.push("origin"); });
+  BOOST_TEST(elsewhere.error == EOPNOTSUPP);
+  BOOST_TEST(has(elsewhere.what, "(lfs.storage)"), elsewhere.what);
+}
+
+// A number that was given again: git would refuse all tags, or with --force take one away.
+BOOST_FIXTURE_TEST_CASE(a_tag_means_one_thing, Pushed) {
+  registry.add(model("m", 3), options("vad", "3.0.0"));
+  registry.push("origin");
+  registry.remove(Ref::parse("vad@v3.0.0"), false);
+  registry.add(model("m", 4), options("vad", "3.0.0"));
+  for (const Thrown& other :
+       {thrown([&] { registry.push("origin"); }), thrown([&] { registry.pull("origin"); })}) {
+    BOOST_TEST(other.error == EEXIST);
+    BOOST_TEST(has(other.what, "vad@v3.0.0 is another one in origin"), other.what);
+  }
+  git("tag -d vad@v3.0.0");
+  registry.pull("origin");
+  registry.verify_contents(Ref::parse("vad@v3.0.0"));
 }
 
 // A model that has another's files is not the other under a new name: what was changed in the one

@@ -218,7 +218,7 @@ class Adding {
       if (!by_name && content->find('\0') == std::string::npos) return text(file.path, *content);
     }
     PutOptions put;
-    put.may_seal = open.cached;
+    put.may_link = open.cached;
     put.seen = &open.seen;
     put.stop = options_.stop;
     if (options_.progress) {

@@ -303,7 +303,6 @@ void copy_weights(const Impl& impl, const Remote& remote, const OnProgress& prog
   std::uint64_t before = 0;
   for (const auto& [pointer, name] : weights) {
     PutOptions options;
-    options.never_link = true;
     options.sha256 = pointer.sha256;
     options.progress = [&, before](std::uint64_t done) {
       if (progress) progress({"weights", before + done, total});

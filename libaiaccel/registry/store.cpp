@@ -200,15 +200,9 @@ std::string own_name(int fd) {
 }
 
 // Whether nobody can write this file any more but who gives himself the right to.
-bool seal(int fd, const struct stat& seen, bool may_seal) {
+bool seal(int fd, const struct stat& seen) {
   if (seen.st_uid != ::geteuid() || seen.st_nlink == 0) return false;
-  if ((seen.st_mode & 0222) != 0 && (!may_seal || ::fchmod(fd, seen.st_mode & 0555) < 0))
-    return false;
-  // Root writes what nobody may write, without noticing: only of a cache it is known that nobody
-  // does.
-  if (!may_seal && (::faccessat(AT_FDCWD, own_name(fd).c_str(), W_OK, AT_EACCESS) == 0 ||
-                    (errno != EACCES && errno != EROFS && errno != EPERM)))
-    return false;
+  if ((seen.st_mode & 0222) != 0 && ::fchmod(fd, seen.st_mode & 0555) < 0) return false;
   // A lease to read is granted only while no process has it open for writing, nor mapped so. Should
   // one open it just now, the signal is one that is ignored unless somebody asks for it.
   if (::fcntl(fd, F_SETSIG, SIGURG) < 0 || ::fcntl(fd, F_SETLEASE, F_RDLCK) < 0) return false;
@@ -290,7 +284,7 @@ Stored Store::put(const Fd& file, const std::string& name, const PutOptions& opt
     stored.how = Put::cloned;
     stored.pointer.sha256 =
         hash_file(temporary.fd(), name, options.progress, options.stop, &stored.pointer.size);
-  } else if (!options.never_link && seal(file.get(), seen, options.may_seal)) {
+  } else if (options.may_link && seal(file.get(), seen)) {
     stored.pointer.sha256 = hash_file(file.get(), name, options.progress, options.stop);
     check_unchanged(file.get(), seen, name);
     if (holds(stored.pointer, seen, options.stop)) {

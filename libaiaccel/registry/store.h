@@ -6,12 +6,10 @@
 //
 // Bytes are read once: what is copied is hashed as it passes. They are not copied
 //   - where the file system clones (FICLONE): the clone is nobody else's, and is hashed;
-//   - by a hard link, where nobody may write the file any more: it belongs to this user, has no
-//     right to write that this user would heed (root heeds none, so its files are copied), and no
-//     process has it open for writing or mapped (the kernel says so by granting a lease). Of a
-//     cache whose blobs are named by their SHA-256, and are so never written again,
-//     the right to write is taken away; elsewhere it must be gone already. Only the owner can give
-//     it back.
+//   - by a hard link, of a cache whose blobs are named by their SHA-256, and are so never written
+//     again: where the file belongs to this user, the right to write is taken from it, and it is
+//     linked if no process has it open for writing or mapped (the kernel says so by granting a
+//     lease). Other files are somebody's own, who may well write them again.
 //
 // Any number of threads and processes.
 #pragma once
@@ -49,9 +47,8 @@ struct Stored {
 };
 
 struct PutOptions {
-  bool may_seal = false;  // the file is of a cache: the right to write may be taken from it
-  bool never_link = false;
-  std::string sha256;                 // what it has to have (EBADMSG), if that is known
+  bool may_link = false;  // the file is of a cache: the right to write may be taken from it
+  std::string sha256;     // what it has to have (EBADMSG), if that is known
   const struct stat* seen = nullptr;  // as it has to be still; else as put() finds it
   OnBytes progress;
   std::stop_token stop;

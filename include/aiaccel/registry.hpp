@@ -114,8 +114,10 @@ class [[gnu::visibility("default")]] Registry {
  public:
   // $AIACCEL_REGISTRY, else ${XDG_DATA_HOME:-~/.local/share}/aiaccel/registry
   static std::filesystem::path default_path();
-  static Registry open(const std::filesystem::path& path);    // throws Error(ENOENT): there is none
-  static Registry create(const std::filesystem::path& path);  // or open what is there
+  static Registry open(const std::filesystem::path& path);  // throws Error(ENOENT): there is none
+  // Or opens what is there. Throws Error(ENOTEMPTY) for a folder that has files and is no
+  // repository.
+  static Registry create(const std::filesystem::path& path);
 
   // `source`: a file or a folder (a Hugging Face snapshot's links are followed within its cache).
   // Weights are linked or reflinked where the file system can and nobody else can write them, else

@@ -373,6 +373,17 @@ bool is_registry(const Path& folder) {
           std::filesystem::exists(folder / "objects", none));
 }
 
+// A registry is made of nothing: what is in a folder already is somebody's, who may not have meant
+// it.
+void check_empty(const Path& folder) {
+  for (const auto& each : std::filesystem::directory_iterator(folder)) {
+    const std::string name = each.path().filename().string();
+    // What another who makes one here leaves.
+    if (name == ".git" || name.starts_with(".making-")) continue;
+    throw Error(ENOTEMPTY, "no registry is made in " + folder.string() + ", which has files");
+  }
+}
+
 std::string full_path(const Path& path) {
   return std::filesystem::absolute(path).lexically_normal().string();
 }
@@ -442,6 +453,7 @@ Registry Registry::create(const std::filesystem::path& given) {
   const Path path = full_path(given);
   if (is_registry(path)) return open(path);
   make_folders(path);
+  check_empty(path);
   const Path making = path / (".making-" + unique_name());
   struct Gone {
     const Path& path;

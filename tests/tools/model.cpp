@@ -188,7 +188,8 @@ BOOST_AUTO_TEST_CASE(what_was_added_is_shown) {
                                    "language=any=all", "--licence", "MIT", "--training-run",
                                    "https://example.org/42", "-m", "the first\n\nwith more words"});
   BOOST_TEST(added.out.starts_with("vad@v5.0.0  "));
-  BOOST_TEST(added.err == "");  // a progress bar is for terminals
+  BOOST_TEST(added.err == "aiaccel: made a registry in " + place.registry.string() +
+                              "\n");  // a progress bar is for terminals
 
   const Json json = place.good({"show", "vad@v5.0.0", "--json"}).json();
   BOOST_TEST(json["name"] == "vad");
@@ -274,6 +275,49 @@ BOOST_AUTO_TEST_CASE(add_warns_of_what_cannot_be_run) {
   const Result text = place.run({"add", place.path / "text.txt", "--name", "text"});
   BOOST_TEST(text.status == 0);
   BOOST_TEST(has(text.err, "it can be kept, not run"), text.err);
+}
+
+// What was copied so far goes, and the program ends as it was told to.
+BOOST_AUTO_TEST_CASE(an_interrupted_add_leaves_nothing) {
+  const Place place;
+  place.add("1.0.0", 4);
+  const fs::path big = place.file("big.bin", "");
+  fs::resize_file(big, std::uintmax_t{1} << 30);  // a hole
+  const fs::path temporary = place.registry / ".git/aiaccel/tmp";
+  Result result;
+  std::thread adding([&] { result = place.run({"add", big, "--name", "big"}); });
+  // A temporary file's name begins with the number of its process.
+  pid_t pid = 0;
+  for (int tries = 0; pid == 0 && tries < 60'000; tries++) {
+    std::error_code none;
+    for (const auto& each : fs::directory_iterator(temporary, none))
+      pid = std::atoi(each.path().filename().c_str());
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  const bool told = pid > 1 && ::kill(pid, SIGTERM) == 0;
+  adding.join();
+  BOOST_TEST(told);
+  BOOST_TEST(result.status == -SIGTERM, result.out << result.err);
+  BOOST_TEST(fs::is_empty(temporary));
+  BOOST_TEST(place.good({"ls", "--json"}).json().size() == 1);
+  BOOST_TEST(place.shell(place.registry, "git lfs fsck") == "Git LFS fsck OK");
+}
+
+// A registry is not made without a word, nor among somebody's files.
+BOOST_AUTO_TEST_CASE(a_registry_is_made_by_the_first_add) {
+  const Place place;
+  const std::string model = place.file("vad.onnx", onnx(4));
+  const Result first = place.good({"add", model, "--name", "vad"});
+  BOOST_TEST(has(first.err, "made a registry in " + place.registry.string()), first.err);
+  BOOST_TEST(!has(place.good({"add", model, "--name", "again"}).err, "made a registry"));
+  place.file("work/notes.txt", "mine");
+  const Result refused =
+      place.run({"add", model, "--name", "vad", "--registry", (place.path / "work").string()});
+  BOOST_TEST(refused.status == 1);
+  BOOST_TEST(has(refused.err, "which has files"), refused.err);
+  BOOST_TEST(!fs::exists(place.path / "work/.git"));
+  place.shell(place.path / "work", "git init -q");
+  place.good({"add", model, "--name", "vad", "--registry", (place.path / "work").string()});
 }
 
 BOOST_AUTO_TEST_CASE(lists) {

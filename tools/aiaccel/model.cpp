@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <ctime>
 
+#include "common/text.hpp"
+
 namespace tools {
 
 namespace {
@@ -37,7 +39,20 @@ aiaccel::Registry open_registry(const ModelOptions& options) {
 }
 
 aiaccel::Registry create_registry(const ModelOptions& options) {
-  return aiaccel::Registry::create(path_of(options));
+  const std::filesystem::path path = path_of(options);
+  try {
+    return aiaccel::Registry::open(path);
+  } catch (const aiaccel::Error& e) {
+    if (e.code().value() != ENOENT) throw;
+  }
+  try {
+    aiaccel::Registry made = aiaccel::Registry::create(path);
+    fmt::print(stderr, "aiaccel: made a registry in {}\n", printable(made.path().string()));
+    return made;
+  } catch (const aiaccel::Error& e) {
+    if (e.code().value() != ENOTEMPTY) throw;
+    throw Failure(reason(e), "another folder, or `git init` there first, if it is the right one");
+  }
 }
 
 bool is_ref(const std::string& text) {

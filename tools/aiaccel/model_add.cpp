@@ -3,6 +3,9 @@
 // aiaccel model add, tag: what becomes a version of a model.
 #include <fmt/format.h>
 
+#include <csignal>
+#include <stop_token>
+
 #include "aiaccel/model_command.hpp"
 #include "common/command_line.hpp"
 #include "common/progress.hpp"
@@ -48,14 +51,50 @@ void warn_of_main_file(const aiaccel::ModelVersion& version) {
                printable(candidates));
 }
 
+// SIGINT, SIGTERM or SIGHUP while it lives, if one came: what was begun is taken away, and the
+// program ends by it. One at a time.
+class Interrupted {
+ public:
+  Interrupted() {
+    signal_ = 0;
+    struct sigaction action {};
+    action.sa_handler = [](int signal) { signal_ = signal; };
+    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+      struct sigaction now {};
+      ::sigaction(signal, nullptr, &now);
+      if (now.sa_handler == SIG_DFL) ::sigaction(signal, &action, nullptr);
+    }
+  }
+  Interrupted(const Interrupted&) = delete;
+  Interrupted& operator=(const Interrupted&) = delete;
+  ~Interrupted() {
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+      struct sigaction now {};
+      ::sigaction(signal, nullptr, &now);
+      if (now.sa_handler != SIG_IGN) ::signal(signal, SIG_DFL);
+    }
+    if (signal_ != 0) ::raise(signal_);
+  }
+
+  explicit operator bool() const { return signal_ != 0; }
+
+ private:
+  static inline volatile std::sig_atomic_t signal_ = 0;
+};
+
 int add(const AddCommand& command) {
   aiaccel::AddOptions options = command.add;
   options.labels = read_labels(command.labels);
   aiaccel::ModelVersion version;
   {
+    const Interrupted interrupted;
+    std::stop_source stop;
+    options.stop = stop.get_token();
     ProgressBar bar;
-    options.progress = [&bar](const aiaccel::Progress& progress) {
+    options.progress = [&](const aiaccel::Progress& progress) {
       bar.show(progress.what, progress.done_bytes, progress.total_bytes);
+      if (interrupted) stop.request_stop();
     };
     version = create_registry(command).add(command.source, options);
   }

@@ -62,6 +62,7 @@ struct VersionFile {
 struct ModelVersion {
   std::string name;
   std::string version;  // "v5.0.0"; "" if it has no tag
+  std::string removed;  // then: what it was added as, as long as it had one
   std::string commit;   // 40 hexadecimal digits
   std::string author;
   std::string message;
@@ -101,6 +102,7 @@ struct AddOptions {
 struct StageEntry {
   std::uint64_t number = 0;
   std::string version, commit, author, message;
+  std::string removed;  // as in ModelVersion
   std::chrono::system_clock::time_point time;
   bool rollback = false;
 };
@@ -128,6 +130,8 @@ class [[gnu::visibility("default")]] Registry {
   std::vector<ModelVersion> versions(std::string_view name) const;  // highest first
   std::vector<ModelVersion> log(const Ref& ref) const;              // latest first
   std::vector<StageEntry> history(std::string_view name, std::string_view stage) const;
+  // What each stage has now that has anything, by its name.
+  std::map<std::string, StageEntry> staged(std::string_view name) const;
 
   void tag(const Ref& ref, std::string_view version);  // registers a version
   StageEntry promote(const Ref& ref, std::string_view stage, std::string_view message = {});

@@ -126,6 +126,8 @@ class Reader {
   std::vector<TreePtr> signatures_;  // the model's folder of them, on each tip
 };
 
+// Of a model's folder: which version its aiaccel.json says that it is, "" for none.
+std::string recorded_version(const Git& git, const git_oid& folder);
 // Of a commit's folder: which version it is by its tags, "" for none.
 std::string version_at(const Impl& impl, const Git& git, const std::string& name,
                        const std::string& commit, const git_oid& folder);

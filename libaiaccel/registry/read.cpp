@@ -38,15 +38,6 @@ std::optional<git_oid> folder_in(const Git& git, const git_commit* commit,
   return entry->id;
 }
 
-std::string recorded_version(const Git& git, const git_oid& folder) {
-  const auto record = git.entry(git.tree(folder).get(), std::string(kRecord));
-  if (!record || record->mode == GIT_FILEMODE_TREE || git.size(record->id) > kLongestRecord)
-    return {};
-  ModelVersion version;
-  read_record(git.blob(record->id), false, version);
-  return version.version;
-}
-
 [[noreturn]] void nothing_there(const Impl& impl, const Git& git, const Ref& ref) {
   std::vector<std::string> there;
   for (const VersionTag& tag : version_tags(impl, git, ref.name, false))
@@ -74,7 +65,7 @@ Place find_head(const Impl& impl, const Git& git, const Ref& ref) {
     throw Error(ENOENT, "there is no model " + ref.name + " on dev");
   }
   // The version that it says to be, if it is that.
-  if (const std::string version = recorded_version(git, *folder); why_no_version(version).empty()) {
+  if (const std::string version = recorded_version(git, *folder); !version.empty()) {
     if (const auto tag = impl.refs.find("refs/tags/" + ref.name + "@" + version)) {
       const CommitPtr commit = git.commit(tag->value);
       const auto same = commit ? folder_in(git, commit.get(), ref.name) : std::nullopt;
@@ -233,9 +224,18 @@ std::map<std::string, std::string> current_stages(const Impl& impl, const Git& g
   return now;
 }
 
+std::string recorded_version(const Git& git, const git_oid& folder) {
+  const auto record = git.entry(git.tree(folder).get(), std::string(kRecord));
+  if (!record || record->mode == GIT_FILEMODE_TREE || git.size(record->id) > kLongestRecord)
+    return {};
+  ModelVersion version;
+  read_record(git.blob(record->id), false, version);
+  return why_no_version(version.version).empty() ? version.version : "";
+}
+
 std::string version_at(const Impl& impl, const Git& git, const std::string& name,
                        const std::string& commit, const git_oid& folder) {
-  if (const std::string version = recorded_version(git, folder); why_no_version(version).empty()) {
+  if (const std::string version = recorded_version(git, folder); !version.empty()) {
     const auto tag = impl.refs.find("refs/tags/" + name + "@" + version);
     if (tag && git.peel(tag->value) == commit) return version;
   }
@@ -321,7 +321,8 @@ std::optional<Pointer> pointer_at(const Git& git, const git_oid& blob) {
 
 std::string TextReader::read(const TreeFile& file) {
   const std::size_t size = git_.size(file.id);
-  // Those as small as pointers are bounded by how many files there may be: add() counts no pointers.
+  // Those as small as pointers are bounded by how many files there may be: add() counts no
+  // pointers.
   if (size <= Pointer::kLongest) return git_.blob(file.id);
   if (size > left_) {
     throw Error(EFBIG, file.path + ": Git itself has more than " + std::to_string(kMostText) +
@@ -404,6 +405,8 @@ ModelVersion Reader::read(const Place& place, bool whole) const {
   if (whole || record == nullptr) version.files = files_of(git_, place.folder);
   std::sort(version.files.begin(), version.files.end(),
             [](const auto& a, const auto& b) { return a.path < b.path; });
+  if (place.version.empty() && why_no_version(version.version).empty())
+    version.removed = version.version;
   version.name = place.name;
   version.version = place.version;
   version.commit = place.commit;

@@ -6,6 +6,8 @@
 #include <aiaccel/registry.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <optional>
+#include <set>
 
 #include "registry/impl.h"
 
@@ -29,36 +31,61 @@ std::pair<std::string, bool> without_trailer(std::string message) {
   return {std::move(message), true};
 }
 
-// Oldest first.
-std::vector<Given> given(const Impl& impl, const Git& git, const std::string& name,
-                         const std::string& stage) {
+// What a commit was added as. Nothing hangs on it, so what cannot be read is none.
+std::string added_as(const Git& git, const std::string& name, const std::string& commit) {
+  try {
+    const auto folder = git.entry(git.tree(git.commit(commit).get()).get(), name);
+    if (folder && folder->mode == GIT_FILEMODE_TREE) return recorded_version(git, folder->id);
+  } catch (const Error&) {
+  }
+  return {};
+}
+
+// Nothing where the tag is of no commit.
+std::optional<Given> read_tag(const Git& git, const std::string& name, const StageTag& tag,
+                              const std::map<std::string, std::string>& versions) {
+  Given one;
+  one.entry.number = tag.number;
+  one.over = tag.over;
+  one.entry.commit = git.peel(tag.tag);
+  if (one.entry.commit.empty()) return {};
+  if (const TagPtr object = git.annotated(tag.tag)) {
+    const char* const message = git_tag_message(object.get());
+    std::tie(one.entry.message, one.entry.rollback) =
+        without_trailer(message == nullptr ? "" : message);
+    if (const git_signature* const who = git_tag_tagger(object.get())) {
+      one.entry.author = author_of(*who);
+      one.entry.time = time_of(*who);
+    }
+  } else {
+    // A lightweight tag, which somebody made: all that is known is the commit's.
+    const CommitPtr commit = git.commit(one.entry.commit);
+    one.entry.author = author_of(*git_commit_committer(commit.get()));
+    one.entry.time = time_of(*git_commit_committer(commit.get()));
+  }
+  if (const auto version = versions.find(one.entry.commit); version != versions.end())
+    one.entry.version = version->second;
+  else
+    one.entry.removed = added_as(git, name, one.entry.commit);
+  return one;
+}
+
+// Versions of a model by their commits.
+std::map<std::string, std::string> versions_by_commit(const Impl& impl, const Git& git,
+                                                      const std::string& name) {
   std::map<std::string, std::string> versions;
   for (const VersionTag& tag : version_tags(impl, git, name))
     versions.emplace(tag.commit, tag.version);
+  return versions;
+}
+
+// Oldest first.
+std::vector<Given> given(const Impl& impl, const Git& git, const std::string& name,
+                         const std::string& stage) {
+  const auto versions = versions_by_commit(impl, git, name);
   std::vector<Given> all;
   for (const StageTag& tag : stage_tags(impl, name, stage)) {
-    Given one;
-    one.entry.number = tag.number;
-    one.over = tag.over;
-    one.entry.commit = git.peel(tag.tag);
-    if (one.entry.commit.empty()) continue;
-    if (const TagPtr object = git.annotated(tag.tag)) {
-      const char* const message = git_tag_message(object.get());
-      std::tie(one.entry.message, one.entry.rollback) =
-          without_trailer(message == nullptr ? "" : message);
-      if (const git_signature* const who = git_tag_tagger(object.get())) {
-        one.entry.author = author_of(*who);
-        one.entry.time = time_of(*who);
-      }
-    } else {
-      // A lightweight tag, which somebody made: all that is known is the commit's.
-      const CommitPtr commit = git.commit(one.entry.commit);
-      one.entry.author = author_of(*git_commit_committer(commit.get()));
-      one.entry.time = time_of(*git_commit_committer(commit.get()));
-    }
-    if (const auto version = versions.find(one.entry.commit); version != versions.end())
-      one.entry.version = version->second;
-    all.push_back(std::move(one));
+    if (auto one = read_tag(git, name, tag, versions)) all.push_back(std::move(*one));
   }
   std::reverse(all.begin(), all.end());
   return all;
@@ -236,6 +263,20 @@ std::vector<StageEntry> Registry::history(std::string_view name, std::string_vie
   }
   std::reverse(entries.begin(), entries.end());
   return entries;
+}
+
+std::map<std::string, StageEntry> Registry::staged(std::string_view name) const {
+  check_name(std::string(name));
+  const auto git = impl_->handles.lend();
+  const auto versions = versions_by_commit(*impl_, *git, std::string(name));
+  std::set<std::string> seen;  // their last, which comes first
+  std::map<std::string, StageEntry> stages;
+  for (const StageTag& tag : stage_tags(*impl_, std::string(name), "")) {
+    if (!seen.insert(tag.stage).second || tag.over) continue;
+    if (auto one = read_tag(*git, std::string(name), tag, versions))
+      stages.emplace(tag.stage, std::move(one->entry));
+  }
+  return stages;
 }
 
 }  // namespace aiaccel

@@ -71,6 +71,34 @@ BOOST_FIXTURE_TEST_CASE(promoted, Three) {
   check_whole();
 }
 
+BOOST_FIXTURE_TEST_CASE(what_was_removed_keeps_its_name, Three) {
+  promote(1);
+  promote(2);
+  registry.remove(Ref::parse("vad@v1.0.0"), false);
+  const StageEntry back = registry.rollback("vad", "prod");
+  BOOST_TEST(back.commit == commits[0]);
+  BOOST_TEST(back.version == "");
+  BOOST_TEST(back.removed == "v1.0.0");
+  const auto history = registry.history("vad", "prod");
+  BOOST_TEST_REQUIRE(history.size() == 3U);
+  BOOST_TEST(history[0].removed == "v1.0.0");
+  BOOST_TEST(history[1].removed == "");
+  BOOST_TEST(history[1].version == "v2.0.0");
+  const ModelVersion now = registry.resolve(Ref::parse("vad#prod"));
+  BOOST_TEST(now.version == "");
+  BOOST_TEST(now.removed == "v1.0.0");
+  registry.promote(Ref::parse("vad@v3.0.0"), "staging");
+  const auto stages = registry.staged("vad");
+  BOOST_TEST_REQUIRE(stages.size() == 2U);
+  BOOST_TEST(stages.at("prod").commit == commits[0]);
+  BOOST_TEST(stages.at("prod").removed == "v1.0.0");
+  BOOST_TEST(stages.at("prod").number == 3U);
+  BOOST_TEST(stages.at("staging").version == "v3.0.0");
+  // What GTO took out is in no stage.
+  git("tag -a 'vad#prod!#4' -m out 'vad@v2.0.0^{}'");
+  BOOST_TEST(registry.staged("vad").count("prod") == 0U);
+}
+
 // As GTO's own expression reads tags.
 BOOST_FIXTURE_TEST_CASE(grammar_of_tags, Three) {
   promote(1);

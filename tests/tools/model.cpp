@@ -424,6 +424,29 @@ BOOST_AUTO_TEST_CASE(stages_and_their_history) {
   BOOST_TEST(place.run({"rollback", "vad#prod"}).status == 1);
 }
 
+BOOST_AUTO_TEST_CASE(a_stage_may_have_what_was_removed) {
+  const Place place;
+  place.add("1.0.0", 1);
+  place.add("2.0.0", 2);
+  const std::string commit = place.good({"show", "vad@v1.0.0", "--json"}).json()["commit"];
+  place.good({"promote", "vad@v1.0.0", "prod"});
+  place.good({"promote", "vad@v2.0.0", "prod"});
+  place.good({"rm", "vad@v1.0.0"});
+  const std::string brief = commit.substr(0, 10);
+  BOOST_TEST(place.good({"rollback", "vad#prod"}).out ==
+             "vad#prod  is " + brief + ", which was v1.0.0  (vad#prod#3)\n");
+  const Json model = place.good({"ls", "--json"}).json()["models"][0];
+  BOOST_TEST(model["stages"]["prod"] == commit);
+  BOOST_TEST(has(place.good({"ls"}).out, "prod=" + brief + "(removed)"), place.good({"ls"}).out);
+  BOOST_TEST(has(place.good({"ls", "vad"}).out, "v1.0.0 (removed)"));
+  BOOST_TEST(has(place.good({"ls", "--refs"}).out, "vad#prod\n"));
+  BOOST_TEST(has(place.good({"log", "vad#prod"}).out, "v1.0.0 (removed)"));
+  const Json entry = place.good({"log", "vad#prod", "--json"}).json()["entries"][0];
+  BOOST_TEST(entry["removed"] == "v1.0.0");
+  BOOST_TEST(entry["commit"] == commit);
+  BOOST_TEST(has(place.good({"show", "vad#prod"}).out, "v1.0.0 (removed)"));
+}
+
 BOOST_AUTO_TEST_CASE(what_is_removed_is_said_first) {
   const Place place;
   place.add("1.0.0", 1);

@@ -77,6 +77,11 @@ std::string short_commit(const std::string& commit) {
   return commit.substr(0, 10);
 }
 
+std::string version_text(const std::string& version, const std::string& removed) {
+  if (!version.empty()) return version;
+  return removed.empty() ? "-" : removed + " (removed)";
+}
+
 std::string version_name(const aiaccel::ModelVersion& version) {
   return version.version.empty() ? version.name + ":" + short_commit(version.commit)
                                  : version.name + "@" + version.version;
@@ -105,6 +110,7 @@ Json version_json(const aiaccel::ModelVersion& version, bool with_metadata) {
                      {"weights", file.weights}});
   Json json{{"name", version.name},
             {"version", version.version.empty() ? Json() : Json(version.version)},
+            {"removed", version.removed.empty() ? Json() : Json(version.removed)},
             {"commit", version.commit},
             {"author", version.author},
             {"message", version.message},
@@ -123,9 +129,14 @@ Json version_json(const aiaccel::ModelVersion& version, bool with_metadata) {
 }
 
 Json entry_json(const aiaccel::StageEntry& entry) {
-  return {{"number", entry.number},    {"version", entry.version}, {"commit", entry.commit},
-          {"author", entry.author},    {"message", entry.message}, {"time", utc_text(entry.time)},
-          {"rollback", entry.rollback}};
+  return {{"number", entry.number},
+          {"version", entry.version},
+          {"commit", entry.commit},
+          {"author", entry.author},
+          {"message", entry.message},
+          {"time", utc_text(entry.time)},
+          {"rollback", entry.rollback},
+          {"removed", entry.removed.empty() ? Json() : Json(entry.removed)}};
 }
 
 void add_model(CLI::App& app, Globals& globals) {

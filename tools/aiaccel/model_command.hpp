@@ -43,6 +43,8 @@ aiaccel::Ref parse_ref(const std::string& text);
 std::string version_name(
     const aiaccel::ModelVersion& version);  // "NAME@v1.0.0", else "NAME:COMMIT"
 std::string short_commit(const std::string& commit);
+// As a column has it: "v1.0.0", "v1.0.0 (removed)" once that is no version any more, or "-".
+std::string version_text(const std::string& version, const std::string& removed);
 std::string time_text(std::chrono::system_clock::time_point time);  // of the local clock
 std::string first_line(const std::string& message);
 std::uint64_t size_of(const aiaccel::ModelVersion& version);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "aiaccel/model_command.hpp"
 #include "common/table.hpp"
@@ -28,14 +29,28 @@ struct LsCommand : ModelOptions {
   bool refs = false;
 };
 
-// The stages that any version of a model is in, with the version.
-std::vector<std::string> stages_of(const std::vector<ModelVersion>& versions) {
-  std::vector<std::string> stages;
-  for (const ModelVersion& version : versions)
-    for (const std::string& stage : version.stages)
-      stages.push_back(fmt::format("{}={}", stage, version.version));
-  std::sort(stages.begin(), stages.end());
-  return stages;
+// What each stage of a model has, by its version, or its commit where that has none.
+std::string stages_text(const std::map<std::string, aiaccel::StageEntry>& stages) {
+  std::vector<std::string> texts;
+  for (const auto& [stage, entry] : stages)
+    texts.push_back(fmt::format("{}={}{}", stage,
+                                entry.version.empty() ? short_commit(entry.commit) : entry.version,
+                                entry.removed.empty() ? "" : "(removed)"));
+  return list_text(texts);
+}
+
+// With those that stages have although they are versions no more.
+std::vector<ModelVersion> versions_of(const aiaccel::Registry& registry, const std::string& name) {
+  std::vector<ModelVersion> versions = registry.versions(name);
+  std::set<std::string> commits;
+  for (const ModelVersion& version : versions) commits.insert(version.commit);
+  for (const auto& [stage, entry] : registry.staged(name))
+    if (commits.insert(entry.commit).second) try {
+        versions.push_back(registry.resolve(parse_ref(name + ":" + entry.commit)));
+      } catch (const aiaccel::Error&) {
+        // Somebody tagged what is no model: the stage's own log shows it.
+      }
+  return versions;
 }
 
 // One line a name that other commands take, for completion and for loops of a shell.
@@ -44,8 +59,8 @@ int list_refs(const aiaccel::Registry& registry, const std::vector<std::string>&
     fmt::print("{}\n", model);
     for (const ModelVersion& version : registry.versions(model)) {
       if (!version.version.empty()) fmt::print("{}@{}\n", model, version.version);
-      for (const std::string& stage : version.stages) fmt::print("{}#{}\n", model, stage);
     }
+    for (const auto& [stage, entry] : registry.staged(model)) fmt::print("{}#{}\n", model, stage);
   }
   return exit_ok;
 }
@@ -57,7 +72,7 @@ int list_models(const aiaccel::Registry& registry, const std::vector<std::string
   Json array = Json::array();
   for (const std::string& model : models) {
     const std::vector<ModelVersion> versions = registry.versions(model);
-    const std::vector<std::string> stages = stages_of(versions);
+    const auto stages = registry.staged(model);
     std::string latest;
     std::uint64_t bytes = 0;
     if (!versions.empty()) {
@@ -66,10 +81,10 @@ int list_models(const aiaccel::Registry& registry, const std::vector<std::string
       bytes = size_of(version);
     }
     table.add({model, latest.empty() ? "-" : latest, std::to_string(versions.size()),
-               list_text(stages), latest.empty() ? "-" : bytes_text(bytes)});
+               stages_text(stages), latest.empty() ? "-" : bytes_text(bytes)});
     Json of_stages = Json::object();
-    for (const ModelVersion& version : versions)
-      for (const std::string& stage : version.stages) of_stages[stage] = version.version;
+    for (const auto& [stage, entry] : stages)
+      of_stages[stage] = entry.version.empty() ? entry.commit : entry.version;
     array.push_back({{"name", model},
                      {"latest", latest.empty() ? Json() : Json(latest)},
                      {"versions", versions.size()},
@@ -95,7 +110,7 @@ int list_versions(const std::vector<ModelVersion>& versions, bool json) {
                {"MESSAGE", Align::left, 4, 10}});
   Json array = Json::array();
   for (const ModelVersion& version : versions) {
-    table.add({version.version.empty() ? "-" : version.version, short_commit(version.commit),
+    table.add({version_text(version.version, version.removed), short_commit(version.commit),
                time_text(version.time), bytes_text(size_of(version)),
                version.is_signed ? "yes" : "no", list_text(version.stages),
                first_line(version.message)});
@@ -119,7 +134,8 @@ int list(const LsCommand& command) {
     models = {command.name};
   }
   if (command.refs) return list_refs(registry, models);
-  if (!command.name.empty()) return list_versions(registry.versions(command.name), command.json);
+  if (!command.name.empty())
+    return list_versions(versions_of(registry, command.name), command.json);
   return list_models(registry, models, command.json);
 }
 
@@ -192,6 +208,7 @@ int show(const ShowCommand& command) {
     return exit_ok;
   }
   fmt::print("{}\n", printable(version_name(version)));
+  if (!version.removed.empty()) line("was", version_text("", version.removed));
   line("commit", version.commit);
   line("author", version.author);
   line("date", time_text(version.time));
@@ -232,7 +249,7 @@ int log_stage(const aiaccel::Registry& registry, const aiaccel::Ref& ref, bool j
                {"MESSAGE", Align::left, 4, 10}});
   Json array = Json::array();
   for (const aiaccel::StageEntry& entry : entries) {
-    table.add({std::to_string(entry.number), entry.version.empty() ? "-" : entry.version,
+    table.add({std::to_string(entry.number), version_text(entry.version, entry.removed),
                short_commit(entry.commit), time_text(entry.time), entry.author,
                (entry.rollback ? "(rollback) " : "") + first_line(entry.message)});
     array.push_back(entry_json(entry));

@@ -22,8 +22,9 @@ void print_entry(const std::string& name, const std::string& stage,
   if (json)
     fmt::print("{}\n", json_text({{"name", name}, {"stage", stage}, {"entry", entry_json(entry)}}));
   else
-    fmt::print("{}#{}  is {}  ({}#{}#{})\n", printable(name), printable(stage),
+    fmt::print("{}#{}  is {}{}  ({}#{}#{})\n", printable(name), printable(stage),
                entry.version.empty() ? short_commit(entry.commit) : printable(entry.version),
+               entry.removed.empty() ? "" : fmt::format(", which was {}", entry.removed),
                printable(name), printable(stage), entry.number);
 }
 

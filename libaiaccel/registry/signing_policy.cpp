@@ -162,15 +162,15 @@ SignatureCheck check_signature(const SignaturePolicy& policy, std::span<const Si
     if (bundle == bundles.end()) return std::nullopt;
     return *bundle++;
   };
-  return registry::check_each(policy, files, next, [](const Verified&) {});
+  return registry::check_each(policy, "it", files, next, [](const Verified&) {});
 }
 
-SignatureCheck registry::check_each(const SignaturePolicy& policy,
+SignatureCheck registry::check_each(const SignaturePolicy& policy, const std::string& name,
                                     std::span<const SignedFile> files,
                                     const std::function<std::optional<std::string>()>& next,
                                     const std::function<void(const Verified&)>& fits) {
   if (policy.demand == SignatureDemand::off) return {};
-  Error last(ENODATA, "it has no signature");
+  Error last(ENODATA, name + " has no signature");
   while (const auto bundle = next()) try {
       Verified verified = verify(*bundle, files, policy.trust);
       fits(verified);

@@ -16,8 +16,9 @@
 namespace aiaccel::registry {
 
 // As check_signature(), of what `next` gives till it gives nothing; `fits` throws an Error where a
-// signature that holds does not count.
-SignatureCheck check_each(const SignaturePolicy& policy, std::span<const SignedFile> files,
+// signature that holds does not count. `name` is what people are told that is checked.
+SignatureCheck check_each(const SignaturePolicy& policy, const std::string& name,
+                          std::span<const SignedFile> files,
                           const std::function<std::optional<std::string>()>& next,
                           const std::function<void(const Verified&)>& fits);
 

@@ -163,8 +163,10 @@ SignatureCheck check_resolved(const Registry& in, const SignaturePolicy& policy,
   const auto git = impl.handles.lend();
   Found found(impl, *git, version);
   std::optional<Binding> binding;
+  const std::string name =
+      version.version.empty() ? version.name + ":" + version.commit : with_version(version);
   return registry::check_each(
-      policy, files, [&found] { return found.next(); },
+      policy, name, files, [&found] { return found.next(); },
       [&](const Verified& verified) {
         if (!binding) binding.emplace(*git, version, files);
         (*binding)(verified);

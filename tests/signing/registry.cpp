@@ -89,17 +89,17 @@ BOOST_AUTO_TEST_CASE(without_a_version) {
 BOOST_AUTO_TEST_CASE(demanded) {
   BOOST_TEST(load("vad@v1.0.0").check.warning == "");
   demand("warn");
-  BOOST_TEST(load("vad@v1.0.0").check.warning.find("it has no signature") == 0U);
+  BOOST_TEST(load("vad@v1.0.0").check.warning.find("vad@v1.0.0 has no signature") == 0U);
   demand("require");
-  refused(ENODATA, "it has no signature", [&] { load("vad@v1.0.0"); });
-  refused(ENODATA, "it has no signature",
+  refused(ENODATA, "vad@v1.0.0 has no signature", [&] { load("vad@v1.0.0"); });
+  refused(ENODATA, "vad@v1.0.0 has no signature",
           [&] { aiaccel::check_version(registry, Ref::parse("vad@v1.0.0")); });
   sign("vad@v1.0.0");
   const aiaccel::VerifiedCheckout loaded = load("vad@v1.0.0");
   BOOST_TEST(loaded.check.verified.value().model_name == "vad");
   BOOST_TEST(loaded.folder == registry.checkout(Ref::parse("vad@v1.0.0")));
   BOOST_TEST(aiaccel::check_version(registry, Ref::parse("vad@v1.0.0")).verified.has_value());
-  refused(ENODATA, "it has no signature", [&] { load("vad@v2.0.0"); });
+  refused(ENODATA, "vad@v2.0.0 has no signature", [&] { load("vad@v2.0.0"); });
   // The one of another version is none of this.
   git("show dev:.signatures/vad/v1.0.0.sig >" + (folder / "first.sig").string());
   refused(EBADMSG, "is not what was signed", [&] {
@@ -134,7 +134,7 @@ BOOST_AUTO_TEST_CASE(another_version) {
   sign("vad@v2.0.0");
   demand("require");
   git("tag -a -m again vad@v9.0.0 vad@v1.0.0^{}");
-  refused(ENODATA, "it has no signature", [&] { load("vad@latest"); });
+  refused(ENODATA, "vad@v9.0.0 has no signature", [&] { load("vad@latest"); });
   const std::string bundle = git("rev-parse dev:.signatures/vad/v1.0.0.sig");
   const std::string index = "GIT_INDEX_FILE=" + (folder / "index").string() + " ";
   sh(index + "git update-index --add --cacheinfo 100644," + bundle + ",.signatures/vad/v9.0.0.sig",
@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE(stages) {
   demand("require");
   BOOST_TEST(load("vad#prod").check.verified.has_value());
   registry.promote(Ref::parse("vad@v2.0.0"), "prod");
-  refused(ENODATA, "it has no signature", [&] { load("vad#prod"); });
+  refused(ENODATA, "vad@v2.0.0 has no signature", [&] { load("vad#prod"); });
   sign("vad@v2.0.0");
   BOOST_TEST(load("vad#prod").check.verified.has_value());
   registry.rollback("vad", "prod");

@@ -607,18 +607,32 @@ BOOST_AUTO_TEST_CASE(signed_and_verified_by_policy) {
     return exported.status == 1 && !fs::exists(place.path / "triton/vad/1");
   };
   BOOST_TEST(refused());
+  BOOST_TEST(has(err(), "vad@v1.0.0 has no signature"), err());
+  // It is promoted all the same, as the signature may come yet.
+  const Result early = place.good({"promote", "vad@v1.0.0", "prod"});
+  BOOST_TEST(early.out == "vad#prod  is v1.0.0  (vad#prod#1)\n");
+  BOOST_TEST(has(early.err, "aiaccel: warning: nothing loads vad@v1.0.0"), early.err);
+  BOOST_TEST(has(early.err, "has no signature"), early.err);
   config("signatures", "warn");
+  const std::string mild = place.good({"promote", "vad@v1.0.0", "staging"}).err;
+  BOOST_TEST(has(mild, "nobody vouches for vad@v1.0.0: vad@v1.0.0 has no signature"), mild);
   BOOST_TEST(verify().status == 0);
   BOOST_TEST(has(place.good({"verify", "vad"}).out, "signature  missing: "));
 
   config("signatures", "require");
-  place.good({"sign", "vad@v1.0.0", "--key", place.path / "other.pem"});
+  const std::string other = place.path / "other.pem";
+  const std::string vain = place.good({"sign", "vad@v1.0.0", "--key", other}).err;
+  BOOST_TEST(has(vain, "nothing loads vad@v1.0.0"), vain);
+  BOOST_TEST(has(vain, "not trusted"), vain);
   BOOST_TEST(verify().json()["signature"] == "bad");
   BOOST_TEST(has(err(), "aiaccel.trustedKey"), err());
   BOOST_TEST(!has(err(), "`aiaccel model sign"), err());
   BOOST_TEST(!has(err(), "Required key not available"), err());
   BOOST_TEST(refused());
-  const Json made = place.good({"sign", "vad", "--key", place.path / "key.pem", "--json"}).json();
+  const Result trusted = place.good({"sign", "vad", "--key", place.path / "key.pem", "--json"});
+  BOOST_TEST(trusted.err == "");
+  BOOST_TEST(place.good({"promote", "vad@v1.0.0", "canary"}).err == "");
+  const Json made = trusted.json();
   BOOST_TEST(made["path"] == ".signatures/vad/v1.0.0.sig");
   BOOST_TEST(made["key_hint"].get<std::string>() ==
              place.shell(place.path, "sha256sum key.pub | cut -d\" \" -f1"));

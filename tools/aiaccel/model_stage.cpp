@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "aiaccel/model_command.hpp"
+#include "aiaccel/model_trust.hpp"
 #include "common/command_line.hpp"
 #include "common/text.hpp"
 
@@ -28,12 +29,22 @@ void print_entry(const std::string& name, const std::string& stage,
                printable(name), printable(stage), entry.number);
 }
 
+void warn_of(const aiaccel::Registry& registry, const std::string& name,
+             const aiaccel::StageEntry& entry) {
+  aiaccel::ModelVersion version;
+  version.name = name;
+  version.version = entry.version;
+  version.commit = entry.commit;
+  warn_of_signature(registry, version);
+}
+
 int promote(const PromoteCommand& command) {
   const aiaccel::Ref ref = parse_ref(command.ref);
   aiaccel::Registry registry = open_registry(command);
   const aiaccel::StageEntry entry = registry.promote(ref, command.stage, command.message);
   const int status = run_hook(registry, "aiaccel.onPromote", ref.name, command.stage, entry);
   print_entry(ref.name, command.stage, entry, command.json);
+  warn_of(registry, ref.name, entry);
   return status;
 }
 
@@ -45,6 +56,7 @@ int rollback(const PromoteCommand& command) {
   const aiaccel::StageEntry entry = registry.rollback(ref.name, ref.what, command.message);
   const int status = run_hook(registry, "aiaccel.onRollback", ref.name, ref.what, entry);
   print_entry(ref.name, ref.what, entry, command.json);
+  warn_of(registry, ref.name, entry);
   return status;
 }
 

@@ -223,10 +223,23 @@ int sign(const SignCommand& command) {
   else
     fmt::print("{}  signed by key {}\n", printable(version_name(version)),
                signer.key_hint().substr(0, 16));
+  warn_of_signature(registry, version);
   return exit_ok;
 }
 
 }  // namespace
+
+void warn_of_signature(const aiaccel::Registry& registry, const ModelVersion& version) {
+  std::fflush(stdout);
+  const std::string name = printable(version_name(version));
+  try {
+    const std::string warning = aiaccel::check_version(registry, version).warning;
+    if (!warning.empty())
+      fmt::print(stderr, "aiaccel: warning: nobody vouches for {}: {}\n", name, printable(warning));
+  } catch (const aiaccel::Error& e) {
+    fmt::print(stderr, "aiaccel: warning: nothing loads {} here: {}\n", name, printable(reason(e)));
+  }
+}
 
 std::filesystem::path trusted_checkout(const aiaccel::Registry& registry,
                                        const ModelVersion& version) {

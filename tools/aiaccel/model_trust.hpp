@@ -14,4 +14,8 @@ namespace tools {
 std::filesystem::path trusted_checkout(const aiaccel::Registry& registry,
                                        const aiaccel::ModelVersion& version);
 
+// One line on stderr where the policy has something against a version (of which name, version and
+// commit are enough): what was promoted or signed is not what will be loaded.
+void warn_of_signature(const aiaccel::Registry& registry, const aiaccel::ModelVersion& version);
+
 }  // namespace tools

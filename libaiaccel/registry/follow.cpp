@@ -4,9 +4,10 @@
 // reference means. A thread looks: when the files of the repository's references change, and from
 // time to time.
 //
-// Of a version that is refused, two kinds: one whose own bytes are at fault (no model, other
-// inputs) is not tried again while the reference means it; anything else (weights, signatures that
-// are not here yet, memory) is, at once when a reference changes, else less and less often.
+// Of a version that is refused, two kinds: one whose own bytes are at fault (a record that cannot
+// be read, no model, other inputs: an OwnFault) is not tried again while the reference means it;
+// anything else (weights, signatures that are not here yet, memory) is, at once when a reference
+// changes, else less and less often.
 
 #include <aiaccel/follow.hpp>
 #include <algorithm>
@@ -19,7 +20,7 @@
 #include <unistd.h>
 
 #include "mutex.h"
-#include "registry/git.h"
+#include "registry/impl.h"
 #include "registry/sha256.h"
 #include "registry/watch.h"
 
@@ -97,17 +98,50 @@ struct Contents {
   SignatureCheck check;
 };
 
+// Of what a commit has, and of bytes that are what it says: neither will ever be other.
+class OwnFault : public Error {
+ public:
+  explicit OwnFault(const Error& error) : Error(error) {}
+};
+
+bool is_final(const Error& error) {
+  switch (error.code().value()) {
+    case EINVAL:
+    case EBADMSG:
+    case EOPNOTSUPP:
+    case E2BIG:
+    case EFBIG:
+    case ELOOP:
+    case ENAMETOOLONG:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Nothing of `work` but memory is to depend on anything else.
+template <typename Work>
+auto of_itself(const Work& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (is_final(error)) throw OwnFault(error);
+    throw;
+  }
+}
+
 Contents read_verified(const Registry& from, const ModelVersion& version) {
-  const VersionFile& file = main_file_of(version);
+  const VersionFile file = of_itself([&] { return main_file_of(version); });
   // By what Git says of the files first: that costs nothing, and what is not signed is not read.
   check_version(from, version);
   VerifiedCheckout out = checkout_verified(from, version);
   Contents contents;
   contents.check = std::move(out.check);
   contents.bytes = read_recorded(out.folder / file.path, file);
-  for (std::string& location : Model::weights_beside(contents.bytes)) {
+  for (std::string& location : of_itself([&] { return Model::weights_beside(contents.bytes); })) {
     const Path path = (Path(file.path).parent_path() / location).lexically_normal();
-    auto weights = read_recorded(out.folder / path, recorded(version, path.string()));
+    const VersionFile said = of_itself([&] { return recorded(version, path.string()); });
+    auto weights = read_recorded(out.folder / path, said);
     contents.weights.push_back({std::move(location), std::move(weights)});
   }
   return contents;
@@ -116,12 +150,6 @@ Contents read_verified(const Registry& from, const ModelVersion& version) {
 Model model_of(Contents& verified, const ModelVersion& version) {
   return Model::from_bytes(std::move(verified.bytes), label_of(version),
                            std::move(verified.weights));
-}
-
-// Of a model's own bytes, which are what they are.
-bool is_final(const Error& error) {
-  const int code = error.code().value();
-  return code == EINVAL || code == EBADMSG || code == EOPNOTSUPP;
 }
 
 }  // namespace
@@ -135,11 +163,12 @@ LoadedVersion load_version(const Registry& from, const Ref& ref) {
 
 struct [[gnu::visibility("hidden")]] Follower::State {
   State(Registry in, Ref to, Deployment & what, ModelVersion running, FollowOptions wanted)
-      : registry(std::move(in)),
+      : from(std::move(in)),
         ref(std::move(to)),
         deployment(what),
         options(std::move(wanted)),
-        watch(registry::Git(registry.path()).git_dir()),
+        impl(from.path()),
+        watch(impl.git_dir),
         now(std::move(running)) {}
 
   void work() {
@@ -160,26 +189,31 @@ struct [[gnu::visibility("hidden")]] Follower::State {
   void look() {
     ModelVersion wanted;
     wanted.name = ref.name;
-    bool own_fault = false;
     try {
-      wanted = registry.resolve(ref);
+      // Which commit it is comes first, as what is in there may be at fault.
+      const auto git = impl.handles.lend();
+      const registry::Place place = registry::find(impl, *git, ref);
+      wanted.version = place.version;
+      wanted.commit = place.commit;
       if (wanted.commit == running_commit()) return settled();
       if (wanted.commit == misfit || (wanted.commit == tried && polls_left > 0)) return;
       if (wanted.commit != tried) polls_next = 1;
       tried = wanted.commit;
-      Contents verified = read_verified(registry, wanted);
-      own_fault = true;
-      Model model = model_of(verified, wanted);
+      wanted = of_itself([&] { return registry::Reader(impl, *git, ref.name).read(place, true); });
+      Contents verified = read_verified(from, wanted);
+      Model model = of_itself([&] { return model_of(verified, wanted); });
       const LoadedVersion loaded{wanted, std::move(model), std::move(verified.check)};
-      deployment.update(loaded.model);
+      of_itself([&] { deployment.update(loaded.model); });
       {
         const Lock lock(mutex);
         now = wanted;
       }
       settled();
       tell(options.on_switch, loaded);
+    } catch (const OwnFault& error) {
+      misfit = wanted.commit;
+      refused(wanted, error);
     } catch (const Error& error) {
-      if (own_fault && is_final(error)) misfit = wanted.commit;
       refused(wanted, error);
     } catch (const std::exception& error) {
       refused(wanted, Error(ENOMEM, error.what()));
@@ -222,10 +256,11 @@ struct [[gnu::visibility("hidden")]] Follower::State {
     }
   }
 
-  const Registry registry;
+  const Registry from;
   const Ref ref;
   Deployment& deployment;
   const FollowOptions options;
+  registry::Impl impl;  // of the same folder
   Watch watch;
   std::atomic<bool> stop = false;
 

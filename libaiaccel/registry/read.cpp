@@ -229,7 +229,12 @@ std::string recorded_version(const Git& git, const git_oid& folder) {
   if (!record || record->mode == GIT_FILEMODE_TREE || git.size(record->id) > kLongestRecord)
     return {};
   ModelVersion version;
-  read_record(git.blob(record->id), false, version);
+  try {
+    read_record(git.blob(record->id), false, version);
+  } catch (const Error& error) {
+    if (error.code().value() != EBADMSG) throw;
+    return {};  // then its tags say; who reads the version is told
+  }
   return why_no_version(version.version).empty() ? version.version : "";
 }
 

@@ -269,6 +269,37 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused_once_and_the_old_goes_on) {
   BOOST_TEST(told.errors.size() == 1U);
 }
 
+// A record that cannot be read, in its head or in its metadata: the commit will never be another.
+BOOST_AUTO_TEST_CASE(what_cannot_be_read_is_refused_once_by_its_name) {
+  NEED_SILERO();
+  Served served;
+  Told told;
+  Following following(served, told, 5ms);
+  served.sh("GIT_LFS_SKIP_SMUDGE=1 git clone -q registry clone", served.top());
+  const auto push = [&](int number, const std::string& edit) {
+    const std::string version = "'silero-vad@v" + std::to_string(number + 10) + ".0.0'";
+    const std::string stage = "'silero-vad#prod#" + std::to_string(number) + "'";
+    served.sh("cd silero-vad && " + edit + " && git commit -q -a -m bad && git tag -a -m bad " +
+                  version + " && git tag -a -m bad " + stage + " " + version +
+                  "^{} && git push -q origin " + version + " && git push -q origin " + stage,
+              served.top() / "clone");
+  };
+  push(2, "sed -i 's/\"format\": \"onnx\"/\"format\": \"none\"/' aiaccel.json");
+  BOOST_REQUIRE(told.failed(1));
+  BOOST_TEST(told.code == EBADMSG);
+  BOOST_TEST(has(told.errors[0], "v12.0.0: aiaccel.json: there is no format 'none'"),
+             told.errors[0]);
+  push(3, "echo no >aiaccel.json");
+  BOOST_REQUIRE(told.failed(2));
+  BOOST_TEST(has(told.errors[1], "v13.0.0: aiaccel.json: "), told.errors[1]);
+  BOOST_TEST(has(following.follower.problem(), "aiaccel.json"));
+  std::this_thread::sleep_for(100ms);
+  served.registry.promote(Ref::parse("silero-vad@v6.0.0"), "prod");
+  BOOST_REQUIRE(told.switched(1));
+  BOOST_TEST(told.errors.size() == 2U);
+  BOOST_TEST(following.deployment.model().label() == "silero-vad@v6.0.0");
+}
+
 BOOST_AUTO_TEST_CASE(what_a_callback_throws_changes_nothing) {
   NEED_SILERO();
   Served served;

@@ -674,51 +674,117 @@ BOOST_AUTO_TEST_CASE(a_passphrase_is_not_asked_for_without_a_terminal) {
   BOOST_TEST(has(read(place.path / "err"), "no terminal"), read(place.path / "err"));
 }
 
-BOOST_AUTO_TEST_CASE(an_interrupted_passphrase_leaves_the_terminal_as_it_was) {
-  const Place place;
+// A program that has a terminal for itself, and whoever sits there.
+class Terminal {
+ public:
+  explicit Terminal(std::vector<std::string> line, bool hangups_ignored = false) {
+    BOOST_REQUIRE(::openpty(&mine_, &its_, nullptr, nullptr, nullptr) == 0);
+    std::vector<char*> arguments;
+    for (std::string& each : line) arguments.push_back(each.data());
+    arguments.push_back(nullptr);
+    child_ = ::fork();
+    BOOST_REQUIRE(child_ >= 0);
+    if (child_ == 0) {
+      if (hangups_ignored) (void)::signal(SIGHUP, SIG_IGN);
+      ::login_tty(its_);
+      ::execv(arguments[0], arguments.data());
+      ::_exit(127);
+    }
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  ~Terminal() {
+    ::close(mine_);
+    ::close(its_);  // kept open: the settings last as long as it is
+  }
+
+  void until(const std::string& text) {
+    std::string shown;
+    char bytes[256];
+    for (ssize_t got; !has(shown, text);) {
+      got = ::read(mine_, bytes, sizeof(bytes));
+      BOOST_REQUIRE(got > 0);
+      shown.append(bytes, static_cast<std::size_t>(got));
+    }
+  }
+  void type(const std::string& text) const {
+    BOOST_REQUIRE(::write(mine_, text.data(), text.size()) > 0);
+  }
+  bool echoes() const {
+    termios settings{};
+    BOOST_REQUIRE(::tcgetattr(its_, &settings) == 0);
+    return (settings.c_lflag & ECHO) != 0;
+  }
+  pid_t child() const { return child_; }
+  int status() const {
+    int status = 0;
+    BOOST_REQUIRE(::waitpid(child_, &status, 0) == child_);
+    return status;
+  }
+
+ private:
+  int mine_ = -1, its_ = -1;
+  pid_t child_ = -1;
+};
+
+// What signs a version with a key that has a passphrase, which is "secret".
+std::vector<std::string> signing(const Place& place) {
   place.add("1.0.0", 1);
   place.shell(place.path,
               "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 "
               "-pass pass:secret -out key.pem");
-  const std::string command = program();
-  const std::string key = place.path / "key.pem";
+  return {program(),    "model",       "sign", "vad", "--key", place.path / "key.pem",
+          "--registry", place.registry};
+}
+
+BOOST_AUTO_TEST_CASE(an_interrupted_passphrase_leaves_the_terminal_as_it_was) {
+  const Place place;
+  const auto line = signing(place);
   for (const bool interrupted : {true, false}) {
-    int terminal = -1;
-    int slave = -1;  // kept open: the settings last as long as it is
-    BOOST_REQUIRE(::openpty(&terminal, &slave, nullptr, nullptr, nullptr) == 0);
-    const pid_t child = ::fork();
-    BOOST_REQUIRE(child >= 0);
-    if (child == 0) {
-      ::login_tty(slave);
-      ::execl(command.c_str(), "aiaccel", "model", "sign", "vad", "--key", key.c_str(),
-              "--registry", place.registry.c_str(), nullptr);
-      ::_exit(127);
-    }
-    std::string shown;
-    char bytes[256];
-    for (ssize_t got; !has(shown, "Passphrase");) {
-      got = ::read(terminal, bytes, sizeof(bytes));
-      BOOST_REQUIRE(got > 0);
-      shown.append(bytes, static_cast<std::size_t>(got));
-    }
-    const auto echoes = [&] {
-      termios settings{};
-      BOOST_REQUIRE(::tcgetattr(slave, &settings) == 0);
-      return (settings.c_lflag & ECHO) != 0;
-    };
-    BOOST_TEST(!echoes());
-    const std::string typed = interrupted ? "sec\003" : "secret\n";
-    BOOST_REQUIRE(::write(terminal, typed.data(), typed.size()) > 0);
-    int status = 0;
-    BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+    Terminal terminal(line);
+    terminal.until("Passphrase");
+    BOOST_TEST(!terminal.echoes());
+    terminal.type(interrupted ? "sec\003" : "secret\n");
+    const int status = terminal.status();
     if (interrupted)
       BOOST_TEST((WIFSIGNALED(status) && WTERMSIG(status) == SIGINT), status);
     else
       BOOST_TEST((WIFEXITED(status) && WEXITSTATUS(status) == 0), status);
-    BOOST_TEST(echoes());
-    ::close(terminal);
-    ::close(slave);
+    BOOST_TEST(terminal.echoes());
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_hangup_that_is_ignored_interrupts_no_passphrase) {
+  const Place place;
+  Terminal terminal(signing(place), true);
+  terminal.until("Passphrase");
+  terminal.type("sec");
+  BOOST_TEST(::kill(terminal.child(), SIGHUP) == 0);
+  // What it would do wrong, it would do now.
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  terminal.type("ret\n");
+  const int status = terminal.status();
+  BOOST_TEST((WIFEXITED(status) && WEXITSTATUS(status) == 0), status);
+}
+
+// By a shell with jobs, which itself leaves the terminal's settings alone.
+BOOST_AUTO_TEST_CASE(a_passphrase_is_asked_for_again_after_a_stop) {
+  const Place place;
+  std::string command;
+  for (const std::string& each : signing(place)) command += "'" + each + "' ";
+  Terminal terminal({"/bin/sh", "-m", "-c", command + "; echo STOPPED; read x; fg"});
+  terminal.until("Passphrase");
+  BOOST_TEST(!terminal.echoes());
+  terminal.type("wro\032");
+  terminal.until("STOPPED");
+  BOOST_TEST(terminal.echoes());
+  terminal.type("\n");
+  terminal.until("Passphrase");
+  BOOST_TEST(!terminal.echoes());
+  terminal.type("secret\n");
+  const int status = terminal.status();
+  BOOST_TEST((WIFEXITED(status) && WEXITSTATUS(status) == 0), status);
+  BOOST_TEST(terminal.echoes());
 }
 
 // Weights that changed on the disk are told, whatever the policy.

@@ -136,8 +136,9 @@ int verify(const VerifyCommand& command) {
 volatile std::sig_atomic_t signalled =
     0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 
-// While this is there, a signal that ends programs waits for whoever looks: the terminal would be
-// left as it is. wait() lets one in; the destructor has it do what it does otherwise.
+// While this is there, a signal that ends programs or stops them waits for whoever looks: the
+// terminal would be left as it is. wait() lets one in; the destructor has it do what it does
+// otherwise. One that is ignored, as by nohup, stays ignored.
 class Deferred {
  public:
   Deferred() {
@@ -148,8 +149,10 @@ class Deferred {
     for (std::size_t i = 0; i < std::size(kSignals); i++) ::sigaddset(&set, kSignals[i]);
     ::pthread_sigmask(SIG_BLOCK, &set, &mask_);
     signalled = 0;
-    for (std::size_t i = 0; i < std::size(kSignals); i++)
-      ::sigaction(kSignals[i], &action, &before_[i]);
+    for (std::size_t i = 0; i < std::size(kSignals); i++) {
+      ::sigaction(kSignals[i], nullptr, &before_[i]);
+      if (before_[i].sa_handler != SIG_IGN) ::sigaction(kSignals[i], &action, nullptr);
+    }
   }
   ~Deferred() {
     for (std::size_t i = 0; i < std::size(kSignals); i++)
@@ -167,7 +170,7 @@ class Deferred {
   }
 
  private:
-  static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
   sigset_t mask_{};
   struct sigaction before_[std::size(kSignals)]{};
 };
@@ -184,14 +187,20 @@ std::string ask_passphrase() {
   termios silent = before;
   silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
   silent.c_lflag |= ECHONL;
-  std::optional<Deferred> signals(std::in_place);
-  ::tcsetattr(tty, TCSAFLUSH, &silent);
   static constexpr std::string_view kQuestion = "Passphrase of the key: ";
   std::string answer;
-  const bool good = ::write(tty, kQuestion.data(), kQuestion.size()) >= 0;
-  for (char c = 0; good && signals->wait(tty) && ::read(tty, &c, 1) == 1 && c != '\n';) answer += c;
-  ::tcsetattr(tty, TCSAFLUSH, &before);
-  signals.reset();  // ends the program if there was one
+  // Who stops the program at the question is asked again when it goes on.
+  for (bool stopped = true; stopped;) {
+    answer.clear();
+    std::optional<Deferred> signals(std::in_place);
+    ::tcsetattr(tty, TCSAFLUSH, &silent);
+    const bool good = ::write(tty, kQuestion.data(), kQuestion.size()) >= 0;
+    for (char c = 0; good && signals->wait(tty) && ::read(tty, &c, 1) == 1 && c != '\n';)
+      answer += c;
+    ::tcsetattr(tty, TCSAFLUSH, &before);
+    stopped = signalled == SIGTSTP;
+    signals.reset();  // ends the program if there was one that does, or stops it
+  }
   ::close(tty);
   return answer;
 }

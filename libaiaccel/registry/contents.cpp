@@ -65,9 +65,18 @@ std::filesystem::path Registry::checkout(const Ref& ref) const {
   const Path kept = impl_->git_dir / "aiaccel/checkouts" / hex(place.folder);
   std::error_code none;
   if (std::filesystem::is_directory(kept, none)) return kept;
-  make_folders(kept.parent_path());
   const Path making = impl_->store.temporary() / unique_name();
-  make_folders(making);
+  try {
+    make_folders(kept.parent_path());
+    make_folders(making);
+  } catch (const Error& error) {
+    const int code = error.code().value();
+    if (code != EACCES && code != EROFS && code != EPERM) throw;
+    throw Error(code, "the files of " + ref.str() + " were not laid out in " +
+                          kept.parent_path().string() +
+                          " yet, and that cannot be written: who may write there loads it once, "
+                          "or this user loads it from a clone");
+  }
   struct Gone {
     const Path& path;
     ~Gone() {

@@ -66,12 +66,27 @@ git_oid to_oid(const std::string& text) {
   return id;
 }
 
-Git::Git(const Path& folder) {
+RepositoryPtr open_repository(const Path& folder) {
   start_libgit2();
   git_repository* repository = nullptr;
-  git(git_repository_open_ext(&repository, folder.c_str(), GIT_REPOSITORY_OPEN_NO_SEARCH, nullptr),
-      "cannot open the registry " + folder.string());
-  repository_.reset(repository);
+  const int result =
+      git_repository_open_ext(&repository, folder.c_str(), GIT_REPOSITORY_OPEN_NO_SEARCH, nullptr);
+  const git_error* const error = git_error_last();
+  // Where the user has no such setting at all, libgit2 says that it found none.
+  if (result == GIT_EOWNER ||
+      (result == GIT_ENOTFOUND && error != nullptr && error->message != nullptr &&
+       std::string_view(error->message).find("'safe.directory'") != std::string_view::npos)) {
+    throw Error(EPERM, "the registry " + folder.string() +
+                           " belongs to another user; who trusts it says so once, by `git config "
+                           "--global --add safe.directory " +
+                           folder.string() + "`");
+  }
+  git(result, "cannot open the registry " + folder.string());
+  return RepositoryPtr(repository);
+}
+
+Git::Git(const Path& folder) : repository_(open_repository(folder)) {
+  git_repository* const repository = get();
   // Loose objects are written by a backend that syncs them, before the ones that reading goes
   // through.
   git_odb* odb = nullptr;

@@ -50,6 +50,9 @@ struct Entry {
   git_filemode_t mode;
 };
 
+// The repository in a folder, and nowhere above it.
+RepositoryPtr open_repository(const Path& folder);
+
 class Git {
  public:
   explicit Git(const Path& folder);

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "registry/git.h"
 #include "registry/signing_bundle.h"
 #include "registry/signing_keys.h"
 #include "registry/signing_policy.h"
@@ -22,15 +23,6 @@ namespace {
 using registry::FreeBy;
 using registry::shown;
 
-// libgit2 counts who uses it.
-class Libgit2 {
- public:
-  Libgit2() { ::git_libgit2_init(); }
-  Libgit2(const Libgit2&) = delete;
-  Libgit2& operator=(const Libgit2&) = delete;
-  ~Libgit2() { ::git_libgit2_shutdown(); }
-};
-
 void done(int result, const std::string& what) {
   if (result >= 0) return;
   const git_error* error = ::git_error_last();
@@ -40,13 +32,10 @@ void done(int result, const std::string& what) {
 
 class Config {
  public:
-  explicit Config(const std::filesystem::path& folder) {
-    git_repository* opened = nullptr;
-    done(::git_repository_open_ext(&opened, folder.c_str(), GIT_REPOSITORY_OPEN_NO_SEARCH, nullptr),
-         folder.string());
-    repository_.reset(opened);
+  explicit Config(const std::filesystem::path& folder)
+      : repository_(registry::open_repository(folder)) {
     git_config* config = nullptr;
-    done(::git_repository_config_snapshot(&config, opened), folder.string());
+    done(::git_repository_config_snapshot(&config, repository_.get()), folder.string());
     config_.reset(config);
   }
 
@@ -86,8 +75,7 @@ class Config {
   std::filesystem::path git_dir() const { return ::git_repository_commondir(repository_.get()); }
 
  private:
-  Libgit2 libgit2_;
-  std::unique_ptr<git_repository, FreeBy<git_repository_free>> repository_;
+  registry::RepositoryPtr repository_;
   std::unique_ptr<git_config, FreeBy<git_config_free>> config_;
 };
 

@@ -809,6 +809,56 @@ BOOST_AUTO_TEST_CASE(what_is_not_as_recorded) {
   BOOST_TEST(place.run({"sign", "vad", "--key", place.path / "none.pem"}).status == 1);
 }
 
+BOOST_AUTO_TEST_CASE(the_registry_of_another_user) {
+  if (::geteuid() != 0) SKIP("needs root, to be several users");
+  const Place place;
+  place.add("1.0.0", 1);
+  place.shell(place.path, "chmod 755 . && chmod -R go=rX registry");
+  const auto nobody = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"/usr/bin/setpriv", "--reuid=65534", "--regid=65534",
+                                         "--clear-groups", program(), "model"});
+    return process::run(arguments, place.environment);
+  };
+  const std::string trust = "git config --global --add safe.directory " + place.registry.string();
+  const Result strange = nobody({"ls"});
+  BOOST_TEST(strange.status == 1);
+  BOOST_TEST(has(strange.err, "belongs to another user"), strange.err);
+  BOOST_TEST(has(strange.err, "`" + trust + "`"), strange.err);
+  BOOST_TEST(!has(strange.err, "hint"), strange.err);
+  const Result added = nobody({"add", place.path / "vad.onnx", "--name", "more"});
+  BOOST_TEST(has(added.err, "`" + trust + "`"), added.err);
+  BOOST_TEST(!has(added.err, "hint"), added.err);
+  // With a setting that is of something else, libgit2 says so in another way.
+  place.shell(place.path, "git config --global --add safe.directory /nowhere");
+  BOOST_TEST(has(nobody({"ls"}).err, "`" + trust + "`"));
+  place.shell(place.path, trust);
+  BOOST_TEST(nobody({"ls"}).status == 0);
+  BOOST_TEST(nobody({"verify", "vad"}).status == 0);
+
+  // Nothing was checked out before, and this user cannot.
+  const Result early = nobody({"export", "vad", "--triton", place.path / "out"});
+  BOOST_TEST(early.status == 1);
+  BOOST_TEST(has(early.err, place.registry / ".git/aiaccel/checkouts"), early.err);
+  BOOST_TEST(has(early.err, "or this user loads it from a clone"), early.err);
+  place.good({"export", "vad", "--triton", place.path / "out"});
+  place.shell(place.path, "mkdir -m 777 theirs");
+  const Result late = nobody({"export", "vad", "--triton", place.path / "theirs/out"});
+  BOOST_TEST(late.status == 0, late.err);
+}
+
+BOOST_AUTO_TEST_CASE(weights_that_were_not_fetched) {
+  const Place place;
+  place.add("1.0.0", 1);
+  place.shell(place.path, "GIT_LFS_SKIP_SMUDGE=1 git clone -q registry clone");
+  const std::string clone = place.path / "clone";
+  const Result bare = place.run({"verify", "vad@v1.0.0", "--registry", clone});
+  BOOST_TEST(bare.status == 1);
+  BOOST_TEST(has(bare.err, "vad.onnx: its weights are not here"), bare.err);
+  BOOST_TEST(has(bare.err, "hint: `aiaccel model pull --registry " + clone + "`"), bare.err);
+  place.shell(place.path, "git -C clone lfs fetch --all");
+  BOOST_TEST(place.run({"verify", "vad@v1.0.0", "--registry", clone}).status == 0);
+}
+
 BOOST_AUTO_TEST_CASE(run_takes_a_name_of_the_registry) {
   if (const std::string why = fixture::missing(); !why.empty()) SKIP(why);
   const Place place;

@@ -26,15 +26,24 @@ std::string utc_text(std::chrono::system_clock::time_point time) {
   return fmt::format("{:%FT%TZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
 }
 
+// Of what a registry that cannot be used throws.
+[[noreturn]] void fail(const aiaccel::Error& e) {
+  if (e.code().value() == EPERM) throw Failure(reason(e), "");  // it says what helps
+  if (e.code().value() == ENOTEMPTY)
+    throw Failure(reason(e), "another folder, or `git init` there first, if it is the right one");
+  throw e;
+}
+
 }  // namespace
 
 aiaccel::Registry open_registry(const ModelOptions& options) {
   try {
     return aiaccel::Registry::open(path_of(options));
   } catch (const aiaccel::Error& e) {
-    if (e.code().value() != ENOENT) throw;
-    throw Failure(e.what(),
-                  "`aiaccel model add` makes one; --registry or AIACCEL_REGISTRY names it");
+    if (e.code().value() == ENOENT)
+      throw Failure(e.what(),
+                    "`aiaccel model add` makes one; --registry or AIACCEL_REGISTRY names it");
+    fail(e);
   }
 }
 
@@ -43,15 +52,14 @@ aiaccel::Registry create_registry(const ModelOptions& options) {
   try {
     return aiaccel::Registry::open(path);
   } catch (const aiaccel::Error& e) {
-    if (e.code().value() != ENOENT) throw;
+    if (e.code().value() != ENOENT) fail(e);
   }
   try {
     aiaccel::Registry made = aiaccel::Registry::create(path);
     fmt::print(stderr, "aiaccel: made a registry in {}\n", printable(made.path().string()));
     return made;
   } catch (const aiaccel::Error& e) {
-    if (e.code().value() != ENOTEMPTY) throw;
-    throw Failure(reason(e), "another folder, or `git init` there first, if it is the right one");
+    fail(e);
   }
 }
 

@@ -70,6 +70,10 @@ Verdict look_at(const aiaccel::Registry& registry, const ModelVersion& version) 
     verdict.contents = true;
   } catch (const aiaccel::Error& e) {
     verdict.why = reason(e);
+    if (e.code().value() == ENODATA)
+      verdict.advice = fmt::format(
+          "`aiaccel model pull --registry {0}`, or `git -C {0} lfs fetch --all`, brings weights",
+          registry.path().string());
     return verdict;  // then no signature makes it better
   }
   verdict.good = true;
@@ -120,7 +124,7 @@ int verify(const VerifyCommand& command) {
                           {"why", verdict.why}}));
     return verdict.good ? exit_ok : exit_failed;
   }
-  if (!verdict.contents) throw Failure(verdict.why, "");
+  if (!verdict.contents) throw Failure(verdict.why, verdict.advice);
   fmt::print("{}\ncontents   {}, {}: as recorded\n", printable(version_name(version)),
              count_text(version.files.size(), "file"), bytes_text(size_of(version)));
   if (!verdict.good) throw Failure(verdict.why, verdict.advice);

@@ -121,6 +121,41 @@ std::string tip_of(const Impl& impl, const std::string& stage) {
   return tip;
 }
 
+std::vector<std::string_view> lines_of(std::string_view text) {
+  std::vector<std::string_view> lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
+// The .gitattributes of the stage's branch: without the lines that are above the version where it
+// comes from, git would not give its weights to Git LFS there. They are first, so that what
+// somebody wrote on that branch has the last word.
+std::optional<Entry> attributes_for(const Git& git, const git_tree* version,
+                                    const git_tree* stage) {
+  constexpr std::size_t kLongest = 1 << 20;
+  const auto readable = [&](const std::optional<Entry>& entry) {
+    return entry && entry->mode == GIT_FILEMODE_BLOB && git.size(entry->id) <= kLongest;
+  };
+  const auto above = git.entry(version, ".gitattributes");
+  const auto there = stage != nullptr ? git.entry(stage, ".gitattributes") : std::nullopt;
+  if (!there) return above;
+  if (!readable(above) || !readable(there) || git_oid_equal(&above->id, &there->id) != 0)
+    return there;
+  const std::string wanted = git.blob(above->id), own = git.blob(there->id);
+  const auto lines = lines_of(own);
+  const std::set<std::string_view> said(lines.begin(), lines.end());
+  std::string text;
+  for (const std::string_view line : lines_of(wanted))
+    if (!line.empty() && line.front() != '#' && !said.contains(line))
+      text += std::string(line) + "\n";
+  if (text.empty()) return there;
+  return Entry{git.write_blob(text + own), GIT_FILEMODE_BLOB};
+}
+
 // The stage's branch gets the folder, and the stage its tag.
 StageEntry give(const Impl& impl, const Git& git, Change& change, const Place& place,
                 const std::string& stage, const std::string& message, const std::string& trailer) {
@@ -135,10 +170,8 @@ StageEntry give(const Impl& impl, const Git& git, Change& change, const Place& p
     const TreePtr version_root = git.tree(of.get());
     const CommitPtr parent = tip.empty() ? nullptr : git.commit(tip);
     TreePtr root = parent ? git.tree(parent.get()) : nullptr;
-    if (const auto attributes = git.entry(version_root.get(), ".gitattributes");
-        attributes && !(root && git.entry(root.get(), ".gitattributes"))) {
+    if (const auto attributes = attributes_for(git, version_root.get(), root.get()))
       root = git.tree(git.with(root.get(), ".gitattributes", attributes));
-    }
     const git_oid tree = git.with(root.get(), place.name, Entry{place.folder, GIT_FILEMODE_TREE});
     // Who died after this and before the tag made the commit already.
     if (there && parent && git_oid_equal(git_commit_tree_id(parent.get()), &tree) != 0) break;

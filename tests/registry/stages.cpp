@@ -126,6 +126,30 @@ BOOST_FIXTURE_TEST_CASE(other_models_stay_in_the_branch, Three) {
   check_whole();
 }
 
+// Somebody has other attributes on that branch, and commits weights there with git alone.
+BOOST_FIXTURE_TEST_CASE(the_branch_keeps_weights_out_of_git, Three) {
+  promote(1);
+  sh("GIT_LFS_SKIP_SMUDGE=1 git clone -q -b prod registry clone", top());
+  const Path clone = top() / "clone";
+  sh("printf '*.md text\\n*.pt -filter\\n' >.gitattributes && git commit -q -a -m own && "
+     "git push -q origin prod",
+     clone);
+  promote(2);
+  const std::string attributes = git("show prod:.gitattributes");
+  BOOST_TEST(attributes.ends_with("\n*.md text\n*.pt -filter"), attributes);
+  write("clone/vad/more.gguf", std::string(200, 'w'));
+  write("clone/vad/mine.pt", std::string(200, 'w'));
+  sh("GIT_LFS_SKIP_SMUDGE=1 git pull -q && git lfs install --local && git add vad && "
+     "git commit -q -m more",
+     clone);
+  BOOST_TEST(sh("git show HEAD:vad/more.gguf | head -1", clone) ==
+             "version https://git-lfs.github.com/spec/v1");
+  BOOST_TEST(sh("git show HEAD:vad/mine.pt", clone) == std::string(200, 'w'));
+  // Lines that are there do not come again.
+  promote(3);
+  BOOST_TEST(git("show prod:.gitattributes") == attributes);
+}
+
 BOOST_FIXTURE_TEST_CASE(rolled_back, Three) {
   BOOST_TEST(thrown([&] { registry.rollback("vad", "prod"); }).error == ENOENT);
   promote(1);

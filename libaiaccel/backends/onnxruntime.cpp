@@ -8,7 +8,6 @@
 
 #include <cerrno>
 #include <climits>
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -66,13 +65,6 @@ std::vector<std::string> places() {
   else if (home && *home)
     names.push_back(std::string(home) + "/.cache/aiaccel/lib/libonnxruntime.so.1");
   return names;
-}
-
-// 21 of "1.21.0". The table does not say how long it is, and asking for a version that is not there
-// makes the runtime write to stderr.
-unsigned minor_of(const std::string& version) {
-  unsigned major = 0, minor = 0;
-  return std::sscanf(version.c_str(), "%u.%u", &major, &minor) == 2 && major == 1 ? minor : 0;
 }
 
 // To be given to a session for the files that its model names.
@@ -179,7 +171,7 @@ Runtime::Runtime(void* handle, std::string path) : path_(std::move(path)) {
 #define AIACCEL_ORT_FILL(index, name, result, arguments) \
   api_.name = reinterpret_cast<result(*) arguments>(const_cast<void*>(table[index]));
   AIACCEL_ORT_ENTRIES(AIACCEL_ORT_FILL)
-  if (minor_of(version_) >= kWeightsMinor) {
+  if (may_have(version_, kWeightsVersion) && base->GetApi(kWeightsVersion)) {
     AIACCEL_ORT_LATER_ENTRIES(AIACCEL_ORT_FILL)
   }
 #undef AIACCEL_ORT_FILL

@@ -13,6 +13,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <string>
 
 namespace aiaccel::ort {
 
@@ -96,11 +98,19 @@ enum ErrorCode : int {
     (OrtSessionOptions*, const char* key, const char* value))
 
 // The same, of versions after kApiVersion: null in a runtime that is older.
-inline constexpr unsigned kWeightsMinor = 18;  // 1.18 and later have it
-#define AIACCEL_ORT_LATER_ENTRIES(E)                                                               \
-  E(279, AddExternalInitializersFromFilesInMemory, OrtStatus*,                                     \
-    (OrtSessionOptions*, const char* const* locations, char* const* files,                         \
+inline constexpr std::uint32_t kWeightsVersion = 18;  // what has it
+#define AIACCEL_ORT_LATER_ENTRIES(E)                                       \
+  E(279, AddExternalInitializersFromFilesInMemory, OrtStatus*,             \
+    (OrtSessionOptions*, const char* const* locations, char* const* files, \
      const std::size_t* file_bytes, std::size_t count))
+
+// Whether a runtime of that version, such as "1.21.0", can be asked for a version of the table. To
+// ask one for what it does not have makes it write to stderr; what is no version is not asked.
+inline bool may_have(const std::string& version, std::uint32_t api) {
+  unsigned major = 0, minor = 0;
+  return std::sscanf(version.c_str(), "%u.%u", &major, &minor) == 2 &&
+         (major > 1 || (major == 1 && minor >= api));
+}
 
 // Our copy of the entries, filled from the runtime's table: api.Run(...) reads as the real one
 // does.

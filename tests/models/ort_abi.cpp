@@ -19,6 +19,18 @@
 
 BOOST_AUTO_TEST_SUITE(ort_abi)
 
+BOOST_AUTO_TEST_CASE(the_table_of_a_version) {
+  using aiaccel::ort::may_have;
+  BOOST_TEST(may_have("1.18.0", 18));
+  BOOST_TEST(may_have("1.21", 18));
+  BOOST_TEST(!may_have("1.17.3", 18));
+  BOOST_TEST(!may_have("0.20.0", 18));
+  BOOST_TEST(may_have("2.0.0", 18));
+  BOOST_TEST(may_have("2.0", 18));
+  BOOST_TEST(!may_have("", 18));
+  BOOST_TEST(!may_have("unknown", 18));
+}
+
 BOOST_AUTO_TEST_CASE(entries_and_constants_agree_with_the_header) {
 #ifndef HAVE_HEADER
   SKIP("no ONNX Runtime headers are installed (Debian 13: apt-get install libonnxruntime-dev)");

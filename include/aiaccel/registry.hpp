@@ -71,7 +71,8 @@ struct ModelVersion {
   std::vector<VersionFile> files;   // by path
   std::map<std::string, std::string> labels;
   std::string licence;
-  std::string parent;                // lineage: the version it was made from, as `NAME@v…`, or ""
+  std::string parent;                // lineage: what it was made from, as `NAME@v…`, or ""
+  std::string parent_commit;         // what that meant when this was added; "" if it was not here
   std::string training_run;          // any text, such as a URL
   std::string main_file;             // what a runtime is given: "model.onnx"
   std::optional<Metadata> metadata;  // of main_file; none if no reader knows it

@@ -186,6 +186,7 @@ std::string write_record(const ModelVersion& version) {
                   {"main_file", version.main_file},
                   {"licence", version.licence},
                   {"parent", version.parent},
+                  {"parent_commit", version.parent_commit},
                   {"training_run", version.training_run}};
   json["labels"] = Ordered::object();
   for (const auto& [key, value] : version.labels) json["labels"][key] = value;
@@ -225,6 +226,7 @@ void read_record(std::string_view text, bool metadata, ModelVersion& version) {
     version.main_file = text_at(json, "main_file");
     version.licence = text_at(json, "licence");
     version.parent = text_at(json, "parent");
+    version.parent_commit = text_at(json, "parent_commit");
     version.training_run = text_at(json, "training_run");
     if (json.contains("labels"))
       version.labels = json.at("labels").get<std::map<std::string, std::string>>();

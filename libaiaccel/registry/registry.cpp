@@ -190,6 +190,17 @@ void check_options(const AddOptions& options) {
   }
 }
 
+// What lineage names may be in another registry: then it is a name and nothing more.
+std::string commit_of_parent(const Impl& impl, const Git& git, const std::string& parent) {
+  if (parent.empty()) return {};
+  try {
+    return find(impl, git, Ref::parse(parent)).commit;
+  } catch (const Error& error) {
+    if (error.code().value() != ENOENT) throw;
+    return {};
+  }
+}
+
 // Weights into the store, text into Git.
 class Adding {
  public:
@@ -529,6 +540,7 @@ ModelVersion Registry::add(const std::filesystem::path& path, const AddOptions& 
 
   const auto git = impl_->handles.lend();
   const FileLock using_it = impl_->use();
+  made.parent_commit = commit_of_parent(*impl_, *git, made.parent);
   std::uint64_t total = 0;
   for (const SourceFile& file : source.files()) total += file.size;
   Adding adding(*impl_, *git, options);

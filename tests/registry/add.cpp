@@ -73,6 +73,7 @@ BOOST_AUTO_TEST_CASE(two_versions) {
   BOOST_TEST(found.author == "Ada <ada@example.org>");
   BOOST_TEST((found.labels == first.labels));
   BOOST_TEST(found.parent == "base@v1.0.0");
+  BOOST_TEST(found.parent_commit == "");
   BOOST_TEST(found.training_run == "https://runs.example.org/1");
   BOOST_TEST(found.licence == "MIT");
   BOOST_TEST(found.main_file == "model.onnx");

@@ -99,6 +99,20 @@ BOOST_FIXTURE_TEST_CASE(what_was_removed_keeps_its_name, Three) {
   BOOST_TEST(registry.staged("vad").count("prod") == 0U);
 }
 
+BOOST_FIXTURE_TEST_CASE(lineage_stays_what_it_was, Three) {
+  promote(2);
+  AddOptions tuned = options("tuned", "1.0.0");
+  tuned.parent = "vad#prod";
+  BOOST_TEST(registry.add(model("t", 9), tuned).parent_commit == commits[1]);
+  promote(3);
+  const ModelVersion found = registry.resolve(Ref::parse("tuned@v1.0.0"));
+  BOOST_TEST(found.parent == "vad#prod");
+  BOOST_TEST(found.parent_commit == commits[1]);
+  tuned = options("tuned", "2.0.0");
+  tuned.parent = "vad@v9.0.0";
+  BOOST_TEST(registry.add(model("t", 10), tuned).parent_commit == "");
+}
+
 // As GTO's own expression reads tags.
 BOOST_FIXTURE_TEST_CASE(grammar_of_tags, Three) {
   promote(1);

@@ -424,6 +424,17 @@ BOOST_AUTO_TEST_CASE(stages_and_their_history) {
   BOOST_TEST(place.run({"rollback", "vad#prod"}).status == 1);
 }
 
+BOOST_AUTO_TEST_CASE(lineage_has_its_commit) {
+  const Place place;
+  place.add("1.0.0", 1);
+  const std::string commit = place.good({"show", "vad@v1.0.0", "--json"}).json()["commit"];
+  place.good({"add", place.file("vad.onnx", onnx(2)), "--name", "vad", "--version", "2.0.0",
+              "--parent", "vad@v1.0.0"});
+  BOOST_TEST(place.good({"show", "vad", "--json"}).json()["parent_commit"] == commit);
+  BOOST_TEST(has(place.good({"show", "vad"}).out,
+                 "made from  vad@v1.0.0 (" + commit.substr(0, 10) + ")\n"));
+}
+
 BOOST_AUTO_TEST_CASE(a_stage_may_have_what_was_removed) {
   const Place place;
   place.add("1.0.0", 1);

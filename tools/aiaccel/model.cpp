@@ -128,6 +128,7 @@ Json version_json(const aiaccel::ModelVersion& version, bool with_metadata) {
             {"licence", version.licence},
             {"labels", version.labels},
             {"parent", version.parent},
+            {"parent_commit", version.parent_commit},
             {"training_run", version.training_run},
             {"main_file", version.main_file},
             {"files", files}};

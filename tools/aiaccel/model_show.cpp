@@ -216,7 +216,10 @@ int show(const ShowCommand& command) {
   line("signed", version.is_signed ? "yes" : "no");
   line("licence", version.licence);
   for (const auto& [key, text] : version.labels) line("label", key + "=" + text);
-  line("made from", version.parent);
+  line("made from",
+       version.parent + (version.parent_commit.empty()
+                             ? ""
+                             : fmt::format(" ({})", short_commit(version.parent_commit))));
   line("made by", version.training_run);
   print_message(version.message);
   for (const aiaccel::VersionFile& file : version.files)

@@ -16,8 +16,8 @@ namespace aiaccel::registry {
 constexpr std::string_view kRecord = "aiaccel.json";
 constexpr std::size_t kLongestRecord = 64 << 20;
 
-// Of `name`, `version`, `licence`, `labels`, `parent`, `training_run`, `main_file`, `files`,
-// `metadata`.
+// Of `name`, `version`, `licence`, `labels`, `parent`, `parent_commit`, `training_run`,
+// `main_file`, `files`, `metadata`.
 std::string write_record(const ModelVersion& version);
 
 // Fills those in; throws Error(EBADMSG).

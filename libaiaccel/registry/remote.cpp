@@ -65,6 +65,13 @@ class Remote {
     if (ran.status == 0) return ran.out;
     std::string why = ran.err.empty() ? ran.out : ran.err;
     while (!why.empty() && why.back() == '\n') why.pop_back();
+    const auto says = [&](const char* text) { return why.find(text) != std::string::npos; };
+    if (says("'lfs' is not a git command"))
+      throw Error(ENOENT, "cannot " + doing + ": git-lfs is not installed (package git-lfs)");
+    if (says("does not appear to be a git repository")) {
+      throw Error(ENOENT, "cannot " + doing + ": no repository is there (git init --bare makes " +
+                              "one to push to): git says: " + why);
+    }
     throw Error(error, "cannot " + doing + ": git says: " + why);
   }
 

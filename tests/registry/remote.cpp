@@ -3,6 +3,7 @@
 // What is pushed to a bare repository is cloned by stock git and git-lfs, and pulled by another
 // registry; both go on from there.
 #include <cerrno>
+#include <cstdlib>
 
 #include "lab.hpp"
 
@@ -62,6 +63,19 @@ BOOST_FIXTURE_TEST_CASE(cloned_by_git, Pushed) {
   BOOST_TEST(registry.history("vad", "prod").size() == 3);
   BOOST_TEST(git("rev-parse prod") == sh("git rev-parse prod", clone));
   check_whole();
+}
+
+BOOST_FIXTURE_TEST_CASE(no_repository_no_lfs, Pushed) {
+  sh("mkdir empty only && ln -s \"$(command -v git)\" only/git", top());
+  const Thrown none = thrown([&] { registry.push((top() / "empty").string()); });
+  BOOST_TEST(none.error == ENOENT, none.what);
+  BOOST_TEST(has(none.what, "git init --bare"), none.what);
+  const std::string path = ::getenv("PATH");
+  ::setenv("PATH", (top() / "only").c_str(), 1);
+  const Thrown lfs = thrown([&] { registry.push("origin"); });
+  ::setenv("PATH", path.c_str(), 1);
+  BOOST_TEST(lfs.error == ENOENT, lfs.what);
+  BOOST_TEST(has(lfs.what, "package git-lfs"), lfs.what);
 }
 
 BOOST_FIXTURE_TEST_CASE(pulled, Pushed) {

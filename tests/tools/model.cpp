@@ -590,6 +590,14 @@ BOOST_AUTO_TEST_CASE(pushed_cloned_and_pulled) {
   BOOST_TEST(in_other({"pull"}).out == "pulled from origin\n");
   BOOST_TEST(in_other({"show", "vad#prod", "--json"}).json()["version"] == "v2.0.0");
   in_other({"verify", "vad#prod"});
+  // On a host that has no registry yet.
+  const std::string fresh = (place.path / "fresh").string();
+  const Result named = place.run({"pull", "--registry", fresh});
+  BOOST_TEST(named.status == 1);
+  BOOST_TEST(!fs::exists(fresh));
+  const Result first = place.good({"pull", "file://" + bare, "--registry", fresh});
+  BOOST_TEST(has(first.err, "made a registry in " + fresh), first.err);
+  place.good({"verify", "vad@latest", "--registry", fresh});
 }
 
 // With keys that openssl makes, as docs/signing.md says.

@@ -16,8 +16,8 @@ struct RemoteCommand : ModelOptions {
 };
 
 template <typename Body>
-int with_progress(const RemoteCommand& command, const char* done, const Body& body) {
-  aiaccel::Registry registry = open_registry(command);
+int with_progress(const RemoteCommand& command, aiaccel::Registry registry, const char* done,
+                  const Body& body) {
   {
     ProgressBar bar;
     body(registry, [&bar](const aiaccel::Progress& progress) {
@@ -33,15 +33,17 @@ int with_progress(const RemoteCommand& command, const char* done, const Body& bo
 }
 
 int push(const RemoteCommand& command) {
-  return with_progress(command, "pushed to", [&](aiaccel::Registry& r, const auto& progress) {
-    r.push(command.remote, progress);
-  });
+  return with_progress(
+      command, open_registry(command), "pushed to",
+      [&](aiaccel::Registry& r, const auto& progress) { r.push(command.remote, progress); });
 }
 
 int pull(const RemoteCommand& command) {
-  return with_progress(command, "pulled from", [&](aiaccel::Registry& r, const auto& progress) {
-    r.pull(command.remote, progress);
-  });
+  // A name is one of a registry that is there; into a new one comes what is at a place.
+  const bool is_place = command.remote.find_first_of(":/") != std::string::npos;
+  return with_progress(
+      command, is_place ? create_registry(command) : open_registry(command), "pulled from",
+      [&](aiaccel::Registry& r, const auto& progress) { r.pull(command.remote, progress); });
 }
 
 void add(CLI::App& model, Globals& globals, const char* name, const char* what,

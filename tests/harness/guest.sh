@@ -17,6 +17,7 @@ splat)
 	ok behind true
 	;;
 pin) ok culprit plant pin ;;
+cache) ok 'is in sight' grep -qx "$2" "$XDG_CACHE_HOME/aiaccel/seen" ;;
 leak)
 	ok before true
 	for i in {1..10}; do ok "culprit $i" plant leak; done

@@ -15,8 +15,16 @@ mkdir -p "$module" $work
 ln -sf "$PWD"/tests/harness/module/* "$module"
 ok 'the module of planted faults builds' make -s -C "/lib/modules/$release/build" M="$module" KCFLAGS=-Werror modules
 
+# A cache in /tmp, which is another one in the guest.
+real=${XDG_CACHE_HOME:-$HOME/.cache}/aiaccel
+export XDG_CACHE_HOME=$TMP/cache
+mkdir -p "$XDG_CACHE_HOME/aiaccel"
+ln -s "$real"/* "$XDG_CACHE_HOME/aiaccel"
+echo $$ >"$XDG_CACHE_HOME/aiaccel/seen"
+
 cat >$work/suites <<END
 load    60 vm tests/harness/guest.sh load $module/aiaccel_planted.ko
+cache   60 vm tests/harness/guest.sh cache $$
 clean   60 vm build/tests/harness --run_test=planted/passes
 splat   60 vm tests/harness/guest.sh splat
 boost   60 vm build/tests/harness --run_test=planted/passes,warns,skips
@@ -34,6 +42,7 @@ told() { # NAME REGEX: with `.` that matches no newline
 	ok "$1" grep -qxE "$2" <<<"$out"
 }
 told 'a module left loaded fails the suite' 'FAIL load: left behind .*'
+told 'a cache in /tmp is there' 'cache +1 passed +0 failed.*'
 told 'a clean suite passes' 'clean +1 passed +0 failed.*'
 told 'a complaint of the kernel fails the test by name' 'FAIL splat: culprit: the kernel complained'
 told 'and no other test' 'splat +2 passed +1 failed.*'
@@ -48,5 +57,5 @@ told 'and its test by name' 'FAIL stuck: culprit: the kernel complained'
 told 'which is where it ended' 'FAIL stuck: was not run to its end: culprit'
 told 'a suite below runs while the machine does' 'beside +1 passed +0 failed.*'
 told 'suites that never ran are told' 'FAIL never: was not run to its end'
-like 'the last line counts' "$(tail -n1 <<<"$out")" '^9 passed, [0-9]+ failed, 1 skipped$'
+like 'the last line counts' "$(tail -n1 <<<"$out")" '^10 passed, [0-9]+ failed, 1 skipped$'
 tap_done
